@@ -1,0 +1,286 @@
+"""What a network is: small immutable values from which everything else is derived.
+
+An :class:`Architecture` is a stem, 16 :class:`Block` values in EfficientNet-B0's seven stages, and the width and depth
+of the BiFPN neck. Both classes are PyGlove objects, so that any field can become a ``pg.oneof`` (see
+:mod:`ednas.arch.space`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pyglove as pg
+
+from ednas.exceptions import ArchitectureError
+
+KINDS = ("ibn", "fused")
+"""``ibn``: 1x1 expansion, depthwise k x k, 1x1 projection. ``fused``: dense k x k expansion, 1x1 projection (Fig. 4)."""
+
+STAGE_DEPTHS = (1, 2, 2, 3, 3, 4, 1)
+"""Blocks in each of EfficientNet-B0's seven stages."""
+
+BLOCK_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)
+"""Stride of each block; after the stride-2 stem, stages 1-7 end at strides 2, 4, 8, 16, 16, 32, 32 (Table 6)."""
+
+NUM_BLOCKS = len(BLOCK_STRIDES)
+
+_ALLOWED: dict[str, tuple[Any, ...] | range] = {
+    "kind": KINDS,
+    "kernel_size": (1, 3, 5, 7, 9),
+    "stride": (1, 2),
+    "expand_ratio": range(1, 13),
+    "filters": range(1, 4097),
+    "stem_filters": range(1, 1025),
+    "bifpn_width": range(1, 1025),
+    "bifpn_depth": range(1, 17),
+}
+MIN_INPUT_SIZE = 32
+MAX_INPUT_SIZE = 8192
+
+_BLOCK_TEXT = re.compile(r"(?P<kind>[a-z]+)_k(?P<kernel_size>\d+)_s(?P<stride>\d+)_e(?P<expand_ratio>\d+)_c(?P<filters>\d+)")
+
+
+def _show_allowed(allowed: tuple[Any, ...] | range) -> str:
+    if isinstance(allowed, range):
+        return f"an integer from {allowed.start} to {allowed.stop - 1}"
+    return "one of " + ", ".join(str(value) for value in allowed)
+
+
+def _check(owner: str, values: Mapping[str, Any]) -> None:
+    for field, value in values.items():
+        allowed = _ALLOWED[field]
+        if isinstance(value, pg.hyper.HyperPrimitive):
+            continue
+        if isinstance(value, bool) or value not in allowed:
+            raise ArchitectureError(f"{owner}{field} is {value!r}, must be {_show_allowed(allowed)}")
+
+
+@pg.members(
+    [
+        ("kind", pg.typing.Enum("ibn", list(KINDS)), "The type of block."),
+        ("kernel_size", pg.typing.Int(default=3), "Height and width of the spatial convolution."),
+        ("stride", pg.typing.Int(default=1), "Stride of the spatial convolution."),
+        ("expand_ratio", pg.typing.Int(default=6), "Inner channels as a multiple of the input channels."),
+        ("filters", pg.typing.Int(default=16), "Output channels."),
+    ]
+)
+class Block(pg.Object):
+    """One inverted-bottleneck block, plain or fused (Fig. 4).
+
+    Attributes:
+        kind: ``ibn`` or ``fused``.
+        kernel_size: 1, 3, 5, 7 or 9.
+        stride: 1 or 2.
+        expand_ratio: Inner channels / input channels, 1 to 12; at 1 an ``ibn`` has no expansion convolution.
+        filters: Output channels, 1 to 4096.
+
+    Raises:
+        ArchitectureError: A value is not allowed; the message names the field and what is allowed.
+    """
+
+    kind: str
+    kernel_size: int
+    stride: int
+    expand_ratio: int
+    filters: int
+
+    @pg.explicit_method_override
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        _check("block: ", {name: kwargs[name] for name in _BLOCK_FIELDS if name in kwargs})
+        try:
+            super().__init__(*args, **kwargs)
+        except (TypeError, ValueError, KeyError) as cause:
+            raise ArchitectureError(f"block: {_one_line(cause)}") from None
+
+    def _on_bound(self) -> None:
+        super()._on_bound()
+        # Kept, since reading a symbolic field takes microseconds and the cost model reads blocks by the thousand.
+        self._text = f"{self.kind}_k{self.kernel_size}_s{self.stride}_e{self.expand_ratio}_c{self.filters}"
+
+    def __str__(self) -> str:
+        """Return the text form, for example ``ibn_k5_s2_e6_c36``."""
+        return self._text
+
+    @classmethod
+    def from_text(cls, text: str) -> Block:
+        """Parse the text form.
+
+        Raises:
+            ArchitectureError: The text is not a block, or a value is not allowed.
+        """
+        match = _BLOCK_TEXT.fullmatch(text) if isinstance(text, str) and len(text) < 80 else None
+        if match is None:
+            raise ArchitectureError(f"block: {text!r:.80} is not a block; write it like ibn_k5_s2_e6_c36")
+        values = {name: value if name == "kind" else int(value) for name, value in match.groupdict().items()}
+        return cls(**values)
+
+
+_BLOCK_FIELDS = ("kind", "kernel_size", "stride", "expand_ratio", "filters")
+
+
+@pg.members(
+    [
+        ("blocks", pg.typing.List(pg.typing.Object(Block)), "The 16 blocks."),
+        ("stem_filters", pg.typing.Int(default=32), "Output channels of the stride-2 stem."),
+        ("bifpn_width", pg.typing.Int(default=64), "Channels of every BiFPN level."),
+        ("bifpn_depth", pg.typing.Int(default=4), "Number of BiFPN layers."),
+        (
+            "input_size",
+            pg.typing.Tuple([pg.typing.Int(), pg.typing.Int()]).noneable(),
+            "Height and width, or None where the data decide.",
+        ),
+        ("name", pg.typing.Str(default=""), "For people; not part of the identity."),
+    ]
+)
+class Architecture(pg.Object):
+    """A multi-task network's architecture; the tasks' heads come from the tasks.
+
+    Attributes:
+        blocks: The 16 backbone blocks; strides are those of :data:`BLOCK_STRIDES`.
+        stem_filters: Output channels of the 3x3 stride-2 stem.
+        bifpn_width: Channels of every level of the BiFPN.
+        bifpn_depth: Number of BiFPN layers (4 in the paper).
+        input_size: ``(height, width)`` in pixels, or None where the data or the recipe decide.
+        name: For people; neither the fingerprint nor ``==`` of fingerprints depends on it.
+
+    Raises:
+        ArchitectureError: A value is not allowed; the message names the block (1-16), the field and what is allowed.
+    """
+
+    blocks: list[Block]
+    stem_filters: int
+    bifpn_width: int
+    bifpn_depth: int
+    input_size: tuple[int, int] | None
+    name: str
+
+    @pg.explicit_method_override
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().__init__(*args, **kwargs)
+        except (TypeError, ValueError, KeyError) as cause:
+            raise ArchitectureError(f"architecture: {_one_line(cause)}") from None
+
+    def _on_bound(self) -> None:
+        super()._on_bound()
+        if self.sym_puresymbolic:  # a search space: its candidates were checked one by one
+            return
+        if len(self.blocks) != NUM_BLOCKS:
+            raise ArchitectureError(f"architecture: {len(self.blocks)} blocks, must be {NUM_BLOCKS}")
+        for index, (block, stride) in enumerate(zip(self.blocks, BLOCK_STRIDES, strict=True), start=1):
+            if block.stride != stride:
+                raise ArchitectureError(f"block {index}: stride is {block.stride}, must be {stride} (EfficientNet-B0)")
+        _check("architecture: ", {name: getattr(self, name) for name in ("stem_filters", "bifpn_width", "bifpn_depth")})
+        if self.input_size is not None:
+            check_input_size(self.input_size)
+
+    def stages(self) -> tuple[tuple[Block, ...], ...]:
+        """Return the blocks of the seven stages."""
+        blocks = iter(self.blocks)
+        return tuple(tuple(next(blocks) for _ in range(depth)) for depth in STAGE_DEPTHS)
+
+    def to_text(self) -> str:
+        """Return the one-line text form: stem, 16 blocks, neck, and the input size if it is set."""
+        parts = [f"stem_c{self.stem_filters}", *map(str, self.blocks), f"bifpn_w{self.bifpn_width}_d{self.bifpn_depth}"]
+        if self.input_size is not None:
+            parts.append(f"in_{self.input_size[0]}x{self.input_size[1]}")
+        return " ".join(parts)
+
+    @classmethod
+    def from_text(cls, text: str, name: str = "") -> Architecture:
+        """Parse the text form.
+
+        Raises:
+            ArchitectureError: The text is not an architecture; the message names the part.
+        """
+        parts = text.split()
+        if not (NUM_BLOCKS + 2 <= len(parts) <= NUM_BLOCKS + 3):
+            raise ArchitectureError(f"architecture: {len(parts)} parts, must be a stem, {NUM_BLOCKS} blocks and a bifpn")
+        (stem,) = _numbers(r"stem_c(\d+)", parts[0], "stem_c32")
+        width, depth = _numbers(r"bifpn_w(\d+)_d(\d+)", parts[NUM_BLOCKS + 1], "bifpn_w64_d4")
+        size = _numbers(r"in_(\d+)x(\d+)", parts[-1], "in_128x256") if len(parts) == NUM_BLOCKS + 3 else None
+        return cls(
+            blocks=_parse_blocks(parts[1 : NUM_BLOCKS + 1]),
+            stem_filters=stem,
+            bifpn_width=width,
+            bifpn_depth=depth,
+            input_size=None if size is None else (size[0], size[1]),
+            name=name,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form, which :meth:`from_dict` reads."""
+        return {
+            "format": 1,
+            "name": self.name,
+            "stem_filters": self.stem_filters,
+            "blocks": [str(block) for block in self.blocks],
+            "bifpn_width": self.bifpn_width,
+            "bifpn_depth": self.bifpn_depth,
+            "input_size": None if self.input_size is None else list(self.input_size),
+        }
+
+    @classmethod
+    def from_dict(cls, value: Any) -> Architecture:
+        """Read the JSON form.
+
+        Raises:
+            ArchitectureError: A key or value is missing, unknown or wrong; the message names it.
+        """
+        if not isinstance(value, Mapping):
+            raise ArchitectureError(f"architecture: {type(value).__name__}, must be a JSON object with 'blocks'")
+        known = {"format", "name", "stem_filters", "blocks", "bifpn_width", "bifpn_depth", "input_size"}
+        if unknown := sorted(map(str, set(value) - known)):
+            raise ArchitectureError(f"architecture: unknown key {unknown[0]!r}; known keys: {', '.join(sorted(known))}")
+        if value.get("format", 1) != 1:
+            raise ArchitectureError(f"architecture: format {value['format']!r}, this version reads format 1")
+        blocks, size = value.get("blocks"), value.get("input_size")
+        if not isinstance(blocks, list):
+            raise ArchitectureError(f"architecture: 'blocks' must be a list of {NUM_BLOCKS} texts like ibn_k5_s2_e6_c36")
+        if size is not None and not (isinstance(size, list) and len(size) == 2):
+            raise ArchitectureError(f"architecture: input_size is {size!r:.80}, must be [height, width] or null")
+        fields = {key: value[key] for key in ("name", "stem_filters", "bifpn_width", "bifpn_depth") if key in value}
+        return cls(blocks=_parse_blocks(blocks), input_size=None if size is None else tuple(size), **fields)
+
+    def fingerprint(self) -> str:
+        """Return 16 hex digits that identify the architecture across processes and versions; the name does not count."""
+        identity = {key: item for key, item in self.to_dict().items() if key != "name"}
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def check_input_size(size: tuple[int, int]) -> None:
+    """Check an input size ``(height, width)``.
+
+    Raises:
+        ArchitectureError: Height or width is not an integer from 32 to 8192.
+    """
+    for side, value in zip(("height", "width"), size, strict=True):
+        if isinstance(value, bool) or not isinstance(value, int) or not MIN_INPUT_SIZE <= value <= MAX_INPUT_SIZE:
+            raise ArchitectureError(
+                f"input size: {side} is {value!r}, must be from {MIN_INPUT_SIZE} to {MAX_INPUT_SIZE} pixels"
+            )
+
+
+def _parse_blocks(texts: list[Any]) -> list[Block]:
+    blocks = []
+    for index, text in enumerate(texts, start=1):
+        try:
+            blocks.append(Block.from_text(text))
+        except ArchitectureError as error:
+            raise ArchitectureError(str(error).replace("block", f"block {index}", 1)) from None
+    return blocks
+
+
+def _numbers(pattern: str, text: str, example: str) -> tuple[int, ...]:
+    match = re.fullmatch(pattern, text) if len(text) < 80 else None
+    if match is None:
+        raise ArchitectureError(f"architecture: {text!r:.80} must be written like {example}")
+    return tuple(int(group) for group in match.groups())
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error.args[0] if error.args else error).split())

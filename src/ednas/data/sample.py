@@ -1,0 +1,102 @@
+"""What every dataset yields, whatever its format: the one convention that the rest of the code relies on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+VOID = 255
+"""Label of pixels without a class, in every segmentation map (``uint8``)."""
+
+TargetKind = Literal["labels", "distance", "disparity", "normals"]
+"""How geometry acts on a target.
+
+- ``labels``: class ids, ``uint8`` ``(H, W)``, :data:`VOID` = no label.
+- ``distance``: depth along the optical axis, ``float32`` ``(H, W)``, 0 = invalid; divided by s when the scene is
+  magnified s times.
+- ``disparity``: a value proportional to 1/depth, ``float32`` ``(H, W)``, 0 = invalid; multiplied by s.
+- ``normals``: unit vectors in the camera frame (x right, y down, z forward, so that a surface facing the camera has
+  z < 0), ``float32`` ``(H, W, 3)``, (0, 0, 0) = invalid; x changes sign when the scene is mirrored.
+"""
+
+
+@dataclass(frozen=True)
+class TargetInfo:
+    """One kind of label that a dataset has.
+
+    Attributes:
+        kind: How the values are stored and how geometry acts on them.
+        num_classes: Number of classes; 0 unless ``kind`` is ``labels``.
+        class_names: Names of the classes; may be empty.
+        unit: For people, for example ``m`` or ``p/65535``.
+    """
+
+    kind: TargetKind
+    num_classes: int = 0
+    class_names: tuple[str, ...] = ()
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a dataset is, before any sample is read.
+
+    Attributes:
+        name: For people and file names.
+        format: The reader, for example ``folder`` or ``adashare_nyuv2``.
+        targets: Labels by name: ``segmentation``, ``depth``, ``normals``, or a user's own.
+    """
+
+    name: str
+    format: str
+    targets: Mapping[str, TargetInfo] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image and its labels.
+
+    Attributes:
+        image: RGB, ``uint8`` ``(H, W, 3)``.
+        targets: By target name, arrays as :data:`TargetKind` says, all of the image's height and width.
+    """
+
+    image: npt.NDArray[np.uint8]
+    targets: Mapping[str, npt.NDArray[np.generic]]
+
+
+class DenseDataset(Protocol):
+    """A split of a dataset with dense labels: the contract of every reader."""
+
+    @property
+    def info(self) -> DatasetInfo:
+        """What the dataset is."""
+        ...
+
+    @property
+    def split(self) -> str:
+        """``train`` or ``val``."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read sample ``index``.
+
+        Raises:
+            DataError: A file of the sample is missing, corrupt, of another size than the image, or holds values out of
+                range; the message names the file.
+        """
+        ...
+
+    def source(self, index: int) -> str:
+        """Name of sample ``index`` for people: the image's path below the root, or the seed of a rendered scene."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Hex digest that changes when the data change (paths, sizes, modification times, options)."""
+        ...

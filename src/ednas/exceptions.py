@@ -1,0 +1,40 @@
+"""Errors a user can mend.
+
+Every error that wrong input can cause derives from :class:`EdnasError` and carries **one line** that says
+what is wrong, where, and what to do. The command line prints that line and exits with code 2; any other
+exception is a fault of ours and exits with code 1.
+"""
+
+from __future__ import annotations
+
+
+class EdnasError(Exception):
+    """Base of all errors caused by input that the user can mend."""
+
+
+class ConfigError(EdnasError):
+    """A configuration value, key or file is wrong."""
+
+
+class ArchitectureError(EdnasError):
+    """An architecture, a block or a search space is wrong."""
+
+
+class DataError(EdnasError):
+    """A dataset, an image or a label is missing, corrupt or inconsistent."""
+
+
+class TargetError(EdnasError):
+    """A hardware target is unknown or cannot run the network."""
+
+
+class CheckpointError(EdnasError):
+    """A checkpoint or a result file is missing, truncated or from another version."""
+
+
+class TrainingError(EdnasError):
+    """Training cannot go on (a loss is not finite, for example)."""
+
+
+class StudyError(EdnasError):
+    """A search run's store is missing, damaged or belongs to another search."""

@@ -1,0 +1,5 @@
+"""Networks: what an architecture computes."""
+
+from ednas.nn.network import MultiTaskNetwork
+
+__all__ = ["MultiTaskNetwork"]

@@ -1,0 +1,67 @@
+"""The whole multi-task network: one encoder and one neck for all tasks, one small head for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from ednas.arch import Architecture
+from ednas.exceptions import ArchitectureError
+from ednas.nn.bifpn import BiFPN
+from ednas.nn.encoder import Encoder
+from ednas.nn.heads import DenseHead, resize_bilinear
+
+PYRAMID_STAGES = (2, 4, 6)
+"""Stages whose outputs make P3, P4 and P5: the last ones at strides 8, 16 and 32."""
+
+OUTPUT_STRIDE = 4
+"""Stride of the heads' predictions."""
+
+
+class MultiTaskNetwork(nn.Module):
+    """Encoder, BiFPN and per-task heads, hard parameter sharing (Section 3.1).
+
+    Args:
+        architecture: The architecture.
+        heads: Output channels by task, for example ``{"segmentation": 19, "depth": 1, "normals": 3}``.
+
+    Raises:
+        ArchitectureError: There is no head, or one has no channel.
+
+    Example:
+        >>> from ednas.arch import load_architecture
+        >>> network = MultiTaskNetwork(load_architecture("base"), {"segmentation": 19, "depth": 1})
+        >>> outputs = network(torch.zeros(1, 3, 64, 128))
+        >>> outputs["segmentation"].shape
+        torch.Size([1, 19, 64, 128])
+    """
+
+    def __init__(self, architecture: Architecture, heads: Mapping[str, int]) -> None:
+        super().__init__()
+        if not heads or any(channels < 1 for channels in heads.values()):
+            raise ArchitectureError(f"network: heads are {dict(heads)}, give at least one task with at least one channel")
+        self.architecture = architecture
+        self.encoder = Encoder(architecture)
+        pyramid_channels = [self.encoder.out_channels[stage] for stage in PYRAMID_STAGES]
+        self.neck = BiFPN(pyramid_channels, architecture.bifpn_width, architecture.bifpn_depth)
+        self.heads = nn.ModuleDict({task: DenseHead(architecture.bifpn_width, n) for task, n in heads.items()})
+        self.apply(_initialise)
+
+    def predict_heads(self, image: Tensor) -> dict[str, Tensor]:
+        """Map a normalised image ``(N, 3, H, W)`` to predictions at stride 4, as deployed: ``(N, C, H / 4, W / 4)``."""
+        features = self.encoder(image)
+        p3 = self.neck([features[stage] for stage in PYRAMID_STAGES])[0]
+        size = features[self.encoder.strides.index(OUTPUT_STRIDE)].shape[2:]
+        return {task: head(p3, size) for task, head in self.heads.items()}
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Map a normalised image ``(N, 3, H, W)`` of any size from 32 px to predictions at its size, ``(N, C, H, W)``."""
+        return {task: resize_bilinear(y, image.shape[2:]) for task, y in self.predict_heads(image).items()}
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
