@@ -160,7 +160,9 @@ def _choices(base: Architecture, config: SpaceConfig) -> Iterator[tuple[str, tup
             index += 1
     for path, values in (("bifpn_width", config.bifpn_widths), ("bifpn_depth", config.bifpn_depths)):
         if values:
-            yield path, _checked(path, values)
+            for value in _checked(path, values):
+                base.clone(override={path: value})
+            yield path, values
     if config.input_sizes:
         for size in config.input_sizes:
             check_input_size(size)

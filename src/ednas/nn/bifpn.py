@@ -54,6 +54,25 @@ class Fusion(nn.Module):
         return y
 
 
+class TopDown(nn.Module):
+    """The first half of a BiFPN layer: P7 down to P3, each level fused with the one above.
+
+    Args:
+        width: Channels of every level.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fusions = nn.ModuleList(Fusion(width) for _ in range(NUM_LEVELS - 1))
+
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        """Map the five levels ``(N, width, H_i, W_i)`` to five levels of the same shapes; P7 stays as it is."""
+        fused = list(levels)
+        for i in reversed(range(NUM_LEVELS - 1)):
+            fused[i] = self.fusions[i](levels[i], upsample_nearest(fused[i + 1], levels[i].shape[2:]))
+        return fused
+
+
 class BiFPNLayer(nn.Module):
     """One bidirectional pass over P3-P7: top-down, then bottom-up (EfficientDet, Fig. 2d).
 
@@ -63,18 +82,17 @@ class BiFPNLayer(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.top_down = nn.ModuleList(Fusion(width) for _ in range(NUM_LEVELS - 1))
-        self.bottom_up = nn.ModuleList(Fusion(width) for _ in range(NUM_LEVELS - 1))
+        self.top_down = TopDown(width)
+        self.fusions = nn.ModuleList(Fusion(width) for _ in range(NUM_LEVELS - 1))
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
         """Map the five levels ``(N, width, H_i, W_i)`` to five levels of the same shapes."""
-        middle = list(levels)
-        for i in reversed(range(NUM_LEVELS - 1)):
-            middle[i] = self.top_down[i](levels[i], upsample_nearest(middle[i + 1], levels[i].shape[2:]))
+        middle = self.top_down(levels)
         out = [middle[0]]
         for i in range(1, NUM_LEVELS):
-            inputs = [levels[i], middle[i], halve(out[-1])] if i < NUM_LEVELS - 1 else [levels[i], halve(out[-1])]
-            out.append(self.bottom_up[i - 1](*inputs))
+            below = halve(out[-1])
+            inputs = (levels[i], middle[i], below) if i < NUM_LEVELS - 1 else (levels[i], below)
+            out.append(self.fusions[i - 1](*inputs))
         return out
 
 
@@ -95,7 +113,7 @@ class BiFPN(nn.Module):
         self.lateral = nn.ModuleList(ConvBNAct(channels, width, act=False) for channels in in_channels)
         self.p6 = ConvBNAct(in_channels[-1], width, 3, stride=2, act=False)
         self.p7 = ConvBNAct(width, width, 3, stride=2, act=False)
-        self.layers = nn.ModuleList(BiFPNLayer(width) for _ in range(depth))
+        self.layers = nn.ModuleList([*(BiFPNLayer(width) for _ in range(depth - 1)), TopDown(width)])
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Map features at strides 8, 16 and 32 to P3-P7, each ``(N, width, H / 2^level, W / 2^level)``."""

@@ -1,0 +1,42 @@
+"""Whatever a user types is found, or the error says what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ednas.arch import load_architecture, save_architecture, zoo
+from ednas.exceptions import ArchitectureError
+
+BASE = zoo.architecture("base")
+
+
+def test_name_text_file_and_checkpoint_folder(tmp_path: Path) -> None:
+    save_architecture(BASE.clone(override={"name": ""}), tmp_path / "mine.json")
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": BASE.to_dict(), "tasks": {}}))
+    for source in ("base", BASE.to_text(), tmp_path / "mine.json", tmp_path):
+        assert load_architecture(source).fingerprint() == BASE.fingerprint()
+    assert load_architecture(tmp_path / "mine.json").name == "mine"
+
+
+def test_missing_file_and_unknown_name(tmp_path: Path) -> None:
+    with pytest.raises(ArchitectureError, match="no such file"):
+        load_architecture(tmp_path / "none.json")
+    with pytest.raises(ArchitectureError, match="unknown architecture 'bse'; did you mean 'base'"):
+        load_architecture("bse")
+
+
+TEXT = json.dumps(BASE.to_dict())
+
+
+@settings(max_examples=50)
+@given(st.integers(0, len(TEXT) - 1))
+def test_truncated_file_is_one_clear_error(tmp_path_factory: pytest.TempPathFactory, length: int) -> None:
+    path = tmp_path_factory.mktemp("arch") / "a.json"
+    path.write_text(TEXT[:length])
+    with pytest.raises(ArchitectureError, match="a.json"):
+        load_architecture(path)

@@ -1,0 +1,95 @@
+"""The space is the paper's by default, can be changed per stage, and its genes keep their meaning."""
+
+from __future__ import annotations
+
+import pyglove as pg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ednas.arch import SearchSpace, SpaceConfig, StageConfig, zoo
+from ednas.exceptions import ArchitectureError
+
+BASE = zoo.architecture("base")
+SPACE = SearchSpace(BASE)
+genes_of_the_paper = st.tuples(*(st.integers(0, len(d.candidates) - 1) for d in SPACE.decisions))
+
+
+def test_size_is_2_to_the_79() -> None:
+    assert SPACE.size == 2**79
+    assert len(SPACE.decisions) == 63
+
+
+@settings(max_examples=30, deadline=None)
+@given(genes_of_the_paper)
+def test_genes_round_trip_and_agree_with_pyglove(genes: tuple[int, ...]) -> None:
+    architecture = SPACE.decode(genes)
+    assert SPACE.encode(architecture) == genes
+    assert pg.template(SPACE.symbolic).decode(pg.DNA(list(genes))).fingerprint() == architecture.fingerprint()
+
+
+def test_pyglove_counts_the_same_size() -> None:
+    assert pg.dna_spec(SPACE.symbolic).space_size == SPACE.size
+
+
+def test_one_stage_can_be_widened() -> None:
+    config = SpaceConfig(stages={3: StageConfig(kernel_sizes=(3, 5, 7))})
+    space = SearchSpace(BASE, config)
+    assert space.size * 4 == SPACE.size * 9  # two blocks, three kernels instead of two
+    widened = [d.name for d in space.decisions if 7 in d.candidates and d.name.endswith("kernel_size")]
+    assert widened == ["blocks[3].kernel_size", "blocks[4].kernel_size"]
+
+
+def test_neck_and_input_size_can_be_searched() -> None:
+    config = SpaceConfig(bifpn_widths=(48, 64), bifpn_depths=(3, 4), input_sizes=((64, 128), (128, 256)))
+    space = SearchSpace(BASE, config)
+    assert space.size == SPACE.size * 8
+    architecture = space.decode([0] * len(space.decisions))
+    assert (architecture.bifpn_width, architecture.bifpn_depth, architecture.input_size) == (48, 3, (64, 128))
+
+
+def test_single_candidates_are_fixed_values() -> None:
+    config = SpaceConfig(kinds=("fused",), kernel_sizes=(3,), multipliers=(1.0,), expand_ratios=(3, 6))
+    space = SearchSpace(BASE, config)
+    assert space.size == 2**15
+    architecture = space.decode([0] * 15)
+    assert {b.kind for b in architecture.blocks} == {"fused"}
+    assert [b.expand_ratio for b in architecture.blocks] == [1] + [3] * 15
+
+
+@pytest.mark.parametrize(
+    ("config", "part"),
+    [
+        (SpaceConfig(kernel_sizes=(3, 4)), "block 1: kernel_size is 4, must be one of 1, 3, 5, 7, 9"),
+        (SpaceConfig(kinds=()), "block 1: kind has no candidate"),
+        (SpaceConfig(multipliers=(1.0, 1.0)), "block 1: filters has a candidate twice"),
+        (SpaceConfig(multipliers=(0.0,)), "block 1: filters is 0"),
+        (SpaceConfig(stages={8: StageConfig()}), "stage 8 does not exist"),
+        (SpaceConfig(stages={7: StageConfig(kinds=("resnet",))}), "block 16: kind is 'resnet'"),
+        (SpaceConfig(input_sizes=((16, 128),)), "height is 16"),
+        (SpaceConfig(bifpn_widths=(0,)), "bifpn_width is 0"),
+    ],
+)
+def test_wrong_choices_are_named(config: SpaceConfig, part: str) -> None:
+    with pytest.raises(ArchitectureError) as error:
+        SearchSpace(BASE, config)
+    assert part in str(error.value)
+
+
+def test_reordered_candidates_change_the_fingerprint() -> None:
+    assert SearchSpace(BASE, SpaceConfig(kernel_sizes=(5, 3))).fingerprint() != SPACE.fingerprint()
+    assert SearchSpace(BASE).fingerprint() == SPACE.fingerprint()
+
+
+@pytest.mark.parametrize("genes", [[0], [9] * 63, [-1] + [0] * 62])
+def test_genes_that_do_not_fit_are_refused(genes: list[int]) -> None:
+    with pytest.raises(ArchitectureError):
+        SPACE.decode(genes)
+
+
+def test_architecture_outside_the_space_is_refused() -> None:
+    outside = BASE.clone(override={"blocks[2].kernel_size": 7})
+    with pytest.raises(ArchitectureError, match=r"blocks\[2\].kernel_size is 7"):
+        SPACE.encode(outside)
+    with pytest.raises(ArchitectureError, match="fixed"):
+        SPACE.encode(BASE.clone(override={"bifpn_width": 32}))

@@ -1,0 +1,150 @@
+"""Architectures are immutable data with three forms that agree, and wrong values are named."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ednas.arch import Architecture, Block, zoo
+from ednas.arch.spec import BLOCK_STRIDES, KINDS
+from ednas.exceptions import ArchitectureError
+
+blocks = st.tuples(
+    *(
+        st.builds(
+            Block,
+            kind=st.sampled_from(KINDS),
+            kernel_size=st.sampled_from((1, 3, 5, 7, 9)),
+            stride=st.just(stride),
+            expand_ratio=st.integers(1, 12),
+            filters=st.integers(1, 4096),
+        )
+        for stride in BLOCK_STRIDES
+    )
+)
+sizes = st.none() | st.tuples(st.integers(32, 8192), st.integers(32, 8192))
+architectures = st.builds(
+    Architecture,
+    blocks=blocks.map(list),
+    stem_filters=st.integers(1, 1024),
+    bifpn_width=st.integers(1, 1024),
+    bifpn_depth=st.integers(1, 16),
+    input_size=sizes,
+)
+
+
+@given(architectures)
+def test_text_and_json_round_trip(architecture: Architecture) -> None:
+    assert Architecture.from_text(architecture.to_text()) == architecture
+    assert Architecture.from_dict(json.loads(json.dumps(architecture.to_dict()))) == architecture
+
+
+@given(architectures, architectures)
+def test_fingerprints_differ_exactly_when_texts_do(a: Architecture, b: Architecture) -> None:
+    assert (a.fingerprint() == b.fingerprint()) == (a.to_text() == b.to_text())
+
+
+def test_fingerprint_ignores_the_name_and_is_the_same_in_another_process() -> None:
+    base = zoo.architecture("base")
+    assert base.clone(override={"name": "other"}).fingerprint() == base.fingerprint()
+    code = "from ednas.arch import zoo; print(zoo.architecture('base').fingerprint())"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert other == base.fingerprint()
+
+
+def test_block_text() -> None:
+    block = Block(kind="ibn", kernel_size=5, stride=2, expand_ratio=6, filters=36)
+    assert str(block) == "ibn_k5_s2_e6_c36"
+    assert Block.from_text("ibn_k5_s2_e6_c36") == block
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("ibn_k4_s1_e1_c8", "kernel_size is 4, must be one of 1, 3, 5, 7, 9"),
+        ("mbconv_k3_s1_e1_c8", "kind is 'mbconv', must be one of ibn, fused"),
+        ("ibn_k3_s3_e1_c8", "stride is 3, must be one of 1, 2"),
+        ("ibn_k3_s1_e0_c8", "expand_ratio is 0, must be an integer from 1 to 12"),
+        ("ibn_k3_s1_e1_c0", "filters is 0, must be an integer from 1 to 4096"),
+        ("ibn_k3", "write it like ibn_k5_s2_e6_c36"),
+    ],
+)
+def test_wrong_block_is_named_with_what_is_allowed(text: str, part: str) -> None:
+    value = zoo.architecture("base").to_dict()
+    value["blocks"][3] = text
+    with pytest.raises(ArchitectureError) as error:
+        Architecture.from_dict(value)
+    assert part in str(error.value)
+    assert "block 4" in str(error.value)
+
+
+@pytest.mark.parametrize("value", [3, 3.0, True, "3", None, [3]])
+def test_block_fields_are_typed(value: object) -> None:
+    if value == 3 and type(value) is int:
+        Block(kernel_size=value)
+        return
+    with pytest.raises(ArchitectureError):
+        Block(kernel_size=value)
+
+
+def test_strides_are_those_of_b0() -> None:
+    value = zoo.architecture("base").to_dict()
+    value["blocks"][1] = "ibn_k3_s1_e6_c24"
+    with pytest.raises(ArchitectureError, match="block 2: stride is 1, must be 2"):
+        Architecture.from_dict(value)
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"blocks": None}, "'blocks' must be a list"),
+        ({"blocks": []}, "0 blocks, must be 16"),
+        ({"stem_filters": 0}, "stem_filters is 0"),
+        ({"stem_filters": "x"}, "stem_filters"),
+        ({"bifpn_depth": 99}, "bifpn_depth is 99"),
+        ({"input_size": [1, 2]}, "height is 1, must be from 32"),
+        ({"input_size": "64x64"}, "must be [height, width]"),
+        ({"extra": 1}, "unknown key 'extra'"),
+        ({"format": 2}, "reads format 1"),
+    ],
+)
+def test_wrong_architecture_is_named(change: dict[str, object], part: str) -> None:
+    with pytest.raises(ArchitectureError) as error:
+        Architecture.from_dict({**zoo.architecture("base").to_dict(), **change})
+    assert part in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=17) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=20,
+)
+keys = st.sampled_from(["format", "name", "stem_filters", "blocks", "bifpn_width", "bifpn_depth", "input_size"])
+
+
+@given(json_values | st.dictionaries(keys, json_values))
+def test_random_json_is_an_architecture_or_one_clear_error(value: object) -> None:
+    try:
+        Architecture.from_dict(value)
+    except ArchitectureError as error:
+        assert "\n" not in str(error)
+
+
+@given(st.text(max_size=300) | st.integers(0, 300).map(lambda n: zoo.architecture("base").to_text()[:n]))
+def test_random_text_is_an_architecture_or_one_clear_error(text: str) -> None:
+    try:
+        Architecture.from_text(text)
+    except ArchitectureError as error:
+        assert "\n" not in str(error)
+
+
+def test_architectures_are_immutable() -> None:
+    base = zoo.architecture("base")
+    with pytest.raises(Exception, match="Cannot set attribute"):
+        base.bifpn_width = 3
