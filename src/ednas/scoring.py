@@ -1,0 +1,442 @@
+"""Scores of multi-task models: the search's accuracy and reward (Eq. 4-7) and the published relative gains (Eq. 9-12).
+
+Pure functions over plain numbers: ``{task: {metric: value}}`` in, floats out; nothing here knows of networks.
+
+:data:`HIGHER_IS_BETTER` is the one place that says in which direction a built-in metric improves; the tasks read it
+too. A metric of the user's own brings its direction along: in code as an argument, in a ``metrics.json`` under
+``"higher_is_better": {"my_metric": true}``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from ednas.exceptions import CheckpointError, ConfigError, TrainingError
+from ednas.files import read_json
+
+TaskValues = Mapping[str, Mapping[str, float]]
+"""Metric values by task and metric: ``{"depth": {"abs_err": 0.0143, "rel_err": 0.281}}``."""
+
+HIGHER_IS_BETTER: Mapping[str, bool] = MappingProxyType(
+    {
+        "miou": True,
+        "pixel_acc": True,
+        "abs_err": False,
+        "rel_err": False,
+        "mean_angle": False,
+        "within_11": True,
+        "within_22": True,
+        "within_30": True,
+    }
+)
+"""Direction of every built-in metric."""
+
+PERCENT_METRICS = frozenset({"miou", "pixel_acc", "within_11", "within_22", "within_30"})
+"""Built-in metrics that are written in percent; they enter :func:`accuracy` as fractions of 1."""
+
+RewardMode = Literal["mnasnet", "hard", "absolute"]
+"""How latency enters :func:`reward`."""
+
+REWARD_MODES: tuple[str, ...] = get_args(RewardMode)
+
+LARGEST_RATIO = 1e6
+"""What an error of exactly 0 counts as in :func:`accuracy`: the ratio reference / error is cut off here."""
+
+
+def accuracy(
+    tasks: TaskValues,
+    *,
+    reference: TaskValues | None = None,
+    weights: TaskValues | None = None,
+    higher_is_better: Mapping[str, bool] | None = None,
+) -> float:
+    """Accuracy of a multi-task model: the nested weighted product of Eq. 6 and 7.
+
+    Each task contributes the weighted geometric mean of its metrics, and the result is the plain geometric mean of
+    the tasks, so that no task outweighs another by having more metrics.
+
+    The paper does not say how an error enters the product. Here a higher-is-better metric enters as it is (percent
+    as a fraction, 46.52 as 0.4652) and a lower-is-better metric as ``reference / value``; the reference only scales
+    the result, it never changes a ranking. A higher-is-better metric of 0 makes the accuracy 0, as the product
+    says; an error of 0 counts as :data:`LARGEST_RATIO`, so that the result stays finite. A metric of the user's own
+    enters unscaled.
+
+    Example:
+        >>> tasks = {"segmentation": {"miou": 64.0, "pixel_acc": 81.0}, "depth": {"rel_err": 0.2}}
+        >>> round(accuracy(tasks, reference={"depth": {"rel_err": 0.1}}), 6)  # sqrt(sqrt(0.64 * 0.81) * 0.1 / 0.2)
+        0.6
+
+    Args:
+        tasks: The model's metrics.
+        reference: Metrics of a reference model (the single-task baselines); a metric it lacks has reference 1.
+        weights: The w_ij of Eq. 7, at least 0; 1 where absent.
+        higher_is_better: Directions of metrics of the user's own.
+
+    Returns:
+        A finite number, at least 0; larger is better.
+
+    Raises:
+        TrainingError: A value is NaN, infinite or negative: the model is no candidate.
+        ConfigError: No task, a task without metrics, a weight or reference that makes no sense or belongs to no
+            metric, or a metric without a direction.
+    """
+    if not tasks:
+        raise ConfigError("no task to score; give the metrics of one task at least")
+    weights = weights or {}
+    _check_weights(weights, tasks)
+    log_sum = 0.0
+    for task, metrics in tasks.items():
+        task_weights = {metric: weights.get(task, {}).get(metric, 1.0) for metric in metrics}
+        total = sum(task_weights.values())
+        if total <= 0:
+            raise ConfigError(f"task '{task}' has no metric with a weight above 0; give one or leave the task out")
+        for metric, value in metrics.items():
+            ratio = _ratio(task, metric, value, (reference or {}).get(task, {}).get(metric, 1.0), higher_is_better)
+            if task_weights[metric] == 0:
+                continue
+            if ratio == 0:
+                return 0.0
+            log_sum += task_weights[metric] / total * math.log(ratio)
+    return math.exp(log_sum / len(tasks))
+
+
+def reward(
+    accuracy: float,
+    latency_ms: float,
+    target_ms: float,
+    *,
+    mode: RewardMode = "mnasnet",
+    p: float = 0.0,
+    q: float = -0.07,
+    beta: float = -0.07,
+) -> float:
+    """Reward of a candidate: accuracy and latency in one number (Eq. 4 and 5).
+
+    The modes:
+
+    - ``mnasnet``: Eq. 4 and 5 as printed, ``accuracy * (latency / target) ** (p or q)``. With p = 0, q = -0.07 this
+      is a soft penalty above the target and nothing below it, although the paper calls it a hard constraint.
+    - ``hard``: what that name says: the same up to the target, 0 above it.
+    - ``absolute``: ``accuracy + beta * abs(latency / target - 1)``: draws the search to the target from both sides.
+      It is the one mode in which the scale of ``accuracy`` (percent or fraction) matters.
+
+    Example:
+        >>> round(reward(0.5, latency_ms=20.0, target_ms=10.0), 4)
+        0.4763
+        >>> reward(0.5, latency_ms=20.0, target_ms=10.0, mode="hard")
+        0.0
+
+    Args:
+        accuracy: From :func:`accuracy`.
+        latency_ms: Latency of the candidate, milliseconds.
+        target_ms: The target l_h on the same device, milliseconds.
+        mode: One of :data:`REWARD_MODES`.
+        p: Exponent at or below the target (``mnasnet``, ``hard``); at most 0.
+        q: Exponent above the target (``mnasnet``); at most 0.
+        beta: Slope of ``absolute``; at most 0.
+
+    Returns:
+        A finite number; larger is better.
+
+    Raises:
+        TrainingError: ``accuracy`` is not finite or negative.
+        ConfigError: A latency is not a positive finite number, an exponent is positive, or the mode is unknown.
+    """
+    if not math.isfinite(accuracy) or accuracy < 0:
+        raise TrainingError(f"accuracy {accuracy} is no finite number of at least 0; the candidate cannot be ranked")
+    for name, value in (("latency_ms", latency_ms), ("target_ms", target_ms)):
+        if not math.isfinite(value) or value <= 0:
+            raise ConfigError(f"{name} {value} is not a positive finite number of milliseconds")
+    for name, value in (("p", p), ("q", q), ("beta", beta)):
+        if not math.isfinite(value) or value > 0:
+            raise ConfigError(f"{name} = {value} would reward slowness; give a finite number of at most 0")
+    ratio = latency_ms / target_ms
+    if mode == "mnasnet":
+        return accuracy * math.pow(ratio, p if ratio <= 1 else q)
+    if mode == "hard":
+        return accuracy * math.pow(ratio, p) if ratio <= 1 else 0.0
+    if mode == "absolute":
+        return accuracy + beta * abs(ratio - 1)
+    raise ConfigError(f"unknown reward mode '{mode}'; known modes: {', '.join(REWARD_MODES)}")
+
+
+@dataclass(frozen=True)
+class ModelMetrics:
+    """Metrics of one model, as a ``metrics.json`` holds them.
+
+    Attributes:
+        name: For people.
+        protocol: Under which protocol the metrics were measured (``standard`` or ``adashare``).
+        tasks: Values by task and metric; percentages in percent, angles in degrees.
+        higher_is_better: Directions of the metrics that are not built in; may name built-in ones too.
+    """
+
+    name: str
+    protocol: str
+    tasks: TaskValues
+    higher_is_better: Mapping[str, bool] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys of a ``metrics.json`` that :func:`load_metrics` reads."""
+        value: dict[str, Any] = {
+            "protocol": self.protocol,
+            "tasks": {task: dict(metrics) for task, metrics in self.tasks.items()},
+        }
+        own = {m: higher for m, higher in self.higher_is_better.items() if HIGHER_IS_BETTER.get(m) != higher}
+        return value | ({"higher_is_better": own} if own else {})
+
+
+@dataclass(frozen=True)
+class TaskGain:
+    """Relative gain on one task.
+
+    Attributes:
+        delta: Mean gain over the task's metrics, percent (Eq. 11).
+        metrics: Gain by metric, percent (Eq. 9 and 10); positive is better whatever the metric's direction.
+    """
+
+    delta: float
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class ModelGain:
+    """Relative gain of one model over the baseline.
+
+    Attributes:
+        name: The model.
+        delta: Mean gain over the tasks, percent (Eq. 12).
+        tasks: Gain by task.
+    """
+
+    name: str
+    delta: float
+    tasks: Mapping[str, TaskGain]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Relative gains of several models over one baseline."""
+
+    models: tuple[ModelGain, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``ednas compare --json`` prints."""
+        return {
+            "models": [
+                {
+                    "name": model.name,
+                    "delta": model.delta,
+                    "tasks": {
+                        task: {"delta": gain.delta, "metrics": dict(gain.metrics)} for task, gain in model.tasks.items()
+                    },
+                }
+                for model in self.models
+            ]
+        }
+
+
+def metric_gain(value: float, baseline: float, *, higher_is_better: bool) -> float:
+    """Relative gain of a metric over its baseline in percent; positive is better (Eq. 9 and 10).
+
+    Example:
+        >>> round(metric_gain(46.52, 40.04, higher_is_better=True), 1)
+        16.2
+        >>> round(metric_gain(0.0143, 0.0157, higher_is_better=False), 1)
+        8.9
+
+    Raises:
+        ConfigError: A value is not finite, or the baseline is not above 0, so that the ratio means nothing.
+    """
+    if not math.isfinite(value):
+        raise ConfigError(f"the value {value} is not finite, so it has no relative gain")
+    if not math.isfinite(baseline) or baseline <= 0:
+        raise ConfigError(f"the baseline {baseline} is not a finite number above 0, so nothing is relative to it")
+    difference = value - baseline if higher_is_better else baseline - value
+    return difference / baseline * 100
+
+
+def compare(
+    baseline: ModelMetrics, models: Iterable[ModelMetrics], *, tasks: Sequence[str] | None = None
+) -> Comparison:
+    """Relative gains of models over a baseline (Eq. 9-12), for any number of tasks and metrics.
+
+    Example:
+        >>> single = ModelMetrics("single", "standard", {"depth": {"abs_err": 0.5, "rel_err": 0.2}})
+        >>> multi = ModelMetrics("multi", "standard", {"depth": {"abs_err": 0.4, "rel_err": 0.19}})
+        >>> round(compare(single, [multi]).models[0].delta, 1)
+        12.5
+
+    Args:
+        baseline: The baseline; single-task baselines are put together by :func:`merge_metrics`.
+        models: The models, each measured on the same tasks and metrics under the same protocol.
+        tasks: Compare these tasks alone; every task by default.
+
+    Raises:
+        CheckpointError: Protocols differ; a task or metric is missing on one side; a baseline is 0; a value is not
+            finite; a metric has no or two directions.
+    """
+    return Comparison(tuple(_model_gain(baseline, model, tasks) for model in models))
+
+
+def load_metrics(path: Path | str, name: str | None = None) -> ModelMetrics:
+    """Read a ``metrics.json``.
+
+    Args:
+        path: The file, or a folder (a checkpoint) that holds ``metrics.json``.
+        name: Name of the model; by default the folder's name for a ``metrics.json``, else the file's stem.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or not of the form that ``ednas evaluate`` writes.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file /= "metrics.json"
+    value = read_json(file, CheckpointError)
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{file}: holds {type(value).__name__}, expected an object with 'protocol' and 'tasks'")
+    protocol = value.get("protocol")
+    if not isinstance(protocol, str) or not protocol:
+        raise CheckpointError(f'{file}: \'protocol\' is missing; write "standard" or "adashare"')
+    directions = value.get("higher_is_better", {})
+    if not isinstance(directions, dict) or not all(isinstance(v, bool) for v in directions.values()):
+        raise CheckpointError(f"{file}: 'higher_is_better' must map metric names to true or false")
+    default = file.resolve().parent.name if file.name == "metrics.json" else file.stem
+    return ModelMetrics(name or default, protocol, _tasks_from_json(value.get("tasks"), file), directions)
+
+
+def merge_metrics(parts: Sequence[ModelMetrics], name: str | None = None) -> ModelMetrics:
+    """Put single-task results together into one multi-task baseline.
+
+    Args:
+        parts: Results of different tasks under one protocol.
+        name: Name of the whole; by default the parts' names joined by ``+``.
+
+    Raises:
+        CheckpointError: No parts, protocols differ, two parts hold the same task, or they contradict each other about
+            the direction of a metric.
+    """
+    if not parts:
+        raise CheckpointError("no metrics to merge; give one file at least")
+    tasks: dict[str, Mapping[str, float]] = {}
+    owner: dict[str, str] = {}
+    directions: dict[str, bool] = {}
+    for part in parts:
+        _check_protocol(parts[0], part)
+        for task, metrics in part.tasks.items():
+            if task in tasks:
+                raise CheckpointError(
+                    f"task '{task}' is in '{owner[task]}' and in '{part.name}'; give each task of the baseline once"
+                )
+            tasks[task], owner[task] = metrics, part.name
+        directions = _merge_directions(directions, part.higher_is_better, part.name)
+    return ModelMetrics(name or "+".join(part.name for part in parts), parts[0].protocol, tasks, directions)
+
+
+def _check_weights(weights: TaskValues, tasks: TaskValues) -> None:
+    for task, metrics in weights.items():
+        for metric, weight in metrics.items():
+            if metric not in tasks.get(task, {}):
+                raise ConfigError(f"weight for '{task}.{metric}', but no such metric was measured")
+            if not math.isfinite(weight) or weight < 0:
+                raise ConfigError(f"weight {weight} of '{task}.{metric}' is not a finite number of at least 0")
+
+
+def _ratio(task: str, metric: str, value: float, reference: float, own: Mapping[str, bool] | None) -> float:
+    """The m_ij of Eq. 7: larger is better, at least 0, finite."""
+    if not math.isfinite(value) or value < 0:
+        raise TrainingError(f"metric '{task}.{metric}' is {value}; only finite numbers of at least 0 can be scored")
+    higher = _direction(metric, own or {})
+    if higher is None:
+        raise ConfigError(f"metric '{task}.{metric}' is not built in: say whether higher is better")
+    if higher:
+        return value / 100 if metric in PERCENT_METRICS else value
+    if not math.isfinite(reference) or reference <= 0:
+        raise ConfigError(f"reference {reference} of '{task}.{metric}' is not a finite number above 0")
+    return min(reference / value, LARGEST_RATIO) if value > 0 else LARGEST_RATIO
+
+
+def _direction(metric: str, own: Mapping[str, bool]) -> bool | None:
+    return HIGHER_IS_BETTER.get(metric, own.get(metric))
+
+
+def _merge_directions(known: Mapping[str, bool], more: Mapping[str, bool], name: str) -> dict[str, bool]:
+    for metric, higher in more.items():
+        if {**known, **HIGHER_IS_BETTER}.get(metric, higher) != higher:
+            better = "higher" if higher else "lower"
+            raise CheckpointError(f"'{name}' says that {better} is better for '{metric}', which is the other way round")
+    return {**known, **more}
+
+
+def _check_protocol(first: ModelMetrics, second: ModelMetrics) -> None:
+    if first.protocol != second.protocol:
+        raise CheckpointError(
+            f"'{first.name}' was measured under protocol '{first.protocol}' and '{second.name}' under "
+            f"'{second.protocol}'; evaluate both under one"
+        )
+
+
+def _model_gain(baseline: ModelMetrics, model: ModelMetrics, tasks: Sequence[str] | None) -> ModelGain:
+    _check_protocol(baseline, model)
+    directions = _merge_directions({}, baseline.higher_is_better, baseline.name)
+    directions = _merge_directions(directions, model.higher_is_better, model.name)
+    names = dict.fromkeys([*baseline.tasks, *model.tasks] if tasks is None else tasks)
+    if not names:
+        raise CheckpointError(f"no task to compare '{model.name}' with '{baseline.name}' on")
+    for side in (baseline, model):
+        _check_complete(names, side.tasks, f"'{side.name}' lacks the task")
+    gains = {task: _task_gain(task, baseline, model, directions) for task in names}
+    return ModelGain(model.name, _mean([gain.delta for gain in gains.values()]), gains)
+
+
+def _task_gain(task: str, baseline: ModelMetrics, model: ModelMetrics, directions: Mapping[str, bool]) -> TaskGain:
+    old, new = baseline.tasks[task], model.tasks[task]
+    for side in (baseline, model):
+        _check_complete([*old, *new], side.tasks[task], f"'{side.name}' lacks the {task} metric")
+    gains = {}
+    for metric, reference in old.items():
+        higher = _direction(metric, directions)
+        if higher is None:
+            raise CheckpointError(
+                f'metric \'{task}.{metric}\' is not built in: add "higher_is_better": {{"{metric}": true}} or false '
+                f"to the metrics file of '{model.name}'"
+            )
+        try:
+            gains[metric] = metric_gain(new[metric], reference, higher_is_better=higher)
+        except ConfigError as error:
+            raise CheckpointError(f"'{model.name}' against '{baseline.name}', {task}.{metric}: {error}") from None
+    return TaskGain(_mean(list(gains.values())), gains)
+
+
+def _check_complete(needed: Iterable[str], have: Collection[str], problem: str) -> None:
+    missing = next((name for name in needed if name not in have), None)
+    if missing is not None:
+        raise CheckpointError(
+            f"{problem} '{missing}' (it has {', '.join(have) or 'none'}); compare models of the same tasks and metrics"
+        )
+
+
+def _tasks_from_json(value: Any, file: Path) -> dict[str, dict[str, float]]:
+    if not isinstance(value, dict) or not value:
+        raise CheckpointError(f"{file}: 'tasks' must map one task at least to its metrics")
+    tasks: dict[str, dict[str, float]] = {}
+    for task, metrics in value.items():
+        if not isinstance(metrics, dict) or not metrics:
+            raise CheckpointError(f"{file}: task '{task}' must map one metric at least to its value")
+        for metric, number in metrics.items():
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                raise CheckpointError(f"{file}: '{task}.{metric}' is {number!r:.40}, expected a number")
+        try:
+            tasks[task] = {metric: float(number) for metric, number in metrics.items()}
+        except OverflowError:
+            raise CheckpointError(f"{file}: a value of task '{task}' is too large for a number") from None
+    return tasks
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)

@@ -1,0 +1,68 @@
+"""What is predicted: one file a task, and a registry for tasks of users' own.
+
+Names below that need torch are imported on first use, so that listing tasks stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ednas.tasks.base import (
+    PROTOCOLS,
+    EvaluationProtocol,
+    Task,
+    TaskMetrics,
+    load_plugin,
+    make_task,
+    make_tasks,
+    register_task,
+    task_names,
+    task_target,
+)
+
+if TYPE_CHECKING:
+    from ednas.tasks.depth import DepthTask
+    from ednas.tasks.losses import LOSS_PRESETS, InverseCosineLoss, JAReDLoss, L1Loss, LossPreset, loss_preset
+    from ednas.tasks.normals import NormalsTask
+    from ednas.tasks.segmentation import SegmentationTask
+
+__all__ = [
+    "EvaluationProtocol",
+    "PROTOCOLS",
+    "Task",
+    "TaskMetrics",
+    "load_plugin",
+    "make_task",
+    "make_tasks",
+    "register_task",
+    "task_names",
+    "task_target",
+    "DepthTask",
+    "NormalsTask",
+    "SegmentationTask",
+    "InverseCosineLoss",
+    "JAReDLoss",
+    "L1Loss",
+    "LOSS_PRESETS",
+    "LossPreset",
+    "loss_preset",
+]
+
+_LAZY = {
+    "DepthTask": "depth",
+    "NormalsTask": "normals",
+    "SegmentationTask": "segmentation",
+    "InverseCosineLoss": "losses",
+    "JAReDLoss": "losses",
+    "L1Loss": "losses",
+    "LOSS_PRESETS": "losses",
+    "LossPreset": "losses",
+    "loss_preset": "losses",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

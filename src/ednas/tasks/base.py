@@ -1,0 +1,371 @@
+"""What a task is, and how users add tasks of their own.
+
+A task says which label it learns from, how many channels its head has, what its loss and metrics are, and what its
+output looks like. The package has three (segmentation, depth, normals); others come from outside, without a change
+here. A task of one's own is a class in any file:
+
+.. code-block:: python
+
+    class EdgeTask(Task):
+        name = "edges"
+        target = "segmentation"  # reads the class labels and derives the borders between classes
+        channels = 1
+
+        def __init__(self, target_info: TargetInfo, positive_weight: float = 5.0) -> None: ...
+        def loss(self, prediction, target): ...
+        def metrics(self, protocol="standard"): ...
+        def decode(self, prediction): ...
+        def picture(self, decoded): ...
+
+    register_task("edges", EdgeTask)
+
+``examples/edge_task.py`` is this task in full. :func:`load_plugin` imports such a file, after which
+``make_task("edges", dataset.info.targets["segmentation"])`` works as for a built-in task.
+
+This module imports no torch, so that listing tasks is quick.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from ednas.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor
+
+    from ednas.data.sample import TargetInfo, TargetKind
+
+EvaluationProtocol = Literal["standard", "adashare"]
+"""How metrics are measured: the field's definitions, or those of AdaShare, which the paper's numbers follow."""
+
+PROTOCOLS: tuple[str, ...] = get_args(EvaluationProtocol)
+
+
+class TaskMetrics(ABC):
+    """Metrics of one task, gathered batch by batch.
+
+    Attributes:
+        higher_is_better: Every metric's name and direction, in the order of :meth:`compute`.
+    """
+
+    higher_is_better: Mapping[str, bool]
+
+    @abstractmethod
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        """Take in one batch.
+
+        Args:
+            prediction: Raw output of the network ``(N, C, h, w)``; resized to the target's size if sizes differ.
+            target: The batch's target, as it comes from the data.
+
+        Raises:
+            TrainingError: The prediction has the wrong shape or holds NaN or infinite values.
+            DataError: The target has the wrong shape or holds impossible values.
+        """
+
+    @abstractmethod
+    def compute(self) -> dict[str, float]:
+        """Return the metrics of everything taken in since the last reset.
+
+        Raises:
+            DataError: Nothing valid was taken in.
+        """
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget everything taken in."""
+
+
+class Task(ABC):
+    """A dense prediction task.
+
+    A subclass sets the attributes; where its class says no ``target``, that is the name. Its constructor takes the
+    :class:`~ednas.data.sample.TargetInfo` of its target and then options by keyword.
+
+    Attributes:
+        name: Name of the task, of its head and of its part in ``metrics.json``.
+        target: Name of the dataset's target that the task learns from.
+        channels: Number of output channels of the task's head.
+    """
+
+    name: str
+    target: str
+    channels: int
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" in cls.__dict__ and not hasattr(cls, "target"):
+            cls.target = cls.name
+
+    @abstractmethod
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Training loss of a batch.
+
+        Args:
+            prediction: Raw output of the network, ``(N, C, h, w)``.
+            target: The batch's target.
+
+        Returns:
+            A scalar; 0, still attached to the graph, where no pixel has a valid label.
+        """
+
+    @abstractmethod
+    def metrics(self, protocol: EvaluationProtocol = "standard") -> TaskMetrics:
+        """Return metrics with fresh state.
+
+        Raises:
+            ConfigError: Unknown protocol.
+        """
+
+    @abstractmethod
+    def decode(self, prediction: Tensor) -> Tensor:
+        """Turn raw output ``(N, C, H, W)`` into what the task predicts (class ids, depth, unit normals)."""
+
+    def decode_target(self, target: Tensor) -> Tensor:
+        """Bring a batch's target into the form that :meth:`decode` yields; the identity by default.
+
+        A task that derives its labels from another target overrides this, so that ``picture`` can show them.
+        """
+        return target
+
+    @abstractmethod
+    def picture(self, decoded: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+        """Paint one decoded image or label.
+
+        Args:
+            decoded: One image of what :meth:`decode` or :meth:`decode_target` yields, without the batch axis.
+
+        Returns:
+            RGB, ``uint8`` ``(H, W, 3)``; pixels without a label are black.
+        """
+
+
+TaskFactory = Callable[..., Task]
+"""Makes a task from a ``TargetInfo`` and options by keyword; usually the class itself."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    factory: TaskFactory
+    target: str
+
+
+# Imported on first use: each module registers its task, and needs torch to do so.
+_BUILT_IN = {
+    "segmentation": "ednas.tasks.segmentation",
+    "depth": "ednas.tasks.depth",
+    "normals": "ednas.tasks.normals",
+}
+_registry: dict[str, _Entry] = {}
+
+
+def register_task(name: str, factory: TaskFactory, *, target: str | None = None, replace: bool = False) -> None:
+    """Make a task known by name.
+
+    Args:
+        name: The name, for configurations and the command line.
+        factory: Called as ``factory(target_info, **options)``; usually a subclass of :class:`Task`.
+        target: The dataset's target that the task reads; by default the factory's attribute ``target``, else ``name``.
+        replace: Allow the name to be taken already (in a notebook, where a cell runs twice).
+
+    Raises:
+        ConfigError: The name is empty or taken.
+    """
+    if not name:
+        raise ConfigError("a task needs a name that is not empty")
+    built_in = name in _BUILT_IN and getattr(factory, "__module__", None) == _BUILT_IN[name]
+    if name in task_names() and not built_in and not replace:
+        raise ConfigError(f"a task '{name}' exists already; choose another name, or pass replace=True")
+    if target is None:
+        declared = getattr(factory, "target", None)
+        target = declared if isinstance(declared, str) else name
+    if name in _BUILT_IN and not built_in:
+        importlib.import_module(_BUILT_IN[name])  # else it would come later and take the name back
+    _registry[name] = _Entry(factory, target)
+
+
+def task_names() -> list[str]:
+    """Names of all known tasks, sorted."""
+    return sorted({*_registry, *_BUILT_IN})
+
+
+def task_target(name: str) -> str:
+    """Name of the dataset's target that a task reads.
+
+    Raises:
+        ConfigError: Unknown task, with the nearest known name.
+    """
+    return _entry(name).target
+
+
+def make_task(name: str, target_info: TargetInfo, **options: Any) -> Task:
+    """Make a task for a target of a dataset.
+
+    Args:
+        name: A built-in or registered task.
+        target_info: What the dataset says about the target ``task_target(name)``.
+        options: The task's own options, for example ``loss="jared"`` for depth.
+
+    Raises:
+        ConfigError: Unknown task (with the nearest known name), unknown option, an option's value is wrong, the
+            target is of the wrong kind for the task, or a user's own factory makes no complete task.
+    """
+    factory = _entry(name).factory
+    try:
+        signature = inspect.signature(factory)
+        signature.bind(target_info, **options)
+    except TypeError as error:
+        raise ConfigError(f"task '{name}': {_describe_options(signature, options, error)}") from None
+    task = factory(target_info, **options)
+    missing = [attribute for attribute in ("name", "target", "channels") if not hasattr(task, attribute)]
+    if missing or not isinstance(task, Task):
+        what = f"sets no '{missing[0]}'" if isinstance(task, Task) else "is no subclass of ednas.tasks.Task"
+        raise ConfigError(f"task '{name}': {type(task).__name__} {what}")
+    return task
+
+
+def make_tasks(
+    names: Iterable[str],
+    targets: Mapping[str, TargetInfo],
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Task]:
+    """Make several tasks for one dataset.
+
+    Args:
+        names: The tasks, in the order of the result.
+        targets: The dataset's targets (``dataset.info.targets``).
+        options: Options by task name.
+
+    Raises:
+        ConfigError: As :func:`make_task`; a task is named twice; the dataset lacks the target that a task reads; or
+            options are given for a task that is not made.
+    """
+    names = list(names)
+    for name in options or {}:
+        if name not in names:
+            raise ConfigError(f"options for task '{name}', which is not among the tasks {', '.join(names)}")
+    tasks: dict[str, Task] = {}
+    for name in names:
+        if name in tasks:
+            raise ConfigError(f"task '{name}' is named twice")
+        target = task_target(name)
+        if target not in targets:
+            raise ConfigError(
+                f"task '{name}' reads the target '{target}', but the dataset has {', '.join(sorted(targets)) or 'none'}"
+            )
+        tasks[name] = make_task(name, targets[target], **(options or {}).get(name, {}))
+    return tasks
+
+
+def load_plugin(path_or_module: str | Path) -> ModuleType:
+    """Import a user's module, so that the tasks it registers are known.
+
+    The module's code is run: load only files you trust. Loading the same file or module again is free.
+
+    Args:
+        path_or_module: A path that ends in ``.py``, or a module that Python can import (``package.module``).
+
+    Raises:
+        ConfigError: There is no such file or module, or it fails while being imported; names the line.
+    """
+    text = os.fspath(path_or_module)
+    if text.endswith(".py") or os.sep in text:
+        return _load_file(Path(text))
+    try:
+        return importlib.import_module(text)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (text == error.name or text.startswith(f"{error.name}.")):
+            raise ConfigError(
+                f"no module '{error.name}' can be imported; install it, or give the path of a .py file"
+            ) from error
+        raise ConfigError(f"plugin '{text}' cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"plugin '{text}' cannot be imported: {_describe_error(error)}") from error
+
+
+def check_kind(task: str, target_info: TargetInfo, *kinds: TargetKind) -> None:
+    """Check that a target is of a kind that a task can learn from.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if target_info.kind not in kinds:
+        raise ConfigError(
+            f"task '{task}' needs a target of kind {' or '.join(kinds)}, but the dataset's is '{target_info.kind}'"
+        )
+
+
+def check_protocol(protocol: str) -> None:
+    """Check the name of an evaluation protocol.
+
+    Raises:
+        ConfigError: Unknown protocol, with the nearest known name.
+    """
+    if protocol not in PROTOCOLS:
+        raise ConfigError(f"unknown protocol '{protocol}'; {hint(protocol, PROTOCOLS)}")
+
+
+def hint(name: str, known: Collection[str]) -> str:
+    """Return the end of an error about an unknown name: the nearest known one, else all of them."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
+
+
+def _entry(name: str) -> _Entry:
+    if name not in _registry and name in _BUILT_IN:
+        importlib.import_module(_BUILT_IN[name])
+    if name not in _registry:
+        raise ConfigError(f"unknown task '{name}'; {hint(name, task_names())}")
+    return _registry[name]
+
+
+def _describe_options(signature: inspect.Signature, options: Mapping[str, Any], error: TypeError) -> str:
+    known = [p.name for p in signature.parameters.values() if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)][1:]
+    unknown = next((option for option in options if option not in known), None)
+    return str(error) if unknown is None else f"no option '{unknown}'; {hint(unknown, known)}"
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file() or path.suffix != ".py":
+        raise ConfigError(f"plugin {path}: no such .py file")
+    place = str(path.resolve())
+    # One name per file, the same in every process, so that what a plugin defines can be pickled.
+    name = f"ednas_plugin_{path.stem}_{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, place)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"plugin {path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise ConfigError(f"plugin {path} cannot be imported: {_describe_error(error, place)}") from error
+    return module
+
+
+def _describe_error(error: BaseException, file: str | None = None) -> str:
+    if isinstance(error, SyntaxError):
+        return f"line {error.lineno}: {error.msg}"
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+    where = f"line {lines[-1]}: " if lines else ""
+    message = " ".join(str(error).split())
+    return f"{where}{type(error).__name__}{': ' if message else ''}{message}"

@@ -1,0 +1,105 @@
+"""Depth estimation: a distance or a disparity for every pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from ednas.data.sample import TargetInfo
+from ednas.exceptions import ConfigError
+from ednas.tasks.base import EvaluationProtocol, Task, check_kind, hint, register_task
+from ednas.tasks.losses import DEFAULT_REL_WEIGHT, DepthLoss, JAReDLoss, L1Loss, resize_target
+from ednas.tasks.metrics import DepthMetrics
+from ednas.tasks.pictures import paint_scale
+
+
+class DepthTask(Task):
+    """Depth estimation by L1 or by JAReD (Eq. 8).
+
+    The network's output is the depth itself, without an activation: the loss acts on the raw number, so that a pixel
+    whose output has fallen below 0 still gets a gradient that lifts it, which a ReLU in the network would cut off.
+    :meth:`decode` clamps at 0, which no true depth is below.
+
+    Args:
+        target_info: A target of kind ``distance`` or ``disparity``.
+        loss: ``l1`` or ``jared``.
+        abs_weight: Weight of the absolute error; 1 by default. JAReD only.
+        rel_weight: Weight of the relative error; 0.05 by default. JAReD only.
+        max_inverse: Largest 1 / label that counts in the relative error; no limit by default. JAReD only.
+        min_valid: Labels at or below this are invalid in the loss and in the ``standard`` metrics.
+
+    Raises:
+        ConfigError: The target is of another kind, or an option is wrong.
+    """
+
+    name = "depth"
+    channels = 1
+
+    def __init__(
+        self,
+        target_info: TargetInfo,
+        *,
+        loss: DepthLoss = "l1",
+        abs_weight: float | None = None,
+        rel_weight: float | None = None,
+        max_inverse: float | None = None,
+        min_valid: float = 0.0,
+    ) -> None:
+        check_kind(self.name, target_info, "distance", "disparity")
+        self.kind = target_info.kind
+        self.unit = target_info.unit
+        self._min_valid = min_valid
+        self._loss = _make_loss(loss, abs_weight, rel_weight, max_inverse, min_valid)
+
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """L1 or JAReD over valid pixels of raw output ``(N, 1, h, w)`` and labels ``(N, 1, H, W)``, 0 = invalid."""
+        loss: Tensor = self._loss(prediction, resize_target(target, (prediction.shape[-2], prediction.shape[-1])))
+        return loss
+
+    def metrics(self, protocol: EvaluationProtocol = "standard") -> DepthMetrics:
+        """Return fresh ``abs_err`` (in the label's unit) and ``rel_err``."""
+        return DepthMetrics(protocol, min_valid=self._min_valid)
+
+    def decode(self, prediction: Tensor) -> Tensor:
+        """Return depth ``(N, 1, H, W)`` of at least 0, in the label's unit."""
+        return prediction.clamp(min=0)
+
+    def picture(
+        self, decoded: npt.NDArray[np.generic], value_range: tuple[float, float] | None = None
+    ) -> npt.NDArray[np.uint8]:
+        """Paint depth ``(1, H, W)`` or ``(H, W)``: near is bright, far is dark, invalid is black.
+
+        Args:
+            decoded: The depth or its label.
+            value_range: Smallest and largest value of the colour scale, to paint a prediction and its label alike; by
+                default the 2nd and 98th percentile of the valid pixels.
+        """
+        values = decoded.astype(np.float64).reshape(decoded.shape[-2:])
+        valid = np.isfinite(values) & (values > 0)
+        if value_range is None:
+            low, high = np.percentile(values[valid], (2, 98)) if valid.any() else (0.0, 1.0)
+            value_range = float(low), float(high)
+        far_to_near = value_range if self.kind == "disparity" else value_range[::-1]
+        return paint_scale(values, valid, *far_to_near)
+
+
+def _make_loss(
+    loss: str, abs_weight: float | None, rel_weight: float | None, max_inverse: float | None, min_valid: float
+) -> JAReDLoss:
+    if loss == "jared":
+        return JAReDLoss(
+            1.0 if abs_weight is None else abs_weight,
+            DEFAULT_REL_WEIGHT if rel_weight is None else rel_weight,
+            max_inverse,
+            min_valid,
+        )
+    if loss != "l1":
+        raise ConfigError(f"task 'depth': unknown loss '{loss}'; {hint(loss, ('l1', 'jared'))}")
+    for name, value in (("abs_weight", abs_weight), ("rel_weight", rel_weight), ("max_inverse", max_inverse)):
+        if value is not None:
+            raise ConfigError(f"task 'depth': {name} belongs to loss 'jared', but the loss is 'l1'")
+    return L1Loss(min_valid)
+
+
+register_task(DepthTask.name, DepthTask)

@@ -1,0 +1,58 @@
+"""Surface normal estimation: a unit vector for every pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from ednas.data.sample import TargetInfo
+from ednas.tasks.base import EvaluationProtocol, Task, check_kind, register_task
+from ednas.tasks.losses import InverseCosineLoss, resize_target
+from ednas.tasks.metrics import NormalMetrics, unit_normals
+from ednas.tasks.pictures import paint_normals
+
+
+class NormalsTask(Task):
+    """Surface normals by the inverse cosine loss.
+
+    Vectors are in the camera frame: x right, y down, z forward, so that a surface facing the camera has z < 0. The
+    network's output may have any length; loss, metrics and :meth:`decode` look at its direction alone.
+
+    Args:
+        target_info: A target of kind ``normals``.
+
+    Raises:
+        ConfigError: The target is of another kind.
+    """
+
+    name = "normals"
+    channels = 3
+
+    def __init__(self, target_info: TargetInfo) -> None:
+        check_kind(self.name, target_info, "normals")
+        self._loss = InverseCosineLoss()
+
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """One minus the mean cosine over valid pixels of ``(N, 3, h, w)`` and ``(N, 3, H, W)``, zero = invalid."""
+        loss: Tensor = self._loss(prediction, resize_target(target, (prediction.shape[-2], prediction.shape[-1])))
+        return loss
+
+    def metrics(self, protocol: EvaluationProtocol = "standard") -> NormalMetrics:
+        """Return fresh ``mean_angle`` in degrees and ``within_11``, ``within_22``, ``within_30`` in percent."""
+        return NormalMetrics(protocol)
+
+    def decode(self, prediction: Tensor) -> Tensor:
+        """Return unit vectors ``(N, 3, H, W)``; an output of exactly 0 counts as facing the camera."""
+        return unit_normals(prediction, dim=1)
+
+    def picture(self, decoded: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+        """Paint normals ``(3, H, W)``, or ``(H, W, 3)`` as datasets store them: RGB = (n + 1) / 2, invalid black."""
+        vectors = decoded.astype(np.float64)
+        if vectors.shape[0] == 3:
+            vectors = np.moveaxis(vectors, 0, -1)
+        valid = np.square(vectors).sum(-1) > 0.25
+        return paint_normals(vectors, valid)
+
+
+register_task(NormalsTask.name, NormalsTask)

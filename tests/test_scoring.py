@@ -1,0 +1,382 @@
+from __future__ import annotations
+
+import doctest
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from paper_tables import ROWS, Row
+
+import ednas.scoring
+from ednas.exceptions import CheckpointError, ConfigError, TrainingError
+from ednas.scoring import (
+    HIGHER_IS_BETTER,
+    LARGEST_RATIO,
+    PERCENT_METRICS,
+    ModelMetrics,
+    accuracy,
+    compare,
+    load_metrics,
+    merge_metrics,
+    metric_gain,
+    reward,
+)
+
+GOOD = {"protocol": "standard", "tasks": {"depth": {"abs_err": 1, "rel_err": 0.25}}, "params": 3400000}
+PER_METRIC, OVERALL = 0.6, 0.2  # the tables' metrics are rounded, their gains were computed before rounding
+
+
+def metrics(name="model", protocol="standard", directions=None, **tasks):
+    return ModelMetrics(name, protocol, tasks, directions or {})
+
+
+def write(path, value):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(value if isinstance(value, str) else json.dumps(value))
+    return path
+
+
+class TestPublishedTables:
+    def test_every_row_with_a_gain_is_here(self):
+        counts = {table: sum(row.table == table for row in ROWS) for table in ("table2", "table3", "table4")}
+        assert counts == {"table2": 10, "table3": 3, "table4": 8}
+        assert sum(row.table == "table5" for row in ROWS) == 6
+        assert sum(row.table == "table9" for row in ROWS) == 5
+
+    @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.table}-{row.model}")
+    def test_gains_follow_from_metrics(self, row: Row):
+        baseline = metrics("baseline", "adashare", **row.tasks(row.baseline))
+        gain = compare(baseline, [metrics(row.model, "adashare", **row.tasks(row.values))]).models[0]
+        assert gain.name == row.model
+        assert gain.delta == pytest.approx(row.overall, abs=OVERALL)
+        if row.by_task:
+            found = [task.delta for task in gain.tasks.values()]
+            assert found == pytest.approx(list(row.by_task), abs=0.3)
+        if row.by_metric:
+            found = [value for task in gain.tasks.values() for value in task.metrics.values()]
+            assert found == pytest.approx(list(row.by_metric), abs=PER_METRIC)
+
+    def test_transfer_rows_of_table_5_do_not_fit_as_printed(self):
+        seg, dep = (next(row for row in ROWS if row.model == name) for name in ("NAS-Seg to MT", "NAS-Dep to MT"))
+        for row, printed in ((seg, dep.by_metric), (dep, seg.by_metric)):
+            model = metrics("m", **row.tasks(row.values))
+            gain = compare(metrics("b", **row.tasks(row.baseline)), [model]).models[0]
+            found = [value for task in gain.tasks.values() for value in task.metrics.values()]
+            assert max(abs(a - b) for a, b in zip(found, printed, strict=True)) > PER_METRIC
+
+
+class TestRelativeGains:
+    def test_sign_follows_the_direction(self):
+        assert metric_gain(110, 100, higher_is_better=True) == pytest.approx(10)
+        assert metric_gain(110, 100, higher_is_better=False) == pytest.approx(-10)
+
+    def test_no_change_is_plain_zero(self):
+        assert str(metric_gain(0.3, 0.3, higher_is_better=False)) == "0.0"
+
+    def test_tasks_weigh_alike_whatever_their_number_of_metrics(self):
+        base = metrics("b", a={"miou": 10.0}, b={"within_11": 10.0, "within_22": 10.0, "within_30": 10.0})
+        model = metrics("m", a={"miou": 20.0}, b={"within_11": 10.0, "within_22": 10.0, "within_30": 10.0})
+        assert compare(base, [model]).models[0].delta == pytest.approx(50)
+
+    @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=6))
+    def test_a_model_gains_nothing_over_itself(self, values):
+        names = list(HIGHER_IS_BETTER)
+        model = metrics("m", task=dict(zip(names, values, strict=False)))
+        assert compare(model, [model]).models[0].delta == 0
+
+    @given(st.floats(0.01, 100), st.floats(0.01, 100), st.floats(0.1, 10))
+    def test_gain_does_not_depend_on_the_unit(self, value, baseline, unit):
+        one = metric_gain(value, baseline, higher_is_better=False)
+        assert metric_gain(value * unit, baseline * unit, higher_is_better=False) == pytest.approx(one, abs=1e-6)
+
+    def test_json_has_exactly_the_promised_structure(self):
+        base = metrics("b", depth={"abs_err": 0.5, "rel_err": 0.2})
+        found = compare(base, [metrics("m", depth={"abs_err": 0.4, "rel_err": 0.2})]).to_json()
+        assert found == {
+            "models": [
+                {
+                    "name": "m",
+                    "delta": pytest.approx(10),
+                    "tasks": {
+                        "depth": {"delta": pytest.approx(10), "metrics": {"abs_err": pytest.approx(20), "rel_err": 0}}
+                    },
+                }
+            ]
+        }
+        json.dumps(found)
+
+    def test_own_metric_with_a_direction(self):
+        base = metrics("b", directions={"edge_f1": True}, edges={"edge_f1": 0.5})
+        model = metrics("m", edges={"edge_f1": 0.6})
+        assert compare(base, [model]).models[0].delta == pytest.approx(20)
+
+    def test_some_tasks_alone(self):
+        base = metrics("b", depth={"rel_err": 0.2}, segmentation={"miou": 40.0})
+        model = metrics("m", depth={"rel_err": 0.1})
+        found = compare(base, [model], tasks=["depth"]).models[0]
+        assert list(found.tasks) == ["depth"]
+        assert found.delta == pytest.approx(50)
+
+    @pytest.mark.parametrize(
+        ("base", "model", "words"),
+        [
+            (metrics("b", depth={"rel_err": 0.2}), metrics("m", "adashare", depth={"rel_err": 0.2}), "protocol"),
+            (
+                metrics("b", depth={"rel_err": 0.2}, normals={"mean_angle": 9}),
+                metrics("m", depth={"rel_err": 0.2}),
+                "'m' lacks the task 'normals'",
+            ),
+            (
+                metrics("b", depth={"rel_err": 0.2}),
+                metrics("m", depth={"rel_err": 0.2}, normals={"mean_angle": 9}),
+                "'b' lacks the task 'normals'",
+            ),
+            (
+                metrics("b", depth={"rel_err": 0.2, "abs_err": 1}),
+                metrics("m", depth={"rel_err": 0.2}),
+                "'m' lacks the depth metric 'abs_err'",
+            ),
+            (
+                metrics("b", depth={"rel_err": 0.2}),
+                metrics("m", depth={"rel_err": 0.2, "abs_err": 1}),
+                "'b' lacks the depth metric 'abs_err'",
+            ),
+            (
+                metrics("b", depth={"rel_err": 0.0}),
+                metrics("m", depth={"rel_err": 0.2}),
+                "depth.rel_err: the baseline 0.0",
+            ),
+            (metrics("b", depth={"rel_err": -1.0}), metrics("m", depth={"rel_err": 0.2}), "baseline -1.0"),
+            (metrics("b", depth={"rel_err": math.nan}), metrics("m", depth={"rel_err": 0.2}), "baseline nan"),
+            (metrics("b", depth={"rel_err": 0.2}), metrics("m", depth={"rel_err": math.nan}), "value nan"),
+            (metrics("b", edges={"f1": 0.2}), metrics("m", edges={"f1": 0.2}), "higher_is_better"),
+            (
+                metrics("b", directions={"f1": True}, edges={"f1": 0.2}),
+                metrics("m", directions={"f1": False}, edges={"f1": 0.2}),
+                "other way round",
+            ),
+            (
+                metrics("b", directions={"miou": False}, s={"miou": 0.2}),
+                metrics("m", s={"miou": 0.2}),
+                "other way round",
+            ),
+            (metrics("b"), metrics("m"), "no task"),
+        ],
+    )
+    def test_what_cannot_be_compared_is_said_in_one_line(self, base, model, words):
+        with pytest.raises(CheckpointError) as caught:
+            compare(base, [model])
+        assert words in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+class TestMetricsFiles:
+    def test_reads_a_file_and_ignores_other_keys(self, tmp_path):
+        found = load_metrics(write(tmp_path / "base.json", GOOD))
+        assert found == ModelMetrics("base", "standard", {"depth": {"abs_err": 1.0, "rel_err": 0.25}})
+
+    def test_reads_a_checkpoint_folder_and_names_it(self, tmp_path):
+        write(tmp_path / "my_net" / "metrics.json", GOOD)
+        assert load_metrics(tmp_path / "my_net").name == "my_net"
+        assert load_metrics(tmp_path / "my_net" / "metrics.json").name == "my_net"
+        assert load_metrics(tmp_path / "my_net", name="other").name == "other"
+
+    def test_what_is_written_is_read(self, tmp_path):
+        one = metrics("one", "adashare", {"f1": False, "miou": True}, edges={"f1": 0.5}, segmentation={"miou": 5.0})
+        assert one.to_json()["higher_is_better"] == {"f1": False}
+        found = load_metrics(write(tmp_path / "one.json", one.to_json()))
+        assert (found.tasks, found.protocol, found.higher_is_better) == (one.tasks, one.protocol, {"f1": False})
+
+    def test_nan_survives_reading_and_fails_comparing(self, tmp_path):
+        file = write(tmp_path / "n.json", '{"protocol": "standard", "tasks": {"depth": {"rel_err": NaN}}}')
+        with pytest.raises(CheckpointError, match="not finite"):
+            compare(metrics("b", depth={"rel_err": 0.2}), [load_metrics(file)])
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            ('{"protocol": "stand', "not valid JSON"),
+            ("[]", "holds list"),
+            ({"tasks": {"depth": {"rel_err": 1}}}, "'protocol' is missing"),
+            ({"protocol": "standard"}, "'tasks' must map"),
+            ({"protocol": "standard", "tasks": {}}, "'tasks' must map"),
+            ({"protocol": "standard", "tasks": {"depth": 0.3}}, "task 'depth'"),
+            ({"protocol": "standard", "tasks": {"depth": {"rel_err": "0.3"}}}, "depth.rel_err"),
+            ({"protocol": "standard", "tasks": {"depth": {"rel_err": True}}}, "depth.rel_err"),
+            ({"protocol": "standard", "tasks": {"depth": {"rel_err": 10**400}}}, "too large"),
+            ({"protocol": "standard", "tasks": {"a": {"b": 1}}, "higher_is_better": {"b": "yes"}}, "higher_is_better"),
+        ],
+    )
+    def test_damaged_files(self, tmp_path, content, words):
+        file = write(tmp_path / "bad.json", content)
+        with pytest.raises(CheckpointError) as caught:
+            load_metrics(file)
+        assert words in str(caught.value)
+        assert "bad.json" in str(caught.value)
+
+    def test_missing_file(self, tmp_path):
+        with pytest.raises(CheckpointError, match="no such file"):
+            load_metrics(tmp_path / "none.json")
+        with pytest.raises(CheckpointError, match=r"metrics\.json: no such file"):
+            load_metrics(tmp_path)
+
+    def test_single_task_files_make_one_baseline(self):
+        whole = merge_metrics(
+            [metrics("seg", segmentation={"miou": 40.04, "pixel_acc": 88.68}), metrics("dep", depth={"rel_err": 0.34})]
+        )
+        assert whole.name == "seg+dep"
+        assert whole.tasks == {"segmentation": {"miou": 40.04, "pixel_acc": 88.68}, "depth": {"rel_err": 0.34}}
+        model = metrics("m", segmentation={"miou": 46.52, "pixel_acc": 90.61}, depth={"rel_err": 0.34})
+        assert compare(whole, [model]).models[0].tasks["segmentation"].delta == pytest.approx(9.2, abs=0.1)
+
+    @pytest.mark.parametrize(
+        ("parts", "words"),
+        [
+            ([], "no metrics"),
+            ([metrics("a", depth={"rel_err": 1}), metrics("b", depth={"rel_err": 1})], "in 'a' and in 'b'"),
+            ([metrics("a", depth={"rel_err": 1}), metrics("b", "adashare", x={"rel_err": 1})], "protocol"),
+            (
+                [metrics("a", directions={"f": True}, x={"f": 1}), metrics("b", directions={"f": False}, y={"f": 1})],
+                "other way round",
+            ),
+        ],
+    )
+    def test_what_cannot_be_merged(self, parts, words):
+        with pytest.raises(CheckpointError, match=words):
+            merge_metrics(parts)
+
+
+class TestAccuracy:
+    def test_by_hand(self):
+        tasks = {"segmentation": {"miou": 40.0, "pixel_acc": 90.0}, "depth": {"abs_err": 0.02, "rel_err": 0.4}}
+        reference = {"depth": {"abs_err": 0.01, "rel_err": 0.2}}
+        expected = math.sqrt(math.sqrt(0.4 * 0.9) * math.sqrt(0.5 * 0.5))
+        assert accuracy(tasks, reference=reference) == pytest.approx(expected)
+
+    def test_weights_by_hand(self):
+        tasks = {"segmentation": {"miou": 40.0, "pixel_acc": 90.0}}
+        weights = {"segmentation": {"miou": 3.0}}
+        assert accuracy(tasks, weights=weights) == pytest.approx((0.4**3 * 0.9) ** 0.25)
+        assert accuracy(tasks, weights={"segmentation": {"pixel_acc": 0.0}}) == pytest.approx(0.4)
+
+    def test_better_errors_score_higher(self):
+        mt = {"segmentation": {"miou": 38.64, "pixel_acc": 88.49}, "depth": {"abs_err": 0.0171, "rel_err": 0.354}}
+        ednas = {"segmentation": {"miou": 46.52, "pixel_acc": 90.61}, "depth": {"abs_err": 0.0143, "rel_err": 0.316}}
+        assert accuracy(ednas) > accuracy(mt)
+        raw = [math.prod([*m["segmentation"].values(), *m["depth"].values()]) for m in (mt, ednas)]
+        assert raw[0] > raw[1], "the raw product of Eq. 6 would rank them the wrong way round"
+
+    @given(
+        st.lists(st.tuples(st.floats(1, 99), st.floats(0.01, 9)), min_size=2, max_size=5),
+        st.floats(0.01, 9),
+    )
+    def test_reference_never_changes_the_ranking(self, candidates, reference):
+        models = [{"s": {"miou": miou}, "d": {"rel_err": error}} for miou, error in candidates]
+        plain = [accuracy(model) for model in models]
+        scaled = [accuracy(model, reference={"d": {"rel_err": reference}}) for model in models]
+        factor = math.sqrt(reference)
+        assert scaled == pytest.approx([value * factor for value in plain])
+
+    @given(st.floats(0.1, 99), st.floats(0.001, 9), st.floats(1.01, 3))
+    def test_every_improvement_raises_it(self, miou, error, factor):
+        one = accuracy({"s": {"miou": miou}, "d": {"rel_err": error}})
+        assert accuracy({"s": {"miou": miou * factor}, "d": {"rel_err": error}}) > one
+        assert accuracy({"s": {"miou": miou}, "d": {"rel_err": error / factor}}) > one
+
+    def test_zeros_stay_finite_and_ordered(self):
+        assert accuracy({"s": {"miou": 0.0}, "d": {"rel_err": 0.1}}) == 0
+        assert accuracy({"d": {"rel_err": 0.0}}) == pytest.approx(LARGEST_RATIO)
+        assert accuracy({"s": {"miou": 0.0, "pixel_acc": 50.0}}, weights={"s": {"miou": 0.0}}) == pytest.approx(0.5)
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -0.1])
+    @pytest.mark.parametrize("metric", ["miou", "rel_err"])
+    def test_a_broken_metric_is_no_candidate(self, metric, value):
+        with pytest.raises(TrainingError, match=f"task.{metric}"):
+            accuracy({"task": {metric: value}})
+
+    def test_own_metric_enters_unscaled(self):
+        assert accuracy({"e": {"f1": 0.25}}, higher_is_better={"f1": True}) == pytest.approx(0.25)
+        assert accuracy({"e": {"miss": 4.0}}, higher_is_better={"miss": False}) == pytest.approx(0.25)
+        with pytest.raises(ConfigError, match=r"e\.f1"):
+            accuracy({"e": {"f1": 0.25}})
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            {"tasks": {}},
+            {"tasks": {"s": {}}},
+            {"tasks": {"s": {"miou": 1.0}}, "weights": {"s": {"miou": 0.0}}},
+            {"tasks": {"s": {"miou": 1.0}}, "weights": {"s": {"miou": -1.0}}},
+            {"tasks": {"s": {"miou": 1.0}}, "weights": {"s": {"mIoU": 1.0}}},
+            {"tasks": {"s": {"miou": 1.0}}, "weights": {"t": {"miou": 1.0}}},
+            {"tasks": {"d": {"rel_err": 1.0}}, "reference": {"d": {"rel_err": 0.0}}},
+            {"tasks": {"d": {"rel_err": 1.0}}, "reference": {"d": {"rel_err": math.nan}}},
+        ],
+    )
+    def test_arguments_that_make_no_sense(self, arguments):
+        tasks = arguments.pop("tasks")
+        with pytest.raises(ConfigError):
+            accuracy(tasks, **arguments)
+
+
+class TestReward:
+    def test_as_printed_it_is_a_soft_penalty_above_the_target_alone(self):
+        assert reward(0.5, 5, 10) == 0.5
+        assert reward(0.5, 10, 10) == 0.5
+        assert reward(0.5, 20, 10) == pytest.approx(0.5 * 2**-0.07)
+
+    def test_mnasnet_soft_constraint(self):
+        assert reward(0.5, 5, 10, p=-0.07) == pytest.approx(0.5 * 0.5**-0.07)
+
+    def test_hard(self):
+        assert reward(0.5, 10, 10, mode="hard") == 0.5
+        assert reward(0.5, 10.001, 10, mode="hard") == 0
+
+    def test_absolute(self):
+        assert reward(0.5, 20, 10, mode="absolute", beta=-0.1) == pytest.approx(0.4)
+        assert reward(0.5, 5, 10, mode="absolute", beta=-0.1) == pytest.approx(0.45)
+
+    @given(st.floats(0, 1), st.floats(0.01, 1e4), st.floats(1.0001, 100), st.sampled_from(["mnasnet", "hard"]))
+    def test_never_rewards_slowness(self, value, latency, factor, mode):
+        assert reward(value, latency * factor, 10, mode=mode) <= reward(value, latency, 10, mode=mode)
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -0.1])
+    def test_accuracy_must_be_a_number(self, value):
+        with pytest.raises(TrainingError):
+            reward(value, 5, 10)
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            {"latency_ms": 0},
+            {"latency_ms": math.nan},
+            {"latency_ms": math.inf},
+            {"target_ms": -1},
+            {"p": 0.1},
+            {"q": 0.1},
+            {"beta": math.nan},
+            {"mode": "soft"},
+        ],
+    )
+    def test_arguments_that_make_no_sense(self, arguments):
+        with pytest.raises(ConfigError):
+            reward(0.5, **{"latency_ms": 5, "target_ms": 10} | arguments)
+
+
+def test_percent_metrics_are_built_in_and_higher_is_better():
+    assert all(HIGHER_IS_BETTER[name] for name in PERCENT_METRICS)
+
+
+def test_needs_no_torch():
+    code = "import ednas.scoring, ednas.tasks, sys; ednas.tasks.task_names(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_examples_in_docstrings():
+    result = doctest.testmod(ednas.scoring)
+    assert result.attempted > 5
+    assert result.failed == 0
