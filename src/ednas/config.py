@@ -34,7 +34,7 @@ def read_yaml(path: Path | str, error: type[EdnasError] = ConfigError) -> dict[s
         raise error(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as cause:
         raise error(f"{path}: cannot be read ({cause})") from cause
-    except (yaml.YAMLError, RecursionError, ValueError) as cause:
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as cause:  # PyYAML's own slips too
         mark = getattr(cause, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark is not None else str(path)
         problem = getattr(cause, "problem", None) or type(cause).__name__
@@ -73,7 +73,7 @@ def _describe(cause: ValidationError, model: type[BaseModel]) -> str:
     if first["type"] == "extra_forbidden":
         known = _known_keys(model, location[:-1])
         near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)
-        hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
+        hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known) or 'none'}"
         return f"unknown key '{key}'; {hint}"
     if first["type"] == "missing":
         return f"key '{key}' is missing"

@@ -1,0 +1,303 @@
+"""Reading all of a dataset once, to find every bad file and to see what the labels hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ednas.data.formats import dataset_splits, open_dataset
+from ednas.data.reader import Progress, Reader
+from ednas.data.sample import VOID, DenseDataset, TargetInfo
+from ednas.exceptions import DataError
+
+_FACING = 0.97
+"""Least share of normals that face the camera; below it the axes are probably wrong (right ones give over 0.99)."""
+
+_FOCAL_LENGTH = 0.9
+"""Assumed focal length over image width (NYUv2 0.81, Cityscapes 1.1); the share depends little on it."""
+
+
+@dataclass(frozen=True)
+class TargetReport:
+    """What one target of a split holds.
+
+    Attributes:
+        kind: As in :class:`ednas.data.sample.TargetInfo`.
+        pixels: Number of pixels read.
+        invalid: Share of pixels without a label, 0 to 1.
+        minimum: Smallest valid value of a distance or disparity; NaN if there is none.
+        maximum: Largest valid value.
+        mean: Mean of the valid values.
+        facing: Share of valid normals that point towards the camera (n . ray < 0, for a camera with a usual angle of
+            view); NaN for other kinds.
+        frequencies: Share of each class among the labelled pixels; empty for other kinds.
+        class_names: Names of the classes, as far as known.
+    """
+
+    kind: str
+    pixels: int
+    invalid: float
+    minimum: float = float("nan")
+    maximum: float = float("nan")
+    mean: float = float("nan")
+    facing: float = float("nan")
+    frequencies: tuple[float, ...] = ()
+    class_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """What one split holds.
+
+    Attributes:
+        split: Its name.
+        samples: Number of samples.
+        bad: Number of samples that cannot be read.
+        sizes: Number of samples by (height, width).
+        targets: By name.
+        problems: One line for each bad file, or for a split that cannot be opened.
+    """
+
+    split: str
+    samples: int
+    bad: int
+    sizes: dict[tuple[int, int], int]
+    targets: dict[str, TargetReport]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """Result of :func:`check_dataset`.
+
+    Attributes:
+        path: What was checked.
+        name: Name of the dataset.
+        format: Its format.
+        splits: One for each split.
+        warnings: What is readable but looks wrong.
+    """
+
+    path: str
+    name: str
+    format: str
+    splits: tuple[SplitReport, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Problems of all splits."""
+        return tuple(problem for split in self.splits for problem in split.problems)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every sample of every split can be read."""
+        return not self.problems
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values; NaN becomes None, sizes become ``"HxW"``."""
+        return {
+            "path": self.path,
+            "name": self.name,
+            "format": self.format,
+            "ok": self.ok,
+            "warnings": list(self.warnings),
+            "splits": [_split_json(split) for split in self.splits],
+        }
+
+    def to_text(self) -> str:
+        """The report for people, several lines."""
+        lines = [f"{self.name} ({self.format}) at {self.path}"]
+        for split in self.splits:
+            sizes = ", ".join(f"{height} x {width}" for height, width in split.sizes)
+            lines.append(f"{split.split}: {split.samples} samples, {split.bad} bad; {sizes or 'no sizes'}")
+            lines += [f"  {name}: {_target_text(target)}" for name, target in split.targets.items()]
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        lines += [f"problem: {problem}" for problem in self.problems]
+        return "\n".join(lines)
+
+
+def check_dataset(path: str | Path, progress: Progress | None = None, **options: Any) -> CheckReport:
+    """Read every sample of every split.
+
+    Args:
+        path: As in :func:`ednas.data.formats.open_dataset`.
+        progress: Called after each sample.
+        **options: Options of the format.
+
+    Returns:
+        Every problem (a bad file does not stop the check), class frequencies, ranges and shares of invalid pixels.
+
+    Raises:
+        DataError: Nothing known is at ``path``.
+        ConfigError: An option or a ``dataset.yaml`` is wrong.
+    """
+    reports: list[SplitReport] = []
+    opened: list[DenseDataset] = []
+    for split in dataset_splits(path):
+        try:
+            dataset = open_dataset(path, split, **options)
+        except DataError as error:
+            reports.append(SplitReport(split, 0, 0, {}, {}, (str(error),)))
+            continue
+        opened.append(dataset)
+        reports.append(_check_split(dataset, progress))
+    info = opened[0].info if opened else None
+    return CheckReport(
+        path=str(path),
+        name=info.name if info else "?",
+        format=info.format if info else "?",
+        splits=tuple(reports),
+        warnings=tuple(_overlaps(opened) + [text for report in reports for text in _oddities(report)]),
+    )
+
+
+@dataclass
+class _Tally:
+    """Running numbers of one target."""
+
+    info: TargetInfo
+    pixels: int = 0
+    valid: int = 0
+    total: float = 0.0
+    minimum: float = float("inf")
+    maximum: float = float("-inf")
+    facing: int = 0
+    classes: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(VOID + 1, np.int64))
+
+    def add(self, values: npt.NDArray[Any]) -> None:
+        self.pixels += values.shape[0] * values.shape[1]
+        if self.info.kind == "labels":
+            self.classes += np.bincount(values.ravel(), minlength=VOID + 1)
+            self.valid = self.pixels - int(self.classes[VOID])
+        elif self.info.kind == "normals":
+            self.valid += int((values != 0).any(axis=-1).sum())
+            self.facing += _count_facing(values)
+        else:
+            measured = values[values > 0]
+            self.valid += measured.size
+            if measured.size:
+                self.total += float(measured.sum(dtype=np.float64))
+                self.minimum = min(self.minimum, float(measured.min()))
+                self.maximum = max(self.maximum, float(measured.max()))
+
+    def report(self) -> TargetReport:
+        info, nan = self.info, float("nan")
+        any_value = self.valid > 0 and info.kind in ("distance", "disparity")
+        counts = self.classes[: info.num_classes]
+        return TargetReport(
+            kind=info.kind,
+            pixels=self.pixels,
+            invalid=1 - self.valid / self.pixels if self.pixels else nan,
+            minimum=self.minimum if any_value else nan,
+            maximum=self.maximum if any_value else nan,
+            mean=self.total / self.valid if any_value else nan,
+            facing=self.facing / self.valid if self.valid and info.kind == "normals" else nan,
+            frequencies=tuple(float(count) for count in counts / max(1, self.valid)),
+            class_names=info.class_names,
+        )
+
+
+def _count_facing(normals: npt.NDArray[Any]) -> int:
+    """Number of normals that point against the ray through their pixel."""
+    height, width = normals.shape[:2]
+    focal = _FOCAL_LENGTH * width
+    x = (np.arange(width) - (width - 1) / 2) / focal
+    y = (np.arange(height) - (height - 1) / 2) / focal
+    along_ray = normals[:, :, 0] * x + normals[:, :, 1] * y[:, None] + normals[:, :, 2]
+    return int((along_ray < 0).sum())
+
+
+def _check_split(dataset: DenseDataset, progress: Progress | None) -> SplitReport:
+    tallies = {name: _Tally(info) for name, info in dataset.info.targets.items()}
+    sizes: Counter[tuple[int, int]] = Counter()
+    problems: list[str] = []
+    bad = 0
+    for index in range(len(dataset)):
+        try:
+            sample = dataset[index]
+        except DataError as error:
+            bad += 1
+            # A reader of files can go on after a sample's first bad file.
+            more = dataset.problems(index) if isinstance(dataset, Reader) else ()
+            problems += more or (str(error),)
+        else:
+            sizes[(sample.image.shape[0], sample.image.shape[1])] += 1
+            for name, tally in tallies.items():
+                tally.add(sample.targets[name])
+        if progress is not None:
+            progress(dataset.split, index + 1, len(dataset))
+    targets = {name: tally.report() for name, tally in tallies.items()}
+    return SplitReport(dataset.split, len(dataset), bad, dict(sizes), targets, tuple(dict.fromkeys(problems)))
+
+
+def _overlaps(datasets: list[DenseDataset]) -> list[str]:
+    """Warn of samples that two splits share: a network would be tested on what it has learned."""
+    found = []
+    names = [{dataset.source(index) for index in range(len(dataset))} for dataset in datasets]
+    for i, first in enumerate(datasets):
+        for j in range(i):
+            shared = len(names[i] & names[j])
+            if shared:
+                found.append(f"'{datasets[j].split}' and '{first.split}' share samples: {shared}")
+    return found
+
+
+def _oddities(report: SplitReport) -> list[str]:
+    found = []
+    for name, target in report.targets.items():
+        where = f"{report.split}: {name}"
+        if not target.pixels:
+            continue
+        if target.invalid == 1:
+            found.append(f"{where} has no valid pixel")
+            continue
+        if target.facing < _FACING:
+            found.append(f"{where}: only {target.facing:.1%} of the normals face the camera; are their axes right?")
+        absent = [i for i, share in enumerate(target.frequencies) if share == 0]
+        if absent:
+            named = ", ".join(target.class_names[i] if i < len(target.class_names) else str(i) for i in absent)
+            found.append(f"{where}: {len(absent)} classes never occur ({named})")
+    return found
+
+
+def _target_text(target: TargetReport) -> str:
+    text = f"{target.kind}, {target.invalid:.1%} invalid"
+    if target.frequencies:
+        present = sum(share > 0 for share in target.frequencies)
+        largest = int(np.argmax(target.frequencies))
+        name = target.class_names[largest] if largest < len(target.class_names) else f"class {largest}"
+        return f"{text}, {present} of {len(target.frequencies)} classes, most: {name} {max(target.frequencies):.1%}"
+    if target.kind == "normals":
+        return f"{text}, {target.facing:.1%} face the camera"
+    return f"{text}, {target.minimum:.4g} to {target.maximum:.4g}, mean {target.mean:.4g}"
+
+
+def _split_json(split: SplitReport) -> dict[str, Any]:
+    return {
+        "split": split.split,
+        "samples": split.samples,
+        "bad": split.bad,
+        "sizes": {f"{height}x{width}": count for (height, width), count in split.sizes.items()},
+        "targets": {name: _target_json(target) for name, target in split.targets.items()},
+        "problems": list(split.problems),
+    }
+
+
+def _target_json(target: TargetReport) -> dict[str, Any]:
+    numbers = {
+        key: None if np.isnan(value := getattr(target, key)) else value
+        for key in ("invalid", "minimum", "maximum", "mean", "facing")
+    }
+    return {
+        "kind": target.kind,
+        "pixels": target.pixels,
+        **numbers,
+        "frequencies": list(target.frequencies),
+        "class_names": list(target.class_names),
+    }

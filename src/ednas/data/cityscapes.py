@@ -1,0 +1,175 @@
+"""Cityscapes as its authors distribute it (Cordts et al., 2016).
+
+``leftImg8bit/{split}/{city}/*_leftImg8bit.png``, ``gtFine/.../*_gtFine_labelIds.png``, optionally
+``disparity/.../*_disparity.png`` and ``camera/.../*_camera.json``. Of the label ids 0 to 33 the 19 evaluated ones
+become train ids 0 to 18 (or their 7 categories), all others are void. A 16-bit disparity p is invalid at p = 0, else
+the disparity is d = (p - 1) / 256 pixels, and the depth is f B / d metres with the focal length f and the baseline B
+of the camera file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+from pydantic import PositiveInt
+
+from ednas.config import StrictModel, parse
+from ednas.data.adashare import SMALLEST_DISPARITY
+from ednas.data.classes import CITYSCAPES_CATEGORIES, CITYSCAPES_TRAIN_IDS, known_class_names
+from ednas.data.decode import decode_depth, decode_labels
+from ednas.data.rasters import Array, read_channel, read_image
+from ednas.data.reader import IMAGE, FileReader, Format, choose_split, nearest_rows
+from ednas.data.sample import VOID, DatasetInfo, TargetInfo
+from ednas.exceptions import DataError
+from ednas.files import read_json
+
+IMAGES = "leftImg8bit"
+SPLITS = ("train", "val")
+
+_ENDS = {
+    IMAGE: (IMAGES, "_leftImg8bit.png"),
+    "segmentation": ("gtFine", "_gtFine_labelIds.png"),
+    "depth": ("disparity", "_disparity.png"),
+    "camera": ("camera", "_camera.json"),
+}
+
+
+class CityscapesOptions(StrictModel):
+    """Options of :class:`Cityscapes`.
+
+    Attributes:
+        num_classes: 19 train ids, or their 7 categories.
+        depth: ``disparity``: p / 65535, as in the multi-task literature; ``metric``: metres, by the camera files;
+            ``none``: no depth; ``auto``: ``disparity`` if the folder exists.
+        size: Height and width to resize to (image by area, labels by nearest neighbour); None: as stored. A
+            disparity keeps its value, as in AdaShare's and MTAN's copies.
+    """
+
+    num_classes: Literal[7, 19] = 19
+    depth: Literal["auto", "disparity", "metric", "none"] = "auto"
+    size: tuple[PositiveInt, PositiveInt] | None = None
+
+
+class Cityscapes(FileReader):
+    """Raw Cityscapes: targets ``segmentation`` and, if there are disparities, ``depth``."""
+
+    def __init__(self, root: Path, split: str = "train", options: Mapping[str, Any] | None = None) -> None:
+        """List the images; no sample is read.
+
+        Args:
+            root: Folder with ``leftImg8bit`` and ``gtFine``.
+            split: ``train`` or ``val`` (``test`` has no public labels).
+            options: See :class:`CityscapesOptions`.
+
+        Raises:
+            DataError: The split is missing or empty.
+            ConfigError: An option is wrong.
+        """
+        chosen = parse(CityscapesOptions, options or {}, "options of cityscapes")
+        choose_split(split, cityscapes_splits(root), root)
+        depth = chosen.depth
+        if depth == "auto":
+            depth = "disparity" if (root / "disparity" / split).is_dir() else "none"
+        names = known_class_names(chosen.num_classes)
+        targets = {"segmentation": TargetInfo("labels", chosen.num_classes, names)}
+        if depth == "disparity":
+            targets["depth"] = TargetInfo("disparity", unit="p/65535")
+        elif depth == "metric":
+            targets["depth"] = TargetInfo("distance", unit="m")
+        self._metric = depth == "metric"
+        self._size = chosen.size
+        parts = (IMAGE, *targets, "camera") if self._metric else (IMAGE, *targets)
+        super().__init__(
+            root=root,
+            split=split,
+            info=DatasetInfo("Cityscapes", "cityscapes", targets),
+            records=[_record(split, scene, parts) for scene in _scenes(root, split)],
+            options=chosen,
+        )
+
+    def _load(self, part: str, record: Mapping[str, str]) -> Array:
+        path = self._root / record[part]
+        if part == IMAGE:
+            return self._resize_image(read_image(path))
+        stored = self._resize_map(read_channel(path))
+        if part == "segmentation":
+            return _train_ids(stored, self.info.targets[part].num_classes, path)
+        if self._metric:
+            return _metric_depth(stored, self._root / record["camera"], path)
+        return decode_depth(_sixteen_bits(stored, path), scale=1 / 65535, minimum=SMALLEST_DISPARITY, where=path)
+
+    def _resize_image(self, image: Array) -> Array:
+        if self._size is None:
+            return image
+        height, width = self._size
+        return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
+
+    def _resize_map(self, values: Array) -> Array:
+        if self._size is None:
+            return values
+        rows, columns = (nearest_rows(old, new) for old, new in zip(values.shape, self._size, strict=True))
+        return values[rows[:, None], columns]
+
+
+def cityscapes_splits(root: Path) -> tuple[str, ...]:
+    """Splits with labels that have a folder of images."""
+    return tuple(split for split in SPLITS if (root / IMAGES / split).is_dir())
+
+
+def _scenes(root: Path, split: str) -> list[str]:
+    """``city/name`` of every image, without the ending."""
+    folder = root / IMAGES / split
+    end = _ENDS[IMAGE][1]
+    found = (path.relative_to(folder).as_posix() for path in folder.glob(f"*/*{end}"))
+    return sorted(name.removesuffix(end) for name in found)
+
+
+def _record(split: str, scene: str, parts: tuple[str, ...]) -> dict[str, str]:
+    return {part: f"{_ENDS[part][0]}/{split}/{scene}{_ENDS[part][1]}" for part in parts}
+
+
+def _train_ids(values: Array, num_classes: int, path: Path) -> Array:
+    ids = CITYSCAPES_TRAIN_IDS
+    if num_classes == 7:
+        ids = {stored: CITYSCAPES_CATEGORIES[train] for stored, train in ids.items()}
+    # Id -1 (licence plates) is stored as 255.
+    void = [*(i for i in range(34) if i not in ids), VOID]
+    return decode_labels(values, num_classes=num_classes, id_map=ids.items(), void=void, where=path)
+
+
+def _sixteen_bits(values: Array, path: Path) -> Array:
+    if values.dtype == np.uint8:
+        raise DataError(f"{path}: has 8 bits per pixel; a Cityscapes disparity has 16")
+    return values
+
+
+def _metric_depth(values: Array, camera: Path, path: Path) -> Array:
+    """Depth f B / d in metres; 0 where the disparity is invalid or zero."""
+    disparity = (_sixteen_bits(values, path).astype(np.float32) - 1) / 256
+    depth = np.divide(_focal_times_baseline(camera), disparity, where=disparity > 0, out=np.zeros_like(disparity))
+    return decode_depth(depth, where=path)
+
+
+def _focal_times_baseline(camera: Path) -> float:
+    stored = read_json(camera, DataError)
+    try:
+        product = float(stored["intrinsic"]["fx"]) * float(stored["extrinsic"]["baseline"])
+    except (TypeError, KeyError, ValueError, OverflowError):
+        raise DataError(f"{camera}: lacks the numbers intrinsic.fx and extrinsic.baseline") from None
+    if not (math.isfinite(product) and product > 0):
+        raise DataError(f"{camera}: intrinsic.fx times extrinsic.baseline is {product:g}, expected a positive number")
+    return product
+
+
+FORMAT = Format(
+    name="cityscapes",
+    looks_for=f"{IMAGES}/ and gtFine/ (raw Cityscapes)",
+    find=lambda path: path if (path / IMAGES).is_dir() else None,
+    open=Cityscapes,
+    splits=cityscapes_splits,
+)

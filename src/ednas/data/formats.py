@@ -1,0 +1,129 @@
+"""Opening a dataset of any format by its path, or one of the built-in scenes by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import Field, PositiveInt
+
+from ednas.config import StrictModel, parse
+from ednas.data import adashare, cityscapes, folder, mtan, nyuv2
+from ednas.data.reader import Format, choose_split
+from ednas.data.sample import DenseDataset
+from ednas.exceptions import ConfigError, DataError
+
+FORMATS: dict[str, Format] = {
+    entry.name: entry
+    for entry in (
+        folder.FORMAT,
+        adashare.CITYSCAPES_FORMAT,
+        adashare.NYUV2_FORMAT,
+        mtan.FORMAT,
+        cityscapes.FORMAT,
+        nyuv2.FORMAT,
+    )
+}
+"""Formats by name, in the order in which they are looked for."""
+
+SCENES = ("streets", "rooms")
+"""Built-in procedural datasets."""
+
+
+class SyntheticOptions(StrictModel):
+    """Options of the built-in scenes; None: the scene's own default.
+
+    Attributes:
+        count: Number of samples of the split.
+        size: Height and width.
+        seed: Seed of the scenes.
+    """
+
+    count: PositiveInt | None = None
+    size: tuple[PositiveInt, PositiveInt] | None = None
+    seed: int | None = Field(default=None, ge=0)
+
+
+def register_format(entry: Format) -> None:
+    """Add a format; it is looked for after those that are known already.
+
+    Raises:
+        ConfigError: There is a format of that name.
+    """
+    if entry.name in FORMATS:
+        raise ConfigError(f"a dataset format '{entry.name}' is registered already")
+    FORMATS[entry.name] = entry
+
+
+def open_dataset(path: str | Path, split: str = "train", **options: Any) -> DenseDataset:
+    """Open a split of a dataset; its format is recognised from the path.
+
+    Args:
+        path: A ``dataset.yaml``, a folder of a known format, a ``.mat`` file, or ``streets`` or ``rooms`` for the
+            built-in procedural data (if there is no such path).
+        split: ``train``, ``val``, or another split that the dataset has.
+        **options: Options of the format, for example ``num_classes=7``; see the reader's options.
+
+    Returns:
+        The split. Samples are read when asked for.
+
+    Raises:
+        DataError: Nothing known is at ``path``, or it is damaged, or has no such split.
+        ConfigError: An option or a ``dataset.yaml`` is wrong.
+
+    Example:
+        >>> dataset = open_dataset("examples/nyuv2.yaml", "val")  # doctest: +SKIP
+        >>> dataset[0].targets["depth"].shape  # doctest: +SKIP
+        (144, 192)
+    """
+    if _is_scene(path):
+        return _open_scene(str(path), split, options)
+    entry, found = find_format(path)
+    return entry.open(found, split, options)
+
+
+def dataset_splits(path: str | Path) -> tuple[str, ...]:
+    """Names of the splits of a dataset; ``path`` as in :func:`open_dataset`.
+
+    Raises:
+        DataError: Nothing known is at ``path``.
+        ConfigError: A ``dataset.yaml`` is wrong.
+    """
+    if _is_scene(path):
+        return ("train", "val")
+    entry, found = find_format(path)
+    return entry.splits(found)
+
+
+def find_format(path: str | Path) -> tuple[Format, Path]:
+    """Recognise the format of what is at ``path``.
+
+    Returns:
+        The format, and the file or folder that it opens.
+
+    Raises:
+        DataError: Nothing known is there; lists what was looked for.
+    """
+    place = Path(path)
+    if "\0" in str(path) or not place.exists():
+        raise DataError(f"{path!s:.200}: no such file or folder; built-in datasets are {' and '.join(SCENES)}")
+    for entry in FORMATS.values():
+        found = entry.find(place)
+        if found is not None:
+            return entry, found
+    looked_for = "; ".join(entry.looks_for for entry in FORMATS.values())
+    raise DataError(f"{path}: holds no dataset of a known format; looked for {looked_for}")
+
+
+def _is_scene(path: str | Path) -> bool:
+    return str(path) in SCENES and not Path(path).exists()
+
+
+def _open_scene(scene: str, split: str, options: Mapping[str, Any]) -> DenseDataset:
+    chosen = parse(SyntheticOptions, options, f"options of {scene}")
+    choose_split(split, ("train", "val"), scene)
+    synthetic = import_module("ednas.data.synthetic")
+    given = chosen.model_dump(exclude_none=True)
+    return cast(DenseDataset, synthetic.SyntheticDataset(scene=scene, split=split, **given))

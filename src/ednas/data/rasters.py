@@ -1,0 +1,167 @@
+"""Reading pictures and arrays from disk: whatever is wrong with a file becomes one :class:`DataError` naming it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from ednas.exceptions import DataError
+
+Array = npt.NDArray[Any]
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".npy")
+"""Kinds of files that can be read."""
+
+_COLOUR_MODES = ("RGB", "RGBA", "L", "LA", "P", "1", "CMYK")
+_CHANNEL_MODES = ("L", "P", "1", "I", "F", "I;16", "I;16B", "I;16L")
+_ROUNDING = 1e-3
+
+
+def read_image(path: Path) -> npt.NDArray[np.uint8]:
+    """Read a picture as RGB.
+
+    An ``.npy`` file may hold ``uint8`` or floating point values in [0, 1]. Grey and palette pictures become RGB, an
+    alpha channel is dropped, an EXIF orientation is not applied (labels have none).
+
+    Args:
+        path: PNG, JPEG or NPY file.
+
+    Returns:
+        ``uint8`` ``(H, W, 3)``.
+
+    Raises:
+        DataError: The file is missing, corrupt, truncated or no colour picture.
+    """
+    if path.suffix.lower() == ".npy":
+        return _image_from_array(read_npy(path), path)
+    picture = _decode(path)
+    if picture.mode not in _COLOUR_MODES:
+        raise DataError(f"{path}: has pixels of mode {picture.mode}; an image needs 8 bits per channel")
+    return np.array(picture.convert("RGB"))
+
+
+def read_channel(path: Path) -> Array:
+    """Read a map of one number per pixel: class ids, depth or disparity.
+
+    A palette picture gives the palette indices, a 16-bit picture the 16-bit values.
+
+    Args:
+        path: PNG, JPEG or NPY file; an array ``(H, W)`` or ``(H, W, 1)``.
+
+    Returns:
+        Integers or floating point numbers ``(H, W)``, as stored.
+
+    Raises:
+        DataError: The file is missing, corrupt, truncated or has more than one channel.
+    """
+    if path.suffix.lower() == ".npy":
+        values = read_npy(path)
+        if values.ndim == 3 and values.shape[2] == 1:
+            values = values[:, :, 0]
+    else:
+        picture = _decode(path)
+        if picture.mode not in _CHANNEL_MODES:
+            raise DataError(f"{path}: is a picture of mode {picture.mode}; a label map needs one channel")
+        values = np.array(picture)
+    if values.ndim != 2 or 0 in values.shape:
+        raise DataError(f"{path}: has shape {values.shape}; a label map needs (height, width)")
+    return values.astype(np.uint8) if values.dtype == bool else values
+
+
+def read_vectors(path: Path) -> Array:
+    """Read a map of three numbers per pixel.
+
+    Args:
+        path: PNG, JPEG or NPY file; an array ``(H, W, 3)``.
+
+    Returns:
+        ``uint8`` from a picture, as stored from an array; ``(H, W, 3)``.
+
+    Raises:
+        DataError: The file is missing, corrupt, truncated or has not three channels.
+    """
+    if path.suffix.lower() == ".npy":
+        values = read_npy(path)
+    else:
+        picture = _decode(path)
+        if picture.mode not in ("RGB", "RGBA"):
+            raise DataError(f"{path}: is a picture of mode {picture.mode}; a map of normals needs red, green and blue")
+        values = np.array(picture.convert("RGB"))
+    if values.ndim != 3 or values.shape[2] != 3 or 0 in values.shape:
+        raise DataError(f"{path}: has shape {values.shape}; a map of normals needs (height, width, 3)")
+    return values
+
+
+def read_npy(path: Path) -> Array:
+    """Read an ``.npy`` file of numbers; never unpickles.
+
+    Raises:
+        DataError: The file is missing, truncated, not NPY, or holds anything but numbers.
+    """
+    require_file(path)
+    try:
+        # Mapping compares the header with the file's size first, so that a hostile shape allocates nothing.
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as cause:  # numpy parses the header as Python text: almost any exception can come out
+        raise DataError(f"{path}: cannot be read as NPY ({brief(cause)}); is the file truncated?") from cause
+    if not isinstance(mapped, np.ndarray) or mapped.dtype.kind not in "biuf":
+        kind = mapped.dtype if isinstance(mapped, np.ndarray) else "an archive"
+        raise DataError(f"{path}: holds {kind}; expected an array of numbers")
+    native = mapped.dtype.newbyteorder("=")
+    return np.array(mapped, dtype=native, order="C", subok=False)
+
+
+def require_file(path: Path) -> None:
+    """Check that ``path`` is a file with something in it.
+
+    Raises:
+        DataError: It is missing, a folder, empty or out of reach.
+    """
+    try:
+        size = path.stat().st_size
+        folder = path.is_dir()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (OSError, ValueError) as cause:
+        raise DataError(f"{path}: cannot be read ({brief(cause)})") from cause
+    if folder:
+        raise DataError(f"{path}: is a folder, expected a file")
+    if size == 0:
+        raise DataError(f"{path}: is empty (0 bytes)")
+
+
+def brief(cause: BaseException) -> str:
+    """One short line saying what went wrong inside a library."""
+    text = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
+    lines = text.splitlines()
+    return lines[0][:120] if lines else type(cause).__name__
+
+
+def _decode(path: Path) -> Image.Image:
+    require_file(path)
+    try:
+        with Image.open(path, formats=("PNG", "JPEG")) as picture:
+            picture.load()
+            return picture
+    except UnidentifiedImageError:
+        raise DataError(f"{path}: is not a PNG or JPEG picture, or its header is damaged") from None
+    except Exception as cause:  # the decoders raise OSError, SyntaxError, struct.error, ... on damaged input
+        raise DataError(f"{path}: cannot be decoded ({brief(cause)}); is the file truncated?") from cause
+
+
+def _image_from_array(values: Array, path: Path) -> npt.NDArray[np.uint8]:
+    if values.ndim != 3 or values.shape[2] != 3 or 0 in values.shape:
+        raise DataError(f"{path}: has shape {values.shape}; an image needs (height, width, 3)")
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype.kind != "f":
+        raise DataError(f"{path}: holds {values.dtype}; an image needs uint8, or floating point values in [0, 1]")
+    low, high = float(values.min()), float(values.max())
+    if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # written so that NaN fails too
+        raise DataError(f"{path}: holds values from {low:g} to {high:g}; a floating point image needs [0, 1]")
+    rounded: npt.NDArray[np.uint8] = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    return rounded

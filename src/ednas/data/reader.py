@@ -1,0 +1,232 @@
+"""What all readers of files have in common: lazy reading, checks of sizes, fingerprints, and how a format is known."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import operator
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from ednas.config import StrictModel
+from ednas.data.rasters import Array
+from ednas.data.sample import DatasetInfo, DenseDataset, Sample
+from ednas.exceptions import DataError
+
+IMAGE = "image"
+"""Name of the part of a sample that is not a target."""
+
+Record = TypeVar("Record")
+
+Progress = Callable[[str, int, int], None]
+"""Called with (split, samples done, samples in all)."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of dataset on disk; one entry in :data:`ednas.data.formats.FORMATS`.
+
+    Attributes:
+        name: As in :attr:`DatasetInfo.format`.
+        looks_for: What makes a path a dataset of this kind, for people.
+        find: What to open when the path is of this kind (the path itself, or a file in it), else None. Must not
+            raise and must not read whole files.
+        open: Open what ``find`` found: (path, split, options). Unknown options are a ``ConfigError``.
+        splits: Names of the splits of what ``find`` found.
+    """
+
+    name: str
+    looks_for: str
+    find: Callable[[Path], Path | None]
+    open: Callable[[Path, str, Mapping[str, Any]], DenseDataset]
+    splits: Callable[[Path], tuple[str, ...]]
+
+
+class Reader(ABC, Generic[Record]):
+    """A split of a dataset on disk (:class:`ednas.data.sample.DenseDataset`) that reads one sample at a time.
+
+    A subclass says where the parts of a sample lie (``_paths``) and how one part is read (``_load``); sizes,
+    indices, names and fingerprints are the same for all.
+    """
+
+    def __init__(
+        self, *, root: Path, split: str, info: DatasetInfo, records: Sequence[Record], options: StrictModel
+    ) -> None:
+        """Keep what describes the split; nothing is read.
+
+        Args:
+            root: Folder that sources are relative to.
+            split: Name of the split.
+            info: What the dataset is.
+            records: One for each sample.
+            options: Everything else that decides what the samples look like.
+
+        Raises:
+            DataError: The split is empty.
+        """
+        if not records:
+            raise DataError(f"{root}: split '{split}' of this {info.format} dataset has no samples")
+        self._root = root
+        self._split = split
+        self._info = info
+        self._records = records
+        self._options = options
+
+    @property
+    def info(self) -> DatasetInfo:
+        """What the dataset is."""
+        return self._info
+
+    @property
+    def split(self) -> str:
+        """Name of the split."""
+        return self._split
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read sample ``index``; see :class:`ednas.data.sample.DenseDataset`.
+
+        Raises:
+            DataError: A file of the sample is missing, corrupt, of another size than the image, or holds values out
+                of range.
+        """
+        record = self._record(index)
+        image = self._load(IMAGE, record)
+        targets = {name: self._load(name, record) for name in self._info.targets}
+        for name, target in targets.items():
+            self._check_size(name, record, target, image)
+        return Sample(image=image, targets=targets)
+
+    def problems(self, index: int) -> tuple[str, ...]:
+        """Every fault of sample ``index``, one line for each bad file; empty when it can be read."""
+        record = self._record(index)
+        found: list[str] = []
+        image: Array | None = None
+        for part in (IMAGE, *self._info.targets):
+            try:
+                values = self._load(part, record)
+                if part == IMAGE:
+                    image = values
+                elif image is not None:
+                    self._check_size(part, record, values, image)
+            except DataError as error:
+                found.append(str(error))
+        return tuple(dict.fromkeys(found))
+
+    def source(self, index: int) -> str:
+        """Path of the image of sample ``index`` below the root."""
+        return self._name(self._record(index))
+
+    def fingerprint(self) -> str:
+        """Hex digest over format, split, options, names, and the size and modification time of every file."""
+        digest = hashlib.sha256()
+        options = self._options.model_dump(mode="json")
+        header = [self._info.format, self._split, options, [self._name(record) for record in self._records]]
+        digest.update(json.dumps(header, sort_keys=True).encode())
+        paths = sorted({path for record in self._records for path in self._paths(record).values()})
+        for path in paths:
+            digest.update(os.fsencode(f"{_relative(path, self._root)}|{_state(path)}\n"))
+        return digest.hexdigest()
+
+    def _record(self, index: int) -> Record:
+        index = operator.index(index)
+        if not -len(self._records) <= index < len(self._records):
+            raise IndexError(f"sample {index} of {len(self._records)}")
+        return self._records[index]
+
+    def _check_size(self, part: str, record: Record, target: Array, image: Array) -> None:
+        if target.shape[:2] != image.shape[:2]:
+            paths = self._paths(record)
+            ours, theirs = (f"{a.shape[0]} x {a.shape[1]}" for a in (target, image))
+            raise DataError(f"{paths[part]}: is {ours} (height x width), but its image {paths[IMAGE]} is {theirs}")
+
+    @abstractmethod
+    def _name(self, record: Record) -> str:
+        """Name of a sample for people."""
+
+    @abstractmethod
+    def _paths(self, record: Record) -> Mapping[str, Path]:
+        """Files of a sample by part: ``image``, every target, and any other file that its values depend on."""
+
+    @abstractmethod
+    def _load(self, part: str, record: Record) -> Array:
+        """Read ``image`` or one target, as :class:`ednas.data.sample.Sample` wants it.
+
+        Raises:
+            DataError: The file is missing, corrupt or holds values out of range.
+        """
+
+
+class FileReader(Reader[Mapping[str, str]]):
+    """A reader whose samples are separate files; a record holds their paths below the root."""
+
+    def _name(self, record: Mapping[str, str]) -> str:
+        return record[IMAGE]
+
+    def _paths(self, record: Mapping[str, str]) -> Mapping[str, Path]:
+        return {part: self._root / path for part, path in record.items()}
+
+
+def relative_path(text: object, where: object) -> str:
+    """Check a path that a file names: it must stay below the dataset's root.
+
+    Args:
+        text: What the file says.
+        where: The file, for the error.
+
+    Returns:
+        The path with ``/`` between its parts.
+
+    Raises:
+        DataError: It is no text, absolute, climbs out with ``..``, or cannot be a file name.
+    """
+    if not isinstance(text, str) or not text or "\0" in text or not _encodable(text):
+        raise DataError(f"{where}: {text!a:.80} is not the path of a file")
+    path = PurePosixPath(text.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]):
+        raise DataError(f"{where}: the path {text:.80} leads out of the dataset's folder")
+    return str(path)
+
+
+def choose_split(split: str, known: Sequence[str], where: object) -> str:
+    """Return ``split`` if it is one of ``known``.
+
+    Raises:
+        DataError: It is not; names those that are.
+    """
+    if split not in known:
+        raise DataError(f"{where}: has no split '{split}'; it has {', '.join(known) or 'none'}")
+    return split
+
+
+def nearest_rows(size: int, wanted: int) -> Array:
+    """Indices that resize an axis of ``size`` pixels to ``wanted`` by nearest neighbour (pixel centres)."""
+    return ((np.arange(wanted) + 0.5) * size / wanted).astype(np.intp)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+
+
+def _state(path: Path) -> str:
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return "missing"
+    return f"{found.st_size}|{found.st_mtime_ns}"

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from ednas.data.check import check_dataset
+from ednas.exceptions import ConfigError, DataError
+
+
+@pytest.fixture
+def made(tmp_path, makers):
+    return makers.folder(tmp_path / "data")
+
+
+def test_numbers_are_those_of_the_labels(made):
+    report = check_dataset(made.path)
+    assert (report.ok, report.name, report.format) == (True, "mine", "folder")
+    scenes = made.scenes["train"]
+    train = report.splits[0]
+    assert (train.samples, train.bad, train.sizes) == (3, 0, {(12, 16): 3})
+    labels = np.stack([scene.segmentation for scene in scenes])
+    counts = np.bincount(labels[labels != 255], minlength=5)
+    np.testing.assert_allclose(train.targets["segmentation"].frequencies, counts / counts.sum())
+    assert train.targets["segmentation"].invalid == pytest.approx((labels == 255).mean())
+    depth = np.stack([scene.depth for scene in scenes])
+    found = train.targets["depth"]
+    assert found.invalid == pytest.approx((depth == 0).mean())
+    assert (found.minimum, found.maximum, found.mean) == pytest.approx(
+        (depth[depth > 0].min(), depth.max(), depth[depth > 0].mean()), abs=1e-3
+    )
+    assert train.targets["normals"].invalid == pytest.approx(3 / (12 * 16))
+    assert train.targets["normals"].facing > 0.97
+
+
+def test_every_bad_file_is_listed(made):
+    pictures = made.path / "pictures"
+    (pictures / "train" / "image" / "0.png").write_bytes(b"x")
+    (pictures / "train" / "depth" / "0.png").unlink()
+    (pictures / "train" / "label" / "2_ids.png").write_bytes(b"")
+    (pictures / "holdout" / "normal" / "1.png").write_bytes(b"y")
+    steps = []
+    report = check_dataset(made.path, lambda *state: steps.append(state))
+    assert not report.ok
+    assert len(steps) == 5
+    assert [(split.bad, len(split.problems)) for split in report.splits] == [(2, 3), (1, 1)]
+    for name in ("train/image/0.png", "train/depth/0.png", "train/label/2_ids.png", "holdout/normal/1.png"):
+        assert sum(name in problem for problem in report.problems) == 1
+    assert report.splits[0].sizes == {(12, 16): 1}
+
+
+def test_a_split_that_cannot_be_opened_does_not_hide_the_other(made):
+    (made.path / "pictures" / "train" / "image").rename(made.path / "elsewhere")
+    report = check_dataset(made.path)
+    assert [split.samples for split in report.splits] == [0, 2]
+    assert "train/image" in report.problems[0]
+    assert report.name == "mine"
+
+
+def test_a_dataset_without_any_readable_split(made):
+    (made.path / "pictures").rename(made.path / "elsewhere")
+    report = check_dataset(made.path)
+    assert len(report.problems) == 2
+    assert json.loads(json.dumps(report.to_json()))["ok"] is False
+
+
+def test_shared_samples_are_noticed(tmp_path, makers):
+    made = makers.adashare_nyuv2(tmp_path / "data")
+    path = made.path / "nyu_v2_3task.json"
+    index = json.loads(path.read_text())
+    index["test"].append(index["train"][0])
+    path.write_text(json.dumps(index))
+    assert "'train' and 'val' share samples: 1" in check_dataset(made.path).warnings
+
+
+def test_absent_classes_and_empty_targets_are_noticed(made, makers):
+    for i in range(3):
+        pictures = made.path / "pictures" / "train"
+        makers.save_png(pictures / "label" / f"{i}_ids.png", np.full((12, 16), 10, np.uint8))
+        makers.save_png(pictures / "depth" / f"{i}.png", np.full((12, 16), 65535, np.uint16))
+    warnings = check_dataset(made.path).warnings
+    assert "train: segmentation: 4 classes never occur (1, 2, 3, 4)" in warnings
+    assert "train: depth has no valid pixel" in warnings
+
+
+def test_the_report_as_text_and_json(made_once):
+    report = check_dataset(made_once.path)
+    value = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert value["ok"] is True
+    assert value["splits"][0]["sizes"] == {"12x16": 3}
+    assert set(value["splits"][0]["targets"]) == set(made_once.targets)
+    text = report.to_text()
+    assert "train: 3 samples, 0 bad; 12 x 16" in text
+    assert "nan" not in text
+
+
+def test_what_cannot_be_checked(made, tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        check_dataset(tmp_path / "nothing")
+    with pytest.raises(ConfigError, match="unknown key"):
+        check_dataset(made.path, depht=3)

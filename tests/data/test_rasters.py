@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from ednas.data.rasters import read_channel, read_image, read_npy, read_vectors
+from ednas.exceptions import DataError
+
+READERS = (read_image, read_channel, read_vectors)
+RNG = np.random.default_rng(0)
+RGB = RNG.integers(0, 256, (5, 7, 3)).astype(np.uint8)
+
+
+def save(path: Path, values: np.ndarray) -> Path:
+    if path.suffix == ".npy":
+        np.save(path, values)
+    else:
+        Image.fromarray(values).save(path)
+    return path
+
+
+def test_pictures_of_every_usual_mode_become_rgb(tmp_path):
+    np.testing.assert_array_equal(read_image(save(tmp_path / "rgb.png", RGB)), RGB)
+    grey = save(tmp_path / "grey.png", RGB[..., 0])
+    np.testing.assert_array_equal(read_image(grey), np.repeat(RGB[..., :1], 3, axis=2))
+    rgba = save(tmp_path / "rgba.png", np.dstack([RGB, RGB[..., :1]]))
+    np.testing.assert_array_equal(read_image(rgba), RGB)
+    Image.fromarray(RGB).quantize(64).save(tmp_path / "palette.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "palette.png"), RGB)
+    jpeg = read_image(save(tmp_path / "photo.jpg", np.full((16, 16, 3), 90, np.uint8)))
+    assert np.abs(jpeg.astype(int) - 90).max() <= 2
+
+
+def test_image_arrays_are_bytes_or_fractions(tmp_path):
+    np.testing.assert_array_equal(read_image(save(tmp_path / "u8.npy", RGB)), RGB)
+    for dtype in (np.float32, np.float64, ">f4"):
+        np.testing.assert_array_equal(read_image(save(tmp_path / "f.npy", (RGB / 255).astype(dtype))), RGB)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (RGB.astype(np.float32), r"values from 0 to 255|values from .* needs \[0, 1\]"),
+        (np.full((4, 4, 3), np.nan), "nan"),
+        (RGB.astype(np.int32), "int32"),
+        (RGB[..., 0], "shape"),
+        (np.zeros((0, 4, 3), np.uint8), "NPY|shape"),
+        (np.zeros((4, 4, 4), np.uint8), "shape"),
+    ],
+)
+def test_other_image_arrays_are_refused(tmp_path, values, message):
+    with pytest.raises(DataError, match=message):
+        read_image(save(tmp_path / "x.npy", values))
+
+
+def test_sixteen_bit_pictures_are_no_images_but_channels(tmp_path):
+    values = RNG.integers(0, 65536, (5, 7)).astype(np.uint16)
+    path = save(tmp_path / "deep.png", values)
+    np.testing.assert_array_equal(read_channel(path), values)
+    with pytest.raises(DataError, match="8 bits per channel"):
+        read_image(path)
+
+
+def test_palette_labels_give_the_indices(tmp_path):
+    ids = RNG.integers(0, 4, (5, 7)).astype(np.uint8)
+    picture = Image.fromarray(ids, mode="L").convert("P")
+    picture.putpalette([9, 9, 9, 200, 0, 0, 0, 200, 0, 0, 0, 200])
+    picture.putdata(ids.ravel().tolist())
+    picture.save(tmp_path / "ids.png")
+    np.testing.assert_array_equal(read_channel(tmp_path / "ids.png"), ids)
+
+
+def test_a_channel_may_be_an_array_with_one_channel_or_of_bits(tmp_path):
+    values = RNG.normal(size=(5, 7, 1)).astype(np.float32)
+    np.testing.assert_array_equal(read_channel(save(tmp_path / "x.npy", values)), values[..., 0])
+    bits = read_channel(save(tmp_path / "b.npy", values[..., 0] > 0))
+    assert bits.dtype == np.uint8
+    assert set(np.unique(bits)) == {0, 1}
+
+
+def test_a_colour_picture_is_no_label_map(tmp_path):
+    with pytest.raises(DataError, match="mode RGB; a label map needs one channel"):
+        read_channel(save(tmp_path / "x.png", RGB))
+    with pytest.raises(DataError, match="shape"):
+        read_channel(save(tmp_path / "x.npy", RGB))
+
+
+def test_normals_need_three_channels(tmp_path):
+    np.testing.assert_array_equal(read_vectors(save(tmp_path / "x.png", RGB)), RGB)
+    with pytest.raises(DataError, match="mode L; a map of normals needs red, green and blue"):
+        read_vectors(save(tmp_path / "grey.png", RGB[..., 0]))
+    with pytest.raises(DataError, match="shape"):
+        read_vectors(save(tmp_path / "x.npy", RGB[..., :2]))
+
+
+def test_a_pickle_is_never_loaded(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (Path.write_text, (tmp_path / "exploded", "x"))
+
+    path = tmp_path / "x.npy"
+    path.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(DataError):
+        read_npy(path)
+    np.save(path, np.array([Bomb()], dtype=object), allow_pickle=True)
+    with pytest.raises(DataError):
+        read_npy(path)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_an_archive_and_text_are_no_arrays(tmp_path):
+    with (tmp_path / "x.npy").open("wb") as file:
+        np.savez(file, a=RGB)
+    with pytest.raises(DataError, match="archive"):
+        read_npy(tmp_path / "x.npy")
+    with pytest.raises(DataError, match="expected an array of numbers"):
+        read_npy(save(tmp_path / "t.npy", np.array(["a", "b"])))
+
+
+def test_a_header_that_claims_a_huge_array_allocates_nothing(tmp_path):
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "<f8", "fortran_order": False, "shape": (10**9, 10**9)})
+    path = tmp_path / "x.npy"
+    path.write_bytes(buffer.getvalue() + b"\0" * 64)
+    with pytest.raises(DataError, match="cannot be read as NPY"):
+        read_npy(path)
+
+
+def test_another_kind_of_picture_is_refused(tmp_path):
+    Image.fromarray(RGB).save(tmp_path / "x.bmp")
+    (tmp_path / "x.bmp").rename(tmp_path / "x.png")
+    with pytest.raises(DataError, match="not a PNG or JPEG"):
+        read_image(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_missing_empty_and_folder(tmp_path, reader):
+    with pytest.raises(DataError, match=r"x\.png: no such file"):
+        reader(tmp_path / "x.png")
+    (tmp_path / "x.npy").touch()
+    with pytest.raises(DataError, match=r"x\.npy: is empty"):
+        reader(tmp_path / "x.npy")
+    with pytest.raises(DataError, match="is a folder"):
+        reader(tmp_path)
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".npy"])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(junk=st.binary(min_size=1, max_size=300), keep=st.floats(0, 1), at=st.floats(0, 1))
+def test_damaged_files_are_data_errors(tmp_path, reader, suffix, junk, keep, at):
+    path = save(tmp_path / f"x{suffix}", RGB)
+    content = path.read_bytes()
+    start = int(at * len(content))
+    for damaged in (
+        junk,
+        content[: int(keep * len(content))],
+        content[:start] + junk + content[start + len(junk) :],
+        content[:16] + junk,
+    ):
+        path.write_bytes(damaged)
+        try:
+            values = reader(path)
+        except DataError as error:
+            message = str(error)
+        else:
+            message = str(path)
+            assert values.ndim in (2, 3)
+            assert values.size > 0
+        assert str(path) in message
+        assert "\n" not in message
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".npy"])
+def test_half_a_file_is_never_read_as_a_whole(tmp_path, suffix):
+    values = RNG.integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    path = save(tmp_path / f"x{suffix}", values)
+    content = path.read_bytes()
+    for share in (0.2, 0.5, 0.8, 0.95):
+        path.write_bytes(content[: int(share * len(content))])
+        with pytest.raises(DataError, match="truncated"):
+            read_image(path)

@@ -1,0 +1,70 @@
+"""YAML and its errors: one line, the place, the nearest right key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ednas.config import StrictModel, parse, read_yaml
+from ednas.exceptions import ConfigError, DataError
+
+
+class Inner(StrictModel):
+    learning_rate: float = 0.1
+
+
+class Outer(StrictModel):
+    name: str
+    inner: Inner = Inner()
+    steps: int = 1
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"nam": "x"}, "file.yaml: unknown key 'nam'; did you mean 'name'?"),
+        ({"name": "x", "inner": {"learning_rat": 1}}, "unknown key 'inner.learning_rat'; did you mean 'learning_rate'?"),
+        ({"name": "x", "zzzzzz": 1}, "unknown key 'zzzzzz'; known keys: inner, name, steps"),
+        ({}, "key 'name' is missing"),
+        ({"name": "x", "steps": "many"}, "'steps': Input should be a valid integer"),
+    ],
+)
+def test_errors_name_file_key_and_remedy(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse(Outer, values, "file.yaml")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_values_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("name: x\ninner: {learning_rate: 0.5}\n")
+    assert parse(Outer, read_yaml(tmp_path / "a.yaml"), "a").inner.learning_rate == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: [1", "a.yaml:"), ("- 1", "expected a mapping"), ("", "expected a mapping"), ("a: !!int ''", "not valid YAML")],
+)
+def test_wrong_yaml_names_the_place(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_yaml(tmp_path / "a.yaml", DataError)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        read_yaml(tmp_path / "none.yaml")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_random_bytes_are_a_mapping_or_one_clear_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.mktemp("yaml") / "a.yaml"
+    path.write_bytes(content)
+    try:
+        assert isinstance(read_yaml(path), dict)
+    except ConfigError as error:
+        assert "\n" not in str(error).replace(str(path), "")
