@@ -1,0 +1,169 @@
+"""Reading networks from layer lists, the JSON format that describes a network without its weights."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from ednas.config import StrictModel, parse
+from ednas.exceptions import ConfigError, TargetError
+from ednas.files import read_json
+from ednas.hw import ops
+from ednas.hw.graph import GRAPH_INPUT, Layer, LayerGraph, Shape
+
+_Side = Annotated[int, Field(ge=1, lt=2**31, strict=True)]
+_Bytes = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
+_Producer = Annotated[int, Field(ge=GRAPH_INPUT, lt=2**31, strict=True)]
+
+
+class _LayerEntry(StrictModel):
+    """A layer of the list; sides are height, width, channels."""
+
+    name: str = ""
+    op: str
+    input: tuple[_Side, _Side, _Side]
+    output: tuple[_Side, _Side, _Side]
+    kernel: tuple[_Side, _Side] = (1, 1)
+    stride: _Side = 1
+    dilation: _Side = 1
+    groups: _Side = 1
+    inputs: Annotated[int, Field(ge=0, lt=2**31, strict=True)] | tuple[_Producer, ...] = 1
+    weight_bytes: _Bytes = 0
+
+
+class _NetworkEntry(StrictModel):
+    """A network of the file."""
+
+    input_bytes: _Bytes
+    output_bytes: _Bytes
+    layers: tuple[Any, ...]
+    latency_ms: float | None = None
+    network: str | None = None
+
+
+def load_layer_list(path: str | Path, network: str | None = None) -> LayerGraph:
+    """Read a network from a layer list.
+
+    The file holds one network, or several by name. A network is ``{"input_bytes", "output_bytes", "layers": [...]}``
+    (``latency_ms``, a published figure, may stand beside them); a layer is ``{"op", "input", "output", "kernel",
+    "stride", "dilation", "groups", "inputs", "weight_bytes", "name"}`` with TFLite's operator names and shapes
+    ``[height, width, channels]``. ``inputs`` is the list of the producing layers' indices (-1 = the network's input) or
+    only their number; then each input is taken from the nearest layer before it with a matching output, else from the
+    layer before it.
+
+    Args:
+        path: The JSON file.
+        network: Which network of a file with several.
+
+    Raises:
+        ConfigError: The file is missing or not JSON, the network is not in it, or a layer is wrong; the message names
+            the layer and the key.
+    """
+    value = read_json(path, ConfigError)
+    if not isinstance(value, dict) or not value:
+        raise ConfigError(f"{path}: holds {_type_name(value)}, expected a network with 'layers' or several by name")
+    where, chosen = _choose(path, value, network)
+    if not isinstance(chosen, dict):
+        raise ConfigError(f"{where}: holds {_type_name(chosen)}, expected a network with 'layers'")
+    entry = parse(_NetworkEntry, chosen, where, ConfigError)
+    if not entry.layers:
+        raise ConfigError(f"{where}: 'layers' is empty")
+    layers: list[Layer] = []
+    for index, raw in enumerate(entry.layers):
+        layers.append(_layer(raw, index, f"{where}: layer {index}", layers))
+    return LayerGraph(tuple(layers), entry.input_bytes, entry.output_bytes)
+
+
+def network_names(path: str | Path) -> tuple[str, ...]:
+    """Return the names of the networks in a file; empty if it holds a single one.
+
+    Raises:
+        ConfigError: The file is missing or not a JSON object.
+    """
+    value = read_json(path, ConfigError)
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: holds {_type_name(value)}, expected a network with 'layers' or several by name")
+    return () if "layers" in value else tuple(value)
+
+
+def _choose(path: str | Path, value: Mapping[str, Any], network: str | None) -> tuple[str, Any]:
+    if "layers" in value:
+        if network is not None:
+            raise ConfigError(f"{path}: holds a single network, '{_shown(network)}' cannot be chosen")
+        return str(path), value
+    if network is None and len(value) == 1:
+        network = next(iter(value))
+    if network is None:
+        raise ConfigError(f"{path}: holds several networks, choose one of: {_shown(*value)}")
+    if network not in value:
+        near = difflib.get_close_matches(network, value, n=1)
+        hint = f"did you mean '{_shown(near[0])}'?" if near else f"choose one of: {_shown(*value)}"
+        raise ConfigError(f"{path}: no network '{_shown(network)}'; {hint}")
+    return f"{path}: {_shown(network)}", value[network]
+
+
+def _layer(raw: Any, index: int, where: str, before: list[Layer]) -> Layer:
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{where}: holds {_type_name(raw)}, expected an object with 'op', 'input' and 'output'")
+    entry = parse(_LayerEntry, raw, where, ConfigError)
+    if not ops.is_known(entry.op):
+        near = difflib.get_close_matches(entry.op, ops.BUILTIN, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else "use TFLite's name"
+        raise ConfigError(f"{where}: unknown op {entry.op!r:.60}; {hint} (a custom op is written CUSTOM:<name>)")
+    if isinstance(entry.inputs, int):
+        inputs = _nearest_producers(before, entry.input, entry.inputs)
+    else:
+        inputs = entry.inputs
+        if any(producer >= index for producer in inputs):
+            raise ConfigError(f"{where}: 'inputs' is {list(inputs)}, a layer can only read layers before it")
+    try:
+        return Layer(
+            name=entry.name or f"{index} {entry.op.lower()}",
+            scope="network",
+            op=entry.op,
+            input=entry.input,
+            output=entry.output,
+            kernel=entry.kernel,
+            stride=entry.stride,
+            dilation=entry.dilation,
+            groups=entry.groups,
+            inputs=inputs,
+            weight_bytes=entry.weight_bytes,
+            macs=_macs(entry),
+        )
+    except TargetError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _nearest_producers(before: list[Layer], shape: Shape, count: int) -> tuple[int, ...]:
+    if not before:
+        return (GRAPH_INPUT,)
+    matching = [index for index in reversed(range(len(before))) if before[index].output == shape]
+    return tuple(matching[:count]) or (len(before) - 1,)
+
+
+def _macs(entry: _LayerEntry) -> int:
+    window = prod(entry.kernel)
+    if entry.op == "CONV_2D":
+        return prod(entry.output) * window * entry.input[2] // entry.groups
+    if entry.op == "DEPTHWISE_CONV_2D":
+        return prod(entry.output) * window
+    if entry.op == "TRANSPOSE_CONV":
+        return prod(entry.input) * window * entry.output[2]
+    if entry.op in ("FULLY_CONNECTED", "BATCH_MATMUL"):
+        return prod(entry.input) * entry.output[2]
+    return 0
+
+
+def _shown(*names: str) -> str:
+    """Return names for an error message, which is one line whatever the file holds."""
+    return ", ".join(name if name.isprintable() else ascii(name) for name in names)[:500]
+
+
+def _type_name(value: Any) -> str:
+    return "an empty object" if value == {} else f"a {type(value).__name__}"

@@ -1,0 +1,99 @@
+"""Parameters and multiply-accumulates of an architecture, part by part: the numbers beside Table 6."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ednas.arch import Architecture
+from ednas.arch.spec import BLOCK_STRIDES
+from ednas.hw.graph import Piece, Shape
+from ednas.hw.trace import network_pieces
+
+STEM_STRIDE = 2
+
+
+@dataclass(frozen=True)
+class BlockSummary:
+    """A row of the table.
+
+    Attributes:
+        index: 0 for the stem, 1-16 for the blocks, then the neck and the heads.
+        name: ``stem``, ``block 1`` ... ``block 16``, ``neck``, ``head.<task>``.
+        text: What it is, for example ``ibn_k5_s2_e6_c36``.
+        stride: Its stride; 1 for neck and heads.
+        params: Its parameters.
+        macs: Its multiply-accumulates.
+        output: Height, width and channels of its first output.
+    """
+
+    index: int
+    name: str
+    text: str
+    stride: int
+    params: int
+    macs: int
+    output: Shape
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Counts of a multi-task network, with its outputs at stride 4.
+
+    Attributes:
+        params: Parameters as torch counts them: weights, biases, and scale and shift of each batch normalisation.
+        params_backbone: Those of the stem and the 16 blocks.
+        macs: Multiply-accumulates of one inference.
+        flops: Floating-point operations of one inference, ``2 * macs``.
+        input: Height and width of the image.
+        blocks: The rows.
+    """
+
+    params: int
+    params_backbone: int
+    macs: int
+    flops: int
+    input: tuple[int, int]
+    blocks: tuple[BlockSummary, ...]
+
+
+def summarise(architecture: Architecture, heads: Mapping[str, int], input_size: tuple[int, int]) -> Summary:
+    """Count parameters and multiply-accumulates.
+
+    Args:
+        architecture: The architecture.
+        heads: Output channels by task.
+        input_size: Height and width of the image in pixels.
+
+    Raises:
+        ArchitectureError: The input size or the heads are wrong.
+    """
+    pieces = network_pieces(architecture, heads, input_size)
+    named: list[tuple[str, str, int, tuple[Piece, ...]]] = [
+        ("stem", f"conv_k3_s{STEM_STRIDE}_c{architecture.stem_filters}", STEM_STRIDE, (pieces.stem,))
+    ]
+    for number, (block, stride, piece) in enumerate(
+        zip(architecture.blocks, BLOCK_STRIDES, pieces.blocks, strict=True), start=1
+    ):
+        named.append((f"block {number}", str(block), stride, (piece,)))
+    named.append(
+        ("neck", f"bifpn_w{architecture.bifpn_width}_d{architecture.bifpn_depth}", 1, (pieces.levels, pieces.fusion))
+    )
+    for (task, channels), piece in zip(heads.items(), pieces.heads, strict=True):
+        named.append((f"head.{task}", f"head_c{channels}", 1, (piece,)))
+    rows = tuple(_row(index, *part) for index, part in enumerate(named))
+    macs = sum(row.macs for row in rows)
+    return Summary(
+        params=sum(row.params for row in rows),
+        params_backbone=sum(row.params for row in rows[: len(pieces.blocks) + 1]),
+        macs=macs,
+        flops=2 * macs,
+        input=(input_size[0], input_size[1]),
+        blocks=rows,
+    )
+
+
+def _row(index: int, name: str, text: str, stride: int, pieces: tuple[Piece, ...]) -> BlockSummary:
+    _, channels, height, width = pieces[-1].output_shapes[0]
+    params, macs = sum(piece.params for piece in pieces), sum(piece.macs for piece in pieces)
+    return BlockSummary(index, name, text, stride, params, macs, (height, width, channels))

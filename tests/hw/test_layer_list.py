@@ -1,0 +1,135 @@
+"""Layer lists are read as written, and anything else is one clear error."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from ednas.exceptions import ConfigError, EdnasError
+from ednas.hw import LayerGraph, load_layer_list, load_target, network_names, simulate
+
+CONV = {
+    "op": "CONV_2D",
+    "input": [8, 8, 3],
+    "output": [4, 4, 16],
+    "kernel": [3, 3],
+    "stride": 2,
+    "groups": 1,
+    "inputs": 1,
+    "weight_bytes": 496,
+}
+ADD = {"op": "ADD", "input": [4, 4, 16], "output": [4, 4, 16], "inputs": 2}
+
+
+def network(*layers: Any) -> dict[str, Any]:
+    return {"input_bytes": 192, "output_bytes": 256, "layers": list(layers)}
+
+
+def read(tmp_path: Path, content: Any, name: str | None = None) -> LayerGraph:
+    path = tmp_path / "net.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return load_layer_list(path, name)
+
+
+def test_a_single_network(tmp_path: Path) -> None:
+    graph = read(tmp_path, network(CONV, CONV | {"input": [4, 4, 16], "stride": 1, "weight_bytes": 2368}, ADD))
+    assert [layer.inputs for layer in graph.layers] == [(-1,), (0,), (1, 0)]
+    assert [layer.macs for layer in graph.layers] == [4 * 4 * 16 * 9 * 3, 4 * 4 * 16 * 9 * 16, 0]
+    assert (graph.input_bytes, graph.output_bytes, graph.weight_bytes) == (192, 256, 496 + 2368)
+
+
+def test_producers_can_be_given(tmp_path: Path) -> None:
+    graph = read(tmp_path, network(CONV, CONV | {"inputs": [-1]}, ADD | {"inputs": [0, 1]}))
+    assert [layer.inputs for layer in graph.layers] == [(-1,), (-1,), (0, 1)]
+
+
+def test_every_published_list_is_read(shared_data: Path) -> None:
+    path = shared_data / "coral" / "layer_lists.json"
+    content = json.loads(path.read_text())
+    assert network_names(path) == tuple(content)
+    for name in content:
+        graph = load_layer_list(path, name)
+        assert len(graph.layers) == len(content[name]["layers"])
+        assert graph.weight_bytes == sum(layer["weight_bytes"] for layer in content[name]["layers"])
+    assert load_layer_list(path, "vgg16").macs == pytest.approx(15.5e9, rel=0.01)
+    assert load_layer_list(path, "mobilenet_v1_1.0_224").macs == pytest.approx(569e6, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "message"),
+    [
+        ("{", None, "not valid JSON"),
+        ("[]", None, "holds a list, expected a network"),
+        ("{}", None, "holds an empty object"),
+        ({"a": network(CONV), "b": network(CONV)}, None, "holds several networks, choose one of: a, b"),
+        ({"alexnet": network(CONV), "b": network(CONV)}, "alexnt", "no network 'alexnt'; did you mean 'alexnet'?"),
+        (network(CONV), "a", "holds a single network, 'a' cannot be chosen"),
+        ({"a": 3}, None, "a: holds a int, expected a network"),
+        (network(), None, "'layers' is empty"),
+        ({"layers": [CONV]}, None, "key 'input_bytes' is missing"),
+        (network(CONV, 7), None, "layer 1: holds a int"),
+        (network({"op": "CONV_2D", "input": [8, 8, 3]}), None, "layer 0: key 'output' is missing"),
+        (network(CONV | {"kernal": [3, 3]}), None, "layer 0: unknown key 'kernal'; did you mean 'kernel'?"),
+        (network(CONV | {"op": "CONV2D"}), None, "layer 0: unknown op 'CONV2D'; did you mean 'CONV_2D'?"),
+        (network(CONV | {"input": [8, 8, 0]}), None, "layer 0: 'input.2': Input should be greater than or equal to 1"),
+        (network(CONV | {"input": [8, 8]}), None, "layer 0: "),
+        (network(CONV | {"input": [8, 8, 2**40]}), None, "layer 0: 'input.2': Input should be less than 2147483648"),
+        (network(CONV | {"stride": 1.5}), None, "layer 0: 'stride': Input should be a valid integer"),
+        (network(CONV | {"weight_bytes": -1}), None, "layer 0: 'weight_bytes'"),
+        (network(CONV | {"groups": 2}), None, "layer 0: layer '0 conv_2d' (CONV_2D): 2 groups do not divide"),
+        (network(CONV | {"inputs": [0]}), None, "layer 0: 'inputs' is [0], a layer can only read layers before it"),
+    ],
+)
+def test_wrong_content_is_one_clear_error(tmp_path: Path, content: Any, name: str | None, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, content, name)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    for function in (load_layer_list, network_names):
+        with pytest.raises(ConfigError, match=r"nothing\.json: no such file"):
+            function(tmp_path / "nothing.json")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*CONV, "layers", "x"]), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+CHANGES = st.dictionaries(st.sampled_from(list(CONV)), JSON, max_size=2)
+LAYERS = st.builds(lambda base, change: base | change, st.sampled_from([CONV, ADD]), CHANGES)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    JSON
+    | st.builds(network, LAYERS, LAYERS)
+    | st.dictionaries(st.text(max_size=3), st.builds(network, LAYERS), max_size=2)
+)
+@example({"a": network(CONV | {"kernel": [10**9, 10**9], "input": [10**9] * 3, "output": [10**9] * 3})})
+def test_anything_is_a_network_or_a_clear_error(tmp_path: Path, content: Any) -> None:
+    message, latency_ms = "", 1.0
+    try:
+        latency_ms = simulate(read(tmp_path, content), load_target("coral_usb")).latency_ms
+    except EdnasError as error:
+        message = str(error)
+    assert "\n" not in message
+    assert latency_ms > 0
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_clear_error(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "net.json"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError):
+        load_layer_list(path)

@@ -1,0 +1,49 @@
+"""Counts, row by row, agree with torch's own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ednas.arch import zoo
+from ednas.hw import summarise
+from ednas.nn import MultiTaskNetwork
+
+HEADS = {"segmentation": 19, "depth": 1}
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_rows_count_what_the_modules_hold(name: str) -> None:
+    architecture = zoo.architecture(name)
+    with torch.device("meta"):
+        network = MultiTaskNetwork(architecture, HEADS)
+    summary = summarise(architecture, HEADS, (256, 256))
+    assert summary.params_backbone == sum(parameter.numel() for parameter in network.encoder.parameters())
+    rows = {row.name: row for row in summary.blocks}
+    assert rows["neck"].params == sum(parameter.numel() for parameter in network.neck.parameters())
+    for task in HEADS:
+        assert rows[f"head.{task}"].params == sum(p.numel() for p in network.heads[task].parameters())
+    assert sum(row.params for row in summary.blocks) == summary.params
+    assert sum(row.macs for row in summary.blocks) == summary.macs
+
+
+def test_the_table_reads_as_table_6() -> None:
+    summary = summarise(zoo.architecture("ednas_cityscapes"), HEADS, (256, 512))
+    assert summary.input == (256, 512)
+    assert [row.index for row in summary.blocks] == list(range(20))
+    stem, block, neck, head = (summary.blocks[index] for index in (0, 4, 17, 18))
+    assert (stem.name, stem.text, stem.stride, stem.output) == ("stem", "conv_k3_s2_c32", 2, (128, 256, 32))
+    assert (stem.params, stem.macs) == (3 * 32 * 9 + 2 * 32, 128 * 256 * 3 * 32 * 9)
+    assert (block.name, block.text, block.stride, block.output) == ("block 4", "fused_k3_s2_e6_c60", 2, (32, 64, 60))
+    assert (neck.name, neck.text, neck.output) == ("neck", "bifpn_w64_d4", (32, 64, 64))
+    assert (head.name, head.text, head.output) == ("head.segmentation", "head_c19", (64, 128, 19))
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "gflop"),
+    [("base", 3.4e6, 1.2), ("ednas_cityscapes_published", 4.3e6, 4.1), ("nas_depth_published", 3.6e6, 2.5)],
+)
+def test_totals_are_the_papers(name: str, params: float, gflop: float) -> None:
+    summary = summarise(zoo.architecture(name), HEADS, (256, 256))
+    assert summary.params == pytest.approx(params, rel=0.03)
+    assert summary.flops / 1e9 == pytest.approx(gflop, rel=0.05)

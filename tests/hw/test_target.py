@@ -1,0 +1,117 @@
+"""Targets are files whose numbers say where they come from; a wrong file is one clear error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ednas.exceptions import TargetError
+from ednas.hw import load_target, target_names
+from ednas.hw import target as target_module
+from ednas.hw.target import Figure
+
+BUILTIN = Path(target_module.__file__).parent / "targets"
+
+
+def figures(value: Any) -> Iterator[Figure]:
+    if isinstance(value, Figure):
+        yield value
+    elif hasattr(type(value), "model_fields"):
+        for name in type(value).model_fields:
+            yield from figures(getattr(value, name))
+
+
+def written(tmp_path: Path, change: Any) -> Path:
+    content = yaml.safe_load((BUILTIN / "coral_usb.yaml").read_text())
+    change(content)
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.mark.parametrize("name", target_names())
+def test_every_number_of_a_builtin_target_says_its_source(name: str) -> None:
+    target = load_target(name)
+    assert target.name == name
+    found = list(figures(target))
+    assert len(found) > 10
+    assert all(len(figure.source) > 5 for figure in found)
+
+
+def test_the_coral_is_the_one_of_the_public_driver() -> None:
+    array = load_target("coral_usb").array
+    assert (array.tiles_high, array.tiles_wide, array.lanes_per_tile, array.clock_mhz.value) == (4, 4, 64, 500)
+
+
+def test_a_file_of_the_users_own_works_by_path(tmp_path: Path) -> None:
+    path = written(tmp_path, lambda content: content.update(name="mine"))
+    assert load_target(path).name == "mine"
+    assert load_target(str(path)) == load_target(path)
+
+
+def set_clock(value: Any) -> Any:
+    return lambda content: content["array"]["clock_mhz"].update(value=value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (set_clock(-500), "'array.clock_mhz.value': Input should be greater than 0 (got -500)"),
+        (set_clock(0), "'array.clock_mhz.value': Input should be greater than 0"),
+        (set_clock("fast"), "'array.clock_mhz.value': Input should be a valid number"),
+        (set_clock(float("inf")), "'array.clock_mhz.value': Input should be a finite number"),
+        (lambda c: c["array"].pop("clock_mhz"), "key 'array.clock_mhz' is missing"),
+        (lambda c: c.pop("host"), "key 'host' is missing"),
+        (
+            lambda c: c["array"].update(clok_mhz=c["array"].pop("clock_mhz")),
+            "unknown key 'array.clok_mhz'; did you mean",
+        ),
+        (lambda c: c["bus"]["dispatch_ms"].pop("source"), "key 'bus.dispatch_ms.source' is missing"),
+        (lambda c: c["bus"]["dispatch_ms"].update(provenance="guessed"), "'measured', 'published' or 'assumed'"),
+        (
+            lambda c: c["operators"]["supported"].append("CONV2D"),
+            "'CONV2D' is not a TFLite operator; did you mean 'CONV_2D'?",
+        ),
+        (lambda c: c["array"].update(tiles_high=0), "'array.tiles_high': Input should be greater than or equal to 1"),
+        (lambda c: c.update(name="my target"), "'name': String should match pattern"),
+    ],
+)
+def test_wrong_files_are_one_clear_error(tmp_path: Path, change: Any, message: str) -> None:
+    path = written(tmp_path, change)
+    with pytest.raises(TargetError) as caught:
+        load_target(path)
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("corel_usb", "unknown target 'corel_usb'; did you mean 'coral_usb'?"),
+        ("tpu9000", "unknown target 'tpu9000'; known: coral_usb"),
+        ("nowhere.yaml", "nowhere.yaml: no such file"),
+    ],
+)
+def test_unknown_targets_are_named(name: str, message: str) -> None:
+    with pytest.raises(TargetError) as caught:
+        load_target(name)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["- 1\n- 2\n", "a: [", "", "\x00"])
+def test_a_file_that_is_no_target_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(TargetError, match=r"mine\.yaml"):
+        load_target(path)
+
+
+def test_equal_targets_have_equal_hashes_and_changed_ones_differ(tmp_path: Path) -> None:
+    same = load_target(written(tmp_path, lambda content: None))
+    assert (same, hash(same)) == (load_target("coral_usb"), hash(load_target("coral_usb")))
+    assert load_target(written(tmp_path, set_clock(250))) != same
