@@ -1,0 +1,35 @@
+"""The rows of a block table: Table 6, with parameters and MACs where they were counted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ednas.arch import Architecture
+from ednas.report.content import LAYER_NAMES, BlockRow
+
+if TYPE_CHECKING:
+    from ednas.hw.summary import BlockSummary, Summary
+
+
+def block_rows(architecture: Architecture, summary: Summary | None = None) -> tuple[BlockRow, ...]:
+    """Return stem, the 16 blocks and the neck; with a summary also the heads, and what each costs.
+
+    Args:
+        architecture: The architecture.
+        summary: Its counts, from :func:`ednas.hw.summary.summarise`.
+    """
+    rows = [BlockRow("0", "Conv2D", 2, 3, architecture.stem_filters)]
+    for index, block in enumerate(architecture.blocks, start=1):
+        name = LAYER_NAMES[block.kind]
+        rows.append(BlockRow(str(index), name, block.stride, block.kernel_size, block.filters, block.expand_ratio))
+    rows.append(BlockRow("", f"BiFPN ×{architecture.bifpn_depth}", filters=architecture.bifpn_width))
+    if summary is None:
+        return tuple(rows)
+    heads = summary.blocks[len(rows) :]
+    rows += [BlockRow("", head.name.replace("head.", "Head: ", 1), filters=head.output[2]) for head in heads]
+    return tuple(_with_costs(row, part) for row, part in zip(rows, summary.blocks, strict=True))
+
+
+def _with_costs(row: BlockRow, part: BlockSummary) -> BlockRow:
+    return replace(row, params=part.params, macs=part.macs, output=part.output)

@@ -1,0 +1,207 @@
+"""Gathering a report's content from a run folder, also from one whose search is still running.
+
+What is read, all of it optional:
+
+- ``study.db``: the trials and the search's identity (:class:`ednas.search.StudyReader`);
+- ``best.json``: the chosen architecture and the target latency; without it the best trial so far is shown;
+- ``config.yaml``: the configuration; shown as it is, and read for the device, the tasks and the number of trials;
+- ``comparison.json``: models against a baseline (:mod:`ednas.report.comparison`);
+- ``predictions/``: pictures (:mod:`ednas.report.pictures`).
+
+The block table counts parameters and MACs where the input size is known. For the heads' part it needs their channels:
+``heads`` (a mapping of tasks to channels) in ``best.json``, in the identity or in the configuration.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ednas.arch import Architecture, load_architecture
+from ednas.config import read_yaml
+from ednas.exceptions import StudyError
+from ednas.files import read_json
+from ednas.report.blocks import block_rows
+from ednas.report.comparison import load_comparison
+from ednas.report.content import BestModel, ComparisonTable, ReportData, choice_shares, select_winners
+from ednas.report.pictures import INDEX, load_pictures
+from ednas.search import results
+from ednas.search.study import StudyReader
+from ednas.search.trial import Trial
+
+STUDY, BEST, CONFIG, COMPARISON, PREDICTIONS = "study.db", "best.json", "config.yaml", "comparison.json", "predictions"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What was searched, as far as it is known; a value of an unexpected type counts as unknown.
+
+    Attributes:
+        base: The space's base architecture.
+        target: Name of the device.
+        target_ms: The target latency, milliseconds.
+        is_baseline: Whether the target latency is the base network's.
+        planned: How many candidates are to be trained.
+        tasks: Names of the tasks.
+        heads: Output channels by task; empty where unknown.
+        input_size: ``(height, width)`` on the device.
+    """
+
+    base: Architecture
+    target: str
+    target_ms: float | None
+    is_baseline: bool
+    planned: int | None
+    tasks: tuple[str, ...]
+    heads: Mapping[str, int]
+    input_size: tuple[int, int] | None
+
+
+def collect(run_folder: Path | str) -> ReportData:
+    """Return what a run folder has to tell; see the module's description for the files.
+
+    Raises:
+        StudyError: The folder does not exist or holds none of the files, or the study is damaged.
+        EdnasError: One of the files is damaged; the message names it.
+    """
+    folder = Path(run_folder)
+    if not any((folder / name).exists() for name in (STUDY, BEST, CONFIG, COMPARISON)):
+        raise StudyError(f"{folder}: no run to report on (none of {STUDY}, {BEST}, {CONFIG}, {COMPARISON} is there)")
+    config = read_yaml(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+    identity, trials = _read_study(folder / STUDY)
+    best = _read_best(folder / BEST)
+    setting = _read_setting(config, identity, best)
+    comparison = load_comparison(folder / COMPARISON) if (folder / COMPARISON).is_file() else None
+    winners = select_winners(trials)
+    has_pictures = (folder / PREDICTIONS / INDEX).is_file()
+    return ReportData(
+        title=f"Search in {folder.resolve().name}" if trials else f"Report on {folder.resolve().name}",
+        created=datetime.now().astimezone(),
+        config=(folder / CONFIG).read_text(encoding="utf-8") if config else "",
+        target=setting.target,
+        baseline_latency_ms=setting.target_ms if setting.is_baseline else _baseline_latency(comparison),
+        target_latency_ms=setting.target_ms,
+        planned_trials=setting.planned,
+        trials=trials,
+        pareto=tuple(trial.number for trial in results.pareto(trials)),
+        choices=choice_shares(winners, trials, setting.base),
+        winners=len(winners),
+        best=_describe_best(best, trials, setting),
+        comparison=comparison,
+        pictures=load_pictures(folder / PREDICTIONS) if has_pictures else (),
+    )
+
+
+def _read_study(path: Path) -> tuple[dict[str, Any], tuple[Trial, ...]]:
+    if not path.is_file():
+        return {}, ()
+    with StudyReader(path) as study:
+        return study.identity, tuple(study.trials())
+
+
+def _read_best(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    value = read_json(path, StudyError)
+    if not isinstance(value, dict) or "architecture" not in value:
+        raise StudyError(f"{path}: holds no 'architecture'; let the search write it again")
+    return value
+
+
+def _read_setting(config: Mapping[str, Any], identity: Mapping[str, Any], best: Mapping[str, Any]) -> Setting:
+    """Gather the setting; what ran (the identity) goes before what was asked for (the configuration).
+
+    Raises:
+        ArchitectureError: The base architecture cannot be found or is damaged.
+    """
+    known = {**config, **identity}
+    recipe = known.get("recipe")
+    sizes = (known.get("input_size"), known.get("latency_input_size"), _get(recipe, "input_size"))
+    target = _get(known.get("target definition"), "name") or known.get("target")
+    tasks, heads = known.get("tasks"), best.get("heads") or known.get("heads")
+    planned = _number(known.get("trials"))
+    return Setting(
+        base=_architecture(known.get("architecture") or "base"),
+        target=target if isinstance(target, str) else "",
+        target_ms=_number(best.get("target_ms")) or _number(known.get("target_latency_ms")),
+        is_baseline=config.get("target_latency_ms") == "baseline",
+        planned=None if planned is None else round(planned),
+        tasks=tuple(map(str, tasks)) if isinstance(tasks, list) else (),
+        heads={str(task): int(_number(count) or 1) for task, count in heads.items()} if isinstance(heads, dict) else {},
+        input_size=next((size for size in map(_pair, sizes) if size is not None), None),
+    )
+
+
+def _describe_best(best: Mapping[str, Any], trials: Sequence[Trial], setting: Setting) -> BestModel | None:
+    """Return the architecture of ``best.json``, else that of the best trial so far, with its block table."""
+    number, cost = best.get("trial"), best.get("cost")
+    if best:
+        architecture = _architecture(best["architecture"])
+    else:
+        leader = results.best(trials, setting.target_ms or math.inf)
+        if leader is None:
+            return None
+        architecture = Architecture.from_text(leader.architecture, name=f"trial_{leader.number}")
+        number, cost = leader.number, leader.cost
+    tasks = (
+        tuple(setting.heads) or setting.tasks or next((tuple(trial.metrics) for trial in trials if trial.metrics), ())
+    )
+    params, macs = _number(_get(cost, "params")), _number(_get(cost, "macs"))
+    described = BestModel(
+        architecture=architecture,
+        rows=block_rows(architecture),
+        tasks=tasks,
+        number=number if isinstance(number, int) else None,
+        params=None if params is None else round(params),
+        macs=None if macs is None else round(macs),
+    )
+    size = architecture.input_size or setting.input_size
+    return described if size is None else _with_counts(described, setting.heads, size)
+
+
+def _with_counts(best: BestModel, heads: Mapping[str, int], size: tuple[int, int]) -> BestModel:
+    """Add parameters and MACs; without the heads' channels, those of stem, blocks and neck."""
+    from ednas.hw import summarise
+
+    summary = summarise(best.architecture, heads or {"unknown": 1}, size)
+    rows = block_rows(best.architecture, summary)
+    return replace(
+        best,
+        rows=rows if heads else rows[: len(best.rows)],
+        params=summary.params if heads else best.params,
+        params_backbone=summary.params_backbone,
+        macs=summary.macs if heads else best.macs,
+        input_size=summary.input,
+    )
+
+
+def _baseline_latency(comparison: ComparisonTable | None) -> float | None:
+    if comparison is None:
+        return None
+    return next((model.latency_ms for model in comparison.models if model.name == comparison.baseline), None)
+
+
+def _architecture(value: Any) -> Architecture:
+    """Read an architecture that is given by name, by text, or in its JSON form."""
+    architecture: Architecture = load_architecture(value) if isinstance(value, str) else Architecture.from_dict(value)
+    return architecture
+
+
+def _get(value: Any, key: str) -> Any:
+    return value.get(key) if isinstance(value, Mapping) else None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _pair(value: Any) -> tuple[int, int] | None:
+    if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(side, int) for side in value):
+        return value[0], value[1]
+    return None

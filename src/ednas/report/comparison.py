@@ -1,0 +1,192 @@
+"""Models against a baseline as one table: put together from metrics, written to and read from ``comparison.json``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ednas import scoring
+from ednas.exceptions import CheckpointError
+from ednas.files import read_json, write_json
+from ednas.report.content import ComparisonTable, ModelRow
+from ednas.scoring import Comparison, ModelMetrics, TaskValues
+
+
+@dataclass(frozen=True)
+class ModelCost:
+    """What a model costs; None where it was not measured.
+
+    Attributes:
+        latency_ms: Latency on the target device, milliseconds.
+        params: Parameters.
+        macs: Multiply-accumulates of one image.
+    """
+
+    latency_ms: float | None = None
+    params: int | None = None
+    macs: int | None = None
+
+
+def tabulate(
+    baseline: ModelMetrics,
+    models: Sequence[ModelMetrics],
+    comparison: Comparison | None = None,
+    *,
+    costs: Mapping[str, ModelCost] | None = None,
+    spread: Mapping[str, TaskValues] | None = None,
+) -> ComparisonTable:
+    """Put metrics and relative gains side by side.
+
+    Args:
+        baseline: The baseline; it makes the first row.
+        models: The models.
+        comparison: Their gains in the same order, from :func:`ednas.scoring.compare`; computed where it is missing.
+        costs: Costs by model name.
+        spread: Standard deviations over seeds, by model name.
+
+    Raises:
+        CheckpointError: The models cannot be compared with the baseline.
+    """
+    comparison = comparison or scoring.compare(baseline, models)
+    costs, spread = costs or {}, spread or {}
+    compared = list(comparison.models[0].tasks) if comparison.models else list(baseline.tasks)
+    rows = [_row(baseline, costs, spread)]
+    for model, gain in zip(models, comparison.models, strict=True):
+        deltas = {task: task_gain.delta for task, task_gain in gain.tasks.items()}
+        metrics = {task: dict(task_gain.metrics) for task, task_gain in gain.tasks.items()}
+        rows.append(_row(model, costs, spread, delta=gain.delta, task_deltas=deltas, metric_deltas=metrics))
+    directions = {name: up for model in (baseline, *models) for name, up in model.higher_is_better.items()}
+    return ComparisonTable(
+        models=tuple(rows),
+        metrics={task: tuple(baseline.tasks[task]) for task in compared},
+        higher_is_better=directions,
+        baseline=baseline.name,
+        protocol=baseline.protocol,
+    )
+
+
+def save_comparison(table: ComparisonTable, path: Path | str) -> None:
+    """Write ``comparison.json``: what ``ednas compare --json`` prints, with values and costs beside the gains.
+
+    Raises:
+        EdnasError: The file cannot be written.
+    """
+    models = []
+    for model in table.models:
+        tasks = {
+            task: {"delta": model.task_deltas.get(task), "metrics": dict(gains)}
+            for task, gains in model.metric_deltas.items()
+        }
+        entry = {"name": model.name, "delta": model.delta, "tasks": tasks, "values": _plain(model.values)}
+        if model.spread:
+            entry["spread"] = _plain(model.spread)
+        costs = {"latency_ms": model.latency_ms, "params": model.params, "macs": model.macs}
+        models.append(entry | {key: value for key, value in costs.items() if value is not None})
+    head = {"baseline": table.baseline, "protocol": table.protocol, "higher_is_better": dict(table.higher_is_better)}
+    write_json(path, {**head, "models": models})
+
+
+def load_comparison(path: Path | str) -> ComparisonTable:
+    """Read ``comparison.json``, also one that ``ednas compare --json`` printed (gains alone).
+
+    Raises:
+        CheckpointError: The file is missing, damaged or of another form.
+    """
+    value = read_json(path, CheckpointError)
+    models = value.get("models") if isinstance(value, dict) else None
+    if not isinstance(models, list):
+        raise CheckpointError(f"{path}: must be an object with a list 'models', as `ednas compare --json` prints")
+    rows = tuple(_read_row(model, f"{path}: model {number}") for number, model in enumerate(models, start=1))
+    metrics: dict[str, dict[str, None]] = {}
+    for row in rows:
+        for values in (row.values, row.metric_deltas):
+            for task, named in values.items():
+                metrics.setdefault(task, {}).update(dict.fromkeys(named))
+    directions = value.get("higher_is_better", {})
+    if not isinstance(directions, dict) or not all(isinstance(up, bool) for up in directions.values()):
+        raise CheckpointError(f"{path}: 'higher_is_better' must map metric names to true or false")
+    return ComparisonTable(
+        models=rows,
+        metrics={task: tuple(names) for task, names in metrics.items()},
+        higher_is_better=directions,
+        baseline=_text(value.get("baseline", ""), f"{path}: 'baseline'"),
+        protocol=_text(value.get("protocol", ""), f"{path}: 'protocol'"),
+    )
+
+
+def _row(
+    model: ModelMetrics,
+    costs: Mapping[str, ModelCost],
+    spread: Mapping[str, TaskValues],
+    *,
+    delta: float | None = None,
+    task_deltas: Mapping[str, float] | None = None,
+    metric_deltas: TaskValues | None = None,
+) -> ModelRow:
+    cost = costs.get(model.name, ModelCost())
+    return ModelRow(
+        name=model.name,
+        values=model.tasks,
+        spread=spread.get(model.name, {}),
+        delta=delta,
+        task_deltas=task_deltas or {},
+        metric_deltas=metric_deltas or {},
+        latency_ms=cost.latency_ms,
+        params=cost.params,
+        macs=cost.macs,
+    )
+
+
+def _read_row(value: Any, where: str) -> ModelRow:
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{where}: must be an object")
+    tasks = value.get("tasks", {})
+    if not isinstance(tasks, dict) or not all(isinstance(gain, dict) for gain in tasks.values()):
+        raise CheckpointError(f"{where}: 'tasks' must map each task to its gains")
+    gains = {task: gain.get("metrics", {}) for task, gain in tasks.items()}
+    deltas = {task: _number(gain.get("delta"), f"{where}: delta of '{task}'") for task, gain in tasks.items()}
+    params = _number(value.get("params"), f"{where}: 'params'")
+    macs = _number(value.get("macs"), f"{where}: 'macs'")
+    return ModelRow(
+        name=_text(value.get("name"), f"{where}: 'name'"),
+        values=_values(value.get("values", {}), f"{where}: 'values'"),
+        spread=_values(value.get("spread", {}), f"{where}: 'spread'"),
+        delta=_number(value.get("delta"), f"{where}: 'delta'"),
+        task_deltas={task: delta for task, delta in deltas.items() if delta is not None},
+        metric_deltas=_values(gains, f"{where}: 'tasks'"),
+        latency_ms=_number(value.get("latency_ms"), f"{where}: 'latency_ms'"),
+        params=None if params is None else round(params),
+        macs=None if macs is None else round(macs),
+    )
+
+
+def _values(value: Any, where: str) -> dict[str, dict[str, float]]:
+    if not isinstance(value, dict) or not all(isinstance(metrics, dict) for metrics in value.values()):
+        raise CheckpointError(f"{where} must map each task to its metrics")
+    values: dict[str, dict[str, float]] = {}
+    for task, metrics in value.items():
+        numbers = {metric: _number(number, f"{where}: '{task}.{metric}'") for metric, number in metrics.items()}
+        values[task] = {metric: number for metric, number in numbers.items() if number is not None}
+    return values
+
+
+def _number(value: Any, where: str) -> float | None:
+    """Return a finite number, or None for null and for what is not finite."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise CheckpointError(f"{where} is {value!r:.40}, expected a number")
+    return float(value) if math.isfinite(value) else None
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise CheckpointError(f"{where} is {value!r:.40}, expected a text")
+    return value
+
+
+def _plain(values: TaskValues) -> dict[str, dict[str, float]]:
+    return {task: dict(metrics) for task, metrics in values.items()}

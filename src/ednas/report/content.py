@@ -1,0 +1,281 @@
+"""What a report says, as plain values: the boundary between where the facts come from and how they look.
+
+:func:`ednas.report.collect` fills a :class:`ReportData` from a run folder, :func:`ednas.report.render` turns it into
+HTML. A part that is not there yet (a search still runs, nothing was compared) is empty or None, and its section is
+left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+
+from ednas.arch import Architecture, Block
+from ednas.arch.spec import KINDS
+from ednas.exceptions import ArchitectureError
+from ednas.scoring import TaskValues
+from ednas.search.trial import Trial
+
+LAYER_NAMES = {"ibn": "IBN", "fused": "FusedIBN"}
+"""The block types as Tables 6 and 7 call them."""
+
+CHOICE_FIELDS = ("kind", "kernel", "expansion", "filters")
+"""What the search chooses for a block, as :class:`ChoiceShare` calls it."""
+
+MIN_WINNERS = 5
+WINNER_SHARE = 0.1
+
+_Place = tuple[int, str]
+"""Block number and field."""
+
+_Value = tuple[float, str]
+"""A number to sort by, and the text to show."""
+
+
+@dataclass(frozen=True)
+class BlockRow:
+    """One row of a block table (Table 6 with costs).
+
+    Attributes:
+        index: 0 for the stem, 1 to 16 for the blocks, empty for the neck and the heads.
+        layer: ``Conv2D``, ``IBN``, ``FusedIBN``, ``BiFPN x4``, ``Head: depth``.
+        stride: Stride, or None where it has no single one.
+        kernel: Kernel size.
+        filters: Output channels.
+        expansion: Expansion ratio; None where there is none.
+        params: Parameters.
+        macs: Multiply-accumulates of one image.
+        output: Output ``(height, width, channels)``.
+    """
+
+    index: str
+    layer: str
+    stride: int | None = None
+    kernel: int | None = None
+    filters: int | None = None
+    expansion: int | None = None
+    params: int | None = None
+    macs: int | None = None
+    output: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class BestModel:
+    """The architecture that the search chose.
+
+    Attributes:
+        architecture: The architecture.
+        rows: Its block table.
+        tasks: Names of the tasks, one head each.
+        number: The trial's number, where it comes from a search.
+        params: Parameters of the whole network.
+        params_backbone: Parameters of stem and blocks.
+        macs: Multiply-accumulates of one image.
+        input_size: ``(height, width)`` that the counts hold for.
+    """
+
+    architecture: Architecture
+    rows: tuple[BlockRow, ...]
+    tasks: tuple[str, ...] = ()
+    number: int | None = None
+    params: int | None = None
+    params_backbone: int | None = None
+    macs: int | None = None
+    input_size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """One model of a comparison.
+
+    Attributes:
+        name: The model.
+        values: Its metrics by task.
+        spread: Standard deviation over several seeds, by task and metric; may be empty.
+        delta: Mean gain over the tasks, percent (Eq. 12); None for the baseline.
+        task_deltas: Gain by task, percent (Eq. 11).
+        metric_deltas: Gain by task and metric, percent (Eq. 9 and 10); positive is better.
+        latency_ms: Latency on the target device, milliseconds.
+        params: Parameters.
+        macs: Multiply-accumulates of one image.
+    """
+
+    name: str
+    values: TaskValues = field(default_factory=dict)
+    spread: TaskValues = field(default_factory=dict)
+    delta: float | None = None
+    task_deltas: Mapping[str, float] = field(default_factory=dict)
+    metric_deltas: TaskValues = field(default_factory=dict)
+    latency_ms: float | None = None
+    params: int | None = None
+    macs: int | None = None
+
+
+@dataclass(frozen=True)
+class ComparisonTable:
+    """Models against a baseline.
+
+    Attributes:
+        models: The rows; the baseline, if it is among them, is the one whose ``delta`` is None.
+        metrics: Every task with its metrics, in the order of the columns.
+        higher_is_better: Directions of the metrics.
+        baseline: Name of the baseline; may be empty.
+        protocol: Evaluation protocol; may be empty.
+    """
+
+    models: tuple[ModelRow, ...]
+    metrics: Mapping[str, tuple[str, ...]]
+    higher_is_better: Mapping[str, bool] = field(default_factory=dict)
+    baseline: str = ""
+    protocol: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image with what was predicted for one task.
+
+    Attributes:
+        sample: Name of the image.
+        task: Name of the task.
+        image: The image, PNG.
+        label: The label as a picture, PNG; None where there is none.
+        predictions: Model names and their predictions as pictures, PNG.
+    """
+
+    sample: str
+    task: str
+    image: bytes
+    label: bytes | None
+    predictions: tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True)
+class ChoiceShare:
+    """How often the winners chose a value, beside all trials.
+
+    Attributes:
+        block: 1 to 16.
+        field: One of :data:`CHOICE_FIELDS`.
+        value: The value as text: ``FusedIBN``, ``5``, ``6``, ``×1.5``.
+        winners: Share of the winners with this value, 0 to 1.
+        everyone: Share of all scored trials with this value, 0 to 1.
+    """
+
+    block: int
+    field: str
+    value: str
+    winners: float
+    everyone: float
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything in a report.
+
+    Attributes:
+        title: Heading.
+        created: When the report was made.
+        config: The configuration as YAML text; empty where there is none.
+        target: Name of the device; may be empty.
+        baseline_latency_ms: Latency of the baseline on the device, milliseconds.
+        baseline_accuracy: Accuracy of the baseline on the search's scale, where it was measured.
+        target_latency_ms: The latency that the search aimed at, milliseconds.
+        planned_trials: How many trials the search is to have.
+        trials: The candidates.
+        pareto: Numbers of the trials on the Pareto front, fastest first.
+        choices: Which values the winners share.
+        winners: How many trials count as winners in ``choices``.
+        best: The chosen architecture.
+        comparison: Models against the baseline.
+        pictures: Predictions beside labels.
+    """
+
+    title: str
+    created: datetime
+    config: str = ""
+    target: str = ""
+    baseline_latency_ms: float | None = None
+    baseline_accuracy: float | None = None
+    target_latency_ms: float | None = None
+    planned_trials: int | None = None
+    trials: tuple[Trial, ...] = ()
+    pareto: tuple[int, ...] = ()
+    choices: tuple[ChoiceShare, ...] = ()
+    winners: int = 0
+    best: BestModel | None = None
+    comparison: ComparisonTable | None = None
+    pictures: tuple[Picture, ...] = ()
+
+
+def select_winners(trials: Iterable[Trial]) -> tuple[Trial, ...]:
+    """Return the best 10 % of the scored trials by reward, 5 at least, best first."""
+    scored = sorted((trial for trial in trials if trial.scored), key=lambda trial: (-(trial.reward or 0), trial.number))
+    return tuple(scored[: max(MIN_WINNERS, math.ceil(len(scored) * WINNER_SHARE))])
+
+
+def choice_shares(winners: Sequence[Trial], trials: Iterable[Trial], base: Architecture) -> tuple[ChoiceShare, ...]:
+    """Count, block by block, how often winners and all scored trials chose each value.
+
+    Args:
+        winners: The winners, see :func:`select_winners`.
+        trials: All trials of the search.
+        base: The search's base; filters are given as multiples of its filters.
+
+    Returns:
+        Shares in the order of blocks, fields and values; empty where no architecture is known. A field in which all
+        trials agree about a block was not searched there and is left out.
+
+    Raises:
+        ArchitectureError: A trial's architecture text is damaged.
+    """
+    everyone = [_choices(trial.architecture, base) for trial in trials if trial.scored and trial.architecture]
+    best = [_choices(trial.architecture, base) for trial in winners if trial.architecture]
+    if not everyone or not best:
+        return ()
+    seen: dict[_Place, set[_Value]] = {}
+    for candidate in everyone:
+        for place, value in candidate.items():
+            seen.setdefault(place, set()).add(value)
+    values: dict[str, set[_Value]] = {}
+    for (_, name), some in seen.items():
+        values.setdefault(name, set()).update(some if len(some) > 1 else ())
+    count_best = Counter(pair for candidate in best for pair in candidate.items())
+    count_all = Counter(pair for candidate in everyone for pair in candidate.items())
+    return tuple(
+        ChoiceShare(
+            block=place[0],
+            field=place[1],
+            value=value[1],
+            winners=count_best[place, value] / len(best),
+            everyone=count_all[place, value] / len(everyone),
+        )
+        for place, some in seen.items()
+        if len(some) > 1
+        for value in sorted(values[place[1]])
+    )
+
+
+def _choices(text: str, base: Architecture) -> dict[_Place, _Value]:
+    """Return an architecture's choices by block and field."""
+    texts = text.split()[1 : len(base.blocks) + 1]
+    if len(texts) < len(base.blocks):
+        raise ArchitectureError(f"architecture: {text!r:.80} is not an architecture's text form")
+    choices: dict[_Place, _Value] = {}
+    for index, (block, origin) in enumerate(zip(map(_block, texts), base.blocks, strict=True), start=1):
+        multiplier = round(block.filters / origin.filters, 2)
+        choices[index, "kind"] = (float(KINDS.index(block.kind)), LAYER_NAMES[block.kind])
+        choices[index, "kernel"] = (float(block.kernel_size), str(block.kernel_size))
+        choices[index, "expansion"] = (float(block.expand_ratio), str(block.expand_ratio))
+        choices[index, "filters"] = (multiplier, f"×{multiplier:g}")
+    return choices
+
+
+@lru_cache(maxsize=4096)
+def _block(text: str) -> Block:
+    """Parse a block; a study holds few different ones, many times each."""
+    block: Block = Block.from_text(text)
+    return block

@@ -1,0 +1,249 @@
+"""The report as one self-contained HTML file: no network access, works from disk, prints."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from ednas.exceptions import ConfigError
+from ednas.files import write_text
+from ednas.report import labels, plots
+from ednas.report.content import BlockRow, ComparisonTable, ModelRow, Picture, ReportData
+from ednas.report.drawing import draw_architecture
+from ednas.search.trial import TrialState
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot as the template needs it.
+
+    Attributes:
+        name: Part of the element's id.
+        description: What it shows, for screen readers.
+        json: The figure, safe inside a ``<script>`` element.
+    """
+
+    name: str
+    description: str
+    json: Markup
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One of the facts at the top: a large text with a caption."""
+
+    text: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number in the comparison, with its relative gain in percent."""
+
+    text: str
+    delta: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the comparison, a cell for each model."""
+
+    heading: str
+    cells: tuple[Cell, ...]
+    emphasis: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of the comparison that belong together: a task's, or what holds for all."""
+
+    name: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The pictures of one sample: the image once, then a row for each task."""
+
+    sample: str
+    image: bytes
+    models: tuple[str, ...]
+    rows: tuple[Picture, ...]
+
+
+def render(report: ReportData) -> str:
+    """Return the report as an HTML page; sections without content are left out.
+
+    Raises:
+        ConfigError: plotly, which brings the plots' script, is not installed.
+    """
+    page_plots = _plots(report)
+    best = report.best
+    trials = {trial.number: trial for trial in report.trials}
+    return _template().render(
+        report=report,
+        tiles=_tiles(report),
+        plots={"pareto": None, "reward": None, "choices": None} | {plot.name: plot for plot in page_plots},
+        plotly=plotly_script() if page_plots else "",
+        front=[trials[number] for number in report.pareto if number in trials],
+        failed=[trial for trial in report.trials if trial.state is TrialState.FAILED],
+        drawing=Markup(draw_architecture(best.architecture, tasks=best.tasks)) if best else "",
+        bars=_bars(best.rows) if best else {},
+        groups=_groups(report.comparison) if report.comparison else [],
+        galleries=_galleries(report.pictures),
+        version=version("ednas"),
+    )
+
+
+def write_report(report: ReportData, path: Path | str) -> Path:
+    """Write the report to ``path`` atomically and return the path.
+
+    Raises:
+        ConfigError: plotly is not installed.
+        EdnasError: The file cannot be written.
+    """
+    write_text(path, render(report))
+    return Path(path)
+
+
+@lru_cache(maxsize=1)
+def plotly_script() -> Markup:
+    """Return plotly.js.
+
+    Raises:
+        ConfigError: plotly is not installed; the message says how to install it.
+    """
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError:
+        raise ConfigError('the report\'s plots need plotly: pip install "ednas[report]"') from None
+    return Markup(get_plotlyjs())
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("ednas", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        count=labels.show_count,
+        delta=labels.show_delta,
+        latency=labels.show_latency,
+        number=labels.show_number,
+        seconds=labels.show_seconds,
+        png=_data_url,
+    )
+    return environment.get_template("template.html")
+
+
+def _plots(report: ReportData) -> list[Plot]:
+    scored = sum(trial.scored for trial in report.trials)
+    found: list[tuple[str, str, plots.Figure]] = []
+    if scored:
+        description = f"Scatter plot of accuracy against latency of {scored} trials; {len(report.pareto)} on the front"
+        found.append(("pareto", description, plots.pareto_figure(report)))
+        description = f"Reward of {scored} trials in the order in which they finished, with the best reward so far"
+        found.append(("reward", description, plots.reward_figure(report)))
+    if report.choices:
+        description = f"Heat map of what the {report.winners} best trials chose for each block, against all trials"
+        found.append(("choices", description, plots.choices_figure(report)))
+    return [Plot(name, text, _script_json(figure)) for name, text, figure in found]
+
+
+def _script_json(value: Any) -> Markup:
+    """Return JSON that cannot end the ``<script>`` element it stands in."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def _tiles(report: ReportData) -> list[Tile]:
+    tiles: list[Tile] = []
+    scored = [trial for trial in report.trials if trial.scored]
+    if report.trials:
+        finished = sum(trial.state in (TrialState.DONE, TrialState.FAILED) for trial in report.trials)
+        planned = report.planned_trials
+        text = f"{finished}" if planned is None or planned == finished else f"{finished} / {planned}"
+        tiles.append(Tile(text, "trials evaluated"))
+    if scored:
+        best = max(scored, key=lambda trial: trial.reward or 0.0)
+        tiles.append(Tile(f"{best.reward:.4f}", f"best reward (trial {best.number})"))
+        tiles.append(Tile(f"{labels.show_latency(best.latency_ms)} ms", "its latency"))
+    if report.baseline_latency_ms is not None:
+        tiles.append(Tile(f"{labels.show_latency(report.baseline_latency_ms)} ms", "baseline latency"))
+    if report.target_latency_ms is not None:
+        tiles.append(Tile(f"{labels.show_latency(report.target_latency_ms)} ms", "target latency"))
+    deltas = [model.delta for model in report.comparison.models if model.delta is not None] if report.comparison else []
+    if deltas:
+        tiles.append(Tile(f"{labels.show_delta(max(deltas))} %", "best gain Δ over the baseline"))
+    seconds = [trial.seconds for trial in report.trials if trial.seconds is not None]
+    if seconds:
+        tiles.append(Tile(labels.show_seconds(sum(seconds)), "spent in trials"))
+    return tiles
+
+
+def _bars(rows: Sequence[BlockRow]) -> dict[str, float]:
+    """Return what counts as a full bar in the block table's columns."""
+    return {
+        "params": max((row.params or 0 for row in rows), default=0) or 1,
+        "macs": max((row.macs or 0 for row in rows), default=0) or 1,
+    }
+
+
+def _groups(table: ComparisonTable) -> list[Group]:
+    """Return the comparison's rows: the metrics and Δ of each task, then the overall Δ and the costs."""
+    groups = []
+    for task, metrics in table.metrics.items():
+        rows = [
+            Row(labels.metric_heading(metric, table.higher_is_better), _metric_cells(table.models, task, metric))
+            for metric in metrics
+        ]
+        deltas = tuple(Cell("", model.task_deltas.get(task)) for model in table.models)
+        groups.append(Group(task, (*rows, Row("Δ", deltas, emphasis=True))))
+    rows = [Row("Δ", tuple(Cell("", model.delta) for model in table.models), emphasis=True)]
+    costs = {
+        "Latency ms": [labels.show_latency(model.latency_ms) for model in table.models],
+        "Parameters": [labels.show_count(model.params) for model in table.models],
+        "MACs": [labels.show_count(model.macs) for model in table.models],
+    }
+    rows += [
+        Row(heading, tuple(map(Cell, texts))) for heading, texts in costs.items() if set(texts) != {labels.MISSING}
+    ]
+    return [*groups, Group("All", tuple(rows))]
+
+
+def _metric_cells(models: Iterable[ModelRow], task: str, metric: str) -> tuple[Cell, ...]:
+    cells = []
+    for model in models:
+        text = labels.show_metric(metric, model.values.get(task, {}).get(metric))
+        spread = model.spread.get(task, {}).get(metric)
+        if spread is not None:
+            text += f" ± {labels.show_metric(metric, spread)}"
+        cells.append(Cell(text, model.metric_deltas.get(task, {}).get(metric)))
+    return tuple(cells)
+
+
+def _galleries(pictures: Iterable[Picture]) -> list[Gallery]:
+    samples: dict[tuple[str, bytes], list[Picture]] = {}
+    for picture in pictures:
+        samples.setdefault((picture.sample, picture.image), []).append(picture)
+    return [
+        Gallery(sample, image, tuple(dict.fromkeys(model for row in rows for model, _ in row.predictions)), tuple(rows))
+        for (sample, image), rows in samples.items()
+    ]
+
+
+def _data_url(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"

@@ -1,0 +1,105 @@
+"""How numbers, metrics and states are written for people, in the terminal and in the report alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ednas.scoring import HIGHER_IS_BETTER
+
+
+@dataclass(frozen=True)
+class MetricLabel:
+    """How a metric is written.
+
+    Attributes:
+        name: Short name.
+        unit: Unit; empty where there is none.
+        digits: Digits after the decimal point.
+    """
+
+    name: str
+    unit: str
+    digits: int
+
+
+_METRICS = {
+    "miou": MetricLabel("mIoU", "%", 2),
+    "pixel_acc": MetricLabel("Pixel acc.", "%", 2),
+    "abs_err": MetricLabel("Abs. error", "", 4),
+    "rel_err": MetricLabel("Rel. error", "", 4),
+    "mean_angle": MetricLabel("Mean angle", "°", 2),
+    "within_11": MetricLabel("< 11.25°", "%", 2),
+    "within_22": MetricLabel("< 22.5°", "%", 2),
+    "within_30": MetricLabel("< 30°", "%", 2),
+}
+
+MISSING = "–"
+
+
+def metric_label(metric: str) -> MetricLabel:
+    """Return how a metric is written; a metric of the user's own keeps its name and gets four digits."""
+    return _METRICS.get(metric, MetricLabel(metric, "", 4))
+
+
+def metric_heading(metric: str, own: Mapping[str, bool] | None = None) -> str:
+    """Return a column's heading: name, unit, and an arrow for the better direction: ``mIoU % ↑``.
+
+    Args:
+        metric: The metric.
+        own: Directions of metrics that are not built in.
+    """
+    label = metric_label(metric)
+    higher = {**(own or {}), **HIGHER_IS_BETTER}.get(metric)
+    arrow = "" if higher is None else "↑" if higher else "↓"
+    return " ".join(part for part in (label.name, label.unit, arrow) if part)
+
+
+def show_metric(metric: str, value: float | None) -> str:
+    """Return a metric's value with its usual digits."""
+    return show_number(value, metric_label(metric).digits)
+
+
+def show_number(value: float | None, digits: int = 2) -> str:
+    """Return a number with so many digits after the point, or a dash where there is none."""
+    return MISSING if value is None or not math.isfinite(value) else f"{value:,.{digits}f}"
+
+
+def show_latency(value_ms: float | None) -> str:
+    """Return milliseconds with three significant digits or more, without the unit."""
+    if value_ms is None or not math.isfinite(value_ms):
+        return MISSING
+    return f"{value_ms:.{max(0, 2 - math.floor(math.log10(value_ms))) if 0 < value_ms < 100 else 0}f}"
+
+
+def show_count(value: float | None) -> str:
+    """Return a count with a decimal prefix and three significant digits or more: ``3.42 M``."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= factor:
+            scaled = value / factor
+            return f"{scaled:.{2 if abs(scaled) < 10 else 1 if abs(scaled) < 100 else 0}f} {prefix}"
+    return f"{value:g}"
+
+
+def show_delta(value: float | None) -> str:
+    """Return a relative gain with its sign: ``+9.2``, ``−0.5`` (with a minus sign of a plus sign's width)."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    text = f"{value:+.1f}"
+    return "0.0" if float(text) == 0 else text.replace("-", "−")
+
+
+def show_seconds(value: float | None) -> str:
+    """Return a duration: ``42 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    minutes, seconds = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    if minutes:
+        return f"{minutes} min {seconds:02d} s"
+    return f"{value:.1f} s" if value < 10 else f"{seconds} s"

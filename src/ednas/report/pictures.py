@@ -1,0 +1,125 @@
+"""The pictures of a run: predictions beside labels, kept as PNG files in the run's ``predictions/`` folder.
+
+``predictions/index.json`` says what is what, so that names of models and tasks need not be file names::
+
+    {"format": 1, "samples": [{"name": "scene 1", "image": "0/image.png", "tasks": {
+        "depth": {"label": "0/depth_label.png", "predictions": {"baseline": "0/depth_0.png", "found": "0/depth_1.png"}}
+    }}]}
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ednas.exceptions import DataError
+from ednas.files import atomic_path, read_json, write_json
+from ednas.report.content import Picture
+
+INDEX = "index.json"
+
+
+def encode_png(pixels: Any, max_width: int = 256) -> bytes:
+    """Return a picture as PNG, made smaller if it is wider than ``max_width``.
+
+    Args:
+        pixels: RGB, ``uint8`` ``(H, W, 3)``, for example from :meth:`ednas.tasks.base.Task.picture`.
+        max_width: Largest width in pixels.
+    """
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    if image.width > max_width:
+        size = (max_width, max(1, round(image.height * max_width / image.width)))
+        image = image.resize(size, Image.Resampling.BOX)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def save_pictures(pictures: Iterable[Picture], folder: Path | str) -> None:
+    """Write pictures and their index into ``folder``, replacing what it held.
+
+    Raises:
+        EdnasError: The folder cannot be written.
+    """
+    with atomic_path(folder) as place:
+        place.mkdir()
+        samples: dict[str, dict[str, Any]] = {}
+        for picture in pictures:
+            number = str(list(samples).index(picture.sample) if picture.sample in samples else len(samples))
+            (place / number).mkdir(exist_ok=True)
+            entry = samples.setdefault(
+                picture.sample, {"name": picture.sample, "image": f"{number}/image.png", "tasks": {}}
+            )
+            (place / entry["image"]).write_bytes(picture.image)
+            prefix = f"{number}/task_{len(entry['tasks'])}"
+            files = {f"{prefix}_label.png": picture.label} if picture.label is not None else {}
+            label = next(iter(files), None)
+            predictions = {}
+            for position, (model, png) in enumerate(picture.predictions):
+                predictions[model] = f"{prefix}_{position}.png"
+                files[predictions[model]] = png
+            for name, png in files.items():
+                (place / name).write_bytes(png)
+            entry["tasks"][picture.task] = {"label": label, "predictions": predictions}
+        write_json(place / INDEX, {"format": 1, "samples": list(samples.values())})
+
+
+def load_pictures(folder: Path | str, max_bytes: int = 800_000) -> tuple[Picture, ...]:
+    """Read the pictures that :func:`save_pictures` wrote.
+
+    Args:
+        folder: The folder.
+        max_bytes: No further image is read once the files have this size together, so that a report stays small.
+
+    Raises:
+        DataError: The index or a file is missing or damaged, or a path leads out of the folder.
+    """
+    folder = Path(folder)
+    index = folder / INDEX
+    value = read_json(index, DataError)
+    try:
+        if value.get("format") != 1:
+            raise DataError(f"{index}: format {value.get('format')!r:.40}, this version reads format 1")
+        pictures: list[Picture] = []
+        for sample in value["samples"]:
+            if sum(map(_size, pictures)) >= max_bytes:
+                break
+            pictures += _read_sample(folder, sample)
+        return tuple(pictures)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise DataError(f"{index}: not an index of pictures ({type(error).__name__}: {error})") from None
+
+
+def _read_sample(folder: Path, sample: Mapping[str, Any]) -> list[Picture]:
+    return [
+        Picture(
+            sample=str(sample["name"]),
+            task=str(task),
+            image=_read(folder, sample["image"]),
+            label=None if files["label"] is None else _read(folder, files["label"]),
+            predictions=tuple((str(model), _read(folder, name)) for model, name in files["predictions"].items()),
+        )
+        for task, files in sample["tasks"].items()
+    ]
+
+
+def _size(picture: Picture) -> int:
+    shown = [picture.label or b"", *(png for _, png in picture.predictions)]
+    return len(picture.image) + sum(map(len, shown))
+
+
+def _read(folder: Path, name: str) -> bytes:
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{folder / INDEX}: '{name:.80}' lies outside the folder")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    if not content.startswith(b"\x89PNG"):
+        raise DataError(f"{path}: not a PNG file")
+    return content

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from report_fakes import fake_comparison, fake_trials, png
+
+from ednas.arch import Architecture, SearchSpace, load_architecture
+from ednas.exceptions import CheckpointError, ConfigError, DataError, EdnasError, StudyError
+from ednas.files import write_json, write_text
+from ednas.report import collect, render
+from ednas.report.comparison import save_comparison
+from ednas.report.content import Picture
+from ednas.report.pictures import save_pictures
+from ednas.search.controllers.base import Proposal
+from ednas.search.results import summarise, write_results
+from ednas.search.study import Study
+from ednas.search.trial import TrialState
+
+CONFIG = "# a made-up search\ntrials: 30\ntarget: coral_usb\ntarget_latency_ms: 7.0\ntasks: [segmentation, depth]\n"
+IDENTITY = {"heads": {"segmentation": 19, "depth": 1}, "recipe": {"input_size": [64, 128]}, "architecture": "base"}
+
+
+def write_study(folder, trials, identity=IDENTITY):
+    space = SearchSpace(load_architecture("base"))
+    with Study(folder / "study.db", identity) as study:
+        for trial in trials:
+            state = TrialState.PRUNED if trial.state is TrialState.PRUNED else TrialState.RUNNING
+            stored = study.add(
+                Proposal(trial.genes), space.decode(trial.genes), trial.cost, asked_after=trial.asked_after, state=state
+            )
+            if trial.state in (TrialState.DONE, TrialState.FAILED):
+                study.finish(
+                    stored, trial.state, metrics=trial.metrics, accuracy=trial.accuracy, reward=trial.reward,
+                    error=trial.error, seconds=trial.seconds,
+                )  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A finished run with everything in it."""
+    folder = tmp_path / "streets"
+    folder.mkdir()
+    trials = fake_trials(20)
+    write_study(folder, trials)
+    write_results(summarise(trials, 7.0), folder)
+    write_text(folder / "config.yaml", CONFIG)
+    save_comparison(fake_comparison(), folder / "comparison.json")
+    picture = Picture("scene", "depth", png((1, 2, 3)), png((4, 5, 6)), (("found", png((7, 8, 9))),))
+    save_pictures([picture], folder / "predictions")
+    return folder
+
+
+def test_a_finished_run(run):
+    report = collect(run)
+    assert report.title == "Search in streets"
+    assert report.config == CONFIG
+    assert (report.target, report.target_latency_ms, report.planned_trials) == ("coral_usb", 7.0, 30)
+    assert report.baseline_latency_ms == 11.6
+    assert [trial.number for trial in report.trials] == list(range(20))
+    assert set(report.pareto) <= {trial.number for trial in report.trials if trial.scored}
+    assert report.choices
+    assert report.winners == 5
+    assert report.comparison == fake_comparison()
+    assert [(picture.sample, picture.task) for picture in report.pictures] == [("scene", "depth")]
+
+
+def test_the_best_model_is_counted_where_heads_and_size_are_known(run):
+    best = collect(run).best
+    assert best.tasks == ("segmentation", "depth")
+    assert best.input_size == (64, 128)
+    assert best.params == sum(row.params for row in best.rows)
+    assert best.macs == sum(row.macs for row in best.rows)
+    assert [row.index for row in best.rows[:17]] == [str(index) for index in range(17)]
+    assert best.rows[-1].layer == "Head: depth"
+
+
+def test_without_the_heads_the_rest_is_counted(run):
+    (run / "study.db").unlink()
+    write_study(run, fake_trials(20), identity={"latency_input_size": [64, 128]})
+    best = collect(run).best
+    assert best.rows[-1].layer == "BiFPN ×4"
+    assert all(row.params for row in best.rows)
+    assert best.params_backbone == sum(row.params for row in best.rows[:-1])
+    assert best.params is None  # the made-up trials' costs do not hold it
+
+
+def test_the_baseline_s_latency_is_known_where_it_is_the_target(run):
+    write_text(run / "config.yaml", "target_latency_ms: baseline\ntarget: my/stick.yaml\n")
+    (run / "study.db").unlink()
+    write_study(run, fake_trials(20), identity={"target_latency_ms": 8.25, "target definition": {"name": "stick"}})
+    (run / "best.json").unlink()
+    report = collect(run)
+    assert report.baseline_latency_ms == report.target_latency_ms == 8.25
+    assert report.target == "stick"
+
+
+def test_a_running_search_shows_its_best_so_far(tmp_path):
+    trials = tuple(
+        replace(trial, state=TrialState.RUNNING) if trial.number > 11 else trial for trial in fake_trials(14)
+    )
+    write_study(tmp_path, trials, identity={"target_latency_ms": 7.0})
+    report = collect(tmp_path)
+    assert sum(trial.state is TrialState.RUNNING for trial in report.trials) == 2
+    scored = [trial for trial in report.trials if trial.scored and trial.latency_ms <= 7.0]
+    assert report.best.number == max(scored, key=lambda trial: trial.reward).number
+    assert report.best.tasks == ("segmentation", "depth")
+    assert report.best.params is None
+    assert (report.comparison, report.pictures, report.config) == (None, (), "")
+    assert "Best architecture" in render(report)
+
+
+def test_a_search_without_a_result_has_no_best_model(tmp_path):
+    trials = tuple(replace(trial, state=TrialState.RUNNING) for trial in fake_trials(3))
+    write_study(tmp_path, trials)
+    report = collect(tmp_path)
+    assert report.best is None
+    assert report.pareto == ()
+
+
+@pytest.mark.parametrize("name", ["study.db", "best.json", "config.yaml", "comparison.json", "predictions/index.json"])
+def test_each_part_may_be_missing(run, name):
+    (run / name).unlink()
+    render(collect(run))
+
+
+def test_an_architecture_alone_can_be_reported(tmp_path):
+    architecture = load_architecture("nas_depth").clone(override={"input_size": (96, 160)})
+    write_json(tmp_path / "best.json", {"architecture": architecture.to_dict(), "heads": {"depth": 1}})
+    best = collect(tmp_path).best
+    assert best.architecture.fingerprint() == architecture.fingerprint()
+    assert best.input_size == (96, 160)
+    assert best.number is None
+
+
+def test_filters_are_multiples_of_the_space_s_own_base(run):
+    base = load_architecture("base")
+    blocks = [block.clone(override={"filters": 2 * block.filters}) for block in base.blocks]
+    wide = Architecture(blocks=blocks, name="wide").to_dict()
+    write_text(run / "config.yaml", "")
+    (run / "config.yaml").unlink()
+    (run / "study.db").unlink()
+    write_study(run, fake_trials(20), identity={**IDENTITY, "architecture": wide})
+    values = {share.value for share in collect(run).choices if share.field == "filters"}
+    assert values == {"×0.25", "×0.38", "×0.5", "×0.75"}
+
+
+def test_no_run_at_all(tmp_path):
+    with pytest.raises(StudyError, match="no run to report on"):
+        collect(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error"),
+    [
+        ("best.json", "{}", StudyError),
+        ("best.json", "{", StudyError),
+        ("best.json", '{"architecture": {"blocks": ["nonsense"]}}', EdnasError),
+        ("config.yaml", "a: [", ConfigError),
+        ("config.yaml", "architecture: no_such_architecture", EdnasError),
+        ("comparison.json", "[]", CheckpointError),
+        ("predictions/index.json", '{"format": 2}', DataError),
+        ("study.db", "not a database", StudyError),
+    ],
+)
+def test_damaged_files_are_errors_of_one_line(run, name, content, error):
+    if "no_such_architecture" in content:
+        (run / "study.db").unlink()
+    (run / name).write_text(content, encoding="utf-8")
+    with pytest.raises(error) as caught:
+        collect(run)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "trials: many",
+        "target: [1]",
+        "target_latency_ms: .nan",
+        "heads: 3",
+        "input_size: wide",
+        "recipe: mini",
+        "tasks: 7",
+        "trials: true",
+    ],
+)
+def test_facts_of_the_wrong_type_count_as_absent(tmp_path, config):
+    write_text(tmp_path / "config.yaml", config)
+    report = collect(tmp_path)
+    assert (report.planned_trials, report.target, report.target_latency_ms) == (None, "", None)
