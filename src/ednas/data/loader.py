@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -127,6 +127,27 @@ def eval_batches(
         as_batch(_read(cached, np.arange(start, min(start + step, len(cached))), kinds, torch.device(device)), kinds)
         for start in range(0, len(cached), step)
     )
+
+
+def load_samples(
+    cached: CachedSplit,
+    indices: Sequence[int],
+    targets: Iterable[str] | None = None,
+    device: torch.device | str = "cpu",
+) -> Batch:
+    """Return some samples of a split as a batch, as they are.
+
+    Args:
+        cached: The split.
+        indices: Which samples.
+        targets: Names of the targets to load; all of the split's if ``None``.
+        device: Where the batch shall be.
+
+    Raises:
+        DataError: The dataset lacks one of ``targets``.
+    """
+    kinds = _kinds(cached, targets)
+    return as_batch(_read(cached, np.array(indices, dtype=np.int64), kinds, torch.device(device)), kinds)
 
 
 def _positive(batch_size: int) -> int:

@@ -1,0 +1,35 @@
+"""The command line: thin commands over the package; all logic lives elsewhere."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+from ednas.exceptions import EdnasError
+
+_NOT_OURS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE}
+
+
+def main() -> None:
+    """Run the command line. Exit code 0: done, 2: wrong input (one line says what), 1: a fault of ours, 130: Ctrl-C."""
+    from ednas.cli.app import app
+
+    try:
+        app()
+    except EdnasError as error:
+        _fail(str(error), 2)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        if error.errno not in _NOT_OURS:
+            raise
+        _fail(f"{error.filename or 'file system'}: {error.strerror}; free space, or choose another place", 2)
+    except KeyboardInterrupt:
+        _fail("stopped; what was finished is kept, and --resume goes on from there", 130)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,49 @@
+"""The tree of commands. Modules of commands import what they need inside each command, so that `--help` is quick."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ednas.cli import arch, compare, data, demo, doctor, hardware, search, train
+
+app = typer.Typer(
+    name="ednas",
+    help="Find, train and ship edge-efficient multi-task dense-prediction networks.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(version("ednas"))
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("demo")(demo.demo)
+app.command("search")(search.search)
+app.command("train")(train.train)
+app.command("evaluate")(train.evaluate)
+app.command("compare")(compare.compare)
+app.command("predict")(train.predict)
+app.command("latency")(hardware.latency)
+app.command("targets")(hardware.targets)
+app.add_typer(arch.app, name="arch")
+app.add_typer(data.app, name="data")
+app.command("report")(search.report)
+app.command("doctor")(doctor.doctor)

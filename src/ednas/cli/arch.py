@@ -1,0 +1,106 @@
+"""`ednas arch`: architectures and the search space."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ednas.cli.options import parse_heads, parse_size, print_json
+
+app = typer.Typer(help="Look at architectures and at the search space.", no_args_is_help=True)
+
+DEFAULT_HEADS = "segmentation:19,depth"
+
+
+@app.command("show")
+def show(
+    architecture: Annotated[str, typer.Argument(help="A built-in name, a JSON file, a checkpoint, or a text form.")],
+    size: Annotated[str | None, typer.Option("--input", help="HEIGHTxWIDTH; default: the architecture's, or 256x256.")] = None,
+    tasks: Annotated[str, typer.Option(help="Tasks with their output channels.")] = DEFAULT_HEADS,
+    svg: Annotated[Path | None, typer.Option(help="Also draw the network into this SVG file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print an architecture like Table 6, with parameters and MACs per block, and the totals.
+
+    [bold]Examples[/bold]
+
+    ednas arch show base
+
+    ednas arch show runs/demo/best.json --input 128x256 --tasks segmentation:19,depth,normals --json
+    """
+    from ednas.arch import load_architecture
+    from ednas.files import write_text
+    from ednas.hw import summarise
+
+    network = load_architecture(architecture)
+    heads = parse_heads(tasks)
+    shape = parse_size(size) if size else network.input_size or (256, 256)
+    summary = summarise(network, heads, shape)
+    if svg is not None:
+        from ednas.report.drawing import draw_architecture
+
+        write_text(svg, draw_architecture(network, summary, tasks=list(heads)))
+    if as_json:
+        facts = {"name": network.name, "fingerprint": network.fingerprint(), "text": network.to_text()}
+        print_json(facts | asdict(summary))
+        return
+    from rich.console import Console
+
+    from ednas.report.tables import architecture_table
+
+    Console().print(architecture_table(network, summary))
+
+
+@app.command("list")
+def list_architectures(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the built-in architectures with their counts at 256x256, segmentation (19 classes) and depth.
+
+    [bold]Example[/bold]
+
+    ednas arch list
+    """
+    from ednas.arch import zoo
+    from ednas.hw import summarise
+
+    rows = []
+    for name in zoo.names():
+        summary = summarise(zoo.architecture(name), parse_heads(DEFAULT_HEADS), (256, 256))
+        rows.append({"name": name, "params": summary.params, "macs": summary.macs, "flops": summary.flops})
+    if as_json:
+        print_json({"architectures": rows})
+        return
+    for row in rows:
+        typer.echo(f"{row['name']:28} {row['params'] / 1e6:6.2f} M parameters {row['flops'] / 1e9:6.2f} GFLOP")
+
+
+@app.command("space")
+def space(
+    config: Annotated[Path | None, typer.Option(help="A search's YAML file; default: the paper's space.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print the size of the search space and its decisions.
+
+    [bold]Example[/bold]
+
+    ednas arch space --config search.yaml
+    """
+    import math
+
+    from ednas.arch import SearchSpace, zoo
+    from ednas.search.config import load_search_config
+
+    if config is None:
+        chosen = SearchSpace(zoo.architecture("base"))
+    else:
+        settings = load_search_config(config)
+        chosen = SearchSpace(settings.load_architecture(), settings.space)
+    if as_json:
+        decisions = [{"name": d.name, "candidates": list(d.candidates)} for d in chosen.decisions]
+        print_json({"size": chosen.size, "decisions": decisions})
+        return
+    for decision in chosen.decisions:
+        typer.echo(f"{decision.name:28} {', '.join(map(str, decision.candidates))}")
+    typer.echo(f"{len(chosen.decisions)} decisions, {chosen.size:.3g} networks (2^{math.log2(chosen.size):.4g})")

@@ -1,0 +1,66 @@
+"""`ednas demo`: the main job on built-in data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ednas.training import Callback
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")] = Path("runs/demo"),
+    trials: Annotated[int, typer.Option(min=1, help="Candidates to train in the search.")] = 32,
+    workers: Annotated[int | None, typer.Option(min=1, help="Candidates at a time; default: one a core.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Gives every random number.")] = 0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew; by default an unfinished demo goes on.")] = False,
+) -> None:
+    """Make street scenes, search a network for a Coral stick, train it and its baselines, compare, and report.
+
+    About a quarter of an hour on two cores. Interrupted, the same command goes on where it stopped.
+
+    [bold]Example[/bold]
+
+    ednas demo --out runs/demo
+    """
+    import os
+    import shutil
+
+    from rich.console import Console
+
+    from ednas.cli.progress import counting
+    from ednas.cli.search import _write_report
+    from ednas.demo import demo_config, make_streets
+    from ednas.pipeline import run_study
+    from ednas.report.tables import comparison_table
+    from ednas.search.progress import SearchProgress
+    from ednas.training import ProgressBar
+
+    if fresh:
+        shutil.rmtree(out, ignore_errors=True)
+    console = Console(stderr=True)
+    with counting("rendering") as rendered:
+        data = make_streets(out / "streets", seed, rendered)
+    config = demo_config(data, trials=trials, workers=workers or os.cpu_count() or 1, seed=seed)
+    bars: list[ProgressBar] = []
+
+    def final(name: str) -> list[Callback]:
+        for bar in bars:
+            bar.__exit__(None, None, None)
+        console.print(f"training the {name} network, {config.recipe.steps} steps")
+        bars[:] = [ProgressBar(name).__enter__()]
+        return list(bars)
+
+    try:
+        with SearchProgress(console) as progress:
+            table = run_study(
+                config, out, resume=True, search_callbacks=[progress], training_callbacks=final
+            )
+    finally:
+        for bar in bars:
+            bar.__exit__(None, None, None)
+    Console().print(comparison_table(table))
+    typer.echo(f"wrote {_write_report(out)}")

@@ -1,0 +1,191 @@
+"""`ednas train`, `ednas evaluate`, `ednas predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ednas.cli.options import parse_size, parse_tasks, print_json
+
+if TYPE_CHECKING:
+    from ednas.training import Callback, TrainConfig
+
+_Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+_Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+
+
+def train(
+    architecture: Annotated[
+        str | None, typer.Argument(help="A built-in name, a JSON file (best.json), a checkpoint, or a text form.")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="A dataset.yaml, a folder of a known format, streets or rooms.")] = None,
+    tasks: Annotated[str | None, typer.Option(help="Tasks to learn together, like segmentation,depth.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")] = Path("runs/train"),
+    config: Annotated[Path | None, typer.Option(help="A YAML file; options given here win over it.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="mini (CPU), proxy (5k steps) or full (20k steps).")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps, instead of the recipe's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples a step, instead of the recipe's.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--lr", help="Peak rate, instead of the recipe's.")] = None,
+    size: Annotated[str | None, typer.Option("--input", help="HEIGHTxWIDTH; default: the data's own.")] = None,
+    loss_preset: Annotated[str | None, typer.Option(help="Loss weights of Table 8, like cityscapes_jared.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Gives every random number.")] = None,
+    runs: Annotated[int, typer.Option(min=1, help="Train so many seeds; report mean and standard deviation.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    device: _Device = "auto",
+    as_json: _Json = False,
+) -> None:
+    """Train a network for any mix of tasks, evaluate it, and write a checkpoint.
+
+    [bold]Examples[/bold]
+
+    ednas train base --data streets --tasks segmentation,depth --out runs/base
+
+    ednas train base --data streets --tasks depth --out runs/depth        (a single-task baseline)
+
+    ednas train runs/demo/best.json --data examples/nyuv2.yaml --tasks segmentation,depth,normals --input 96x128
+    --steps 3000 --runs 3 --out runs/found
+    """
+    from ednas.training import train as run_training
+    from ednas.training import train_runs
+
+    _use_threads(threads)
+    changes = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "loss_preset": loss_preset}
+    if size:
+        changes["input_size"] = parse_size(size)
+    settings = _train_config(
+        config,
+        {
+            "architecture": architecture,
+            "data": data,
+            "tasks": parse_tasks(tasks) if tasks else None,
+            "seed": seed,
+        },
+        recipe,
+        {key: value for key, value in changes.items() if value is not None},
+    )
+    from ednas.cli.progress import decoding
+    from ednas.training import ProgressBar
+
+    if runs == 1:
+        with decoding() as decode, ProgressBar("training") as bar:
+            result = run_training(
+                settings, out, resume=resume, callbacks=[bar], decode_progress=decode, device=device
+            )
+        _print_metrics(result.metrics, {}, as_json, f"wrote {result.checkpoint}")
+        return
+    bars: list[Any] = []
+
+    def callbacks(index: int) -> list[Callback]:
+        for bar in bars:
+            bar.__exit__(None, None, None)
+        bars[:] = [ProgressBar(f"seed {settings.seed + index}").__enter__()]
+        return list(bars)
+
+    try:
+        with decoding() as decode:
+            several = train_runs(
+                settings, out, runs, resume=resume, callbacks=callbacks, decode_progress=decode, device=device
+            )
+    finally:
+        for bar in bars:
+            bar.__exit__(None, None, None)
+    _print_metrics(several.metrics, several.summary["tasks"], as_json, f"wrote {several.folder}")
+
+
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder.")],
+    data: Annotated[str, typer.Option(help="A dataset.yaml, a folder of a known format, streets or rooms.")],
+    split: Annotated[str, typer.Option(help="Which split.")] = "val",
+    protocol: Annotated[str, typer.Option(help="standard or adashare.")] = "standard",
+    size: Annotated[str | None, typer.Option("--input", help="HEIGHTxWIDTH; default: the checkpoint's.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write metrics.json here.")] = None,
+    device: _Device = "auto",
+    as_json: _Json = False,
+) -> None:
+    """Measure a checkpoint on a dataset, in either protocol.
+
+    [bold]Example[/bold]
+
+    ednas evaluate runs/base/checkpoint --data streets --protocol adashare --json
+    """
+    from ednas.cli.progress import counting, decoding
+    from ednas.data import open_cache, open_dataset
+    from ednas.files import write_json
+    from ednas.training import evaluate as measure
+    from ednas.training import load_checkpoint
+
+    model = load_checkpoint(checkpoint)
+    dataset = open_dataset(data, split)
+    with decoding() as decode:
+        cached = open_cache(dataset, parse_size(size) if size else model.input_size, progress=decode)
+    with counting("evaluating") as progress:
+        metrics = measure(
+            model, cached, protocol, device=device, progress=lambda done, total: progress(split, done, total)  # type: ignore[arg-type]
+        )
+    if out is not None:
+        write_json(out, metrics)
+    _print_metrics(metrics, {}, as_json, f"wrote {out}" if out else "")
+
+
+def predict(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder.")],
+    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for pictures and arrays.")] = Path("predictions"),
+    at_model_size: Annotated[bool, typer.Option("--model-size", help="Keep the model's input size.")] = False,
+    device: _Device = "auto",
+) -> None:
+    """Write predictions: a colour-coded picture and an array (.npy) for each image and task.
+
+    [bold]Example[/bold]
+
+    ednas predict runs/base/checkpoint street.png --out predictions
+    """
+    from ednas.training import load_checkpoint, write_predictions
+    from ednas.training import predict as run_predictions
+
+    model = load_checkpoint(checkpoint)
+    found = run_predictions(model, images, size="model" if at_model_size else "image", device=device)
+    written = write_predictions(found, out)
+    typer.echo(f"wrote {len(written)} files to {out}")
+
+
+def _train_config(
+    file: Path | None, given: dict[str, Any], recipe: str | None, changes: dict[str, Any]
+) -> TrainConfig:
+    """Put a configuration together: file, then options."""
+    from ednas.config import parse, read_yaml
+    from ednas.training import TrainConfig
+
+    values = read_yaml(file) if file else {}
+    values |= {key: value for key, value in given.items() if value is not None}
+    if recipe is not None or changes:
+        base = values.get("recipe", "mini") if recipe is None else recipe
+        named = {"name": base} if isinstance(base, str) else dict(base)
+        values["recipe"] = named | changes
+    return parse(TrainConfig, values, str(file or "train"))
+
+
+def _use_threads(threads: int | None) -> None:
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def _print_metrics(metrics: dict[str, Any], spread: dict[str, Any], as_json: bool, note: str) -> None:
+    if as_json:
+        print_json(metrics)
+        return
+    from ednas.report.labels import metric_heading, show_metric
+
+    typer.echo(f"protocol {metrics['protocol']}, {metrics['params'] / 1e6:.2f} M parameters")
+    for task, values in metrics["tasks"].items():
+        for metric, value in values.items():
+            std = spread.get(task, {}).get(metric, {}).get("std")
+            suffix = "" if std is None else f" ± {show_metric(metric, std)}"
+            typer.echo(f"  {task:14} {metric_heading(metric):24} {show_metric(metric, value)}{suffix}")
+    if note:
+        typer.echo(note)

@@ -1,0 +1,215 @@
+"""The main job from end to end: search, train the winner and its baselines under one recipe, compare, report."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+from pydantic import Field
+
+from ednas.arch import Architecture
+from ednas.config import StrictModel
+from ednas.data.loader import load_samples
+from ednas.files import write_text
+from ednas.hw import estimate, load_target, summarise
+from ednas.report.comparison import ModelCost, save_comparison, tabulate
+from ednas.report.content import ComparisonTable, Picture
+from ednas.report.pictures import encode_png, save_pictures
+from ednas.scoring import ModelMetrics, merge_metrics
+from ednas.search.config import SearchConfig
+from ednas.search.progress import SearchCallback
+from ednas.search.run import search
+from ednas.training import Recipe, load_checkpoint, train_runs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ednas.data import CachedSplit
+    from ednas.tasks import Task
+    from ednas.training import Callback, Model, TrainRunsResult
+
+SINGLE_TASK, MULTI_TASK, FOUND = "single-task base", "multi-task base", "found"
+
+_log = logging.getLogger(__name__)
+
+
+class StudyConfig(StrictModel):
+    """The main job.
+
+    Attributes:
+        search: The search.
+        recipe: How the winner and the baselines are trained in the end.
+        runs: Seeds of each final training; means and standard deviations are over these.
+        pictures: Validation samples whose predictions the report shows.
+    """
+
+    search: SearchConfig
+    recipe: Recipe
+    runs: int = Field(default=1, ge=1)
+    pictures: int = Field(default=4, ge=0)
+
+
+@dataclass(frozen=True)
+class Final:
+    """One of the final trainings.
+
+    Attributes:
+        name: For tables.
+        folder: Below the run's ``checkpoints/``.
+        architecture: What is trained.
+        tasks: What it learns.
+    """
+
+    name: str
+    folder: str
+    architecture: Architecture
+    tasks: tuple[str, ...]
+
+
+def run_study(
+    config: StudyConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    device: str = "auto",
+    search_callbacks: Sequence[SearchCallback] = (),
+    training_callbacks: Callable[[str], Sequence[Callback]] | None = None,
+) -> ComparisonTable:
+    """Search, train, compare; writes all that :func:`ednas.report.collect.collect` reads.
+
+    Every stage that is finished in ``out`` is kept when resumed.
+
+    Args:
+        config: The whole job.
+        out: The run's folder.
+        resume: Go on with what is in ``out``.
+        device: Where to train.
+        search_callbacks: Told about the search.
+        training_callbacks: Makes the callbacks of a final training from its name.
+
+    Returns:
+        The single-task base, the multi-task base and the found network, with metrics, gains and costs.
+
+    Raises:
+        EdnasError: As the search and the training; what was finished is kept.
+    """
+    result = search(config.search, out, resume=resume, callbacks=search_callbacks)
+    write_text(out / "study.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    finals = _finals(config.search, result.architecture)
+    trained: dict[str, TrainRunsResult] = {}
+    for final in finals:
+        callbacks = training_callbacks(final.name) if training_callbacks else ()
+        options = {task: given for task, given in config.search.task_options.items() if task in final.tasks}
+        trained[final.folder] = train_runs(
+            config.search.train_config(
+                final.architecture, tasks=final.tasks, recipe=config.recipe.for_tasks(final.tasks), task_options=options
+            ),
+            out / "checkpoints" / final.folder,
+            config.runs,
+            resume=resume or (out / "checkpoints" / final.folder).exists(),
+            callbacks=lambda _, given=callbacks: given,  # type: ignore[misc]
+            device=device,
+        )
+    table = _compare(config.search, finals, trained)
+    save_comparison(table, out / "comparison.json")
+    if config.pictures:
+        save_pictures(_pictures(config, finals, trained), out / "predictions")
+    return table
+
+
+def _finals(config: SearchConfig, found: Architecture) -> list[Final]:
+    base = config.load_architecture()
+    single = [Final(SINGLE_TASK, f"base_{task}", base, (task,)) for task in config.tasks]
+    return [*single, Final(MULTI_TASK, "base", base, config.tasks), Final(FOUND, "found", found, config.tasks)]
+
+
+def _compare(
+    config: SearchConfig, finals: Sequence[Final], trained: Mapping[str, TrainRunsResult]
+) -> ComparisonTable:
+    target = load_target(config.target)
+    metrics: dict[str, list[ModelMetrics]] = {}
+    spread: dict[str, dict[str, dict[str, float]]] = {}
+    costs: dict[str, ModelCost] = {}
+    for final in finals:
+        result = trained[final.folder]
+        own = ModelMetrics(
+            final.name, result.metrics["protocol"], result.metrics["tasks"], result.metrics["higher_is_better"]
+        )
+        metrics.setdefault(final.name, []).append(own)
+        spread.setdefault(final.name, {}).update(
+            {
+                task: {name: value["std"] for name, value in values.items()}
+                for task, values in result.summary["tasks"].items()
+            }
+        )
+        model = load_checkpoint(result.runs[0].checkpoint)
+        heads = {task: made.channels for task, made in model.tasks.items()}
+        latency = estimate(model.architecture, heads, model.input_size, target).latency_ms
+        counts = summarise(model.architecture, heads, model.input_size)
+        costs[final.name] = _add(costs.get(final.name), ModelCost(latency, counts.params, counts.macs))
+    merged = {name: merge_metrics(parts, name) for name, parts in metrics.items()}
+    models = [merged[MULTI_TASK], merged[FOUND]]
+    return tabulate(merged[SINGLE_TASK], models, costs=costs, spread=spread)
+
+
+def _add(first: ModelCost | None, second: ModelCost) -> ModelCost:
+    """Add the costs of networks that run one after another."""
+    if first is None:
+        return second
+    return ModelCost(
+        (first.latency_ms or 0.0) + (second.latency_ms or 0.0),
+        (first.params or 0) + (second.params or 0),
+        (first.macs or 0) + (second.macs or 0),
+    )
+
+
+def _pictures(
+    config: StudyConfig, finals: Sequence[Final], trained: Mapping[str, TrainRunsResult]
+) -> Iterator[Picture]:
+    """Predictions of the first run of every final network beside the labels."""
+    from ednas.data import open_cache, open_dataset
+
+    dataset = open_dataset(config.search.data, "val", **config.search.data_options)
+    models = [(final, load_checkpoint(trained[final.folder].runs[0].checkpoint)) for final in finals]
+    splits = {model.input_size: open_cache(dataset, model.input_size) for _, model in models}
+    step = max(1, len(dataset) // config.pictures)
+    for index in range(0, min(len(dataset), step * config.pictures), step):
+        for task in config.search.tasks:
+            chosen = [(final.name, model) for final, model in models if task in final.tasks]
+            found = chosen[-1][1]
+            batch = load_samples(splits[found.input_size], [index])
+            made = found.tasks[task]
+            label = made.decode_target(batch[made.target])[0]
+            decoded = [_decoded(model, splits[model.input_size], index, task, label) for _, model in chosen]
+            painted = _paint_alike(made, [label, *decoded])
+            yield Picture(
+                sample=dataset.source(index),
+                task=task,
+                image=encode_png(splits[found.input_size].image[index]),
+                label=painted[0],
+                predictions=tuple((name, png) for (name, _), png in zip(chosen, painted[1:], strict=True)),
+            )
+
+
+def _decoded(model: Model, split: CachedSplit, index: int, task: str, like: Tensor) -> Tensor:
+    """One sample's decoded prediction, at the size of the label ``like``."""
+    import torch
+
+    from ednas.nn.heads import resize_bilinear
+
+    with torch.inference_mode():
+        raw = model.forward(load_samples(split, [index])["image"])[task]
+        return model.tasks[task].decode(resize_bilinear(raw, like.shape[-2:]))[0]
+
+
+def _paint_alike(task: Task, values: Sequence[Tensor]) -> list[bytes]:
+    """Paint several results as one picture, so that a colour means the same in all, and cut it apart."""
+    import torch
+
+    pixels = task.picture(torch.cat([value.float() if value.is_floating_point() else value for value in values], -1).numpy())
+    width = pixels.shape[1] // len(values)
+    return [encode_png(pixels[:, i * width : (i + 1) * width]) for i in range(len(values))]

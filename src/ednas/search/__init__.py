@@ -1,0 +1,81 @@
+"""How the space is explored: controllers, evaluators, executors, the store and the loop.
+
+Names that need torch (a configuration holds a training's) are imported when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ednas.search.controllers import (
+    Controller,
+    ControllerConfig,
+    Proposal,
+    RandomSearch,
+    RegularizedEvolution,
+    controller_names,
+    register_controller,
+)
+from ednas.search.evaluators import Evaluation, Evaluator
+from ednas.search.executors import Executor, InlineExecutor, ProcessExecutor
+from ednas.search.loop import Search
+from ednas.search.objective import Objective, RewardConfig, fastest
+from ednas.search.progress import SearchCallback, SearchProgress
+from ednas.search.results import SearchResult, best, pareto, summarise, write_results
+from ednas.search.study import Study, StudyReader
+from ednas.search.trial import Trial, TrialState
+
+if TYPE_CHECKING:
+    from ednas.search.config import SearchConfig, load_search_config
+    from ednas.search.evaluators.proxy import ProxyEvaluator
+    from ednas.search.run import DeviceCost, search
+
+__all__ = [
+    "Controller",
+    "ControllerConfig",
+    "DeviceCost",
+    "Evaluation",
+    "Evaluator",
+    "Executor",
+    "InlineExecutor",
+    "Objective",
+    "ProcessExecutor",
+    "Proposal",
+    "ProxyEvaluator",
+    "RandomSearch",
+    "RegularizedEvolution",
+    "RewardConfig",
+    "Search",
+    "SearchCallback",
+    "SearchConfig",
+    "SearchProgress",
+    "SearchResult",
+    "Study",
+    "StudyReader",
+    "Trial",
+    "TrialState",
+    "best",
+    "controller_names",
+    "fastest",
+    "load_search_config",
+    "pareto",
+    "register_controller",
+    "search",
+    "summarise",
+    "write_results",
+]
+
+_LAZY = {
+    "DeviceCost": "ednas.search.run",
+    "ProxyEvaluator": "ednas.search.evaluators.proxy",
+    "SearchConfig": "ednas.search.config",
+    "load_search_config": "ednas.search.config",
+    "search": "ednas.search.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

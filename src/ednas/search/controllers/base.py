@@ -1,0 +1,233 @@
+"""The ask/tell protocol of controllers, and how a controller is found by name and brought back after an interruption.
+
+**Exact resuming without saved state.** Proposal t is a pure function of the seed, t, the proposals before it and the
+trials told before it, in the order in which they were told: random numbers come from ``derive_seed(seed, "propose",
+t)``, never from a generator that lives on. The store holds all of that, so :func:`replay` rebuilds a controller by
+asking and telling it the history again, and checks on the way that it proposes what is stored.
+
+A new controller is one file in this folder::
+
+    @register_controller("mine")
+    class MyController(Controller):
+        class Options(StrictModel):
+            temperature: float = 1.0
+
+        def __init__(self, sizes, seed=0, *, temperature=1.0): ...
+        def _propose(self, rng, attempt): ...
+        def _learn(self, trial): ...
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, TypeVar
+
+from pydantic import Field
+
+from ednas.arch.space import Genes
+from ednas.config import StrictModel, parse
+from ednas.exceptions import ConfigError, StudyError
+from ednas.search.trial import Trial, TrialState
+from ednas.seeding import derive_seed
+
+MAX_ATTEMPTS = 200
+"""Draws for one proposal before the controller falls back to the first free point after a random one."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a controller wants evaluated.
+
+    Attributes:
+        genes: The index of the chosen candidate for each decision.
+        parent: Number of the trial that the genes were mutated from, if any.
+    """
+
+    genes: Genes
+    parent: int | None = None
+
+
+class Controller(ABC):
+    """Proposes candidates and learns from their results.
+
+    Args:
+        sizes: Number of candidates of each decision of the space.
+        seed: The search's seed.
+
+    Attributes:
+        sizes: As given.
+        told: How many trials were told.
+    """
+
+    class Options(StrictModel):
+        """The controller's own settings in a configuration; each is a keyword argument of its constructor."""
+
+    def __init__(self, sizes: Sequence[int], seed: int = 0) -> None:
+        if any(size < 1 for size in sizes):
+            raise ConfigError("controller: a decision has no candidate")
+        self.sizes = tuple(sizes)
+        self.told = 0
+        self._seed = seed
+        self._asked = 0
+        self._space_size = prod(self.sizes)
+        self._proposed: set[Genes] = set()
+
+    def ask(self) -> Proposal | None:
+        """Return the next candidate, one that was never proposed before; None when every point of the space was."""
+        if len(self._proposed) >= self._space_size:
+            return None
+        rng = random.Random(derive_seed(self._seed, "propose", self._asked))
+        proposal = self._fresh(rng)
+        self._proposed.add(proposal.genes)
+        self._asked += 1
+        return proposal
+
+    def tell(self, trial: Trial) -> None:
+        """Take in a finished trial; results that cannot be compared (failed, NaN, infinite) teach nothing.
+
+        Raises:
+            StudyError: The trial still runs.
+        """
+        if trial.state is TrialState.RUNNING:
+            raise StudyError(f"trial {trial.number} still runs, a controller learns from finished trials only")
+        self.told += 1
+        if trial.scored or trial.state is TrialState.PRUNED:
+            self._learn(trial)
+
+    @abstractmethod
+    def _propose(self, rng: random.Random, attempt: int) -> Proposal:
+        """Draw a candidate; it is drawn again where it was proposed before.
+
+        Args:
+            rng: The only source of randomness.
+            attempt: 0 for the first draw of this proposal, and so on up to :data:`MAX_ATTEMPTS`; a controller that
+                searches near known points should look wider as it grows.
+        """
+
+    @abstractmethod
+    def _learn(self, trial: Trial) -> None:
+        """Take in a trial that is done with a finite reward, or pruned (no reward, but a cost)."""
+
+    def _random_genes(self, rng: random.Random) -> Genes:
+        return tuple(rng.randrange(size) for size in self.sizes)
+
+    def _fresh(self, rng: random.Random) -> Proposal:
+        for attempt in range(MAX_ATTEMPTS):
+            proposal = self._propose(rng, attempt)
+            if proposal.genes not in self._proposed:
+                return proposal
+        # Almost everything nearby was proposed. Among the next len(proposed) + 1 points one is free, for certain.
+        start = rng.randrange(self._space_size)
+        points = (self._point((start + offset) % self._space_size) for offset in range(len(self._proposed) + 1))
+        return Proposal(next(genes for genes in points if genes not in self._proposed))
+
+    def _point(self, index: int) -> Genes:
+        """Return point ``index`` of the space: the index's digits in the mixed radix of the decisions."""
+        genes = []
+        for size in reversed(self.sizes):
+            index, gene = divmod(index, size)
+            genes.append(gene)
+        return tuple(reversed(genes))
+
+
+def replay(controller: Controller, trials: Iterable[Trial]) -> None:
+    """Bring a fresh controller to where a stored search stands, by asking and telling it the whole history again.
+
+    Args:
+        controller: Freshly made, with the seed and settings of the search.
+        trials: All trials of the store, in any order.
+
+    Raises:
+        StudyError: The controller proposes something else than what is stored, or the history has a gap.
+    """
+    asked = sorted(trials, key=lambda trial: trial.number)
+    done = sorted((t for t in asked if t.done_order is not None), key=lambda trial: trial.done_order or 0)
+    if any(trial.done_order != order for order, trial in enumerate(done)):
+        raise StudyError("the study's finished trials have a gap in their order; it is damaged, start a new study")
+    for trial in asked:
+        if trial.asked_after > len(done):
+            raise StudyError(f"trial {trial.number} was asked after trials that are missing; start a new study")
+        while controller.told < trial.asked_after:
+            controller.tell(done[controller.told])
+        proposal = controller.ask()
+        if proposal != Proposal(trial.genes, trial.parent):
+            raise StudyError(
+                f"trial {trial.number} of the study is not what this search proposes there; the study was made by "
+                "another version of the controller: resume it with that version, or start a new study"
+            )
+    while controller.told < len(done):
+        controller.tell(done[controller.told])
+
+
+ControllerClass = TypeVar("ControllerClass", bound=type[Controller])
+
+_registry: dict[str, type[Controller]] = {}
+
+
+class ControllerConfig(StrictModel):
+    """Which controller, and its own options.
+
+    Attributes:
+        name: One of :func:`controller_names`.
+        options: The controller's ``Options``; what is not given has its default.
+    """
+
+    name: str = "evolution"
+    options: Mapping[str, Any] = Field(default_factory=dict)
+
+    def complete(self) -> ControllerConfig:
+        """Return the same with every option spelled out.
+
+        Raises:
+            ConfigError: Unknown controller or option, with the nearest known one, or a wrong value.
+        """
+        options = parse(_find(self.name).Options, self.options, "controller.options")
+        return ControllerConfig(name=self.name, options=options.model_dump(mode="json"))
+
+    def make(self, sizes: Sequence[int], seed: int) -> Controller:
+        """Return a fresh controller for a space.
+
+        Raises:
+            ConfigError: As :meth:`complete`.
+        """
+        return _find(self.name)(sizes, seed, **self.complete().options)
+
+
+def register_controller(name: str) -> Callable[[ControllerClass], ControllerClass]:
+    """Make a controller known by name; a decorator.
+
+    Raises:
+        ConfigError: The name is taken by another controller.
+    """
+
+    def register(controller: ControllerClass) -> ControllerClass:
+        known = _registry.setdefault(name, controller)
+        if known.__qualname__ != controller.__qualname__ or known.__module__ != controller.__module__:
+            raise ConfigError(f"a controller '{name}' exists already; choose another name")
+        return controller
+
+    return register
+
+
+def controller_names() -> tuple[str, ...]:
+    """Names of all controllers: those of this package and those registered by others."""
+    package = importlib.import_module("ednas.search.controllers")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    return tuple(sorted(_registry))
+
+
+def _find(name: str) -> type[Controller]:
+    known = controller_names()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
+        raise ConfigError(f"unknown controller '{name}'; {hint}")
+    return _registry[name]

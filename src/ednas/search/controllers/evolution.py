@@ -1,0 +1,122 @@
+"""Regularised Evolution (Real et al., AAAI 2019), the paper's controller (supplement A).
+
+It works on the genes of PyGlove's space directly instead of through ``pg.evolution``, whose algorithm object keeps
+its state to itself: its mutator cannot be seeded and often redraws the value it has, ``recover`` does not bring
+back its random generators, NaN rewards win tournaments, and proposals in flight are not known to its deduplication.
+Here a proposal depends on nothing but the seed, its number and what was told, which makes resuming exact.
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import insort
+from collections import deque
+from collections.abc import Sequence
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from ednas.arch.space import Genes
+from ednas.config import StrictModel, parse
+from ednas.search.controllers.base import MAX_ATTEMPTS, Controller, Proposal, register_controller
+from ednas.search.trial import Trial
+
+MIN_REDRAWS = 10
+"""Draws with one mutation more before another one is added."""
+
+PATIENCE = 20
+"""Refused candidates per member of the population before the initial candidates are no longer drawn at random."""
+
+REFUSED_KEPT = 50
+"""How many of the fastest refused candidates the initial ones are mutated from then."""
+
+
+@register_controller("evolution")
+class RegularizedEvolution(Controller):
+    """A population that ages: the last N results, whatever their reward; parents win tournaments among them.
+
+    The first ``population_size`` results come from random candidates. Then each proposal draws ``tournament_size``
+    distinct members, takes the one with the highest reward (the older one of equals) and changes one decision, drawn
+    uniformly, to a different value, drawn uniformly. A child that was proposed before is drawn again, in the end with
+    more and more mutations.
+
+    Candidates that were pruned as too slow have no reward and never join the population. Where the limit is so tight
+    that random candidates hardly ever meet it (:data:`PATIENCE` times as many were refused as the population holds, and
+    it is still not full), the rest of the initial candidates are mutated from the fastest of the refused ones.
+
+    Args:
+        sizes: Number of candidates of each decision.
+        seed: The search's seed.
+        population_size: N.
+        tournament_size: At most N.
+
+    Raises:
+        ConfigError: A size is below 1, or the tournament is larger than the population.
+    """
+
+    class Options(StrictModel):
+        """Settings of the evolution; the defaults are the paper's."""
+
+        population_size: int = Field(default=50, ge=1)
+        tournament_size: int = Field(default=10, ge=1)
+
+        @model_validator(mode="after")
+        def _check(self) -> Self:
+            if self.tournament_size > self.population_size:
+                raise ValueError(f"tournament_size is above population_size {self.population_size}")
+            return self
+
+    def __init__(
+        self, sizes: Sequence[int], seed: int = 0, *, population_size: int = 50, tournament_size: int = 10
+    ) -> None:
+        super().__init__(sizes, seed)
+        settings = {"population_size": population_size, "tournament_size": tournament_size}
+        parse(self.Options, settings, "controller")
+        self._tournament_size = tournament_size
+        self._population: deque[Trial] = deque(maxlen=population_size)
+        self._num_refused = 0
+        self._fastest_refused: list[Trial] = []
+        self._mutable = [index for index, size in enumerate(self.sizes) if size > 1]
+
+    @property
+    def population(self) -> tuple[Trial, ...]:
+        """The members, the oldest first."""
+        return tuple(self._population)
+
+    def _learn(self, trial: Trial) -> None:
+        if trial.scored:
+            self._population.append(trial)
+            return
+        self._num_refused += 1
+        insort(self._fastest_refused, trial, key=_latency)
+        del self._fastest_refused[REFUSED_KEPT:]
+
+    def _propose(self, rng: random.Random, attempt: int) -> Proposal:
+        population_size = self._population.maxlen or 0
+        if len(self._population) == population_size:
+            parent = self._tournament(rng)
+        elif self._num_refused >= PATIENCE * population_size:
+            parent = rng.choice(self._fastest_refused)
+        else:
+            return Proposal(self._random_genes(rng))
+        widening = max(MIN_REDRAWS, MAX_ATTEMPTS // max(1, len(self._mutable)))
+        return Proposal(self._mutate(rng, parent.genes, 1 + attempt // widening), parent.number)
+
+    def _tournament(self, rng: random.Random) -> Trial:
+        drawn = sorted(rng.sample(range(len(self._population)), self._tournament_size))
+        return max((self._population[index] for index in drawn), key=_reward)
+
+    def _mutate(self, rng: random.Random, genes: Genes, mutations: int) -> Genes:
+        child = list(genes)
+        for index in rng.sample(self._mutable, min(mutations, len(self._mutable))):
+            step = rng.randrange(1, self.sizes[index])
+            child[index] = (child[index] + step) % self.sizes[index]
+        return tuple(child)
+
+
+def _reward(trial: Trial) -> float:
+    return trial.reward or 0.0
+
+
+def _latency(trial: Trial) -> float:
+    return trial.latency_ms or 0.0

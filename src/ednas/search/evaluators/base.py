@@ -1,0 +1,37 @@
+"""What turns an architecture into metrics: the contract of every evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ednas.arch import Architecture
+from ednas.scoring import TaskValues
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good a candidate is.
+
+    Attributes:
+        tasks: Values by task and metric; percentages in percent, angles in degrees.
+        higher_is_better: Directions of the metrics that are not built in.
+    """
+
+    tasks: TaskValues
+    higher_is_better: Mapping[str, bool] = field(default_factory=dict)
+
+
+class Evaluator(Protocol):
+    """Measures candidates.
+
+    An evaluator is sent to worker processes: it must be picklable, and should hold settings and paths, not arrays.
+    """
+
+    def evaluate(self, architecture: Architecture, seed: int) -> Evaluation:
+        """Measure a candidate; the same arguments give the same result on the same machine.
+
+        Any exception makes the trial a failed one, and the search goes on.
+        """
+        ...

@@ -1,0 +1,61 @@
+"""The proxy task of the paper: every candidate is trained from scratch, for a short while (supplement A)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ednas.arch import Architecture
+from ednas.search.evaluators.base import Evaluation
+
+if TYPE_CHECKING:
+    from ednas.training.config import TrainConfig
+
+MODULES = ("ednas.training.run", "lightning.fabric")
+"""What takes seconds to import and is worth to be imported before workers are forked."""
+
+
+@dataclass(frozen=True)
+class ProxyEvaluator:
+    """Trains a candidate by a configuration's recipe and measures it on the validation split.
+
+    Holds settings only: a worker opens the decoded data, which all workers share, when it starts.
+
+    Attributes:
+        config: How to train; architecture and seed come with each candidate.
+        device: Where to train.
+    """
+
+    config: TrainConfig
+    device: str = "auto"
+
+    def evaluate(self, architecture: Architecture, seed: int) -> Evaluation:
+        """Train and measure a candidate; the result is that of :func:`ednas.training.train`.
+
+        Raises:
+            TrainingError: A loss or a prediction is not finite.
+            EdnasError: The configuration or the data are wrong.
+        """
+        from ednas.data.loader import BatchLoader
+        from ednas.seeding import derive_seed
+        from ednas.tasks import load_plugin
+        from ednas.training import evaluate, fit, prepare
+        from ednas.training.device import make_fabric
+
+        for plugin in self.config.plugins:
+            load_plugin(plugin)
+        config = self.config.model_copy(update={"architecture": architecture.to_dict(), "seed": seed})
+        fabric = make_fabric(self.device, config.recipe.precision)
+        model, train_split, val_split = prepare(config)
+        model.to(fabric.device)
+        loader = BatchLoader(
+            train_split,
+            config.recipe.batch_size,
+            derive_seed(seed, "batches"),
+            config.recipe.augment,
+            sorted(model.targets),
+            device=fabric.device,
+        )
+        fit(model.network, model.tasks, loader, config.recipe, normalisation=config.normalisation, fabric=fabric)
+        metrics = evaluate(model, val_split, config.protocol, batch_size=config.recipe.eval_batch_size)
+        return Evaluation(metrics["tasks"], metrics["higher_is_better"])

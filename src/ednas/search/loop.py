@@ -1,0 +1,139 @@
+"""The search itself: ask, cost first, evaluate, tell."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ednas.arch import SearchSpace
+from ednas.exceptions import EdnasError, StudyError, TrainingError
+from ednas.search.controllers.base import Controller, replay
+from ednas.search.executors import Executor, Job, Outcome
+from ednas.search.objective import CostModel, Objective
+from ednas.search.progress import SearchCallback
+from ednas.search.study import Study
+from ednas.search.trial import Trial, TrialState
+
+_log = logging.getLogger(__name__)
+
+HOPELESS_FAILURES = 5
+"""The search stops when this many trials failed and none succeeded."""
+
+HOPELESS_PRUNED = 10_000
+"""The search stops when this many candidates in a row were too slow."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """One search, put together.
+
+    Attributes:
+        space: Where candidates come from.
+        cost: What a candidate costs.
+        objective: What is maximised.
+        study: Where everything is kept.
+        controller: Fresh; the study's history is replayed to it.
+        executor: Where candidates are evaluated.
+        trials: How many candidates to evaluate; pruned ones do not count.
+        seed: Of every evaluation.
+        callbacks: Told how it goes.
+    """
+
+    space: SearchSpace
+    cost: CostModel
+    objective: Objective
+    study: Study
+    controller: Controller
+    executor: Executor
+    trials: int
+    seed: int = 0
+    callbacks: tuple[SearchCallback, ...] = ()
+
+    def run(self) -> str:
+        """Go on where the study stands, until the trials are done or the space is exhausted.
+
+        Returns:
+            Why it ended.
+
+        Raises:
+            StudyError: All of the first trials failed; no candidate is fast enough; or the study's history is not this
+                search's.
+            EdnasError: The study cannot be written.
+        """
+        history = self.study.trials()
+        replay(self.controller, history)
+        interrupted = deque(trial for trial in history if trial.state is TrialState.RUNNING)
+        for callback in self.callbacks:
+            callback.on_start(history, self.trials, self.objective.target_ms)
+        running: dict[int, Trial] = {}
+        with self.executor:
+            while True:
+                while len(running) < self.executor.workers:
+                    trial = interrupted.popleft() if interrupted else self._next()
+                    if trial is None:
+                        break
+                    running[trial.number] = trial
+                    self.executor.submit(Job(trial.number, trial.architecture, self.seed))
+                if not running:
+                    break
+                outcome = self.executor.wait()
+                self._tell(self._finish(running.pop(outcome.number), outcome))
+        reason = "all trials are done" if self._is_complete() else "every network of the space was tried"
+        for callback in self.callbacks:
+            callback.on_end(reason)
+        return reason
+
+    def _next(self) -> Trial | None:
+        """Ask until a candidate deserves an evaluation; None when there is nothing left to do."""
+        for _ in range(HOPELESS_PRUNED):
+            if self._is_complete() or (proposal := self.controller.ask()) is None:
+                return None
+            architecture = self.space.decode(proposal.genes)
+            cost: Mapping[str, float] = {}
+            state, error = TrialState.RUNNING, ""
+            try:
+                cost = self.cost(architecture)
+                if error := self.objective.too_slow(cost["latency_ms"]):
+                    state = TrialState.PRUNED
+            except EdnasError as problem:
+                state, error = TrialState.FAILED, str(problem)
+            told = self.controller.told
+            trial = self.study.add(proposal, architecture, cost, asked_after=told, state=state, error=error)
+            if state is TrialState.RUNNING:
+                self._notify(trial)
+                return trial
+            self._tell(trial)
+        raise StudyError(f"{HOPELESS_PRUNED} candidates in a row were not worth an evaluation; the last one: {error}")
+
+    def _finish(self, trial: Trial, outcome: Outcome) -> Trial:
+        """Score what came back and store it."""
+        if outcome.evaluation is None:
+            if outcome.details:
+                _log.warning("trial %d failed:\n%s", trial.number, outcome.details)
+            return self.study.finish(trial, TrialState.FAILED, error=outcome.error, seconds=outcome.seconds)
+        metrics, seconds = outcome.evaluation.tasks, outcome.seconds
+        try:
+            accuracy, reward = self.objective.score(outcome.evaluation, trial.cost["latency_ms"])
+        except TrainingError as error:  # NaN, for example
+            return self.study.finish(trial, TrialState.FAILED, metrics=metrics, error=str(error), seconds=seconds)
+        return self.study.finish(
+            trial, TrialState.DONE, metrics=metrics, accuracy=accuracy, reward=reward, seconds=seconds
+        )
+
+    def _tell(self, trial: Trial) -> None:
+        self.controller.tell(trial)
+        self._notify(trial)
+        if trial.state is TrialState.FAILED:
+            counts = self.study.counts()
+            if not counts[TrialState.DONE] and counts[TrialState.FAILED] >= HOPELESS_FAILURES:
+                raise StudyError(f"all {counts[TrialState.FAILED]} trials failed; the last one: {trial.error}")
+
+    def _notify(self, trial: Trial) -> None:
+        for callback in self.callbacks:
+            callback.on_trial(trial)
+
+    def _is_complete(self) -> bool:
+        counts = self.study.counts()
+        return sum(counts.values()) - counts[TrialState.PRUNED] >= self.trials

@@ -1,0 +1,156 @@
+"""How a search tells what it does: the callbacks, and the table that grows in a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ednas.search.trial import Trial, TrialState
+
+
+class SearchCallback:
+    """Is told how a search goes; a subclass overrides what it wants to know."""
+
+    def on_start(self, trials: list[Trial], total: int, target_ms: float) -> None:
+        """The search begins, or goes on.
+
+        Args:
+            trials: What the study holds already.
+            total: How many candidates will have been evaluated in the end.
+            target_ms: The target latency, milliseconds.
+        """
+
+    def on_trial(self, trial: Trial) -> None:
+        """A trial began to run, or ended."""
+
+    def on_end(self, reason: str) -> None:
+        """The search is over; not called when it is interrupted or ends with an error."""
+
+
+class SearchProgress(SearchCallback):
+    """Shows how far a search is, how long it will take, and its best trials.
+
+    In a terminal this is one table that is kept up to date. Elsewhere (a log file, a pipe) it is a line now and then.
+    Used as a context manager, so that the terminal is left in order whatever happens.
+
+    Args:
+        console: Where to show it; standard error by default, so that standard output stays a result's.
+        shown: How many of the best trials.
+        every_s: Seconds between two lines where there is no terminal.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        console: Console | None = None,
+        *,
+        shown: int = 5,
+        every_s: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._console = console or Console(stderr=True)
+        self._shown = shown
+        self._every_s = every_s
+        self._clock = clock
+        self._counts = Counter[TrialState]()
+        self._running: set[int] = set()
+        self._best: list[Trial] = []
+        self._total = 0
+        self._target_ms = 0.0
+        self._live: Live | None = None
+        self._started = self._last_line = clock()
+        self._evaluated_before = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def on_start(self, trials: list[Trial], total: int, target_ms: float) -> None:
+        """Count what is there already, and begin to show."""
+        self._total = total
+        self._target_ms = target_ms
+        for trial in trials:
+            self._count(trial)
+        self._evaluated_before = self._evaluated()
+        self._started = self._last_line = self._clock()
+        if self._console.is_terminal:
+            self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=4)
+            self._live.start()
+        else:
+            self._console.print(f"search: {self._line()}", highlight=False, soft_wrap=True)
+
+    def on_trial(self, trial: Trial) -> None:
+        """Show the trial."""
+        self._count(trial)
+        if self._live is None and self._clock() - self._last_line >= self._every_s:
+            self._last_line = self._clock()
+            self._console.print(f"search: {self._line()}", highlight=False, soft_wrap=True)
+
+    def on_end(self, reason: str) -> None:
+        """Show how it ended."""
+        self._stop()
+        self._console.print(f"search: {reason}; {self._line()}", highlight=False, soft_wrap=True)
+
+    def _count(self, trial: Trial) -> None:
+        if trial.state is TrialState.RUNNING:
+            self._running.add(trial.number)
+            return
+        self._running.discard(trial.number)
+        self._counts[trial.state] += 1
+        if trial.scored:
+            self._best = sorted([*self._best, trial], key=lambda t: (-(t.reward or 0.0), t.number))[: self._shown]
+
+    def _evaluated(self) -> int:
+        return self._counts[TrialState.DONE] + self._counts[TrialState.FAILED]
+
+    def _remaining(self) -> str:
+        """Say how long the rest will take, from what was evaluated since the start."""
+        evaluated = self._evaluated()
+        if evaluated >= self._total:
+            return "0:00:00"
+        if evaluated == self._evaluated_before:
+            return "unknown"
+        per_trial = (self._clock() - self._started) / (evaluated - self._evaluated_before)
+        seconds = round(per_trial * (self._total - evaluated))
+        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+    def _line(self) -> str:
+        numbers = {
+            "running": len(self._running),
+            "failed": self._counts[TrialState.FAILED],
+            "too slow": self._counts[TrialState.PRUNED],
+        }
+        parts = [f"{self._evaluated()}/{self._total} trials"]
+        parts += [f"{number} {what}" for what, number in numbers.items() if number]
+        parts += [f"time left {self._remaining()}"]
+        if self._best:
+            first = self._best[0]
+            parts.append(f"best reward {first.reward:.4f} (trial {first.number}, {first.latency_ms:.2f} ms)")
+        return ", ".join(parts)
+
+    def _table(self) -> RenderableType:
+        table = Table(title=f"Best trials (target {self._target_ms:.2f} ms)", title_justify="left")
+        for heading in ("trial", "reward", "accuracy", "latency, ms", "in target"):
+            table.add_column(heading, justify="right")
+        for trial in self._best:
+            latency = trial.latency_ms or 0.0
+            met = Text("yes", "green") if latency <= self._target_ms else Text("no", "yellow")
+            table.add_row(str(trial.number), f"{trial.reward:.4f}", f"{trial.accuracy:.4f}", f"{latency:.2f}", met)
+        return Group(table, Text(self._line()))
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None

@@ -1,0 +1,73 @@
+"""One candidate of a search, as the store keeps it and the controllers are told it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ednas.arch.space import Genes
+from ednas.scoring import TaskValues
+
+
+class TrialState(StrEnum):
+    """Where a trial stands.
+
+    - ``running``: proposed and stored, being evaluated; after a crash, to be evaluated again.
+    - ``done``: evaluated, with a finite accuracy and reward.
+    - ``failed``: evaluated without a usable result; ``Trial.error`` says why.
+    - ``pruned``: too slow to be worth an evaluation; only its cost is known.
+    """
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    PRUNED = "pruned"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate of a search.
+
+    Attributes:
+        number: 0, 1, ... in the order of the proposals.
+        genes: The candidate as a point of the search space.
+        architecture: The same in :meth:`~ednas.arch.Architecture.to_text` form, which needs no space to be read.
+        fingerprint: :meth:`~ednas.arch.Architecture.fingerprint`.
+        state: Where the trial stands.
+        asked_after: How many trials the controller had been told when it proposed this one.
+        parent: Number of the trial that this one was mutated from; None if it was drawn at random.
+        cost: What the candidate costs on the target device; holds ``latency_ms`` and more totals. Empty if unknown.
+        metrics: Metrics by task; empty unless it was evaluated.
+        accuracy: Eq. 6; None unless done.
+        reward: Eq. 4; None unless done.
+        error: Why it failed or was pruned, one line.
+        done_order: Position among the finished trials, in which the controller was told; None while running.
+        seconds: How long the evaluation took.
+    """
+
+    number: int
+    genes: Genes
+    architecture: str
+    fingerprint: str
+    state: TrialState
+    asked_after: int
+    parent: int | None = None
+    cost: Mapping[str, float] = field(default_factory=dict)
+    metrics: TaskValues = field(default_factory=dict)
+    accuracy: float | None = None
+    reward: float | None = None
+    error: str = ""
+    done_order: int | None = None
+    seconds: float | None = None
+
+    @property
+    def latency_ms(self) -> float | None:
+        """Latency on the target device in milliseconds, None if unknown."""
+        return self.cost.get("latency_ms")
+
+    @property
+    def scored(self) -> bool:
+        """Whether the trial is done with a reward that can be compared (finite)."""
+        return self.state is TrialState.DONE and self.reward is not None and math.isfinite(self.reward)

@@ -1,0 +1,48 @@
+"""Training: recipes, the loop, checkpoints, evaluation and prediction.
+
+Lightning and TensorBoard are imported when a run starts, not here.
+"""
+
+from ednas.training.callbacks import Callback, StepReport
+from ednas.training.checkpoint import load_checkpoint, read_metrics, save_checkpoint
+from ednas.training.config import Normalisation, TrainConfig, load_config
+from ednas.training.device import resolve_device
+from ednas.training.evaluate import evaluate
+from ednas.training.loop import FitResult, fit
+from ednas.training.model import Model, build_model
+from ednas.training.predict import Prediction, find_images, predict, write_predictions
+from ednas.training.progress import ProgressBar
+from ednas.training.recipe import MAX_LEARNING_RATE, RECIPES, Recipe, recipe
+from ednas.training.run import TrainResult, TrainRunsResult, prepare, summarise, train, train_runs
+
+__all__ = [
+    "Callback",
+    "StepReport",
+    "load_checkpoint",
+    "read_metrics",
+    "save_checkpoint",
+    "Normalisation",
+    "TrainConfig",
+    "load_config",
+    "resolve_device",
+    "evaluate",
+    "FitResult",
+    "fit",
+    "Model",
+    "build_model",
+    "Prediction",
+    "find_images",
+    "predict",
+    "write_predictions",
+    "ProgressBar",
+    "MAX_LEARNING_RATE",
+    "RECIPES",
+    "Recipe",
+    "recipe",
+    "TrainResult",
+    "TrainRunsResult",
+    "prepare",
+    "summarise",
+    "train",
+    "train_runs",
+]

@@ -1,0 +1,38 @@
+"""What a training run tells those who watch it: the small protocol of progress bars and logs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """State of a training run after a step.
+
+    Attributes:
+        step: Steps done, 1 to ``steps``.
+        steps: Steps in all.
+        losses: Loss by task, not weighted, mean over the steps since the last report.
+        loss: Weighted sum of ``losses``: what is minimised.
+        learning_rate: Of the last step.
+        images_per_second: Over the steps since the last report.
+        eta_seconds: Expected time to the last step.
+    """
+
+    step: int
+    steps: int
+    losses: Mapping[str, float]
+    loss: float
+    learning_rate: float
+    images_per_second: float
+    eta_seconds: float
+
+
+class Callback(Protocol):
+    """Called every ``log_every`` steps and after the last one; an exception that it raises ends the run."""
+
+    def __call__(self, report: StepReport, /) -> None:
+        """Take note of a report."""
+        ...

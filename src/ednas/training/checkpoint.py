@@ -1,0 +1,148 @@
+"""Checkpoints: a folder with ``model.safetensors``, ``config.json`` and ``metrics.json``; loading never unpickles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ednas.arch import Architecture
+from ednas.arch.spec import check_input_size
+from ednas.config import StrictModel, parse
+from ednas.data.sample import TargetInfo
+from ednas.exceptions import CheckpointError, EdnasError
+from ednas.files import atomic_path, read_json, write_json
+from ednas.training.config import Normalisation
+from ednas.training.model import Model, build_model
+from ednas.training.tensors import load_into, read_tensors, write_tensors
+
+WEIGHTS, CONFIG, METRICS = "model.safetensors", "config.json", "metrics.json"
+
+
+class CheckpointConfig(StrictModel):
+    """Content of a checkpoint's ``config.json``.
+
+    Attributes:
+        format: Version of the checkpoint's layout.
+        architecture: JSON form of the architecture.
+        tasks: Names of the tasks, in the order of the heads.
+        targets: What the dataset said about the targets that the tasks read.
+        task_options: Options that the tasks were made with.
+        input_size: ``(H, W)``.
+        normalisation: What happens to an image before the network.
+        dataset: Name of the dataset.
+        steps: Training steps.
+        seed: Seed of the training run.
+    """
+
+    format: Literal[1] = 1
+    architecture: dict[str, Any]
+    tasks: tuple[str, ...]
+    targets: dict[str, TargetInfo]
+    task_options: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    input_size: tuple[int, int]
+    normalisation: Normalisation = Field(default_factory=Normalisation)
+    dataset: str = ""
+    steps: int = 0
+    seed: int = 0
+
+
+def save_checkpoint(folder: Path | str, model: Model, metrics: Mapping[str, Any] | None = None) -> Path:
+    """Write a checkpoint; an older one at the same place is replaced as a whole.
+
+    Args:
+        folder: The checkpoint's folder.
+        model: What to save.
+        metrics: Content of ``metrics.json``, from :func:`ednas.training.evaluate`; None = no such file.
+
+    Returns:
+        The folder.
+
+    Raises:
+        EdnasError: The place cannot be written; what was there is unchanged.
+        CheckpointError: ``folder`` exists and is something else than a checkpoint.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / CONFIG).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise CheckpointError(f"{folder}: exists and is no checkpoint; choose another place")
+    config = CheckpointConfig(
+        architecture=model.architecture.to_dict(),
+        tasks=tuple(model.tasks),
+        targets=dict(model.targets),
+        task_options={name: dict(options) for name, options in model.task_options.items()},
+        input_size=model.input_size,
+        normalisation=model.normalisation,
+        dataset=model.dataset,
+        steps=model.steps,
+        seed=model.seed,
+    )
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        write_tensors(temporary / WEIGHTS, model.network.state_dict())
+        write_json(temporary / CONFIG, config.model_dump(mode="json"))
+        if metrics is not None:
+            write_json(temporary / METRICS, dict(metrics))
+    return folder
+
+
+def load_checkpoint(folder: Path | str) -> Model:
+    """Read a checkpoint; the network comes in evaluation mode, on the CPU.
+
+    Tasks of one's own must be registered before (:func:`ednas.tasks.load_plugin`).
+
+    Args:
+        folder: The checkpoint's folder, or a run's folder with a ``checkpoint`` in it.
+
+    Raises:
+        CheckpointError: The folder or a file in it is missing, truncated, damaged, or written by another version.
+    """
+    folder = _find(Path(folder))
+    file = folder / CONFIG
+    content = read_json(file, CheckpointError)
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{file}: holds {type(content).__name__}, expected an object; no checkpoint of ednas")
+    if content.get("format") != 1:
+        raise CheckpointError(f"{file}: format {content.get('format')!r:.40}, this version reads format 1")
+    config = parse(CheckpointConfig, content, str(file), CheckpointError)
+    try:
+        check_input_size(config.input_size)
+        model = build_model(
+            Architecture.from_dict(config.architecture),
+            config.tasks,
+            config.targets,
+            input_size=config.input_size,
+            task_options=config.task_options,
+            normalisation=config.normalisation,
+            dataset=config.dataset,
+        )
+    except EdnasError as error:
+        raise CheckpointError(f"{file}: {error}") from None
+    tensors, _ = read_tensors(folder / WEIGHTS)
+    load_into(model.network, tensors, folder / WEIGHTS)
+    model.network.eval()
+    return model.with_training(steps=config.steps, seed=config.seed)
+
+
+def read_metrics(folder: Path | str) -> dict[str, Any]:
+    """Read a checkpoint's ``metrics.json``.
+
+    Raises:
+        CheckpointError: It is missing or damaged.
+    """
+    file = _find(Path(folder)) / METRICS
+    content = read_json(file, CheckpointError)
+    if not isinstance(content, dict) or not isinstance(content.get("tasks"), dict):
+        raise CheckpointError(f"{file}: no metrics of ednas; evaluate the checkpoint again")
+    return content
+
+
+def _find(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder; a checkpoint is a folder with {CONFIG} and {WEIGHTS}")
+    inner = folder / "checkpoint"
+    found = inner if inner.is_dir() and not (folder / CONFIG).is_file() else folder
+    if not (found / CONFIG).is_file():
+        raise CheckpointError(f"{folder}: no checkpoint ({CONFIG} is missing)")
+    return found

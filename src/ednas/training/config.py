@@ -1,0 +1,182 @@
+"""What a training run is: complete, checked, and written beside its results so that it can be run again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import Field, NonNegativeInt, field_validator, model_validator
+
+from ednas.arch import Architecture, load_architecture
+from ednas.config import StrictModel, parse, read_yaml
+from ednas.exceptions import ConfigError, EdnasError
+from ednas.files import write_text
+from ednas.tasks import EvaluationProtocol
+from ednas.training.recipe import RECIPES, Recipe, merge_recipe
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Above0 = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Normalisation(StrictModel):
+    """What happens to an image in [0, 1] before the network sees it: ``(image - mean) / std`` per channel.
+
+    Attributes:
+        mean: Of red, green and blue.
+        std: Of red, green and blue, above 0.
+    """
+
+    mean: tuple[Finite, Finite, Finite] = (0.5, 0.5, 0.5)
+    std: tuple[Above0, Above0, Above0] = (0.25, 0.25, 0.25)
+
+
+class TrainConfig(StrictModel):
+    """Everything that decides the outcome of a training run.
+
+    Attributes:
+        architecture: What :func:`ednas.arch.load_architecture` takes (a zoo name, a JSON file, a checkpoint folder, the
+            text form), or an architecture's JSON form.
+        data: What :func:`ednas.data.open_dataset` takes: a path, or a built-in scene (``streets``, ``rooms``).
+        tasks: The tasks to train together; one task makes a single-task baseline.
+        recipe: How to train. In YAML also a name (``recipe: mini``), or a name with changes
+            (``recipe: {name: mini, steps: 100}``).
+        seed: Of the weights, of the order of the samples and of their augmentation.
+        task_options: Options by task, for example ``{"depth": {"max_inverse": 100}}``; a depth loss that is named here
+            goes before the recipe's.
+        data_options: Options of the dataset's format.
+        normalisation: Mean and standard deviation that the image is normalised by.
+        protocol: How the result is measured, ``standard`` or ``adashare``.
+        plugins: Python files or modules of the user's own tasks and formats, imported before anything else.
+
+    Example:
+        >>> TrainConfig(data="streets", recipe="mini", tasks=("depth",)).recipe.steps
+        400
+    """
+
+    architecture: str | dict[str, Any] = "base"
+    data: str
+    tasks: tuple[str, ...] = ("segmentation", "depth")
+    recipe: Recipe = RECIPES["mini"]
+    seed: NonNegativeInt = 0
+    task_options: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+    data_options: Mapping[str, Any] = Field(default_factory=dict)
+    normalisation: Normalisation = Normalisation()
+    protocol: EvaluationProtocol = "standard"
+    plugins: tuple[str, ...] = ()
+
+    @field_validator("recipe", mode="before")
+    @classmethod
+    def _expand_recipe(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = {"name": value}
+        if isinstance(value, Mapping) and (value.get("name") in RECIPES or "steps" not in value):
+            try:
+                return merge_recipe(str(value.get("name", "mini")), value)
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("tasks")
+    @classmethod
+    def _tasks_are_distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("name one task at least")
+        if len(set(value)) < len(value):
+            raise ValueError("a task is named twice")
+        return value
+
+    @model_validator(mode="after")
+    def _options_have_tasks(self) -> Self:
+        for name in self.task_options:
+            if name not in self.tasks:
+                raise ValueError(f"task_options: '{name}' is not among the tasks {', '.join(self.tasks)}")
+        return self
+
+    def load_architecture(self) -> Architecture:
+        """Return the architecture.
+
+        Raises:
+            ArchitectureError: It cannot be found or is wrong.
+        """
+        if isinstance(self.architecture, str):
+            return load_architecture(self.architecture)
+        architecture: Architecture = Architecture.from_dict(self.architecture)
+        return architecture
+
+    def all_task_options(self) -> dict[str, dict[str, Any]]:
+        """Return the options of every task: the recipe's depth loss, then :attr:`task_options`.
+
+        Raises:
+            ConfigError: The recipe's depth loss contradicts itself.
+        """
+        options = self.recipe.task_options(self.tasks)
+        for task, own in self.task_options.items():
+            options[task] = dict(own) if "loss" in own else {**options.get(task, {}), **own}
+        return options
+
+    def standalone(self) -> Self:
+        """Return the same run as it can be started anywhere: architecture spelled out, paths absolute.
+
+        Raises:
+            ArchitectureError: The architecture cannot be found or is wrong.
+        """
+        changes = {
+            "architecture": self.load_architecture().to_dict(),
+            "data": _absolute(self.data),
+            "plugins": tuple(_absolute(plugin) for plugin in self.plugins),
+        }
+        return self.model_copy(update=changes)
+
+    def save(self, path: Path | str) -> None:
+        """Write the configuration as YAML, atomically; :func:`load_config` reads it."""
+        write_text(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+
+
+def load_config(path: Path | str, **overrides: Any) -> TrainConfig:
+    """Read a training configuration from YAML.
+
+    Args:
+        path: The file.
+        **overrides: Keys that replace those of the file.
+
+    Raises:
+        ConfigError: The file is missing or wrong; an unknown key comes with the nearest known one.
+    """
+    return parse(TrainConfig, {**read_yaml(path), **overrides}, str(path))
+
+
+def difference(first: TrainConfig, second: TrainConfig) -> str | None:
+    """Name the first setting in which two runs differ, as ``recipe.steps: 400 and 100``; None if in nothing.
+
+    Settings that do not change the trained weights (how often something is saved or logged, the batch size of the
+    evaluation, names for people) do not count.
+    """
+    return _first_difference(_decisive(first), _decisive(second), "")
+
+
+def _decisive(config: TrainConfig) -> dict[str, Any]:
+    with suppress(EdnasError):  # a file that has gone: the settings are compared as they are written
+        config = config.standalone()
+    values = config.model_dump(mode="json")
+    for key in ("name", "eval_batch_size", "checkpoint_every", "log_every"):
+        values["recipe"].pop(key)
+    if isinstance(values["architecture"], dict):
+        values["architecture"].pop("name", None)
+    return values
+
+
+def _first_difference(first: Any, second: Any, where: str) -> str | None:
+    if isinstance(first, dict) and isinstance(second, dict):
+        for key in [*first, *(key for key in second if key not in first)]:
+            found = _first_difference(first.get(key), second.get(key), f"{where}.{key}" if where else str(key))
+            if found is not None:
+                return found
+        return None
+    return None if first == second else f"{where}: {first!r:.60} and {second!r:.60}"
+
+
+def _absolute(place: str) -> str:
+    return str(Path(place).absolute()) if Path(place).exists() else place

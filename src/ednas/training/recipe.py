@@ -1,0 +1,199 @@
+"""How long, how fast and on which samples a network learns: the paper's recipes, and one for CPUs."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
+
+from ednas.config import StrictModel, parse
+from ednas.data.augment import AugmentConfig
+from ednas.exceptions import ConfigError
+from ednas.tasks import loss_preset, task_names
+from ednas.tasks.base import hint
+
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+"""Arithmetic of training; ``auto`` is mixed precision on CUDA (bfloat16 where the GPU has it) and float32 elsewhere."""
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+MAX_LEARNING_RATE = 1e-2
+"""The paper's "maxLR" (Table 5): ``recipe("full", learning_rate=MAX_LEARNING_RATE)``."""
+
+CITYSCAPES_CROP = (224, 224)
+"""AdaShare's training crop on CityScapes, for ``augment={"crop": CITYSCAPES_CROP}``."""
+
+NYUV2_CROP = (321, 321)
+"""AdaShare's training crop on NYUv2."""
+
+
+class Recipe(StrictModel):
+    """A training recipe; lengths are counted in steps (batches), never in epochs.
+
+    Attributes:
+        name: Of the recipe it comes from, for people.
+        steps: Steps to train for.
+        batch_size: Samples in a step, over all devices together; at least 2, since batch normalisation needs more than
+            one value per channel.
+        learning_rate: Highest learning rate, reached after the warm-up; falls to 0 along a cosine.
+        warmup_steps: Steps over which the learning rate rises linearly; 0 = none.
+        weight_decay: Adam's weight decay.
+        decoupled: Decay the weights beside Adam's step (AdamW) instead of adding to the gradient (Adam, the paper's).
+        grad_clip: Largest norm of the whole gradient; None = no limit.
+        input_size: ``(H, W)`` that the data are resized to. An architecture's own input size goes before it; where
+            neither is set the data's own size is taken.
+        augment: Random scale, mirror, crop and colours; None = samples as they are.
+        loss_preset: Name of loss weights that the paper trained with (Tables 8 and 9), for example
+            ``cityscapes_jared``; see :data:`ednas.tasks.losses.LOSS_PRESETS`.
+        loss_weights: Weight of each task's loss in the sum; goes before the preset's; 1 where neither names a task.
+        depth_loss: ``l1`` or ``jared`` (Eq. 8); goes before the preset's; ``l1`` where neither says.
+        depth_loss_weights: JAReD's weights of the absolute and of the relative error; 1 and 0.05 by default.
+        precision: Arithmetic.
+        eval_batch_size: Samples in a batch of the evaluation.
+        checkpoint_every: Steps between two saves of the state that a broken-off run resumes from.
+        log_every: Steps between two reports to progress bar and logs.
+    """
+
+    name: str = "custom"
+    steps: PositiveInt
+    batch_size: int = Field(default=16, ge=2)
+    learning_rate: Positive = 3e-4
+    warmup_steps: NonNegativeInt = 0
+    weight_decay: NonNegative = 1e-4
+    decoupled: bool = False
+    grad_clip: Positive | None = None
+    input_size: tuple[int, int] | None = None
+    augment: AugmentConfig | None = AugmentConfig()
+    loss_preset: str | None = None
+    loss_weights: Mapping[str, NonNegative] = Field(default_factory=dict)
+    depth_loss: Literal["l1", "jared"] | None = None
+    depth_loss_weights: tuple[NonNegative, NonNegative] | None = None
+    precision: Precision = "auto"
+    eval_batch_size: PositiveInt = 16
+    checkpoint_every: PositiveInt = 500
+    log_every: PositiveInt = 10
+
+    @field_validator("input_size")
+    @classmethod
+    def _input_size_is_in_range(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        if value is not None and not all(32 <= side <= 8192 for side in value):
+            raise ValueError("height and width must be from 32 to 8192 pixels")
+        return value
+
+    @field_validator("loss_preset")
+    @classmethod
+    def _preset_is_known(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                loss_preset(value)
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+        return value
+
+    def learning_rate_at(self, step: int) -> float:
+        """Return the learning rate of a step (from 0): a linear warm-up, then half a cosine down to 0."""
+        if step < self.warmup_steps:
+            return self.learning_rate * (step + 1) / self.warmup_steps
+        progress = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+    def task_weights(self, tasks: Collection[str]) -> dict[str, float]:
+        """Return the weight of each task's loss.
+
+        Weights of tasks that are not trained are passed over, so that a single-task baseline uses the recipe of the
+        multi-task network as it is.
+
+        Raises:
+            ConfigError: A weight is for a task that does not exist, or all weights are 0.
+        """
+        for name in self.loss_weights:
+            if name not in tasks and name not in task_names():
+                raise ConfigError(f"loss_weights: unknown task '{name}'; {hint(name, {*tasks, *task_names()})}")
+        preset = {} if self.loss_preset is None else loss_preset(self.loss_preset).task_weights
+        chosen = {**preset, **self.loss_weights}
+        weights = {task: float(chosen.get(task, 1.0)) for task in tasks}
+        if not any(weights.values()):
+            raise ConfigError(f"loss_weights: every weight of {', '.join(tasks)} is 0, so nothing would be learned")
+        return weights
+
+    def task_options(self, tasks: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Return the options that this recipe sets for :func:`ednas.tasks.make_tasks`: the depth loss.
+
+        Raises:
+            ConfigError: Weights are given for a depth loss other than JAReD.
+        """
+        if "depth" not in tasks:
+            return {}
+        options: dict[str, Any] = {}
+        if self.depth_loss is not None:
+            options = {"loss": self.depth_loss}
+        elif self.loss_preset is not None:
+            options = loss_preset(self.loss_preset).task_options()["depth"]
+        if self.depth_loss_weights is not None:
+            if options.get("loss") != "jared":
+                raise ConfigError("depth_loss_weights: they belong to JAReD; set depth_loss: jared")
+            options["abs_weight"], options["rel_weight"] = self.depth_loss_weights
+        return {"depth": options} if options else {}
+
+
+RECIPES: Mapping[str, Recipe] = {
+    # A short training wants a high rate, which wants a warm-up, and mild augmentation.
+    "mini": Recipe(
+        name="mini",
+        steps=400,
+        learning_rate=3e-3,
+        warmup_steps=20,
+        input_size=(64, 128),
+        augment=AugmentConfig(scale=(0.8, 1.25)),
+        eval_batch_size=32,
+        checkpoint_every=100,
+    ),
+    # Supplement A: "During the search, we train models for 5000 iterations"; the rest is AdaShare's, which it follows.
+    "proxy": Recipe(name="proxy", steps=5_000),
+    "full": Recipe(name="full", steps=20_000, checkpoint_every=1_000),
+}
+"""Recipes by name.
+
+``mini`` trains within two minutes on a laptop's CPU, on small images. ``proxy`` and ``full`` are the paper's 5,000 and
+20,000 iterations: Adam, cosine, learning rate 3e-4, and from AdaShare batch 16, weight decay 1e-4, scale U(0.5, 1.5),
+mirror. AdaShare's crops are :data:`CITYSCAPES_CROP` and :data:`NYUV2_CROP`.
+"""
+
+
+def recipe(name: str, **overrides: Any) -> Recipe:
+    """Return a named recipe, with changes.
+
+    Example:
+        >>> recipe("mini", steps=100, augment={"mirror": 0.0}).augment.scale
+        (0.8, 1.25)
+
+    Args:
+        name: ``mini``, ``proxy`` or ``full``.
+        **overrides: Attributes of :class:`Recipe`; ``augment`` may name only what changes.
+
+    Raises:
+        ConfigError: Unknown name or attribute, with the nearest known one, or a wrong value.
+    """
+    return parse(Recipe, merge_recipe(name, overrides), f"recipe '{name}'")
+
+
+def merge_recipe(name: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a named recipe with changes, still unchecked.
+
+    Raises:
+        ConfigError: Unknown name, with the nearest known one.
+    """
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, n=1)
+        offer = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(RECIPES)}"
+        raise ConfigError(f"unknown recipe '{name}'; {offer}")
+    base = RECIPES[name]
+    merged = {**base.model_dump(), **overrides}
+    change = overrides.get("augment")
+    if isinstance(change, Mapping) and base.augment is not None:
+        merged["augment"] = {**base.augment.model_dump(), **change}
+    return merged

@@ -1,0 +1,321 @@
+"""Training runs: from a configuration to a folder with a checkpoint, metrics and logs."""
+
+from __future__ import annotations
+
+import logging
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ednas.config import parse, read_yaml
+from ednas.data import CachedSplit, open_cache, open_dataset
+from ednas.data.loader import BatchLoader
+from ednas.exceptions import CheckpointError, ConfigError
+from ednas.files import write_json
+from ednas.seeding import derive_seed
+from ednas.tasks import load_plugin
+from ednas.training.callbacks import Callback
+from ednas.training.checkpoint import METRICS, read_metrics, save_checkpoint
+from ednas.training.config import TrainConfig, difference
+from ednas.training.device import make_fabric
+from ednas.training.evaluate import evaluate
+from ednas.training.logs import RunLogs, run_log
+from ednas.training.loop import fit
+from ednas.training.model import Model, build_model
+from ednas.training.state import STATE
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+CHECKPOINT, CONFIG, LOG, LOGS, SUMMARY = "checkpoint", "config.yaml", "log.txt", "logs", "summary.json"
+
+DecodeProgress = Callable[[int, int], None]
+"""Called with (samples decoded, samples in all) while a dataset is decoded for the first time."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A finished training run.
+
+    Attributes:
+        folder: The run's folder.
+        checkpoint: Its checkpoint.
+        metrics: Content of the checkpoint's ``metrics.json``.
+    """
+
+    folder: Path
+    checkpoint: Path
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainRunsResult:
+    """Runs that differ in their seed alone.
+
+    Attributes:
+        folder: The folder of all runs.
+        runs: The runs.
+        summary: Content of ``summary.json``: ``runs``, ``seeds``, and by task and metric ``mean``, ``std`` and
+            ``values``.
+        metrics: Content of ``metrics.json``: that of one run, with means as values.
+    """
+
+    folder: Path
+    runs: tuple[TrainResult, ...]
+    summary: dict[str, Any]
+    metrics: dict[str, Any]
+
+
+def train(
+    config: TrainConfig,
+    out: Path | str,
+    *,
+    resume: bool = False,
+    callbacks: Sequence[Callback] = (),
+    decode_progress: DecodeProgress | None = None,
+    device: str = "auto",
+    devices: int = 1,
+    logs: bool = True,
+) -> TrainResult:
+    """Train a network, measure it on the validation split, and write the run's folder.
+
+    The folder holds ``config.yaml`` (complete: it can be run again from anywhere), ``checkpoint/``, ``log.txt``,
+    ``logs/`` (CSV and TensorBoard), and until the run is finished ``state.safetensors``, from which it resumes.
+
+    Args:
+        config: What to train, on what, and how.
+        out: The run's folder.
+        resume: Go on with the run in ``out`` if one was broken off there; a finished one is not trained again.
+        callbacks: Told about the progress, for example a :class:`~ednas.training.progress.ProgressBar`.
+        decode_progress: Told about the decoding of the dataset.
+        device: As :func:`ednas.training.device.resolve_device` takes it.
+        devices: Processes to train in together (DDP).
+        logs: Whether to write ``logs/``.
+
+    Raises:
+        ConfigError: The configuration is wrong; or ``out`` holds a run already, and ``resume`` is false or it is a run
+            of another configuration.
+        DataError: The dataset is missing, damaged, or lacks what a task needs.
+        ArchitectureError: The architecture is wrong.
+        TrainingError: The loss became NaN or infinite.
+        CheckpointError: The state to resume from is damaged.
+    """
+    config, out = config.standalone(), Path(out)
+    if _is_begun(out, config, resume):
+        return TrainResult(out, out / CHECKPOINT, read_metrics(out / CHECKPOINT))
+    for plugin in config.plugins:
+        load_plugin(plugin)
+    fabric = make_fabric(device, config.recipe.precision, devices)
+    if config.recipe.batch_size < 2 * fabric.world_size:
+        raise ConfigError(f"batch size {config.recipe.batch_size}: fewer than 2 samples for each of {devices} devices")
+    with run_log(out / LOG):
+        return _train(
+            config, out, fabric, resume=resume, callbacks=callbacks, decode_progress=decode_progress, logs=logs
+        )
+
+
+def train_runs(
+    config: TrainConfig,
+    out: Path | str,
+    runs: int = 3,
+    *,
+    resume: bool = False,
+    callbacks: Callable[[int], Sequence[Callback]] | None = None,
+    decode_progress: DecodeProgress | None = None,
+    device: str = "auto",
+    logs: bool = True,
+) -> TrainRunsResult:
+    """Train the same network ``runs`` times, with the seeds ``config.seed``, ``config.seed + 1``, ...
+
+    Writes ``seed_<n>/`` for every run (see :func:`train`), and ``summary.json`` and ``metrics.json`` over all.
+
+    Args:
+        config: As for :func:`train`.
+        out: The folder of all runs.
+        runs: How many.
+        resume: Keep finished runs and go on with the one that was broken off.
+        callbacks: Makes the callbacks of run 0, 1, ...
+        decode_progress: Told about the decoding of the dataset.
+        device: Where to train.
+        logs: Whether to write every run's ``logs/``.
+
+    Raises:
+        EdnasError: As :func:`train`; ``runs`` is below 1.
+    """
+    if runs < 1:
+        raise ConfigError(f"runs = {runs}: must be at least 1")
+    out = Path(out)
+    results = []
+    for index in range(runs):
+        seeded = config.model_copy(update={"seed": config.seed + index})
+        results.append(
+            train(
+                seeded,
+                out / f"seed_{seeded.seed}",
+                resume=resume,
+                callbacks=callbacks(index) if callbacks else (),
+                decode_progress=decode_progress,
+                device=device,
+                logs=logs,
+            )
+        )
+    summary = summarise([result.metrics for result in results])
+    metrics = {
+        **results[0].metrics,
+        "tasks": {
+            task: {name: value["mean"] for name, value in values.items()} for task, values in summary["tasks"].items()
+        },
+        "seed": None,
+        "runs": runs,
+    }
+    write_json(out / SUMMARY, summary)
+    write_json(out / METRICS, metrics)
+    return TrainRunsResult(out, tuple(results), summary, metrics)
+
+
+def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and standard deviation over the ``metrics.json`` of several runs.
+
+    The standard deviation is the sample's (divided by n - 1), 0 for a single run.
+
+    Returns:
+        ``protocol``, ``runs``, ``seeds``, and ``tasks``: by task and metric ``mean``, ``std``, ``values``.
+
+    Raises:
+        CheckpointError: The runs were measured under different protocols or on different tasks.
+    """
+    first = runs[0]
+    for run in runs:
+        if run["protocol"] != first["protocol"] or run["tasks"].keys() != first["tasks"].keys():
+            raise CheckpointError("the runs were measured under different protocols or on different tasks")
+    tasks = {
+        task: {name: _spread([run["tasks"][task][name] for run in runs]) for name in values}
+        for task, values in first["tasks"].items()
+    }
+    return {
+        "protocol": first["protocol"],
+        "runs": len(runs),
+        "seeds": [run.get("seed") for run in runs],
+        "tasks": tasks,
+        "higher_is_better": first.get("higher_is_better", {}),
+    }
+
+
+def _train(
+    config: TrainConfig,
+    out: Path,
+    fabric: Fabric,
+    *,
+    resume: bool,
+    callbacks: Sequence[Callback],
+    decode_progress: DecodeProgress | None,
+    logs: bool,
+) -> TrainResult:
+    model, train_split, val_split = prepare(config, decode_progress)
+    model.to(fabric.device)
+    _log.info(
+        "training %s (%d parameters) on %s at %dx%d: %s, %d steps of %d samples, seed %d",
+        model.architecture.name or model.architecture.fingerprint(), model.params, model.dataset, *model.input_size,
+        ", ".join(model.tasks), config.recipe.steps, config.recipe.batch_size, config.seed,
+    )  # fmt: skip
+    if fabric.is_global_zero:
+        config.save(out / CONFIG)
+    loader = BatchLoader(
+        train_split,
+        config.recipe.batch_size,
+        derive_seed(config.seed, "batches"),
+        config.recipe.augment,
+        sorted(model.targets),
+        device=fabric.device,
+    )
+    with ExitStack() as stack:
+        run_logs = RunLogs(out / LOGS) if logs and fabric.is_global_zero else None
+        if run_logs is not None:
+            stack.callback(run_logs.close)
+        result = fit(
+            model.network,
+            model.tasks,
+            loader,
+            config.recipe,
+            normalisation=config.normalisation,
+            fabric=fabric,
+            callbacks=[*callbacks, *([] if run_logs is None else [run_logs])],
+            checkpoint_folder=out,
+            resume=resume,
+            identity={"data": train_split.folder.name, "architecture": model.architecture.fingerprint()},
+        )
+        model = model.with_training(steps=result.steps, seed=config.seed)
+        metrics = evaluate(model, val_split, config.protocol, batch_size=config.recipe.eval_batch_size)
+        if run_logs is not None:
+            run_logs.write_metrics(metrics, result.steps)
+    checkpoint = out / CHECKPOINT
+    if fabric.is_global_zero:
+        save_checkpoint(checkpoint, model, metrics)
+        (out / STATE).unlink(missing_ok=True)
+    _log.info("finished: %s", metrics["tasks"])
+    return TrainResult(out, checkpoint, metrics)
+
+
+def prepare(
+    config: TrainConfig, decode_progress: DecodeProgress | None = None
+) -> tuple[Model, CachedSplit, CachedSplit]:
+    """Open the data and make the fresh network of a configuration.
+
+    Args:
+        config: What to train, on what, and how.
+        decode_progress: Told about the decoding of the dataset.
+
+    Returns:
+        The model, the training split and the validation split, both at the model's input size.
+
+    Raises:
+        EdnasError: The configuration, the data or the architecture are wrong.
+    """
+    architecture = config.load_architecture()
+    train_set, val_set = (open_dataset(config.data, split, **config.data_options) for split in ("train", "val"))
+    size = architecture.input_size or config.recipe.input_size or train_set[0].image.shape[:2]
+    model = build_model(
+        architecture,
+        config.tasks,
+        train_set.info.targets,
+        input_size=(int(size[0]), int(size[1])),
+        seed=derive_seed(config.seed, "weights"),
+        task_options=config.all_task_options(),
+        normalisation=config.normalisation,
+        dataset=train_set.info.name,
+    )
+    splits = [open_cache(split, model.input_size, progress=decode_progress) for split in (train_set, val_set)]
+    return model, splits[0], splits[1]
+
+
+def _is_begun(out: Path, config: TrainConfig, resume: bool) -> bool:
+    """Whether a finished run of this configuration is in ``out``.
+
+    Raises:
+        ConfigError: A run is there that may not be touched, or is of another configuration.
+    """
+    finished, broken_off = (out / CHECKPOINT).exists(), (out / STATE).exists()
+    if not (finished or broken_off):
+        return False
+    if not resume:
+        state = "a finished run" if finished else "a run that was broken off"
+        raise ConfigError(f"{out}: holds {state}; resume it, or choose another folder")
+    saved = parse(TrainConfig, read_yaml(out / CONFIG), str(out / CONFIG))
+    found = difference(saved, config)
+    if found is not None:
+        raise ConfigError(f"{out}: holds a run of another configuration ({found}); choose another folder")
+    return finished
+
+
+def _spread(values: list[float]) -> dict[str, Any]:
+    return {
+        "mean": math.fsum(values) / len(values),
+        "std": statistics.stdev(values) if len(values) > 1 else 0.0,
+        "values": values,
+    }

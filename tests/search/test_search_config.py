@@ -1,0 +1,97 @@
+"""The configuration: complete, checked, and the same after a round trip through YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ednas.arch import load_architecture
+from ednas.config import parse
+from ednas.exceptions import ConfigError
+from ednas.search.config import CHANGEABLE, SearchConfig, load_search_config
+from ednas.training.recipe import RECIPES, recipe
+
+
+def test_defaults_are_the_papers() -> None:
+    config = SearchConfig(data="streets")
+    assert (config.trials, config.recipe, config.controller.name) == (2000, RECIPES["proxy"], "evolution")
+    assert config.controller.options == {"population_size": 50, "tournament_size": 10}
+    assert (config.reward.mode, config.reward.p, config.reward.q) == ("mnasnet", 0.0, -0.07)
+    assert config.target_latency_ms == "baseline"
+
+
+def test_yaml_round_trip(tmp_path: Path) -> None:
+    values: dict[str, Any] = {
+        "data": "streets",
+        "data_options": {"count": 8, "size": [32, 64]},
+        "tasks": ["depth"],
+        "task_options": {"depth": {"loss": "jared"}},
+        "recipe": {"name": "mini", "steps": 3},
+        "space": {"kernel_sizes": [3], "input_sizes": [[64, 128], [96, 192]], "stages": {3: {"kinds": ["ibn"]}}},
+        "target_latency_ms": 7.5,
+        "latency_input_size": [128, 256],
+        "max_latency_factor": None,
+        "reward": {"mode": "hard", "weights": {"depth": {"rel_err": 2.0}}},
+        "controller": {"options": {"population_size": 12}},
+        "seed": 5,
+    }
+    config = parse(SearchConfig, values, "here")
+    config.save(tmp_path / "config.yaml")
+    assert load_search_config(tmp_path / "config.yaml") == config
+    written = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert written.keys() == SearchConfig.model_fields.keys()  # nothing is left to defaults of another version
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"trails": 3}, "unknown key 'trails'; did you mean 'trials'?"),
+        ({"space": {"kernel_size": [3]}}, "did you mean 'kernel_sizes'?"),
+        ({"trials": 0}, "'trials'"),
+        ({"workers": 0}, "'workers'"),
+        ({"executor": "threads"}, "'executor'"),
+        ({"target_latency_ms": -1}, "'target_latency_ms.*must be above 0"),
+        ({"target_latency_ms": "base"}, "'target_latency_ms"),
+        ({"max_latency_factor": 0.5}, "'max_latency_factor'"),
+        ({"controller": {"name": "evolutoin"}}, "did you mean 'evolution'?"),
+        ({"controller": {"options": {"tournament_size": 60}}}, "tournament_size is above population_size 50"),
+        ({"reward": {"mode": "soft"}}, "'reward.mode'"),
+        ({"recipe": "prxy"}, "did you mean 'proxy'?"),
+    ],
+)
+def test_mistakes_are_named(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as error:
+        parse(SearchConfig, {"data": "streets", **values}, "search.yaml")
+    assert str(error.value).startswith("search.yaml: ")
+    assert "\n" not in str(error.value)
+
+
+def test_a_recipe_without_a_name_changes_the_proxy_recipe() -> None:
+    config = parse(SearchConfig, {"data": "streets", "recipe": {"learning_rate": 0.01}}, "here")
+    assert config.recipe == recipe("proxy", learning_rate=0.01)
+
+
+def test_a_candidates_training_has_everything_but_the_architecture_from_the_search() -> None:
+    config = SearchConfig(data="streets", tasks=("depth",), seed=3, protocol="adashare")
+    training = config.train_config(load_architecture("nas_depth"), recipe=recipe("full"))
+    assert training.load_architecture().fingerprint() == load_architecture("nas_depth").fingerprint()
+    assert (training.data, training.tasks, training.seed, training.protocol) == ("streets", ("depth",), 3, "adashare")
+    assert training.recipe == recipe("full")
+
+
+def test_only_how_far_and_how_fast_may_change_in_a_resumed_search() -> None:
+    config = SearchConfig(data="streets")
+    changed = config.model_copy(update={"trials": 5, "workers": 7, "threads": 2, "timeout_s": 9.0, "device": "cpu"})
+    assert changed.identity() == config.identity()
+    assert config.identity().keys() == SearchConfig.model_fields.keys() - CHANGEABLE
+    assert config.model_copy(update={"seed": 1}).identity() != config.identity()
+
+
+def test_standalone_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my.yaml").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert SearchConfig(data="streets", target="my.yaml").standalone().target == str(tmp_path / "my.yaml")
+    assert SearchConfig(data="streets").standalone().target == "coral_usb"

@@ -1,0 +1,327 @@
+"""The whole search with a fake evaluator: what it stores, when it ends, and that nothing interrupts it for good."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from search_fakes import (
+    TARGET_MS,
+    FakeEvaluator,
+    Misbehaving,
+    Recorder,
+    fake_cost,
+    fake_metrics,
+    make_search,
+    space,
+)
+
+from ednas.arch import Architecture
+from ednas.exceptions import ConfigError, StudyError, TargetError
+from ednas.scoring import accuracy, reward
+from ednas.search.controllers import RandomSearch, RegularizedEvolution, replay
+from ednas.search.evaluators.base import Evaluation
+from ednas.search.executors import InlineExecutor, Outcome, ProcessExecutor
+from ednas.search.study import Study, StudyReader
+from ednas.search.trial import Trial, TrialState
+
+IDENTITY = {"seed": 7}
+SIZES = tuple(len(decision.candidates) for decision in space().decisions)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "study.db"
+
+
+def evolution() -> RegularizedEvolution:
+    return RegularizedEvolution(SIZES, seed=7, population_size=8, tournament_size=3)
+
+
+def facts(trials: Sequence[Trial]) -> list[tuple[object, ...]]:
+    """What must not depend on interruptions: everything but the time it took."""
+    return [(t.number, t.genes, t.parent, t.state, t.asked_after, t.done_order, t.reward, t.error) for t in trials]
+
+
+def uninterrupted(path: Path, trials: int, **options: object) -> list[Trial]:
+    with Study(path, IDENTITY) as study:
+        make_search(study, trials=trials, **options).run()  # type: ignore[arg-type]
+        return study.trials()
+
+
+class TestWhatIsStored:
+    def test_every_trial_is_costed_evaluated_and_scored(self, path: Path) -> None:
+        trials = uninterrupted(path, 20)
+        assert [trial.number for trial in trials] == list(range(20))
+        for trial in trials:
+            architecture = Architecture.from_text(trial.architecture)
+            metrics = fake_metrics(architecture)
+            assert trial.fingerprint == architecture.fingerprint() == space().decode(trial.genes).fingerprint()
+            assert trial.cost == fake_cost(architecture)
+            assert trial.metrics == metrics
+            assert trial.accuracy == accuracy(metrics)
+            assert trial.latency_ms is not None
+            assert trial.reward == reward(accuracy(metrics), trial.latency_ms, TARGET_MS)
+
+    def test_callbacks_hear_of_every_trial_twice(self, path: Path) -> None:
+        recorder = Recorder()
+        trials = uninterrupted(path, 5, callbacks=(recorder,))
+        assert [(t.number, t.state) for t in recorder.events] == [
+            (number, state) for number in range(5) for state in (TrialState.RUNNING, TrialState.DONE)
+        ]
+        assert recorder.events[1::2] == trials
+        assert recorder.reason == "all trials are done"
+
+    def test_a_row_is_there_before_the_evaluation_and_the_result_before_the_next_proposal(self, path: Path) -> None:
+        seen: list[list[TrialState]] = []
+
+        class Watching(InlineExecutor):
+            def wait(self) -> Outcome:
+                with StudyReader(path) as reader:
+                    seen.append([trial.state for trial in reader.trials()])
+                return super().wait()
+
+        uninterrupted(path, 4, executor=Watching(FakeEvaluator()))
+        assert seen == [[TrialState.DONE] * number + [TrialState.RUNNING] for number in range(4)]
+
+
+class TestSlowCandidates:
+    def test_they_are_pruned_without_an_evaluation_and_do_not_count(self, path: Path, tmp_path: Path) -> None:
+        log = tmp_path / "log"
+        factor = 1.1
+        trials = uninterrupted(path, 20, executor=InlineExecutor(FakeEvaluator(log=log)), max_latency_factor=factor)
+        pruned = [trial for trial in trials if trial.state is TrialState.PRUNED]
+        assert pruned
+        for trial in trials:
+            assert trial.latency_ms is not None
+            assert (trial.latency_ms > factor * TARGET_MS) == (trial.state is TrialState.PRUNED)
+        assert all("is above 1.1 times the target of 26.00 ms" in trial.error for trial in pruned)
+        assert len(trials) - len(pruned) == 20 == len(log.read_text().splitlines())
+
+    def test_they_are_never_parents_once_there_is_a_population(self, path: Path) -> None:
+        trials = uninterrupted(path, 40, max_latency_factor=1.0)
+        full = next(t.number for t in trials if sum(u.state is TrialState.DONE for u in trials[: t.number]) == 8)
+        assert all(trials[t.parent].state is TrialState.DONE for t in trials[full:] if t.parent is not None)
+
+    def test_a_limit_that_nothing_meets_ends_the_search(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("ednas.search.loop.HOPELESS_PRUNED", 30)
+        with pytest.raises(StudyError, match=r"30 candidates in a row .* is above 0.01 times the target"):
+            uninterrupted(path, 20, max_latency_factor=0.01)
+
+
+class TestFailures:
+    def test_they_are_recorded_and_the_search_goes_on(self, path: Path) -> None:
+        modes = {0: "raise", 1: "nan", 2: "memory"}
+        trials = uninterrupted(path, 40, executor=InlineExecutor(FakeEvaluator(modes=modes)))
+        for trial in trials:
+            fused = sum(block.kind == "fused" for block in Architecture.from_text(trial.architecture).blocks)
+            mode = modes.get(fused % 8)
+            assert (trial.state is TrialState.FAILED) == (mode is not None)
+            assert (trial.reward is None) == (mode is not None)
+            expected = {"raise": "ValueError: no good", "memory": "out of memory", None: ""}
+            assert trial.error == expected[mode] if mode != "nan" else "'depth.abs_err' is nan" in trial.error
+        assert {trial.state for trial in trials} == {TrialState.DONE, TrialState.FAILED}
+        failed = {trial.number for trial in trials if trial.state is TrialState.FAILED}
+        assert not failed & {trial.parent for trial in trials}
+
+    def test_when_all_fail_the_search_stops_with_the_reason(self, path: Path) -> None:
+        with pytest.raises(StudyError, match="all 5 trials failed; the last one: ValueError: no good"):
+            uninterrupted(path, 100, executor=InlineExecutor(Misbehaving("raise")))
+        with StudyReader(path) as reader:
+            assert len(reader.trials()) == 5
+
+    def test_after_the_cause_is_mended_it_goes_on(self, path: Path) -> None:
+        with pytest.raises(StudyError):
+            uninterrupted(path, 100, executor=InlineExecutor(Misbehaving("raise")))
+        with Study(path, IDENTITY, resume=True) as study:
+            make_search(study, trials=12).run()
+            assert study.counts()[TrialState.DONE] == 7
+
+    def test_a_candidate_that_the_target_cannot_run_fails(self, path: Path) -> None:
+        from dataclasses import replace
+
+        def cost(architecture: Architecture) -> dict[str, float]:
+            if architecture.blocks[1].kind == "fused":
+                raise TargetError("no memory")
+            return dict(fake_cost(architecture))
+
+        with Study(path, IDENTITY) as study:
+            replace(make_search(study, trials=20), cost=cost).run()
+            errors = {trial.error for trial in study.trials(TrialState.FAILED)}
+        assert errors == {"no memory"}
+
+    def test_a_configuration_that_cannot_be_scored_stops_the_search(self, path: Path) -> None:
+        class Unknown:
+            def evaluate(self, architecture: Architecture, seed: int) -> Evaluation:
+                return Evaluation({"mine": {"goodness": 1.0}})
+
+        with pytest.raises(ConfigError, match="say whether higher is better"):
+            uninterrupted(path, 20, executor=InlineExecutor(Unknown()))
+
+
+class TestEnds:
+    def test_a_small_space_is_searched_completely(self, path: Path) -> None:
+        small = space(small=True)
+        recorder = Recorder()
+        sizes = [len(decision.candidates) for decision in small.decisions]
+        trials = uninterrupted(path, 100, search_space=small, controller=RandomSearch(sizes), callbacks=(recorder,))
+        assert len(trials) == small.size == 6
+        assert recorder.reason == "every network of the space was tried"
+
+    def test_more_trials_can_be_asked_for_later(self, tmp_path: Path) -> None:
+        whole = uninterrupted(tmp_path / "whole.db", 30)
+        uninterrupted(tmp_path / "parts.db", 10)
+        with Study(tmp_path / "parts.db", IDENTITY, resume=True) as study:
+            recorder = Recorder()
+            make_search(study, trials=30, callbacks=(recorder,)).run()
+            assert facts(study.trials()) == facts(whole)
+            assert facts(recorder.resumed) == facts(whole[:10])
+
+    def test_a_finished_search_has_nothing_left_to_do(self, path: Path) -> None:
+        before = uninterrupted(path, 10)
+        with Study(path, IDENTITY, resume=True) as study:
+            make_search(study, trials=10, executor=InlineExecutor(Misbehaving("kill"))).run()
+            assert study.trials() == before
+
+    def test_another_controller_cannot_go_on(self, path: Path) -> None:
+        uninterrupted(path, 10)
+        with Study(path, IDENTITY, resume=True) as study, pytest.raises(StudyError, match="not what this search"):
+            make_search(study, trials=20, controller=RandomSearch(SIZES, seed=8)).run()
+
+
+class TestInterruptions:
+    @pytest.mark.parametrize("moment", range(0, 18, 3))
+    def test_ctrl_c_leaves_a_study_that_goes_on_as_if_nothing_was(self, tmp_path: Path, moment: int) -> None:
+        class Interrupted(InlineExecutor):
+            def wait(self) -> Outcome:
+                nonlocal moment
+                moment -= 1
+                if moment < 0:
+                    raise KeyboardInterrupt
+                return super().wait()
+
+        path = tmp_path / "study.db"
+        with Study(path, IDENTITY) as study, pytest.raises(KeyboardInterrupt):
+            make_search(study, trials=20, executor=Interrupted(FakeEvaluator())).run()
+        with Study(path, IDENTITY, resume=True) as study:
+            make_search(study, trials=20).run()
+            assert facts(study.trials()) == facts(uninterrupted(tmp_path / "whole.db", 20))
+
+    def test_many_workers(self, tmp_path: Path) -> None:
+        """Completion order is up to the machine; the proposals follow from it, and the store tells how."""
+        path = tmp_path / "study.db"
+        modes = {3: "kill", 5: "raise"}
+        evaluator = FakeEvaluator(modes=modes, delay_s=0.02, log=tmp_path / "log")
+        with Study(path, IDENTITY) as study:
+            make_search(study, trials=16, executor=ProcessExecutor(evaluator, workers=3)).run()
+        with Study(path, IDENTITY, resume=True) as study:
+            make_search(study, trials=28, executor=ProcessExecutor(evaluator, workers=4)).run()
+            trials = study.trials()
+        assert len({trial.genes for trial in trials}) == len(trials) == 28
+        assert {trial.state for trial in trials} <= {TrialState.DONE, TrialState.FAILED}
+        assert len((tmp_path / "log").read_text().splitlines()) == 28  # each was evaluated once
+        assert max(t.number - t.asked_after for t in trials) == 3  # up to four in hand
+        replay(evolution(), trials)  # raises where a proposal does not follow from what is stored
+
+
+SCRIPT = """
+import sys
+sys.path[:0] = [{tests!r}]
+from pathlib import Path
+from search_fakes import FakeEvaluator, make_search
+from ednas.search.executors import InlineExecutor, ProcessExecutor
+from ednas.search.study import Study
+
+if __name__ == "__main__":
+    path, workers, trials = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    evaluator = FakeEvaluator(modes={{2: "raise"}}, delay_s=0.01, log=path.with_suffix(".log"))
+    executor = ProcessExecutor(evaluator, workers=workers) if workers else InlineExecutor(evaluator)
+    print("begun", flush=True)
+    with Study(path, {{"seed": 7}}, resume=True) as study:
+        make_search(study, trials=trials, executor=executor, max_latency_factor=1.2).run()
+"""
+
+
+def stored(path: Path) -> list[Trial]:
+    """Read the trials, none if the process was killed before there was a study."""
+    try:
+        with StudyReader(path) as reader:
+            return reader.trials()
+    except StudyError as error:
+        if "no such study" in str(error) or "not a study" in str(error):
+            return []
+        raise
+
+
+def run_with_kills(folder: Path, workers: int, trials: int, kills: int, rng: random.Random) -> list[Trial]:
+    """Run a search in processes that are killed at random moments, then to its end; return its trials."""
+    script, log = folder / "script.py", folder / "study.log"
+    script.write_text(SCRIPT.format(tests=str(Path(__file__).parents[1])))
+    command = [sys.executable, str(script), str(folder / "study.db"), str(workers), str(trials)]
+    log.touch()
+    finished_before: set[tuple[object, ...]] = set()
+    for kill in range(kills):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        process.stdout.readline()
+        # The first one early, while the study is being made; the others after some more evaluations.
+        enough = 0 if kill == 0 else log.stat().st_size + rng.randrange(15 * trials // kills)
+        while log.stat().st_size < enough and process.poll() is None:
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.3 if kill == 0 else 0.05))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        finished = {*facts([t for t in stored(folder / "study.db") if t.done_order is not None])}
+        assert finished_before <= finished
+        finished_before = finished
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert finished_before <= {*facts(stored(folder / "study.db"))}
+    return stored(folder / "study.db")
+
+
+@pytest.mark.slow
+class TestKill:
+    def test_one_worker_gives_the_same_search_as_without_any_kill(self, tmp_path: Path) -> None:
+        kills = 8
+        trials = run_with_kills(tmp_path, workers=0, trials=60, kills=kills, rng=random.Random(1))
+        evaluator = FakeEvaluator(modes={2: "raise"})
+        whole = uninterrupted(tmp_path / "whole.db", 60, executor=InlineExecutor(evaluator), max_latency_factor=1.2)
+        assert facts(trials) == facts(whole)
+        # At most one evaluation was lost with each kill.
+        evaluated = sum(trial.state is not TrialState.PRUNED for trial in whole)
+        assert evaluated <= len((tmp_path / "study.log").read_text().splitlines()) <= evaluated + kills
+
+    def test_many_workers_lose_nothing_and_every_proposal_follows_from_the_store(self, tmp_path: Path) -> None:
+        trials = run_with_kills(tmp_path, workers=3, trials=40, kills=4, rng=random.Random(2))
+        assert sum(trial.state is not TrialState.PRUNED for trial in trials) == 40
+        assert all(trial.state is not TrialState.RUNNING for trial in trials)
+        replay(evolution(), trials)
+
+    def test_ctrl_c_on_the_command_ends_workers_and_leaves_a_resumable_study(self, tmp_path: Path) -> None:
+        script = tmp_path / "script.py"
+        script.write_text(SCRIPT.format(tests=str(Path(__file__).parents[1])).replace("0.01", "30.0"))
+        command = [sys.executable, str(script), str(tmp_path / "study.db"), "2", "8"]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        deadline = time.monotonic() + 60
+        running: list[Trial] = []
+        while len(running) < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+            running = [t for t in stored(tmp_path / "study.db") if t.state is TrialState.RUNNING]
+        time.sleep(1.0)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+        assert "KeyboardInterrupt" in errors.splitlines()[-1]
+        with Study(tmp_path / "study.db", IDENTITY, resume=True) as study:
+            assert study.trials(TrialState.RUNNING) == running
+            make_search(study, trials=8, max_latency_factor=1.2).run()
+            replay(evolution(), study.trials())

@@ -1,0 +1,77 @@
+"""What is shown while a search runs, in a terminal and elsewhere."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+from search_fakes import make_trial
+
+from ednas.search.progress import SearchProgress
+from ednas.search.trial import Trial, TrialState
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def running(number: int) -> Trial:
+    return make_trial(number, state=TrialState.RUNNING, reward=None, accuracy=None, done_order=None)
+
+
+def drive(progress: SearchProgress, clock: Clock) -> None:
+    """Ten seconds for each of four trials, after two of an earlier run; one fails, one is too slow."""
+    with progress:
+        progress.on_start([make_trial(0, reward=0.3), running(1)], 6, 12.0)
+        for trial in (make_trial(1, reward=0.4), make_trial(2, state=TrialState.FAILED, reward=None)):
+            progress.on_trial(running(trial.number))
+            clock.now += 10.0
+            progress.on_trial(trial)
+        progress.on_trial(make_trial(3, state=TrialState.PRUNED, reward=None))
+        progress.on_trial(running(4))
+        clock.now += 10.0
+        progress.on_trial(make_trial(4, reward=0.9, cost={"latency_ms": 12.5}))
+        progress.on_end("all trials are done")
+
+
+def test_off_a_terminal_it_is_a_line_now_and_then() -> None:
+    clock, text = Clock(), io.StringIO()
+    drive(SearchProgress(Console(file=text, width=200), every_s=20.0, clock=clock), clock)
+    assert text.getvalue().splitlines() == [
+        "search: 1/6 trials, 1 running, time left unknown, best reward 0.3000 (trial 0, 10.00 ms)",
+        "search: 3/6 trials, 1 failed, time left 0:00:30, best reward 0.4000 (trial 1, 10.00 ms)",
+        "search: all trials are done; 4/6 trials, 1 failed, 1 too slow, time left 0:00:20, "
+        "best reward 0.9000 (trial 4, 12.50 ms)",
+    ]
+
+
+def test_long_lines_are_not_wrapped_and_hold_no_control_characters() -> None:
+    clock, text = Clock(), io.StringIO()
+    drive(SearchProgress(Console(file=text, width=20), every_s=60.0, clock=clock), clock)
+    assert len(text.getvalue().splitlines()) == 2
+    assert "\x1b" not in text.getvalue()
+
+
+def test_in_a_terminal_it_is_a_table_of_the_best() -> None:
+    clock, text = Clock(), io.StringIO()
+    drive(SearchProgress(Console(file=text, force_terminal=True, width=120), shown=2, clock=clock), clock)
+    last = text.getvalue().rpartition("Best trials (target 12.00 ms)")[2]
+    assert [line for line in last.splitlines() if "0.9000" in line and "12.50" in line and "no" in line]
+    assert [line for line in last.splitlines() if "0.4000" in line and "10.00" in line and "yes" in line]
+    assert "0.3000" not in last
+
+
+def test_an_error_leaves_the_terminal_in_order() -> None:
+    text = io.StringIO()
+    progress = SearchProgress(Console(file=text, force_terminal=True))
+    try:
+        with progress:
+            progress.on_start([], 6, 12.0)
+            raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        pass
+    assert text.getvalue().rpartition("\x1b[?25")[2].startswith("h")  # the cursor is shown again

@@ -1,0 +1,125 @@
+"""A whole search on tiny scenes: real data, real training of a few steps, the real simulator."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from search_fakes import Recorder
+
+from ednas.arch import load_architecture
+from ednas.exceptions import ConfigError, StudyError
+from ednas.hw import estimate, load_target
+from ednas.search import SearchConfig, StudyReader, TrialState, load_search_config, search
+from ednas.search.evaluators.proxy import ProxyEvaluator
+from ednas.training import train
+
+HEADS = {"segmentation": 19, "depth": 1}
+TINY: dict[str, Any] = {
+    "data": "streets",
+    "data_options": {"count": 6, "size": [32, 64]},
+    "recipe": {"name": "mini", "steps": 2, "batch_size": 2, "input_size": [32, 64]},
+    "space": {"kinds": ["ibn"], "kernel_sizes": [3, 5], "multipliers": [0.5, 1.0]},
+    "controller": {"options": {"population_size": 2, "tournament_size": 2}},
+    "trials": 4,
+    "executor": "inline",
+    "device": "cpu",
+}
+
+
+@pytest.fixture(autouse=True)
+def _small(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDNAS_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    torch.set_num_threads(1)
+
+
+def config(**changes: Any) -> SearchConfig:
+    return SearchConfig.model_validate({**TINY, **changes})
+
+
+def test_a_search_from_its_configuration_to_its_folder(tmp_path: Path) -> None:
+    recorder = Recorder()
+    result = search(config(), tmp_path / "run", callbacks=[recorder])
+    assert recorder.reason == "all trials are done"
+    with StudyReader(tmp_path / "run" / "study.db") as reader:
+        trials = reader.trials()
+    done = [trial for trial in trials if trial.state is TrialState.DONE]
+    assert len(done) == 4
+    base = load_architecture("base")
+    target_ms = estimate(base, HEADS, (32, 64), load_target("coral_usb")).latency_ms
+    assert result.target_ms == target_ms
+    assert all((trial.latency_ms or 0) <= 2 * target_ms for trial in done)
+    for trial in trials:
+        architecture = load_architecture(trial.architecture)
+        cost = estimate(architecture, HEADS, (32, 64), load_target("coral_usb"))
+        assert trial.latency_ms == cost.latency_ms
+        assert trial.cost["accelerator_cycles"] == cost.accelerator_cycles
+        assert trial.cost["params"] > 100_000
+    assert json.loads((tmp_path / "run" / "best.json").read_text())["trial"] == result.best.number
+    assert load_architecture(tmp_path / "run" / "best.json").to_text() == result.best.architecture
+
+    written = load_search_config(tmp_path / "run" / "config.yaml")
+    again = search(written, tmp_path / "again")
+    assert [t.genes for t in again.pareto] == [t.genes for t in result.pareto]
+
+    search(written.model_copy(update={"trials": 5}), tmp_path / "run", resume=True)
+    with StudyReader(tmp_path / "run" / "study.db") as reader:
+        assert reader.trials()[: len(trials)] == trials
+        assert reader.counts()[TrialState.DONE] == 5
+    with pytest.raises(StudyError, match="belongs to another search: 'seed' was 0, is 1"):
+        search(written.model_copy(update={"seed": 1}), tmp_path / "run", resume=True)
+    with pytest.raises(StudyError, match="holds a search already"):
+        search(written, tmp_path / "run")
+
+
+def test_a_candidate_is_trained_as_the_training_command_would(tmp_path: Path) -> None:
+    training = config().train_config(load_architecture("base")).model_copy(update={"seed": 4})
+    evaluation = ProxyEvaluator(training, device="cpu").evaluate(load_architecture("base"), seed=4)
+    reference = train(training, tmp_path, device="cpu", logs=False).metrics
+    assert evaluation.tasks == reference["tasks"]
+    assert evaluation.higher_is_better == reference["higher_is_better"]
+
+
+def test_results_of_an_interrupted_search_are_written(tmp_path: Path) -> None:
+    class Impatient(Recorder):
+        def on_trial(self, trial: Any) -> None:
+            if trial.state is TrialState.DONE:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(config(), tmp_path, callbacks=[Impatient()])
+    assert json.loads((tmp_path / "best.json").read_text())["reward"] > 0
+    result = search(config(), tmp_path, resume=True)
+    assert result.best.reward is not None
+
+
+@pytest.mark.slow
+def test_candidates_are_trained_in_processes_of_their_own(tmp_path: Path) -> None:
+    parallel = search(config(executor="process", workers=2, trials=2, controller={"name": "random"}), tmp_path / "a")
+    inline = search(config(trials=2, controller={"name": "random"}), tmp_path / "b")
+    assert parallel.best.genes == inline.best.genes
+    assert parallel.best.metrics == inline.best.metrics
+
+
+class TestMistakes:
+    def test_a_target_that_nothing_in_the_space_reaches(self, tmp_path: Path) -> None:
+        message = (
+            r"target_latency_ms is 0\.10, but the fastest network found in this space takes \d+\.\d\d ms on coral_usb"
+        )
+        with pytest.raises(ConfigError, match=message):
+            search(config(target_latency_ms=0.1), tmp_path)
+        assert not (tmp_path / "study.db").exists()
+
+    @pytest.mark.parametrize(
+        ("reward", "message"),
+        [
+            ({"weights": {"depth": {"relerr": 1.0}}}, r"reward\.weights: 'depth\.relerr' is not measured; there is"),
+            ({"reference": {"normals": {"mean_angle": 9.0}}}, "no task 'normals' is searched for"),
+        ],
+    )
+    def test_a_weight_of_no_metric(self, tmp_path: Path, reward: dict[str, Any], message: str) -> None:
+        with pytest.raises(ConfigError, match=message):
+            search(config(reward=reward), tmp_path)
