@@ -26,7 +26,10 @@ class Outer(StrictModel):
     ("values", "message"),
     [
         ({"nam": "x"}, "file.yaml: unknown key 'nam'; did you mean 'name'?"),
-        ({"name": "x", "inner": {"learning_rat": 1}}, "unknown key 'inner.learning_rat'; did you mean 'learning_rate'?"),
+        (
+            {"name": "x", "inner": {"learning_rat": 1}},
+            "unknown key 'inner.learning_rat'; did you mean 'learning_rate'?",
+        ),
         ({"name": "x", "zzzzzz": 1}, "unknown key 'zzzzzz'; known keys: inner, name, steps"),
         ({}, "key 'name' is missing"),
         ({"name": "x", "steps": "many"}, "'steps': Input should be a valid integer"),
@@ -46,7 +49,12 @@ def test_values_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a: [1", "a.yaml:"), ("- 1", "expected a mapping"), ("", "expected a mapping"), ("a: !!int ''", "not valid YAML")],
+    [
+        ("a: [1", "a.yaml:"),
+        ("- 1", "expected a mapping"),
+        ("", "expected a mapping"),
+        ("a: !!int ''", "not valid YAML"),
+    ],
 )
 def test_wrong_yaml_names_the_place(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "a.yaml").write_text(text)
@@ -61,7 +69,9 @@ def test_missing_file(tmp_path: Path) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
-def test_random_bytes_are_a_mapping_or_one_clear_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_random_bytes_are_a_mapping_or_one_clear_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
     path = tmp_path_factory.mktemp("yaml") / "a.yaml"
     path.write_bytes(content)
     try:

@@ -28,7 +28,10 @@ def test_an_error_leaves_the_old_file_and_no_temporary(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(EdnasError, match=r"cannot write .*a: No space left.*choose another place"), atomic_path(tmp_path / "a"):
+    with (
+        pytest.raises(EdnasError, match=r"cannot write .*a: No space left.*choose another place"),
+        atomic_path(tmp_path / "a"),
+    ):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert list(tmp_path.iterdir()) == []
 

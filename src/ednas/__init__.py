@@ -1,1 +1,175 @@
+"""Find, train and ship edge-efficient multi-task dense-prediction networks.
 
+The names below are the public interface; they are imported when first used, so that ``import ednas`` is quick.
+
+Example:
+    >>> import ednas
+    >>> base = ednas.load_architecture("base")
+    >>> cost = ednas.estimate(base, {"segmentation": 19, "depth": 1}, (256, 256), ednas.load_target("coral_usb"))
+    >>> cost.latency_ms > 0
+    True
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ednas.arch import (
+        Architecture,
+        Block,
+        SearchSpace,
+        SpaceConfig,
+        StageConfig,
+        load_architecture,
+        save_architecture,
+    )
+    from ednas.data import (
+        CachedSplit,
+        DatasetInfo,
+        DenseDataset,
+        Sample,
+        TargetInfo,
+        open_cache,
+        open_dataset,
+        register_format,
+    )
+    from ednas.data.augment import AugmentConfig
+    from ednas.data.loader import BatchLoader
+    from ednas.exceptions import EdnasError
+    from ednas.hw import Cost, LayerGraph, Target, estimate, load_target, simulate, summarise, trace_module
+    from ednas.nn import MultiTaskNetwork
+    from ednas.report import draw_architecture
+    from ednas.scoring import compare, load_metrics, merge_metrics
+    from ednas.search import SearchConfig, run_search
+    from ednas.tasks import InverseCosineLoss, JAReDLoss, Task, TaskMetrics, make_task, register_task
+    from ednas.tasks.metrics import DepthMetrics, NormalMetrics, SegmentationMetrics
+    from ednas.training import (
+        Model,
+        Recipe,
+        TrainConfig,
+        build_model,
+        evaluate,
+        fit,
+        load_checkpoint,
+        predict,
+        recipe,
+        save_checkpoint,
+        train,
+        train_runs,
+    )
+
+_MODULES = {
+    "ednas.arch": (
+        "Architecture",
+        "Block",
+        "SearchSpace",
+        "SpaceConfig",
+        "StageConfig",
+        "load_architecture",
+        "save_architecture",
+    ),
+    "ednas.data": (
+        "CachedSplit",
+        "DatasetInfo",
+        "DenseDataset",
+        "Sample",
+        "TargetInfo",
+        "open_cache",
+        "open_dataset",
+        "register_format",
+    ),
+    "ednas.data.augment": ("AugmentConfig",),
+    "ednas.data.loader": ("BatchLoader",),
+    "ednas.exceptions": ("EdnasError",),
+    "ednas.hw": ("Cost", "LayerGraph", "Target", "estimate", "load_target", "simulate", "summarise", "trace_module"),
+    "ednas.nn": ("MultiTaskNetwork",),
+    "ednas.report": ("draw_architecture",),
+    "ednas.scoring": ("compare", "load_metrics", "merge_metrics"),
+    "ednas.search": ("SearchConfig", "run_search"),
+    "ednas.tasks": ("InverseCosineLoss", "JAReDLoss", "Task", "TaskMetrics", "make_task", "register_task"),
+    "ednas.tasks.metrics": ("DepthMetrics", "NormalMetrics", "SegmentationMetrics"),
+    "ednas.training": (
+        "Model",
+        "Recipe",
+        "TrainConfig",
+        "build_model",
+        "evaluate",
+        "fit",
+        "load_checkpoint",
+        "predict",
+        "recipe",
+        "save_checkpoint",
+        "train",
+        "train_runs",
+    ),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "Architecture",
+    "AugmentConfig",
+    "BatchLoader",
+    "Block",
+    "CachedSplit",
+    "Cost",
+    "DatasetInfo",
+    "DenseDataset",
+    "DepthMetrics",
+    "EdnasError",
+    "InverseCosineLoss",
+    "JAReDLoss",
+    "LayerGraph",
+    "Model",
+    "MultiTaskNetwork",
+    "NormalMetrics",
+    "Recipe",
+    "Sample",
+    "SearchConfig",
+    "SearchSpace",
+    "SegmentationMetrics",
+    "SpaceConfig",
+    "StageConfig",
+    "Target",
+    "TargetInfo",
+    "Task",
+    "TaskMetrics",
+    "TrainConfig",
+    "build_model",
+    "compare",
+    "draw_architecture",
+    "estimate",
+    "evaluate",
+    "fit",
+    "load_architecture",
+    "load_checkpoint",
+    "load_metrics",
+    "load_target",
+    "make_task",
+    "merge_metrics",
+    "open_cache",
+    "open_dataset",
+    "predict",
+    "recipe",
+    "register_format",
+    "register_task",
+    "save_architecture",
+    "save_checkpoint",
+    "run_search",
+    "simulate",
+    "summarise",
+    "trace_module",
+    "train",
+    "train_runs",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ednas' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -44,9 +44,7 @@ def read_yaml(path: Path | str, error: type[EdnasError] = ConfigError) -> dict[s
     return value
 
 
-def parse(
-    model: type[Model], values: Mapping[str, Any], where: str, error: type[EdnasError] = ConfigError
-) -> Model:
+def parse(model: type[Model], values: Mapping[str, Any], where: str, error: type[EdnasError] = ConfigError) -> Model:
     """Check ``values`` against ``model``.
 
     Args:

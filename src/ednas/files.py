@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -47,10 +46,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 def _replace(new: Path, path: Path) -> None:
     if path.is_dir() and new.is_dir():
         old = new.parent / f"{path.name}.old"
-        os.replace(path, old)
-        os.replace(new, path)
-    else:
-        os.replace(new, path)
+        path.replace(old)
+    new.replace(path)
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -22,7 +22,7 @@ from ednas.report.pictures import encode_png, save_pictures
 from ednas.scoring import ModelMetrics, merge_metrics
 from ednas.search.config import SearchConfig
 from ednas.search.progress import SearchCallback
-from ednas.search.run import search
+from ednas.search.run import run_search
 from ednas.training import Recipe, load_checkpoint, train_runs
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def run_study(
     Raises:
         EdnasError: As the search and the training; what was finished is kept.
     """
-    result = search(config.search, out, resume=resume, callbacks=search_callbacks)
+    result = run_search(config.search, out, resume=resume, callbacks=search_callbacks)
     write_text(out / "study.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     finals = _finals(config.search, result.architecture)
     trained: dict[str, TrainRunsResult] = {}
@@ -106,7 +106,7 @@ def run_study(
         options = {task: given for task, given in config.search.task_options.items() if task in final.tasks}
         trained[final.folder] = train_runs(
             config.search.train_config(
-                final.architecture, tasks=final.tasks, recipe=config.recipe.for_tasks(final.tasks), task_options=options
+                final.architecture, tasks=final.tasks, recipe=config.recipe, task_options=options
             ),
             out / "checkpoints" / final.folder,
             config.runs,
@@ -127,9 +127,7 @@ def _finals(config: SearchConfig, found: Architecture) -> list[Final]:
     return [*single, Final(MULTI_TASK, "base", base, config.tasks), Final(FOUND, "found", found, config.tasks)]
 
 
-def _compare(
-    config: SearchConfig, finals: Sequence[Final], trained: Mapping[str, TrainRunsResult]
-) -> ComparisonTable:
+def _compare(config: SearchConfig, finals: Sequence[Final], trained: Mapping[str, TrainRunsResult]) -> ComparisonTable:
     target = load_target(config.target)
     metrics: dict[str, list[ModelMetrics]] = {}
     spread: dict[str, dict[str, dict[str, float]]] = {}
@@ -210,6 +208,8 @@ def _paint_alike(task: Task, values: Sequence[Tensor]) -> list[bytes]:
     """Paint several results as one picture, so that a colour means the same in all, and cut it apart."""
     import torch
 
-    pixels = task.picture(torch.cat([value.float() if value.is_floating_point() else value for value in values], -1).numpy())
+    pixels = task.picture(
+        torch.cat([value.float() if value.is_floating_point() else value for value in values], -1).numpy()
+    )
     width = pixels.shape[1] // len(values)
     return [encode_png(pixels[:, i * width : (i + 1) * width]) for i in range(len(values))]

@@ -290,6 +290,10 @@ class TestConfig:
         assert config.options == {"population_size": 20, "tournament_size": 10}
         assert config.complete() == config
 
+    def test_the_default_tournament_fits_a_small_population(self) -> None:
+        assert ControllerConfig(options={"population_size": 4}).complete().options["tournament_size"] == 4
+        assert simulate(RegularizedEvolution(SIZES, population_size=4), 20)
+
     def test_unknown_names_come_with_the_nearest(self) -> None:
         with pytest.raises(ConfigError, match="did you mean 'evolution'"):
             ControllerConfig(name="evolutoin").complete()

@@ -13,7 +13,7 @@ from search_fakes import Recorder
 from ednas.arch import load_architecture
 from ednas.exceptions import ConfigError, StudyError
 from ednas.hw import estimate, load_target
-from ednas.search import SearchConfig, StudyReader, TrialState, load_search_config, search
+from ednas.search import SearchConfig, StudyReader, TrialState, load_search_config, run_search
 from ednas.search.evaluators.proxy import ProxyEvaluator
 from ednas.training import train
 
@@ -42,7 +42,7 @@ def config(**changes: Any) -> SearchConfig:
 
 def test_a_search_from_its_configuration_to_its_folder(tmp_path: Path) -> None:
     recorder = Recorder()
-    result = search(config(), tmp_path / "run", callbacks=[recorder])
+    result = run_search(config(), tmp_path / "run", callbacks=[recorder])
     assert recorder.reason == "all trials are done"
     with StudyReader(tmp_path / "run" / "study.db") as reader:
         trials = reader.trials()
@@ -62,17 +62,17 @@ def test_a_search_from_its_configuration_to_its_folder(tmp_path: Path) -> None:
     assert load_architecture(tmp_path / "run" / "best.json").to_text() == result.best.architecture
 
     written = load_search_config(tmp_path / "run" / "config.yaml")
-    again = search(written, tmp_path / "again")
+    again = run_search(written, tmp_path / "again")
     assert [t.genes for t in again.pareto] == [t.genes for t in result.pareto]
 
-    search(written.model_copy(update={"trials": 5}), tmp_path / "run", resume=True)
+    run_search(written.model_copy(update={"trials": 5}), tmp_path / "run", resume=True)
     with StudyReader(tmp_path / "run" / "study.db") as reader:
         assert reader.trials()[: len(trials)] == trials
         assert reader.counts()[TrialState.DONE] == 5
     with pytest.raises(StudyError, match="belongs to another search: 'seed' was 0, is 1"):
-        search(written.model_copy(update={"seed": 1}), tmp_path / "run", resume=True)
+        run_search(written.model_copy(update={"seed": 1}), tmp_path / "run", resume=True)
     with pytest.raises(StudyError, match="holds a search already"):
-        search(written, tmp_path / "run")
+        run_search(written, tmp_path / "run")
 
 
 def test_a_candidate_is_trained_as_the_training_command_would(tmp_path: Path) -> None:
@@ -90,16 +90,18 @@ def test_results_of_an_interrupted_search_are_written(tmp_path: Path) -> None:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        search(config(), tmp_path, callbacks=[Impatient()])
+        run_search(config(), tmp_path, callbacks=[Impatient()])
     assert json.loads((tmp_path / "best.json").read_text())["reward"] > 0
-    result = search(config(), tmp_path, resume=True)
+    result = run_search(config(), tmp_path, resume=True)
     assert result.best.reward is not None
 
 
 @pytest.mark.slow
 def test_candidates_are_trained_in_processes_of_their_own(tmp_path: Path) -> None:
-    parallel = search(config(executor="process", workers=2, trials=2, controller={"name": "random"}), tmp_path / "a")
-    inline = search(config(trials=2, controller={"name": "random"}), tmp_path / "b")
+    parallel = run_search(
+        config(executor="process", workers=2, trials=2, controller={"name": "random"}), tmp_path / "a"
+    )
+    inline = run_search(config(trials=2, controller={"name": "random"}), tmp_path / "b")
     assert parallel.best.genes == inline.best.genes
     assert parallel.best.metrics == inline.best.metrics
 
@@ -110,7 +112,7 @@ class TestMistakes:
             r"target_latency_ms is 0\.10, but the fastest network found in this space takes \d+\.\d\d ms on coral_usb"
         )
         with pytest.raises(ConfigError, match=message):
-            search(config(target_latency_ms=0.1), tmp_path)
+            run_search(config(target_latency_ms=0.1), tmp_path)
         assert not (tmp_path / "study.db").exists()
 
     @pytest.mark.parametrize(
@@ -122,4 +124,4 @@ class TestMistakes:
     )
     def test_a_weight_of_no_metric(self, tmp_path: Path, reward: dict[str, Any], message: str) -> None:
         with pytest.raises(ConfigError, match=message):
-            search(config(reward=reward), tmp_path)
+            run_search(config(reward=reward), tmp_path)

@@ -321,7 +321,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStore = StoreMachine.TestCase
-TestStore.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestStore.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
 
 
 def test_the_store_keeps_the_genes_of_the_papers_space(path: Path) -> None:

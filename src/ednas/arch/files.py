@@ -14,8 +14,8 @@ def load_architecture(source: str | Path) -> Architecture:
     """Return the architecture that ``source`` means.
 
     Args:
-        source: A name of the zoo, a JSON file (an architecture, or a checkpoint's ``config.json``), a checkpoint folder,
-            or an architecture's text form.
+        source: A name of the zoo, a JSON file (an architecture, or a checkpoint's ``config.json``), a checkpoint
+            folder, or an architecture's text form.
 
     Raises:
         ArchitectureError: There is none of these, or the file is wrong; the message names it.

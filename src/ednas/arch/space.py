@@ -214,6 +214,6 @@ def _field_values(architecture: Architecture) -> dict[int | None, dict[str, Any]
 
 
 def _locate(path: str) -> tuple[int | None, str]:
-    """Split ``blocks[3].kernel_size`` into ``(3, "kernel_size")`` and ``bifpn_width`` into ``(None, "bifpn_width")``."""
+    """Split ``blocks[3].filters`` into ``(3, "filters")`` and ``bifpn_width`` into ``(None, "bifpn_width")``."""
     owner, _, field = path.rpartition(".")
     return (int(owner.removeprefix("blocks[").removesuffix("]")), field) if owner else (None, field)

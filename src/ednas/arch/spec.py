@@ -18,7 +18,7 @@ import pyglove as pg
 from ednas.exceptions import ArchitectureError
 
 KINDS = ("ibn", "fused")
-"""``ibn``: 1x1 expansion, depthwise k x k, 1x1 projection. ``fused``: dense k x k expansion, 1x1 projection (Fig. 4)."""
+"""``ibn``: 1x1 expansion, depthwise k x k, 1x1 projection; ``fused``: dense k x k expansion, 1x1 projection."""
 
 STAGE_DEPTHS = (1, 2, 2, 3, 3, 4, 1)
 """Blocks in each of EfficientNet-B0's seven stages."""
@@ -41,7 +41,9 @@ _ALLOWED: dict[str, tuple[Any, ...] | range] = {
 MIN_INPUT_SIZE = 32
 MAX_INPUT_SIZE = 8192
 
-_BLOCK_TEXT = re.compile(r"(?P<kind>[a-z]+)_k(?P<kernel_size>\d+)_s(?P<stride>\d+)_e(?P<expand_ratio>\d+)_c(?P<filters>\d+)")
+_BLOCK_TEXT = re.compile(
+    r"(?P<kind>[a-z]+)_k(?P<kernel_size>\d+)_s(?P<stride>\d+)_e(?P<expand_ratio>\d+)_c(?P<filters>\d+)"
+)
 
 
 def _show_allowed(allowed: tuple[Any, ...] | range) -> str:
@@ -199,7 +201,9 @@ class Architecture(pg.Object):
         """
         parts = text.split()
         if not (NUM_BLOCKS + 2 <= len(parts) <= NUM_BLOCKS + 3):
-            raise ArchitectureError(f"architecture: {len(parts)} parts, must be a stem, {NUM_BLOCKS} blocks and a bifpn")
+            raise ArchitectureError(
+                f"architecture: {len(parts)} parts, must be a stem, {NUM_BLOCKS} blocks and a bifpn"
+            )
         (stem,) = _numbers(r"stem_c(\d+)", parts[0], "stem_c32")
         width, depth = _numbers(r"bifpn_w(\d+)_d(\d+)", parts[NUM_BLOCKS + 1], "bifpn_w64_d4")
         size = _numbers(r"in_(\d+)x(\d+)", parts[-1], "in_128x256") if len(parts) == NUM_BLOCKS + 3 else None
@@ -240,14 +244,16 @@ class Architecture(pg.Object):
             raise ArchitectureError(f"architecture: format {value['format']!r}, this version reads format 1")
         blocks, size = value.get("blocks"), value.get("input_size")
         if not isinstance(blocks, list):
-            raise ArchitectureError(f"architecture: 'blocks' must be a list of {NUM_BLOCKS} texts like ibn_k5_s2_e6_c36")
+            raise ArchitectureError(
+                f"architecture: 'blocks' must be a list of {NUM_BLOCKS} texts like ibn_k5_s2_e6_c36"
+            )
         if size is not None and not (isinstance(size, list) and len(size) == 2):
             raise ArchitectureError(f"architecture: input_size is {size!r:.80}, must be [height, width] or null")
         fields = {key: value[key] for key in ("name", "stem_filters", "bifpn_width", "bifpn_depth") if key in value}
         return cls(blocks=_parse_blocks(blocks), input_size=None if size is None else tuple(size), **fields)
 
     def fingerprint(self) -> str:
-        """Return 16 hex digits that identify the architecture across processes and versions; the name does not count."""
+        """Return 16 hex digits that identify the architecture across processes and versions, whatever its name."""
         identity = {key: item for key, item in self.to_dict().items() if key != "name"}
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 

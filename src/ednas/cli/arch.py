@@ -18,7 +18,9 @@ DEFAULT_HEADS = "segmentation:19,depth"
 @app.command("show")
 def show(
     architecture: Annotated[str, typer.Argument(help="A built-in name, a JSON file, a checkpoint, or a text form.")],
-    size: Annotated[str | None, typer.Option("--input", help="HEIGHTxWIDTH; default: the architecture's, or 256x256.")] = None,
+    size: Annotated[
+        str | None, typer.Option("--input", help="HEIGHTxWIDTH; default: the architecture's, or 256x256.")
+    ] = None,
     tasks: Annotated[str, typer.Option(help="Tasks with their output channels.")] = DEFAULT_HEADS,
     svg: Annotated[Path | None, typer.Option(help="Also draw the network into this SVG file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -65,15 +67,14 @@ def list_architectures(as_json: Annotated[bool, typer.Option("--json", help="Pri
     from ednas.arch import zoo
     from ednas.hw import summarise
 
-    rows = []
-    for name in zoo.names():
-        summary = summarise(zoo.architecture(name), parse_heads(DEFAULT_HEADS), (256, 256))
-        rows.append({"name": name, "params": summary.params, "macs": summary.macs, "flops": summary.flops})
+    heads = parse_heads(DEFAULT_HEADS)
+    summaries = {name: summarise(zoo.architecture(name), heads, (256, 256)) for name in zoo.names()}
     if as_json:
-        print_json({"architectures": rows})
+        counts = [{"name": n, "params": s.params, "macs": s.macs, "flops": s.flops} for n, s in summaries.items()]
+        print_json({"architectures": counts})
         return
-    for row in rows:
-        typer.echo(f"{row['name']:28} {row['params'] / 1e6:6.2f} M parameters {row['flops'] / 1e9:6.2f} GFLOP")
+    for name, summary in summaries.items():
+        typer.echo(f"{name:28} {summary.params / 1e6:6.2f} M parameters {summary.flops / 1e9:6.2f} GFLOP")
 
 
 @app.command("space")

@@ -11,12 +11,12 @@ from ednas.cli.options import parse_tasks, print_json
 
 
 def compare(
-    models: Annotated[list[Path], typer.Argument(help="metrics.json files, or checkpoint folders.", show_default=False)],
+    models: Annotated[
+        list[Path], typer.Argument(help="metrics.json files, or checkpoint folders.", show_default=False)
+    ],
     baseline: Annotated[
         list[Path],
-        typer.Option(
-            "--baseline", "-b", help="The baseline's metrics.json; once per task for single-task baselines."
-        ),
+        typer.Option("--baseline", "-b", help="The baseline's metrics.json; once per task for single-task baselines."),
     ],
     tasks: Annotated[str | None, typer.Option(help="Compare these tasks only, like segmentation,depth.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

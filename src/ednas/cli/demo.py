@@ -56,9 +56,7 @@ def demo(
 
     try:
         with SearchProgress(console) as progress:
-            table = run_study(
-                config, out, resume=True, search_callbacks=[progress], training_callbacks=final
-            )
+            table = run_study(config, out, resume=True, search_callbacks=[progress], training_callbacks=final)
     finally:
         for bar in bars:
             bar.__exit__(None, None, None)

@@ -19,8 +19,12 @@ def latency(
         str,
         typer.Argument(help="An architecture (name, JSON file, checkpoint, text form), or a JSON file of layer lists."),
     ],
-    target: Annotated[str, typer.Option("--target", "-t", help="A device: see `ednas targets`; or a YAML file.")] = "coral_usb",
-    size: Annotated[str | None, typer.Option("--input", help="HEIGHTxWIDTH; default: the architecture's, or 256x256.")] = None,
+    target: Annotated[
+        str, typer.Option("--target", "-t", help="A device: see `ednas targets`; or a YAML file.")
+    ] = "coral_usb",
+    size: Annotated[
+        str | None, typer.Option("--input", help="HEIGHTxWIDTH; default: the architecture's, or 256x256.")
+    ] = None,
     tasks: Annotated[str, typer.Option(help="Tasks with their output channels.")] = "segmentation:19,depth",
     name: Annotated[str | None, typer.Option("--network", help="Which network of a file of layer lists.")] = None,
     per_layer: Annotated[bool, typer.Option("--per-layer", help="Show every layer.")] = False,

@@ -11,7 +11,9 @@ from ednas.cli.options import parse_size, parse_tasks, print_json
 
 
 def search(
-    data: Annotated[str | None, typer.Option(help="A dataset.yaml, a folder of a known format, streets or rooms.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="A dataset.yaml, a folder of a known format, streets or rooms.")
+    ] = None,
     tasks: Annotated[str | None, typer.Option(help="Tasks to learn together, like segmentation,depth.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")] = Path("runs/search"),
     config: Annotated[Path | None, typer.Option(help="A YAML file; options given here win over it.")] = None,
@@ -47,7 +49,7 @@ def search(
     from ednas.config import parse, read_yaml
     from ednas.search.config import SearchConfig
     from ednas.search.progress import SearchProgress
-    from ednas.search.run import search as run_search
+    from ednas.search.run import run_search
 
     values: dict[str, Any] = read_yaml(config) if config else {}
     given: dict[str, Any] = {
@@ -62,7 +64,7 @@ def search(
         "device": device,
     }
     values |= {key: value for key, value in given.items() if value is not None}
-    changes = {"steps": steps, "input_size": parse_size(size) if size else None}
+    changes: dict[str, Any] = {"steps": steps, "input_size": parse_size(size) if size else None}
     changes = {key: value for key, value in changes.items() if value is not None}
     if recipe is not None or changes:
         base = values.get("recipe", "proxy") if recipe is None else recipe
@@ -76,8 +78,13 @@ def search(
         result = run_search(settings, out, resume=resume, callbacks=[progress], decode_progress=decode)
     page = _write_report(out)
     if as_json:
-        best = {"trial": result.best.number, "latency_ms": result.best.latency_ms, "reward": result.best.reward}
-        best |= {"accuracy": result.best.accuracy, "architecture": result.architecture.to_dict()}
+        best = {
+            "trial": result.best.number,
+            "latency_ms": result.best.latency_ms,
+            "reward": result.best.reward,
+            "accuracy": result.best.accuracy,
+            "architecture": result.architecture.to_dict(),
+        }
         print_json({"target_ms": result.target_ms, "feasible": result.feasible, "best": best, "report": str(page)})
         return
     typer.echo(
@@ -88,7 +95,9 @@ def search(
 
 def report(
     run: Annotated[Path, typer.Argument(help="A run's folder, also of a search that is still running.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The page; default: report.html in the folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The page; default: report.html in the folder.")
+    ] = None,
 ) -> None:
     """Write a run's self-contained report.html.
 

@@ -20,7 +20,9 @@ def train(
     architecture: Annotated[
         str | None, typer.Argument(help="A built-in name, a JSON file (best.json), a checkpoint, or a text form.")
     ] = None,
-    data: Annotated[str | None, typer.Option(help="A dataset.yaml, a folder of a known format, streets or rooms.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="A dataset.yaml, a folder of a known format, streets or rooms.")
+    ] = None,
     tasks: Annotated[str | None, typer.Option(help="Tasks to learn together, like segmentation,depth.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")] = Path("runs/train"),
     config: Annotated[Path | None, typer.Option(help="A YAML file; options given here win over it.")] = None,
@@ -52,9 +54,13 @@ def train(
     from ednas.training import train_runs
 
     _use_threads(threads)
-    changes = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "loss_preset": loss_preset}
-    if size:
-        changes["input_size"] = parse_size(size)
+    changes: dict[str, Any] = {
+        "steps": steps,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "loss_preset": loss_preset,
+        "input_size": parse_size(size) if size else None,
+    }
     settings = _train_config(
         config,
         {
@@ -71,9 +77,7 @@ def train(
 
     if runs == 1:
         with decoding() as decode, ProgressBar("training") as bar:
-            result = run_training(
-                settings, out, resume=resume, callbacks=[bar], decode_progress=decode, device=device
-            )
+            result = run_training(settings, out, resume=resume, callbacks=[bar], decode_progress=decode, device=device)
         _print_metrics(result.metrics, {}, as_json, f"wrote {result.checkpoint}")
         return
     bars: list[Any] = []
@@ -114,6 +118,7 @@ def evaluate(
     from ednas.cli.progress import counting, decoding
     from ednas.data import open_cache, open_dataset
     from ednas.files import write_json
+    from ednas.tasks.base import check_protocol
     from ednas.training import evaluate as measure
     from ednas.training import load_checkpoint
 
@@ -123,7 +128,11 @@ def evaluate(
         cached = open_cache(dataset, parse_size(size) if size else model.input_size, progress=decode)
     with counting("evaluating") as progress:
         metrics = measure(
-            model, cached, protocol, device=device, progress=lambda done, total: progress(split, done, total)  # type: ignore[arg-type]
+            model,
+            cached,
+            check_protocol(protocol),
+            device=device,
+            progress=lambda done, total: progress(split, done, total),
         )
     if out is not None:
         write_json(out, metrics)
@@ -152,9 +161,7 @@ def predict(
     typer.echo(f"wrote {len(written)} files to {out}")
 
 
-def _train_config(
-    file: Path | None, given: dict[str, Any], recipe: str | None, changes: dict[str, Any]
-) -> TrainConfig:
+def _train_config(file: Path | None, given: dict[str, Any], recipe: str | None, changes: dict[str, Any]) -> TrainConfig:
     """Put a configuration together: file, then options."""
     from ednas.config import parse, read_yaml
     from ednas.training import TrainConfig

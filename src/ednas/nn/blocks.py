@@ -62,7 +62,7 @@ class InvertedBottleneck(nn.Module):
 
 
 class FusedInvertedBottleneck(nn.Module):
-    """Fused-IBN (EfficientNetV2, MobileDets): dense k x k expansion, linear 1x1 projection, shortcut where shapes agree.
+    """Fused-IBN (EfficientNetV2): dense k x k expansion, linear 1x1 projection, identity shortcut where shapes agree.
 
     Args:
         in_channels: Channels of the input ``(N, in_channels, H, W)``.

@@ -45,7 +45,7 @@ class Encoder(nn.Module):
         return y
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Map ``(N, 3, H, W)`` to the outputs of all stages, ``(N, out_channels[i], H / strides[i], W / strides[i])``."""
+        """Map ``(N, 3, H, W)`` to all stages' outputs, ``(N, out_channels[i], H / strides[i], W / strides[i])``."""
         features: list[Tensor] = []
         x = image
         for index in range(len(self.stages)):

@@ -30,6 +30,7 @@ class MultiTaskNetwork(nn.Module):
         ArchitectureError: There is no head, or one has no channel.
 
     Example:
+        >>> import torch
         >>> from ednas.arch import load_architecture
         >>> network = MultiTaskNetwork(load_architecture("base"), {"segmentation": 19, "depth": 1})
         >>> outputs = network(torch.zeros(1, 3, 64, 128))
@@ -40,7 +41,9 @@ class MultiTaskNetwork(nn.Module):
     def __init__(self, architecture: Architecture, heads: Mapping[str, int]) -> None:
         super().__init__()
         if not heads or any(channels < 1 for channels in heads.values()):
-            raise ArchitectureError(f"network: heads are {dict(heads)}, give at least one task with at least one channel")
+            raise ArchitectureError(
+                f"network: heads are {dict(heads)}, give at least one task with at least one channel"
+            )
         self.architecture = architecture
         self.encoder = Encoder(architecture)
         pyramid_channels = [self.encoder.out_channels[stage] for stage in PYRAMID_STAGES]
@@ -56,7 +59,7 @@ class MultiTaskNetwork(nn.Module):
         return {task: head(p3, size) for task, head in self.heads.items()}
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Map a normalised image ``(N, 3, H, W)`` of any size from 32 px to predictions at its size, ``(N, C, H, W)``."""
+        """Map a normalised image ``(N, 3, H, W)``, any size from 32 px, to predictions ``(N, C, H, W)``."""
         return {task: resize_bilinear(y, image.shape[2:]) for task, y in self.predict_heads(image).items()}
 
 

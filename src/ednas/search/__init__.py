@@ -29,7 +29,7 @@ from ednas.search.trial import Trial, TrialState
 if TYPE_CHECKING:
     from ednas.search.config import SearchConfig, load_search_config
     from ednas.search.evaluators.proxy import ProxyEvaluator
-    from ednas.search.run import DeviceCost, search
+    from ednas.search.run import DeviceCost, run_search
 
 __all__ = [
     "Controller",
@@ -61,7 +61,7 @@ __all__ = [
     "load_search_config",
     "pareto",
     "register_controller",
-    "search",
+    "run_search",
     "summarise",
     "write_results",
 ]
@@ -71,7 +71,7 @@ _LAZY = {
     "ProxyEvaluator": "ednas.search.evaluators.proxy",
     "SearchConfig": "ednas.search.config",
     "load_search_config": "ednas.search.config",
-    "search": "ednas.search.run",
+    "run_search": "ednas.search.run",
 }
 
 

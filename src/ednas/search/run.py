@@ -62,7 +62,7 @@ class DeviceCost:
         }
 
 
-def search(
+def run_search(
     config: SearchConfig,
     out: Path | str,
     *,
@@ -108,6 +108,8 @@ def search(
     identity = {
         **config.identity(),
         "target_latency_ms": target_ms,
+        "heads": heads,
+        "input_size": list(cost.input_size),
         "target definition": target.model_dump(mode="json"),
         "space fingerprint": space.fingerprint(),
     }

@@ -40,7 +40,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from ednas.exceptions import ConfigError
 
@@ -311,14 +311,15 @@ def check_kind(task: str, target_info: TargetInfo, *kinds: TargetKind) -> None:
         )
 
 
-def check_protocol(protocol: str) -> None:
-    """Check the name of an evaluation protocol.
+def check_protocol(protocol: str) -> EvaluationProtocol:
+    """Check the name of an evaluation protocol, and return it.
 
     Raises:
         ConfigError: Unknown protocol, with the nearest known name.
     """
     if protocol not in PROTOCOLS:
         raise ConfigError(f"unknown protocol '{protocol}'; {hint(protocol, PROTOCOLS)}")
+    return cast(EvaluationProtocol, protocol)
 
 
 def hint(name: str, known: Collection[str]) -> str:

@@ -12,7 +12,7 @@ import random
 from bisect import insort
 from collections import deque
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,9 @@ from ednas.arch.space import Genes
 from ednas.config import StrictModel, parse
 from ednas.search.controllers.base import MAX_ATTEMPTS, Controller, Proposal, register_controller
 from ednas.search.trial import Trial
+
+TOURNAMENT_SIZE = 10
+"""The paper's."""
 
 MIN_REDRAWS = 10
 """Draws with one mutation more before another one is added."""
@@ -48,7 +51,7 @@ class RegularizedEvolution(Controller):
         sizes: Number of candidates of each decision.
         seed: The search's seed.
         population_size: N.
-        tournament_size: At most N.
+        tournament_size: At most N; by default 10, or N if that is less.
 
     Raises:
         ConfigError: A size is below 1, or the tournament is larger than the population.
@@ -58,7 +61,16 @@ class RegularizedEvolution(Controller):
         """Settings of the evolution; the defaults are the paper's."""
 
         population_size: int = Field(default=50, ge=1)
-        tournament_size: int = Field(default=10, ge=1)
+        tournament_size: int = Field(default=TOURNAMENT_SIZE, ge=1)
+
+        @model_validator(mode="before")
+        @classmethod
+        def _fit_tournament(cls, values: Any) -> Any:
+            """A tournament that nobody asked for is not larger than a small population."""
+            size = values.get("population_size") if isinstance(values, dict) else None
+            if not isinstance(size, int) or values.get("tournament_size") is not None:
+                return values
+            return {**values, "tournament_size": max(1, min(TOURNAMENT_SIZE, size))}
 
         @model_validator(mode="after")
         def _check(self) -> Self:
@@ -67,12 +79,11 @@ class RegularizedEvolution(Controller):
             return self
 
     def __init__(
-        self, sizes: Sequence[int], seed: int = 0, *, population_size: int = 50, tournament_size: int = 10
+        self, sizes: Sequence[int], seed: int = 0, *, population_size: int = 50, tournament_size: int | None = None
     ) -> None:
         super().__init__(sizes, seed)
         settings = {"population_size": population_size, "tournament_size": tournament_size}
-        parse(self.Options, settings, "controller")
-        self._tournament_size = tournament_size
+        self._tournament_size = parse(self.Options, settings, "controller").tournament_size
         self._population: deque[Trial] = deque(maxlen=population_size)
         self._num_refused = 0
         self._fastest_refused: list[Trial] = []
