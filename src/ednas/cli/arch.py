@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ednas.cli.options import parse_heads, parse_size, print_json
+from ednas.cli.options import parse_heads, parse_size, print_json, print_table
 
 app = typer.Typer(help="Look at architectures and at the search space.", no_args_is_help=True)
 
@@ -49,11 +49,9 @@ def show(
         facts = {"name": network.name, "fingerprint": network.fingerprint(), "text": network.to_text()}
         print_json(facts | asdict(summary))
         return
-    from rich.console import Console
-
     from ednas.report.tables import architecture_table
 
-    Console().print(architecture_table(network, summary))
+    print_table(architecture_table(network, summary))
 
 
 @app.command("list")

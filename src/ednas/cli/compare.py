@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ednas.cli.options import parse_tasks, print_json
+from ednas.cli.options import parse_tasks, print_json, print_table
 
 
 def compare(
@@ -37,8 +37,6 @@ def compare(
     if as_json:
         print_json(comparison.to_json())
         return
-    from rich.console import Console
-
     from ednas.report.tables import comparison_table
 
-    Console().print(comparison_table(reference, results, comparison))
+    print_table(comparison_table(reference, results, comparison))

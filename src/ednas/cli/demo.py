@@ -31,6 +31,7 @@ def demo(
 
     from rich.console import Console
 
+    from ednas.cli.options import print_table
     from ednas.cli.progress import counting
     from ednas.cli.search import _write_report
     from ednas.demo import demo_config, make_streets
@@ -60,5 +61,5 @@ def demo(
     finally:
         for bar in bars:
             bar.__exit__(None, None, None)
-    Console().print(comparison_table(table))
+    print_table(comparison_table(table))
     typer.echo(f"wrote {_write_report(out)}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ednas.cli.options import parse_heads, parse_size, print_json
+from ednas.cli.options import parse_heads, parse_size, print_json, print_table
 
 if TYPE_CHECKING:
     from ednas.hw import Cost, Target
@@ -47,11 +47,9 @@ def latency(
     if as_json:
         print_json(asdict(cost))
         return
-    from rich.console import Console
-
     from ednas.report.tables import latency_table
 
-    Console().print(latency_table(cost, largest=None if per_layer else 8))
+    print_table(latency_table(cost, largest=None if per_layer else 8))
 
 
 def _cost(network: str, name: str | None, tasks: str, size: str | None, device: Target) -> Cost:

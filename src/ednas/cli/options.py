@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ednas.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 DEFAULT_CHANNELS = {"depth": 1, "normals": 3}
 
@@ -56,6 +59,14 @@ def parse_heads(text: str) -> dict[str, int]:
             raise ConfigError(f"tasks '{text}': '{name}' needs its number of channels, like {name}:19")
         heads[name] = int(channels) if channels else DEFAULT_CHANNELS[name]
     return heads
+
+
+def print_table(table: Table) -> None:
+    """Print a table for people; into a file or a pipe at a width that cuts nothing off."""
+    from rich.console import Console
+
+    console = Console()
+    (console if console.is_terminal else Console(width=200)).print(table)
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -1,0 +1,220 @@
+"""The command line as a user meets it: results, exit codes, one clear line for each mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ednas.arch import zoo
+from ednas.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+COMMANDS = ["demo", "search", "train", "evaluate", "compare", "predict", "latency", "targets", "report", "doctor"]
+COMMANDS += ["arch show", "arch list", "arch space", "data check", "data preview", "data make"]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run the command line in this process; returns exit code, standard output and standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["ednas", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return call
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(run: Run, command: str) -> None:
+    code, out, _ = run(*command.split(), "--help")
+    assert code == 0
+    assert "Example" in out
+    assert f"ednas {command}" in out
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = "import sys; sys.argv=['ednas','--help']\nfrom ednas.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+    code += "heavy = {'torch', 'lightning', 'pyglove', 'numpy', 'PIL', 'plotly'} & set(sys.modules)\n"
+    code += "sys.exit(f'{heavy} are imported' if heavy else 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_arch_show_counts_the_base_network(run: Run) -> None:
+    code, out, _ = run("arch", "show", "base", "--input", "256x256", "--tasks", "segmentation:19,depth", "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["name"] == "base"
+    assert facts["params"] == pytest.approx(3.4e6, rel=0.02)
+    assert facts["flops"] == 2 * facts["macs"] == pytest.approx(1.2e9, rel=0.05)
+    assert facts["input"] == [256, 256]
+    assert sum(block["params"] for block in facts["blocks"]) == facts["params"]
+
+
+def test_arch_show_draws_and_prints_a_table(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("arch", "show", "ednas_cityscapes", "--svg", tmp_path / "a.svg")
+    assert code == 0
+    assert "Fused" in out
+    assert (tmp_path / "a.svg").read_text().lstrip().startswith("<svg")
+
+
+def test_arch_space_prints_the_papers_size(run: Run) -> None:
+    assert json.loads(run("arch", "space", "--json")[1])["size"] == 2**79
+
+
+def test_latency_of_a_network_and_of_a_layer_list(run: Run, shared_data: Path) -> None:
+    code, out, _ = run("latency", "base", "--target", "coral_usb", "--json")
+    cost = json.loads(out)
+    assert code == 0
+    assert cost["latency_ms"] > 0
+    assert cost["accelerator_cycles"] == sum(layer["cycles"] for layer in cost["layers"])
+    code, out, _ = run("latency", shared_data / "coral" / "layer_lists.json", "--network", "inception_v1", "--json")
+    assert code == 0
+    assert json.loads(out)["latency_ms"] == pytest.approx(3.4, rel=0.3)
+
+
+def write_metrics(path: Path, miou: float, protocol: str = "standard") -> Path:
+    tasks = {"segmentation": {"miou": miou, "pixel_acc": 88.68}, "depth": {"abs_err": 0.0157, "rel_err": 0.34}}
+    path.write_text(json.dumps({"protocol": protocol, "tasks": tasks}))
+    return path
+
+
+def test_compare_prints_the_documented_json(run: Run, tmp_path: Path) -> None:
+    base = write_metrics(tmp_path / "base.json", 40.04)
+    found = write_metrics(tmp_path / "found.json", 46.52)
+    code, out, _ = run("compare", "--baseline", base, found, "--json")
+    model = json.loads(out)["models"][0]
+    assert code == 0
+    assert model["name"] == "found"
+    assert model["tasks"]["segmentation"]["metrics"]["miou"] == pytest.approx(16.2, abs=0.1)
+    assert model["delta"] == pytest.approx(16.18 / 4, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["arch", "show", "bse"], "unknown architecture 'bse'; did you mean 'base'?"),
+        (["arch", "show", "base", "--input", "12"], "write HEIGHTxWIDTH in pixels, 32 to 8192"),
+        (["arch", "show", "base", "--tasks", "segmentation"], "'segmentation' needs its number of channels"),
+        (["latency", "base", "--target", "coral_ubs"], "unknown target 'coral_ubs'; did you mean 'coral_usb'?"),
+        (["data", "check", "nowhere"], "nowhere: no such file or folder"),
+        (["evaluate", "nowhere", "--data", "streets"], "nowhere"),
+        (["compare", "--baseline", "a.json", "b.json"], "a.json: no such file"),
+        (["search", "--data", "streets", "--target", "cora", "--trials", "1"], "unknown target 'cora'"),
+        (["search", "--data", "streets", "--latency", "fast"], "write milliseconds, or baseline"),
+        (["train", "base", "--data", "streets", "--recipe", "minni"], "unknown recipe 'minni'; did you mean 'mini'?"),
+        (["train", "base", "--data", "streets", "--tasks", "depht"], "depht"),
+        (["report", "nowhere"], "nowhere"),
+    ],
+)
+def test_each_mistake_is_one_line_and_exit_code_2(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_wrong_yaml_key_names_the_nearest(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "search.yaml").write_text("data: streets\ntrails: 3\n")
+    code, _, err = run("search", "--config", tmp_path / "search.yaml", "--out", tmp_path / "out")
+    assert code == 2
+    assert "search.yaml: unknown key 'trails'; did you mean 'trials'?" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_impossible_latency_says_what_is_possible(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "s.yaml").write_text("data: streets\ndata_options: {count: 4}\nrecipe: mini\ntarget_latency_ms: 0.01\n")
+    code, _, err = run("search", "--config", tmp_path / "s.yaml", "--out", tmp_path / "out")
+    assert code == 2
+    assert "the fastest network found in this space takes" in err
+
+
+def test_disk_full_is_one_line(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    code, _, err = run("arch", "show", "base", "--svg", tmp_path / "a.svg")
+    assert code == 2
+    assert "No space left on device" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_make_check_and_preview(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "rooms"
+    assert run("data", "make", "rooms", "--out", folder, "--train", 3, "--val", 2, "--size", "32x64")[0] == 0
+    code, out, _ = run("data", "check", folder, "--json")
+    assert code == 0
+    assert [split["samples"] for split in json.loads(out)["splits"].values()] == [3, 2]
+    assert run("data", "preview", folder, "--out", tmp_path / "sheet.png", "--count", 2)[0] == 0
+    assert Image.open(tmp_path / "sheet.png").width > 100
+    image = next(folder.rglob("*.png"))
+    image.write_bytes(image.read_bytes()[:40])
+    code, out, _ = run("data", "check", folder)
+    assert code == 2
+    assert image.name in out
+
+
+def test_train_evaluate_predict_and_resume(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
+    folder, out = tmp_path / "rooms", tmp_path / "run"
+    run("data", "make", "rooms", "--out", folder, "--train", 4, "--val", 2, "--size", "32x64")
+    small = zoo.architecture("base").clone(override={"bifpn_width": 8, "bifpn_depth": 1})
+    train = ["train", small.to_text(), "--data", folder, "--tasks", "segmentation,depth,normals", "--out", out]
+    train += ["--steps", 2, "--batch-size", 2, "--input", "32x64", "--json"]
+    code, printed, err = run(*train)
+    assert code == 0, err
+    metrics = json.loads(printed)
+    assert metrics == json.loads((out / "checkpoint" / "metrics.json").read_text())
+    assert set(metrics["tasks"]) == {"segmentation", "depth", "normals"}
+
+    code, _, err = run(*train)
+    assert code == 2
+    assert "holds a finished run" in err
+    assert json.loads(run(*train, "--resume")[1]) == metrics
+
+    code, printed, err = run("evaluate", out / "checkpoint", "--data", folder, "--protocol", "adashare", "--json")
+    assert code == 0, err
+    assert json.loads(printed)["protocol"] == "adashare"
+
+    image = next((folder / "val").rglob("*.png")) if (folder / "val").exists() else next(folder.rglob("*.png"))
+    code, _, err = run("predict", out / "checkpoint", image, "--out", tmp_path / "seen")
+    assert code == 0, err
+    depth = np.load(next((tmp_path / "seen").glob("*_depth.npy")))
+    assert depth.shape[:2] == np.asarray(Image.open(image)).shape[:2]
+
+
+def test_train_several_seeds_reports_mean_and_spread(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
+    config = tmp_path / "train.yaml"
+    small = zoo.architecture("base").clone(override={"bifpn_width": 8, "bifpn_depth": 1})
+    config.write_text(
+        f"architecture: {small.to_text()}\ndata: streets\ndata_options: {{count: 4}}\ntasks: [depth]\n"
+        "recipe: {name: mini, steps: 1, batch_size: 2, input_size: [32, 64]}\n"
+    )
+    code, out, err = run("train", "--config", config, "--runs", 2, "--out", tmp_path / "runs")
+    assert code == 0, err
+    assert "±" in out
+    assert json.loads((tmp_path / "runs" / "summary.json").read_text())["seeds"] == [0, 1]

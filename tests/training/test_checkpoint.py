@@ -1,0 +1,161 @@
+import json
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from training_fakes import make_batch
+
+from ednas.exceptions import CheckpointError, EdnasError
+from ednas.tasks import DepthTask, register_task
+from ednas.training import Normalisation, load_checkpoint, read_metrics, save_checkpoint
+
+METRICS = {"protocol": "standard", "tasks": {"depth": {"abs_err": 1.0}}}
+FILES = ("model.safetensors", "config.json")
+
+
+@pytest.fixture
+def folder(build, tmp_path):
+    normalisation = Normalisation(mean=(0.1, 0.2, 0.3))
+    model = build(normalisation=normalisation, task_options={"depth": {"loss": "jared"}}).with_training(steps=5, seed=2)
+    return save_checkpoint(tmp_path / "checkpoint", model, METRICS)
+
+
+def test_round_trip(build, tmp_path):
+    model = build(seed=4, task_options={"depth": {"loss": "jared", "rel_weight": 0.5}}).with_training(steps=9, seed=4)
+    model.network.train()
+    model.forward(make_batch()["image"])  # moves the running statistics, which are part of a checkpoint
+    model.network.eval()
+    found = load_checkpoint(save_checkpoint(tmp_path / "c", model, METRICS))
+    image = make_batch(1)["image"]
+    for task, output in model.forward(image).items():
+        assert torch.equal(output, found.forward(image)[task])
+    assert found.architecture.to_dict() == model.architecture.to_dict()
+    assert (list(found.tasks), found.targets) == (list(model.tasks), model.targets)
+    assert (found.input_size, found.normalisation, found.dataset) == (
+        model.input_size,
+        model.normalisation,
+        model.dataset,
+    )
+    assert (found.steps, found.seed, found.task_options) == (9, 4, model.task_options)
+    assert found.class_names == ("road", "car", "tree", "sky")
+    assert not found.network.training
+    assert read_metrics(tmp_path / "c") == METRICS
+
+
+def test_a_runs_folder_leads_to_its_checkpoint(folder):
+    assert load_checkpoint(folder.parent).steps == 5
+    assert read_metrics(folder.parent) == METRICS
+
+
+def test_saving_replaces_a_checkpoint_but_nothing_else(build, folder, tmp_path):
+    save_checkpoint(folder, build().with_training(steps=8, seed=0))
+    assert load_checkpoint(folder).steps == 8
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.jpg").touch()
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        save_checkpoint(tmp_path / "photos", build())
+    assert (tmp_path / "photos" / "one.jpg").exists()
+
+
+def test_missing_files(folder, tmp_path):
+    with pytest.raises(CheckpointError, match="no such folder"):
+        load_checkpoint(tmp_path / "nothing")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="model.safetensors: no such file"):
+        load_checkpoint(folder)
+    (folder / "config.json").unlink()
+    with pytest.raises(CheckpointError, match="config.json is missing"):
+        load_checkpoint(folder)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(file=st.sampled_from(FILES), where=st.floats(0, 1, exclude_max=True))
+def test_truncated_files_are_one_clear_error(folder, file, where):
+    path = folder / file
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(where * len(whole.rstrip()))])
+    try:
+        with pytest.raises(CheckpointError) as error:
+            load_checkpoint(folder)
+    finally:
+        path.write_bytes(whole)
+    assert file in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(file=st.sampled_from(FILES), where=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255))
+def test_a_changed_byte_never_escapes_as_another_error(folder, file, where, byte):
+    path = folder / file
+    whole = path.read_bytes()
+    # In the weights, the first bytes: those after the header are numbers, any of which may be right.
+    index = int(where * min(len(whole), 4096))
+    path.write_bytes(whole[:index] + bytes([byte]) + whole[index + 1 :])
+    try:
+        load_checkpoint(folder)
+    except EdnasError as error:
+        assert "\n" not in str(error)
+    finally:
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"format": 2}, "format 2"),
+        ({"input_size": [8, 8]}, "from 32"),
+        ({"tasks": ["segmentation", "dpth"]}, "did you mean 'depth'"),
+        ({"tasks": []}, "at least one task"),
+        ({"task_options": {"depth": {"loss": "l3"}}}, "l3"),
+        ({"architecture": {"blocks": []}}, "0 blocks"),
+        ({"normalisation": {"std": [0, 0, 0]}}, "std"),
+        ({"targets": {}}, "the dataset has none"),
+        ({"stesp": 1}, "did you mean 'steps'"),
+        ({"tasks": ["depth"]}, "another network"),
+    ],
+)
+def test_wrong_configurations(folder, change, said):
+    file = folder / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(CheckpointError) as error:
+        load_checkpoint(folder)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{}", b"\xff\xfe", b"", b"[" * 100_000])
+def test_foreign_files_in_place_of_the_configuration(folder, content):
+    (folder / "config.json").write_bytes(content)
+    with pytest.raises(CheckpointError):
+        load_checkpoint(folder)
+
+
+def test_pickles_are_not_loaded(folder):
+    torch.save({"weights": torch.ones(2)}, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+        load_checkpoint(folder)
+
+
+def test_a_failed_save_leaves_the_old_checkpoint(build, folder, monkeypatch):
+    before = (folder / "model.safetensors").read_bytes()
+
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full_disk)
+    with pytest.raises(EdnasError, match="No space left"):
+        save_checkpoint(folder, build(seed=9))
+    monkeypatch.undo()
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_tasks_of_ones_own_round_trip(tmp_path, build):
+    class NearTask(DepthTask):
+        name = "near"
+        target = "depth"
+
+    register_task("near", NearTask, replace=True)
+    found = load_checkpoint(save_checkpoint(tmp_path / "c", build(("near", "segmentation"))))
+    assert list(found.forward(make_batch()["image"])) == ["near", "segmentation"]

@@ -1,0 +1,79 @@
+import pytest
+import yaml
+
+from ednas.arch import save_architecture
+from ednas.exceptions import ConfigError
+from ednas.training import Recipe, TrainConfig, load_config
+from ednas.training.config import difference
+
+
+def test_yaml_round_trip(config, tmp_path):
+    config.save(tmp_path / "config.yaml")
+    assert load_config(tmp_path / "config.yaml") == config
+
+
+def test_named_recipe_in_yaml(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("data: streets\nrecipe: {name: proxy, steps: 10, augment: {mirror: 0}}\ntasks: [depth]\n")
+    found = load_config(file, seed=3)
+    assert (found.recipe.name, found.recipe.steps, found.recipe.learning_rate, found.seed) == ("proxy", 10, 3e-4, 3)
+    assert found.recipe.augment is not None
+    assert (found.recipe.augment.mirror, found.recipe.augment.scale) == (0, (0.5, 1.5))
+    found.save(file)
+    assert load_config(file) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("dta: streets", "unknown key 'dta'; did you mean 'data'"),
+        ("data: streets\nrecipe: {name: mini, learing_rate: 1}", "'recipe.learing_rate'; did you mean 'learning_rate'"),
+        ("data: streets\nrecipe: fulll", "did you mean 'full'"),
+        ("data: streets\nnormalisation: {std: [0, 1, 1]}", "normalisation.std"),
+        ("data: streets\ntasks: []", "one task at least"),
+        ("data: streets\ntasks: [depth, depth]", "named twice"),
+        ("data: streets\ntasks: [depth]\ntask_options: {normals: {}}", "not among the tasks"),
+        ("data: streets\nprotocol: adashar", "protocol"),
+        ("seed: 0", "key 'data' is missing"),
+        ("data: streets\nseed: -1", "seed"),
+    ],
+)
+def test_mistakes_are_named_in_one_line(tmp_path, text, said):
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        load_config(file)
+    assert said in str(error.value)
+    assert str(file) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_standalone_needs_no_other_file(config, tmp_path, monkeypatch):
+    save_architecture(config.load_architecture(), tmp_path / "mine.json")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    alone = TrainConfig(architecture="mine.json", data="data").standalone()
+    (tmp_path / "mine.json").unlink()
+    assert alone.load_architecture().fingerprint() == config.load_architecture().fingerprint()
+    assert alone.data == str(tmp_path / "data")
+    assert alone.standalone() == alone
+    assert yaml.safe_load(yaml.safe_dump(alone.model_dump(mode="json")))["data"] == alone.data
+
+
+def test_a_named_depth_loss_goes_before_the_recipes():
+    jared = Recipe(steps=1, loss_preset="cityscapes_jared")
+    plain = TrainConfig(data="streets", recipe=jared, task_options={"depth": {"max_inverse": 9}})
+    own = TrainConfig(data="streets", recipe=jared, task_options={"depth": {"loss": "l1"}})
+    assert plain.all_task_options()["depth"]["rel_weight"] == 0.05
+    assert plain.all_task_options()["depth"]["max_inverse"] == 9
+    assert own.all_task_options() == {"depth": {"loss": "l1"}}
+
+
+def test_difference_names_what_decides_the_outcome(config):
+    def changed(**values):
+        return config.model_copy(update={"recipe": config.recipe.model_copy(update=values)})
+
+    assert difference(config, config.standalone()) is None
+    assert difference(config, changed(checkpoint_every=1, log_every=1, eval_batch_size=1)) is None
+    assert difference(config, changed(steps=7)) == "recipe.steps: 6 and 7"
+    assert "architecture" in str(difference(config, config.model_copy(update={"architecture": "base"})))

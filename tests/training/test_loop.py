@@ -1,0 +1,337 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from training_fakes import Batches, make_batch
+
+from ednas.exceptions import CheckpointError, ConfigError, TrainingError
+from ednas.training import fit
+from ednas.training.config import Normalisation
+from ednas.training.device import make_fabric
+from ednas.training.state import STATE
+from ednas.training.step import TrainingStep
+from ednas.training.tensors import read_tensors
+
+TESTS = Path(__file__).parents[1]
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_at(step, error=Stop):
+    def callback(report):
+        if report.step >= step:
+            raise error
+
+    return callback
+
+
+def assert_same_weights(first, second):
+    ours, theirs = first.state_dict(), second.state_dict()
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        assert torch.equal(tensor, theirs[name]), name
+
+
+@pytest.fixture
+def whole(build, short):
+    """The network after an uninterrupted run."""
+    model = build()
+    fit(model.network, model.tasks, Batches(), short, device="cpu")
+    return model.network
+
+
+def test_same_seed_same_weights(build, short, whole):
+    model = build()
+    fit(model.network, model.tasks, Batches(), short, device="cpu")
+    assert_same_weights(model.network, whole)
+
+
+@pytest.mark.parametrize("options", [{}, {"decoupled": True, "grad_clip": 0.5, "warmup_steps": 4}])
+def test_resuming_ends_with_the_same_weights_bit_for_bit(build, short, tmp_path, options):
+    recipe = short.model_copy(update=options)
+    expected, model = build(), build()
+    fit(expected.network, expected.tasks, Batches(), recipe, device="cpu")
+    with pytest.raises(Stop):
+        fit(model.network, model.tasks, Batches(), recipe, callbacks=[stop_at(4)], checkpoint_folder=tmp_path)
+    model, batches = build(seed=99), Batches()
+    result = fit(model.network, model.tasks, batches, recipe, checkpoint_folder=tmp_path, resume=True)
+    assert (result.resumed_at, result.steps, batches.asked) == (3, 8, [3, 4, 5, 6, 7])
+    assert_same_weights(model.network, expected.network)
+
+
+def test_ctrl_c_waits_for_the_step_and_saves_it(build, short, whole, tmp_path):
+    model = build()
+
+    def press(step, batch):
+        if step == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model.network, model.tasks, Batches(press), short, checkpoint_folder=tmp_path)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert read_tensors(tmp_path / STATE)[1]["step"] == 5
+    model = build(seed=99)
+    fit(model.network, model.tasks, Batches(), short, checkpoint_folder=tmp_path, resume=True)
+    assert_same_weights(model.network, whole)
+
+
+def test_sigterm_saves_and_exits_with_143(build, short, tmp_path):
+    model = build()
+
+    def terminate(step, batch):
+        if step == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as error:
+        fit(model.network, model.tasks, Batches(terminate), short, checkpoint_folder=tmp_path)
+    assert error.value.code == 143
+    assert read_tensors(tmp_path / STATE)[1]["step"] == 2
+
+
+def test_an_interrupt_from_a_callback_is_saved_too(build, short, tmp_path):
+    model = build()
+    with pytest.raises(KeyboardInterrupt):
+        fit(
+            model.network,
+            model.tasks,
+            Batches(),
+            short,
+            callbacks=[stop_at(4, KeyboardInterrupt)],
+            checkpoint_folder=tmp_path,
+        )
+    assert read_tensors(tmp_path / STATE)[1]["step"] == 4
+
+
+def test_outside_the_main_thread_no_signal_is_touched(build, short):
+    model, results = build(), []
+    thread = threading.Thread(target=lambda: results.append(fit(model.network, model.tasks, Batches(), short)))
+    thread.start()
+    thread.join()
+    assert results[0].steps == 8
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+import torch
+from training_fakes import SIZE, TARGETS, Batches, small_architecture
+from ednas.training import Recipe, build_model, fit
+torch.set_num_threads(1)
+model = build_model(small_architecture(), ("segmentation", "depth"), TARGETS, input_size=SIZE)
+recipe = Recipe(steps=40, batch_size=4, learning_rate=1e-2, checkpoint_every=1, log_every=1)
+slow = lambda report: time.sleep(0.05)
+folder = Path(sys.argv[1])
+fit(model.network, model.tasks, Batches(), recipe, device="cpu", callbacks=[slow], checkpoint_folder=folder, resume=True)
+"""
+
+
+def test_a_killed_process_resumes_bit_for_bit(build, short, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path)], env=environment, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / STATE).exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    process.kill()
+    _, errors = process.communicate()
+    assert process.returncode == -signal.SIGKILL, errors.decode()
+    reached = read_tensors(tmp_path / STATE)[1]["step"]
+    assert 0 < reached < 40
+
+    recipe = short.model_copy(update={"steps": 40, "checkpoint_every": 100})
+    expected, resumed = (build(("segmentation", "depth"), seed=seed) for seed in (0, 5))
+    fit(expected.network, expected.tasks, Batches(), recipe, device="cpu")
+    result = fit(resumed.network, resumed.tasks, Batches(), recipe, checkpoint_folder=tmp_path, resume=True)
+    assert result.resumed_at == reached
+    assert_same_weights(resumed.network, expected.network)
+
+
+def test_a_finished_state_trains_no_further(build, short, whole, tmp_path):
+    model = build()
+    fit(model.network, model.tasks, Batches(), short, checkpoint_folder=tmp_path)
+    batches = Batches()
+    again = build(seed=3)
+    result = fit(again.network, again.tasks, batches, short, checkpoint_folder=tmp_path, resume=True)
+    assert (result.resumed_at, batches.asked, result.losses) == (8, [], {})
+    assert_same_weights(again.network, whole)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(build, short, tmp_path):
+    def poison(step, batch):
+        if step == 4:
+            batch["image"][:] = float("nan")
+
+    model = build()
+    with pytest.raises(TrainingError, match=r"^step 5: the loss of task 'segmentation' is nan"):
+        fit(model.network, model.tasks, Batches(poison), short, checkpoint_folder=tmp_path)
+    tensors, notes = read_tensors(tmp_path / STATE)
+    assert notes["step"] == 3
+    assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
+
+
+def test_the_diverged_task_is_named(build, short):
+    class Broken:
+        def __init__(self, task):
+            self.task, self.target = task, task.target
+
+        def loss(self, prediction, target):
+            return self.task.loss(prediction, target) * float("inf")
+
+    model = build(("segmentation", "depth"))
+    tasks = {"segmentation": model.tasks["segmentation"], "depth": Broken(model.tasks["depth"])}
+    with pytest.raises(TrainingError, match="step 1: the loss of task 'depth' is inf"):
+        fit(model.network, tasks, Batches(), short)
+
+
+def test_weights_that_are_not_finite_are_not_saved(build, short, tmp_path):
+    model = build()
+
+    def spoil(report):
+        if report.step == 2:
+            next(model.network.heads["normals"].parameters()).data.fill_(float("nan"))
+
+    with pytest.raises(TrainingError, match="step"):
+        fit(model.network, model.tasks, Batches(), short, callbacks=[spoil], checkpoint_folder=tmp_path)
+    assert not (tmp_path / STATE).exists()
+
+
+def test_a_late_look_finds_the_first_step_that_diverged(build, short, tmp_path):
+    """As on a GPU, where losses are looked at only now and then."""
+    from ednas.training.loop import _Watch
+
+    watch = _Watch(("segmentation", "depth"), {"segmentation": 1.0, "depth": 1.0}, short, 0)
+    for step, values in enumerate([(1.0, 1.0), (1.0, float("inf")), (float("nan"), float("nan"))]):
+        watch.add(step, torch.tensor(values))
+    with pytest.raises(TrainingError, match="step 2: the loss of task 'depth' is inf"):
+        watch.check()
+
+
+def test_state_of_another_run_is_refused(build, short, tmp_path):
+    model = build()
+    fit(model.network, model.tasks, Batches(), short, checkpoint_folder=tmp_path, identity={"data": "a"})
+    with pytest.raises(CheckpointError, match=r"another run \(data was 'a', is 'b'\)"):
+        fit(model.network, model.tasks, Batches(), short, checkpoint_folder=tmp_path, identity={"data": "b"}, resume=True)
+    other = build(("depth",))
+    with pytest.raises(CheckpointError, match="another network"):
+        fit(other.network, other.tasks, Batches(), short, checkpoint_folder=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
+def test_truncated_state(build, short, tmp_path, share):
+    model = build()
+    fit(model.network, model.tasks, Batches(), short, checkpoint_folder=tmp_path)
+    file = tmp_path / STATE
+    file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
+    with pytest.raises(CheckpointError, match="truncated"):
+        fit(model.network, model.tasks, Batches(), short, checkpoint_folder=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("tasks", [("segmentation",), ("depth",), ("normals",), ("segmentation", "depth", "normals")])
+def test_any_mix_of_tasks_overfits_one_batch(build, short, tasks):
+    model, reports = build(tasks), []
+    recipe = short.model_copy(update={"steps": 60, "log_every": 1, "weight_decay": 0.0})
+    fit(model.network, model.tasks, Batches(repeat=True), recipe, callbacks=[reports.append])
+    assert list(reports[0].losses) == list(tasks)
+    for task in tasks:
+        assert reports[-1].losses[task] < 0.5 * reports[0].losses[task], task
+
+
+def test_reports(build, short):
+    model, reports = build(("segmentation", "depth")), []
+    recipe = short.model_copy(update={"steps": 5, "loss_weights": {"depth": 3.0}})
+    result = fit(model.network, model.tasks, Batches(), recipe, callbacks=[reports.append])
+    assert [report.step for report in reports] == [2, 4, 5]
+    last = reports[-1]
+    assert last.loss == pytest.approx(last.losses["segmentation"] + 3 * last.losses["depth"])
+    assert (last.steps, last.eta_seconds, last.learning_rate) == (5, 0, recipe.learning_rate_at(4))
+    assert reports[0].eta_seconds > 0
+    assert min(report.images_per_second for report in reports) > 0
+    assert result.losses == last.losses
+
+
+def test_a_callback_may_switch_the_network_to_evaluation(build, short, whole):
+    model = build()
+    fit(model.network, model.tasks, Batches(), short, callbacks=[lambda report: model.network.eval()])
+    assert_same_weights(model.network, whole)
+
+
+def test_a_step_is_that_of_plain_pytorch(build, short):
+    """An independent step: NCHW, separate losses, torch's own Adam without fusing."""
+    ours, plain = build(("segmentation", "depth")), build(("segmentation", "depth"))
+    recipe = short.model_copy(update={"loss_weights": {"segmentation": 0.4}, "learning_rate": 1e-3})
+    step = TrainingStep(ours.network, ours.tasks, recipe, make_fabric("cpu"), Normalisation())
+    network = plain.network.to(memory_format=torch.contiguous_format).train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, weight_decay=1e-4, foreach=False)
+    for index in range(3):
+        batch = make_batch(index)
+        losses = step(batch, 0)
+        optimizer.zero_grad()
+        outputs = network((batch["image"].contiguous() - 0.5) / 0.25)
+        expected = [task.loss(outputs[name], batch[name]) for name, task in plain.tasks.items()]
+        (0.4 * expected[0] + expected[1]).backward()
+        optimizer.step()
+        torch.testing.assert_close(losses, torch.stack(expected).detach(), rtol=1e-3, atol=1e-4)
+
+
+def test_bfloat16_on_the_cpu(build, short):
+    model = build(("segmentation", "depth"))
+    recipe = short.model_copy(update={"precision": "bf16-mixed", "steps": 60, "weight_decay": 0.0})
+    first = fit(model.network, model.tasks, Batches(repeat=True), recipe.model_copy(update={"steps": 1}), device="cpu")
+    last = fit(model.network, model.tasks, Batches(repeat=True), recipe, device="cpu")
+    assert last.losses["segmentation"] < 0.7 * first.losses["segmentation"]
+    assert {parameter.dtype for parameter in model.network.parameters()} == {torch.float32}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: mixed precision on a GPU is not tested here")
+@pytest.mark.parametrize("precision", ["auto", "bf16-mixed", "16-mixed"])
+@pytest.mark.parametrize("grad_clip", [None, 1.0])
+def test_mixed_precision_on_cuda_learns_and_resumes(build, short, tmp_path, precision, grad_clip):
+    model = build()
+    recipe = short.model_copy(
+        update={"precision": precision, "steps": 60, "weight_decay": 0.0, "log_every": 5, "grad_clip": grad_clip}
+    )
+    reports = []
+    arguments = {"device": "cuda", "checkpoint_folder": tmp_path}
+    with pytest.raises(Stop):
+        fit(model.network, model.tasks, Batches(repeat=True), recipe, callbacks=[reports.append, stop_at(30)], **arguments)
+    model = build(seed=9)
+    result = fit(model.network, model.tasks, Batches(repeat=True), recipe, resume=True, **arguments)
+    assert result.resumed_at > 0
+    assert result.losses["segmentation"] < 0.7 * reports[0].losses["segmentation"]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: late checks of losses are not tested here")
+def test_divergence_on_cuda_keeps_the_last_good_state(build, short, tmp_path):
+    def poison(step, batch):
+        if step == 4:
+            batch["image"][:] = float("nan")
+
+    model = build()
+    with pytest.raises(TrainingError, match="step 5"):
+        fit(model.network, model.tasks, Batches(poison), short, device="cuda", checkpoint_folder=tmp_path)
+    assert read_tensors(tmp_path / STATE)[1]["step"] == 3
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "said"),
+    [("gpu", "auto", "write auto"), ("cuda:99", "auto", "CUDA devices"), ("meta", "auto", "write auto"),
+     ("cpu", "16-mixed", "needs a CUDA device")],
+)  # fmt: skip
+def test_wrong_devices(device, precision, said):
+    with pytest.raises(ConfigError, match=said):
+        make_fabric(device, precision)
+
+
+def test_fabric_on_one_cpu_is_silent_and_alone(capfd):
+    fabric = make_fabric("cpu")
+    assert (fabric.world_size, fabric.device.type, fabric._precision.precision) == (1, "cpu", "32-true")
+    assert capfd.readouterr() == ("", "")
