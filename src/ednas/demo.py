@@ -33,9 +33,9 @@ def make_streets(folder: Path, seed: int = 0, progress: Progress | None = None) 
     return folder
 
 
-def demo_config(data: Path, *, trials: int = 32, workers: int = 2, seed: int = 0) -> StudyConfig:
+def demo_config(data: Path, *, trials: int = 30, workers: int = 2, seed: int = 0) -> StudyConfig:
     """Return the demo's whole configuration."""
-    proxy = recipe("mini", steps=100, warmup_steps=10, loss_weights=LOSS_WEIGHTS)
+    proxy = recipe("mini", steps=80, warmup_steps=10, loss_weights=LOSS_WEIGHTS)
     search = SearchConfig(
         data=str(data),
         tasks=("segmentation", "depth"),

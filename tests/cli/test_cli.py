@@ -143,7 +143,10 @@ def test_wrong_yaml_key_names_the_nearest(run: Run, tmp_path: Path) -> None:
 
 def test_impossible_latency_says_what_is_possible(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "s.yaml").write_text("data: streets\ndata_options: {count: 4}\nrecipe: mini\ntarget_latency_ms: 0.01\n")
+    (tmp_path / "s.yaml").write_text(
+        "data: streets\ndata_options: {count: 4}\nrecipe: mini\ntarget_latency_ms: 0.01\n"
+        "space: {kinds: [ibn], kernel_sizes: [3], multipliers: [1.0], expand_ratios: [3, 6]}\n"
+    )
     code, _, err = run("search", "--config", tmp_path / "s.yaml", "--out", tmp_path / "out")
     assert code == 2
     assert "the fastest network found in this space takes" in err
@@ -165,7 +168,7 @@ def test_data_make_check_and_preview(run: Run, tmp_path: Path) -> None:
     assert run("data", "make", "rooms", "--out", folder, "--train", 3, "--val", 2, "--size", "32x64")[0] == 0
     code, out, _ = run("data", "check", folder, "--json")
     assert code == 0
-    assert [split["samples"] for split in json.loads(out)["splits"].values()] == [3, 2]
+    assert [split["samples"] for split in json.loads(out)["splits"]] == [3, 2]
     assert run("data", "preview", folder, "--out", tmp_path / "sheet.png", "--count", 2)[0] == 0
     assert Image.open(tmp_path / "sheet.png").width > 100
     image = next(folder.rglob("*.png"))

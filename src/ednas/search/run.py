@@ -96,12 +96,12 @@ def run_search(
     config, out = config.standalone(), Path(out)
     for plugin in config.plugins:
         load_plugin(plugin)
+    target = load_target(config.target)
     base = config.load_architecture()
     space = SearchSpace(base, config.space)
     training = config.train_config(base)
     model, _, _ = prepare(training, decode_progress)
     _check_weights(config, model)
-    target = load_target(config.target)
     heads = {name: task.channels for name, task in model.tasks.items()}
     cost = DeviceCost(target, heads, config.latency_input_size or model.input_size)
     target_ms = _target_latency(config, space, cost)

@@ -97,7 +97,7 @@ class Recipe(StrictModel):
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step (from 0): a linear warm-up, then half a cosine down to 0."""
         if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / self.warmup_steps
+            return self.learning_rate * ((step + 1) / self.warmup_steps)
         progress = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 

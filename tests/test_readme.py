@@ -1,0 +1,37 @@
+"""The README's Python runs as it stands, and what it says about files is true."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert BLOCKS
+    monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
+    code = "\n".join(BLOCKS)
+    # In a process of its own: a script, as a user would run it.
+    (tmp_path / "example.py").write_text(code, encoding="utf-8")
+    done = subprocess.run([sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_linked_files_exist() -> None:
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)\)", README)
+    assert links
+    for link in links:
+        assert (ROOT / link).exists(), link
+
+
+@pytest.mark.parametrize("document", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_links_of_the_documentation_exist(document: Path) -> None:
+    for link in re.findall(r"\]\((?!https?://|#)([^)#]+)\)", document.read_text(encoding="utf-8")):
+        assert (document.parent / link).exists(), link

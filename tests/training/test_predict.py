@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from ednas.exceptions import ConfigError, DataError
+from ednas.training import find_images, predict, write_predictions
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Three pictures of different sizes."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name, shape in (("a.png", (40, 50)), ("b.jpg", (33, 97)), ("c.png", (32, 64))):
+        Image.fromarray(rng.integers(0, 256, (*shape, 3), dtype=np.uint8)).save(folder / name)
+    return folder
+
+
+def test_predictions_have_the_pictures_size(build, pictures):
+    found = list(predict(build(), [pictures], batch_size=2))
+    assert [prediction.source.name for prediction in found] == ["a.png", "b.jpg", "c.png"]
+    for prediction, (height, width) in zip(found, [(40, 50), (33, 97), (32, 64)], strict=True):
+        values = prediction.values
+        assert (values["segmentation"].dtype, values["segmentation"].shape) == (np.uint8, (height, width))
+        assert values["segmentation"].max() < 4
+        assert (values["depth"].dtype, values["depth"].shape) == (np.float32, (height, width))
+        assert values["depth"].min() >= 0
+        assert (values["normals"].dtype, values["normals"].shape) == (np.float32, (height, width, 3))
+        np.testing.assert_allclose(np.linalg.norm(values["normals"], axis=-1), 1, atol=1e-5)
+        for picture in (prediction.image, *prediction.pictures.values()):
+            assert (picture.dtype, picture.shape) == (np.uint8, (height, width, 3))
+
+
+def test_predictions_at_the_models_size(build, pictures):
+    for prediction in predict(build(), [pictures / "a.png", pictures / "b.jpg"], size="model"):
+        assert {values.shape[:2] for values in prediction.values.values()} == {(32, 64)}
+        assert prediction.image.shape == (32, 64, 3)
+
+
+def test_the_batch_size_changes_nothing(build, pictures):
+    model = build()
+    for one, many in zip(
+        predict(model, [pictures], batch_size=1), predict(model, [pictures], batch_size=3), strict=True
+    ):
+        np.testing.assert_allclose(one.values["depth"], many.values["depth"], atol=1e-5)
+
+
+def test_files_are_written_for_every_task(build, pictures, tmp_path):
+    written = write_predictions(predict(build(("segmentation", "depth")), [pictures]), tmp_path / "out")
+    names = {f"{stem}_{task}.{kind}" for stem in "abc" for task in ("segmentation", "depth") for kind in ("png", "npy")}
+    assert {path.name for path in written} == names == {path.name for path in (tmp_path / "out").iterdir()}
+    assert np.load(tmp_path / "out" / "a_depth.npy", allow_pickle=False).shape == (40, 50)
+    assert np.asarray(Image.open(tmp_path / "out" / "b_segmentation.png")).shape == (33, 97, 3)
+
+
+def test_pictures_of_one_name_do_not_overwrite_each_other(build, pictures, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.open(pictures / "a.png").save(other / "a.png")
+    written = write_predictions(predict(build(("depth",)), [pictures / "a.png", other / "a.png"]), tmp_path / "out")
+    assert {path.stem for path in written} == {"a_depth", "a_2_depth"}
+
+
+def test_a_corrupt_picture_is_named_and_nothing_is_half_written(build, pictures, tmp_path):
+    whole = (pictures / "b.jpg").read_bytes()
+    (pictures / "b.jpg").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"b\.jpg"):
+        write_predictions(predict(build(("depth",)), [pictures], batch_size=1), tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_depth.npy", "a_depth.png"]
+    np.load(tmp_path / "out" / "a_depth.npy", allow_pickle=False)
+
+
+def test_a_missing_picture_is_found_before_anything_is_predicted(build, pictures, tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        predict(build(), [pictures, tmp_path / "missing.png"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no picture"):
+        find_images([tmp_path / "empty"])
+
+
+def test_wrong_options(build, pictures):
+    with pytest.raises(ConfigError, match="size"):
+        predict(build(), [pictures], size="large")
+    with pytest.raises(ConfigError, match="batch size 0"):
+        predict(build(), [pictures], batch_size=0)

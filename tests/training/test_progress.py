@@ -1,0 +1,67 @@
+import io
+import logging
+
+import pytest
+from rich.console import Console
+
+from ednas.exceptions import EdnasError
+from ednas.training import ProgressBar, StepReport
+from ednas.training.logs import RunLogs, run_log
+from ednas.training.progress import _duration
+
+
+def report(step=3, **losses):
+    return StepReport(step, 10, losses or {"depth": 0.25}, 0.25, 1e-3, 42.0, 75.0)
+
+
+def test_the_bar_shows_steps_losses_speed_and_time_left():
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=160)
+    with ProgressBar("training", console) as bar:
+        bar(report())
+    for shown in ("training", "3/10", "depth 0.250", "42 images/s", "1:15 left"):
+        assert shown in text.getvalue()
+
+
+def test_off_a_terminal_nothing_is_drawn():
+    text = io.StringIO()
+    with ProgressBar(console=Console(file=text, force_terminal=False)) as bar:
+        bar(report())
+    assert text.getvalue().strip() == ""
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (59.6, "1:00"), (3725, "1:02:05")])
+def test_durations(seconds, shown):
+    assert _duration(seconds) == shown
+
+
+def test_resumed_logs_drop_rows_that_are_done_again(tmp_path):
+    first = RunLogs(tmp_path)
+    for step in (2, 4, 6):
+        first(report(step))
+    first.close()
+    with (tmp_path / "steps.csv").open("a") as file:
+        file.write("8,0.1")  # a line that a crash cut off
+    second = RunLogs(tmp_path)
+    second(report(6))
+    second.close()
+    lines = (tmp_path / "steps.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["step", "2", "4", "6"]
+
+
+def test_a_log_file_gets_the_packages_messages_and_the_error(tmp_path):
+    with pytest.raises(ValueError, match="wrong"), run_log(tmp_path / "log.txt") as log:
+        log.info("begun")
+        logging.getLogger("ednas.data").warning("odd")
+        raise ValueError("wrong")
+    logging.getLogger("ednas").warning("after")
+    lines = (tmp_path / "log.txt").read_text().splitlines()
+    assert [line.split(" ", 2)[2] for line in lines] == ["INFO begun", "WARNING odd", "ERROR stopped: wrong"]
+
+
+def test_places_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(EdnasError, match="cannot write"), run_log(tmp_path / "file" / "log.txt"):
+        pass
+    with pytest.raises(EdnasError, match="cannot write"):
+        RunLogs(tmp_path / "file")(report())

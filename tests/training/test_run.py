@@ -1,0 +1,250 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from ednas.exceptions import ConfigError, DataError, EdnasError
+from ednas.scoring import load_metrics
+from ednas.training import TrainConfig, load_checkpoint, load_config, prepare, summarise, train, train_runs
+from ednas.training.evaluate import evaluate
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_at(step):
+    def callback(report):
+        if report.step >= step:
+            raise Stop
+
+    return callback
+
+
+def changed(config, **values):
+    return config.model_copy(update={"recipe": config.recipe.model_copy(update=values)})
+
+
+def weights(folder):
+    return load_checkpoint(folder).network.state_dict()
+
+
+def test_a_run_leaves_a_complete_folder(config, tmp_path):
+    result = train(config, tmp_path / "run")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "checkpoint",
+        "config.yaml",
+        "log.txt",
+        "logs",
+    ]
+    assert load_config(tmp_path / "run" / "config.yaml") == config.standalone()
+    assert result.checkpoint == tmp_path / "run" / "checkpoint"
+    metrics = json.loads((result.checkpoint / "metrics.json").read_text())
+    assert metrics == result.metrics
+    assert load_metrics(result.checkpoint).tasks == result.metrics["tasks"]
+    assert {task: set(values) for task, values in metrics["tasks"].items()} == {
+        "segmentation": {"miou", "pixel_acc"},
+        "depth": {"abs_err", "rel_err"},
+    }
+    assert (metrics["protocol"], metrics["steps"], metrics["seed"], metrics["input_size"]) == (
+        "standard",
+        6,
+        0,
+        [32, 64],
+    )
+    assert metrics["higher_is_better"]["miou"] is True
+    assert metrics["higher_is_better"]["rel_err"] is False
+    assert metrics["params"] == sum(p.numel() for p in load_checkpoint(tmp_path / "run").network.parameters())
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert "training small" in log
+    assert "finished" in log
+
+
+def test_logs_can_be_read(config, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    result = train(config, tmp_path / "run")
+    with (tmp_path / "run" / "logs" / "steps.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [2, 4, 6]
+    assert set(rows[0]) == {"step", "loss", "loss/segmentation", "loss/depth", "learning_rate", "images_per_second"}
+    board = EventAccumulator(str(tmp_path / "run" / "logs"))
+    board.Reload()
+    assert [event.step for event in board.Scalars("loss/depth")] == [2, 4, 6]
+    assert board.Scalars("val/segmentation/miou")[0].value == pytest.approx(
+        result.metrics["tasks"]["segmentation"]["miou"], abs=1e-4
+    )
+
+
+def test_a_resumed_run_is_the_uninterrupted_one(config, tmp_path):
+    train(config, tmp_path / "whole")
+    with pytest.raises(Stop):
+        train(config, tmp_path / "broken", callbacks=[stop_at(4)])
+    assert "stopped: Stop" in (tmp_path / "broken" / "log.txt").read_text()
+    with pytest.raises(ConfigError, match="broken off; resume it"):
+        train(config, tmp_path / "broken")
+    result = train(config, tmp_path / "broken", resume=True)
+    assert result.metrics == train(config, tmp_path / "whole", resume=True).metrics
+    ours, theirs = weights(tmp_path / "broken"), weights(tmp_path / "whole")
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+    assert not (tmp_path / "broken" / "state.safetensors").exists()
+    with (tmp_path / "broken" / "logs" / "steps.csv").open(newline="") as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == [2, 4, 6]
+
+
+def test_a_finished_run_is_not_trained_again(config, tmp_path):
+    first = train(config, tmp_path / "run", logs=False)
+    assert not (tmp_path / "run" / "logs").exists()
+    stamp = (first.checkpoint / "model.safetensors").stat().st_mtime_ns
+    with pytest.raises(ConfigError, match="finished run"):
+        train(config, tmp_path / "run")
+    again = train(changed(config, log_every=1), tmp_path / "run", resume=True, callbacks=[stop_at(0)])
+    assert again.metrics == first.metrics
+    assert (first.checkpoint / "model.safetensors").stat().st_mtime_ns == stamp
+    with pytest.raises(ConfigError, match=r"another configuration \(recipe.steps: 6 and 9\)"):
+        train(changed(config, steps=9), tmp_path / "run", resume=True)
+
+
+def test_its_config_file_repeats_a_run(config, tmp_path, monkeypatch):
+    train(config, tmp_path / "first", logs=False)
+    monkeypatch.chdir(tmp_path)
+    train(load_config("first/config.yaml"), "second", logs=False)
+    ours, theirs = weights(tmp_path / "first"), weights(tmp_path / "second")
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+
+
+def test_seeds_differ(config, tmp_path):
+    first, second = (prepare(config.model_copy(update={"seed": seed}))[0].network.state_dict() for seed in (0, 1))
+    assert not torch.equal(first["encoder.stages.0.0.0.weight"], second["encoder.stages.0.0.0.weight"])
+
+
+def test_preparing_leaves_torchs_generator_alone(config):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    prepare(config)
+    assert torch.equal(torch.rand(2), expected)
+
+
+@pytest.mark.parametrize("tasks", [("segmentation",), ("depth",), ("normals", "segmentation", "depth")])
+def test_single_and_multi_task_are_one_setting_apart(config, tmp_path, tasks):
+    result = train(config.model_copy(update={"tasks": tasks}), tmp_path / "run", logs=False)
+    assert list(result.metrics["tasks"]) == list(tasks)
+    assert list(load_checkpoint(result.checkpoint).network.heads) == list(tasks)
+
+
+def test_several_runs_have_numpys_mean_and_deviation(config, tmp_path):
+    result = train_runs(config.model_copy(update={"seed": 5}), tmp_path, runs=3, logs=False)
+    assert [run.metrics["seed"] for run in result.runs] == [5, 6, 7]
+    assert json.loads((tmp_path / "summary.json").read_text()) == result.summary
+    for task, values in result.summary["tasks"].items():
+        for name, found in values.items():
+            each = [run.metrics["tasks"][task][name] for run in result.runs]
+            assert found["values"] == each
+            assert found["mean"] == pytest.approx(np.mean(each))
+            assert found["std"] == pytest.approx(np.std(each, ddof=1))
+            assert load_metrics(tmp_path / "metrics.json").tasks[task][name] == found["mean"]
+    again = train_runs(config.model_copy(update={"seed": 5}), tmp_path, runs=3, resume=True, logs=False)
+    assert again.summary == result.summary
+
+
+def test_one_run_has_no_spread(config, tmp_path):
+    result = train_runs(config, tmp_path, runs=1, logs=False)
+    assert result.summary["tasks"]["depth"]["abs_err"]["std"] == 0
+    assert result.metrics["tasks"] == result.runs[0].metrics["tasks"]
+    with pytest.raises(ConfigError, match="at least 1"):
+        train_runs(config, tmp_path, runs=0)
+
+
+def test_runs_of_different_protocols_are_not_averaged():
+    first = {"protocol": "standard", "tasks": {"depth": {"abs_err": 1.0}}}
+    with pytest.raises(EdnasError, match="different protocols"):
+        summarise([first, {**first, "protocol": "adashare"}])
+
+
+def test_the_result_does_not_depend_on_the_batch_size_of_evaluation(config):
+    model, _, val = prepare(config)
+    model.network.train()
+    first = evaluate(model, val, batch_size=1)
+    assert model.network.training  # as it was, so that a run can be measured in the middle
+    second = evaluate(model, val, batch_size=3, device="cpu")
+    assert first["samples"] == 4
+    for task, values in first["tasks"].items():
+        assert values == pytest.approx(second["tasks"][task], rel=1e-5)
+
+
+def test_protocols_differ(config):
+    model, _, val = prepare(config)
+    standard, adashare = (evaluate(model, val, protocol) for protocol in ("standard", "adashare"))
+    assert (standard["protocol"], adashare["protocol"]) == ("standard", "adashare")
+    assert standard["tasks"] != adashare["tasks"]
+    with pytest.raises(ConfigError, match="did you mean 'adashare'"):
+        evaluate(model, val, "adashar")
+
+
+def test_sizes_of_architecture_recipe_and_data(config):
+    assert prepare(changed(config, input_size=(64, 96)))[0].input_size == (64, 96)
+    assert prepare(changed(config, input_size=None))[0].input_size == (32, 64)
+    own = config.model_copy(update={"architecture": {**config.architecture, "input_size": [96, 64]}})
+    assert prepare(own)[1].size == (96, 64)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        ({"tasks": ("segmentation", "dpeth")}, ConfigError, "did you mean 'depth'"),
+        ({"data": "nowhere"}, DataError, "nowhere"),
+        ({"task_options": {"depth": {"lss": "l1"}}}, ConfigError, "did you mean 'loss'"),
+        ({"architecture": "bse"}, EdnasError, "did you mean 'base'"),
+        ({"plugins": ("nothing.py",)}, ConfigError, "nothing.py"),
+        ({"data_options": {"x": 1}}, ConfigError, "x"),
+    ],
+)
+def test_mistakes_are_one_line(config, tmp_path, change, error, said):
+    with pytest.raises(error) as found:
+        train(config.model_copy(update=change), tmp_path / "run")
+    assert said in str(found.value)
+    assert "\n" not in str(found.value)
+
+
+def test_a_plugins_task_is_trained(config, tmp_path):
+    plugin = tmp_path / "near_task.py"
+    plugin.write_text(
+        "from ednas.tasks import DepthTask, register_task\n"
+        "class NearTask(DepthTask):\n"
+        "    name = 'nearness'\n"
+        "    target = 'depth'\n"
+        "register_task('nearness', NearTask, replace=True)\n"
+    )
+    mine = config.model_copy(update={"tasks": ("nearness",), "plugins": (str(plugin),)})
+    result = train(mine, tmp_path / "run", logs=False)
+    assert list(result.metrics["tasks"]) == ["nearness"]
+    saved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert saved["plugins"] == [str(plugin)]
+
+
+def test_two_processes_train_together(config, tmp_path):
+    """DDP on the CPU: every process takes its rows of the batch, gradients are averaged, one writes the files."""
+    import subprocess
+    import sys
+
+    script = tmp_path / "run.py"
+    config.save(tmp_path / "config.yaml")
+    script.write_text(
+        "import sys, torch\n"
+        "torch.set_num_threads(1)\n"
+        "from ednas.training import load_config, train\n"
+        "train(load_config(sys.argv[1]), sys.argv[2], device='cpu', devices=2)\n"
+    )
+    command = [sys.executable, str(script), str(tmp_path / "config.yaml"), str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert load_checkpoint(tmp_path / "run").steps == 6
+    assert (tmp_path / "run" / "log.txt").read_text().count("finished") >= 1
+
+
+def test_defaults_name_a_base_network():
+    assert TrainConfig(data="streets").load_architecture().name == "base"
