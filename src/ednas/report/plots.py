@@ -56,6 +56,11 @@ def pareto_figure(report: ReportData) -> Figure:
     if pruned and accuracies:
         data.append(_pruned_ticks(pruned, min(accuracies) - 0.04 * (max(accuracies) - min(accuracies) or 1)))
     layout = _layout("latency (ms)", "accuracy")
+    if pruned and scored:
+        # Hopelessly slow candidates may lie 30 times as far out; zooming out (double click) shows them.
+        shown = [*map(_latency, scored), *(value for value in (limit, report.baseline_latency_ms) if value is not None)]
+        span = max(max(shown) - min(shown), 0.1 * max(shown))
+        layout["xaxis"]["range"] = [min(shown) - 0.3 * span, max(shown) + 0.5 * span]
     shapes, notes = [], []
     if limit is not None:
         shapes.append(_vertical(limit, FRONT, "dash"))

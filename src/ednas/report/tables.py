@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -133,15 +132,7 @@ def latency_table(cost: Cost, largest: int | None = None) -> Table:
 
 
 def _table(title: str) -> Table:
-    return Table(
-        title=Text(title, "bold"),
-        title_justify="left",
-        caption_justify="left",
-        header_style="bold",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
+    return Table(title=Text(title, "bold"), title_justify="left", caption_justify="left", header_style="bold")
 
 
 def _integer(value: int | None) -> Text:
