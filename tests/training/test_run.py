@@ -226,6 +226,7 @@ def test_a_plugins_task_is_trained(config, tmp_path):
     assert saved["plugins"] == [str(plugin)]
 
 
+@pytest.mark.slow
 def test_two_processes_train_together(config, tmp_path):
     """DDP on the CPU: every process takes its rows of the batch, gradients are averaged, one writes the files."""
     import subprocess

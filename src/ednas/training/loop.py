@@ -149,13 +149,13 @@ def _run(
                     watch.check()
                 if saves:
                     saver.save(done)
-                if interruption.requested:
-                    interruption.act()
                 if reports:
                     report = watch.report(done)
                     for callback in callbacks if fabric.is_global_zero else ():
                         callback(report)
                     step.train()  # a callback may have evaluated the network
+                if interruption.requested:
+                    interruption.act()
         except KeyboardInterrupt:
             # One that a callback or the loader raised; in the middle of a step there is nothing whole to save.
             if between_steps and done > start:

@@ -6,7 +6,7 @@ import logging
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,7 +114,7 @@ def train(
     fabric = make_fabric(device, config.recipe.precision, devices)
     if config.recipe.batch_size < 2 * fabric.world_size:
         raise ConfigError(f"batch size {config.recipe.batch_size}: fewer than 2 samples for each of {devices} devices")
-    with run_log(out / LOG):
+    with run_log(out / LOG) if fabric.is_global_zero else nullcontext():
         return _train(
             config, out, fabric, resume=resume, callbacks=callbacks, decode_progress=decode_progress, logs=logs
         )
@@ -245,7 +245,7 @@ def _train(
             config.recipe,
             normalisation=config.normalisation,
             fabric=fabric,
-            callbacks=[*callbacks, *([] if run_logs is None else [run_logs])],
+            callbacks=[*([] if run_logs is None else [run_logs]), *callbacks],
             checkpoint_folder=out,
             resume=resume,
             identity={"data": train_split.folder.name, "architecture": model.architecture.fingerprint()},
