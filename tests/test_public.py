@@ -23,7 +23,9 @@ def test_unknown_names_are_an_attribute_error() -> None:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = "import ednas, sys; sys.exit(' '.join({'torch', 'lightning', 'pyglove', 'numpy'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr.strip() == ""
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr.strip() == ""
+    )
 
 
 def test_the_example_in_the_docstring_holds() -> None:

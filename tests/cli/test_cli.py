@@ -207,9 +207,7 @@ def test_train_evaluate_predict_and_resume(run: Run, tmp_path: Path, monkeypatch
     assert depth.shape[:2] == np.asarray(Image.open(image)).shape[:2]
 
 
-def test_train_several_seeds_reports_mean_and_spread(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_train_several_seeds_reports_mean_and_spread(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
     config = tmp_path / "train.yaml"
     small = zoo.architecture("base").clone(override={"bifpn_width": 8, "bifpn_depth": 1})
