@@ -7,6 +7,13 @@ from torch import Tensor, nn
 from ednas.arch import Block
 
 
+BN_EPS = 1e-3
+"""EfficientNet's. On the small features of P6 and P7 variances are tiny, and torch's 1e-5 lets them explode."""
+
+BN_MOMENTUM = 0.03
+"""Slower than torch's 0.1, whose statistics follow the last few batches: at 64x128, P7 is one pixel a sample."""
+
+
 class ConvBNAct(nn.Sequential):
     """Convolution, batch normalisation and, unless ``act`` is false, ReLU6.
 
@@ -32,7 +39,7 @@ class ConvBNAct(nn.Sequential):
     ) -> None:
         layers: list[nn.Module] = [
             nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, groups=groups, bias=False),
-            nn.BatchNorm2d(out_channels),
+            nn.BatchNorm2d(out_channels, eps=BN_EPS, momentum=BN_MOMENTUM),
         ]
         if act:
             layers.append(nn.ReLU6(inplace=True))
