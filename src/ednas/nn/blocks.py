@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from ednas.arch import Block
 
-
 BN_EPS = 1e-3
 """EfficientNet's. On the small features of P6 and P7 variances are tiny, and torch's 1e-5 lets them explode."""
 
