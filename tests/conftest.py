@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A loaded machine is slow, not wrong.
+settings.register_profile("ednas", deadline=None)
+settings.load_profile("ednas")
 
 
 @pytest.fixture(scope="session")

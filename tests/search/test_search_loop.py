@@ -319,7 +319,7 @@ class TestKill:
             running = [t for t in stored(tmp_path / "study.db") if t.state is TrialState.RUNNING]
         time.sleep(1.0)
         os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=120)
         assert "KeyboardInterrupt" in errors.splitlines()[-1]
         with Study(tmp_path / "study.db", IDENTITY, resume=True) as study:
             assert study.trials(TrialState.RUNNING) == running

@@ -32,7 +32,7 @@ class MultiTaskNetwork(nn.Module):
     Example:
         >>> import torch
         >>> from ednas.arch import load_architecture
-        >>> network = MultiTaskNetwork(load_architecture("base"), {"segmentation": 19, "depth": 1})
+        >>> network = MultiTaskNetwork(load_architecture("base"), {"segmentation": 19, "depth": 1}).eval()
         >>> outputs = network(torch.zeros(1, 3, 64, 128))
         >>> outputs["segmentation"].shape
         torch.Size([1, 19, 64, 128])
