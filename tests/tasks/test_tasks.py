@@ -10,11 +10,12 @@ import torch
 from torch.nn import functional as F
 
 import ednas.tasks
+from ednas.data.colors import palette
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import ConfigError
 from ednas.tasks import LOSS_PRESETS, Task, load_plugin, make_task, make_tasks, register_task, task_names, task_target
 from ednas.tasks import base as registry
-from ednas.tasks.pictures import paint_classes, paint_scale, palette
+from ednas.tasks.pictures import paint_classes, paint_scale
 
 LABELS = TargetInfo("labels", 19)
 METRES = TargetInfo("distance", unit="m")

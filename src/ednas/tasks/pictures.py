@@ -1,37 +1,12 @@
-"""Pictures of labels and predictions: palettes and a colour scale, without a plotting library."""
+"""Pictures of labels and predictions: a colour scale, and the palette that previews of datasets use too."""
 
 from __future__ import annotations
-
-import colorsys
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from ednas.data.colors import palette
 from ednas.data.sample import VOID
-
-# The colours that the Cityscapes authors publish for their 19 training classes, in the order of the training ids.
-_CITYSCAPES = (
-    (128, 64, 128),
-    (244, 35, 232),
-    (70, 70, 70),
-    (102, 102, 156),
-    (190, 153, 153),
-    (153, 153, 153),
-    (250, 170, 30),
-    (220, 220, 0),
-    (107, 142, 35),
-    (152, 251, 152),
-    (70, 130, 180),
-    (220, 20, 60),
-    (255, 0, 0),
-    (0, 0, 142),
-    (0, 0, 70),
-    (0, 60, 100),
-    (0, 80, 100),
-    (0, 0, 230),
-    (119, 11, 32),
-)
 
 # A dark-to-bright scale from violet over red to pale yellow; luminance rises steadily, so that it also reads in grey.
 _SCALE = np.array(
@@ -48,31 +23,6 @@ _SCALE = np.array(
     ],
     dtype=np.float64,
 )
-
-_GOLDEN_ANGLE = 0.618033988749895
-
-
-@lru_cache(maxsize=32)
-def palette(num_classes: int) -> npt.NDArray[np.uint8]:
-    """Colours of class ids: the Cityscapes palette for 19 classes, distinct generated ones otherwise.
-
-    Args:
-        num_classes: Number of classes, 1 to 255.
-
-    Returns:
-        ``uint8`` ``(256, 3)``, read-only; black from ``num_classes`` on, so that void (255) is black.
-    """
-    colours = np.zeros((256, 3), dtype=np.uint8)
-    if num_classes == len(_CITYSCAPES):
-        colours[: len(_CITYSCAPES)] = _CITYSCAPES
-    else:
-        for index in range(num_classes):
-            # Steps of the golden angle keep neighbouring ids apart; saturation and value change once per turn.
-            saturation, value = (0.75, 0.95, 0.45)[index // 9 % 3], (0.95, 0.7, 0.85)[index // 27 % 3]
-            colour = colorsys.hsv_to_rgb(index * _GOLDEN_ANGLE % 1.0, saturation, value)
-            colours[index] = np.rint(np.multiply(colour, 255)).astype(np.uint8)
-    colours.setflags(write=False)
-    return colours
 
 
 def paint_classes(labels: npt.NDArray[np.generic], num_classes: int) -> npt.NDArray[np.uint8]:
