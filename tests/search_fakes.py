@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ednas.arch import Architecture, SearchSpace, SpaceConfig, load_architecture
-from ednas.search.controllers import Controller, RegularizedEvolution
+from ednas.search.controllers import Controller, ControllerConfig
 from ednas.search.evaluators.base import Evaluation
 from ednas.search.executors import Executor, InlineExecutor
 from ednas.search.loop import Search
@@ -59,12 +59,19 @@ def space(*, small: bool = False) -> SearchSpace:
 
 
 def fake_cost(architecture: Architecture) -> Mapping[str, float]:
-    """Latency that grows with every choice, around 27 ms for random networks of the paper's space."""
+    """Costs that grow with every choice; latency is around 27 ms for random networks of the paper's space.
+
+    Memory is the largest block's, so that it and the latency disagree about which network is cheaper.
+    """
     work = sum(
         block.filters / 100 * block.expand_ratio / 6 * block.kernel_size / 3 * (2 if block.kind == "fused" else 1)
         for block in architecture.blocks
     )
-    return {"latency_ms": 2.0 + work * architecture.bifpn_depth / 4, "macs": 1000.0 * work}
+    return {
+        "latency_ms": 2.0 + work * architecture.bifpn_depth / 4,
+        "macs": 1000.0 * work,
+        "peak_memory_kb": float(max(block.filters * block.expand_ratio for block in architecture.blocks)),
+    }
 
 
 def fake_metrics(architecture: Architecture) -> dict[str, dict[str, float]]:
@@ -151,7 +158,7 @@ class Recorder(SearchCallback):
         self.events: list[Trial] = []
         self.reason = ""
 
-    def on_start(self, trials: list[Trial], total: int, target_ms: float) -> None:
+    def on_start(self, trials: list[Trial], total: int, limits: Mapping[str, float]) -> None:
         self.resumed = trials
 
     def on_trial(self, trial: Trial) -> None:
@@ -168,18 +175,21 @@ def make_search(
     executor: Executor | None = None,
     controller: Controller | None = None,
     search_space: SearchSpace | None = None,
-    max_latency_factor: float | None = None,
+    prune_factor: float | None = None,
+    limits: Mapping[str, float] | None = None,
     callbacks: tuple[SearchCallback, ...] = (),
 ) -> Search:
     """Put a search together; by default a small evolution with a fake evaluator in this process."""
     search_space = search_space or space()
     sizes = [len(decision.candidates) for decision in search_space.decisions]
+    limits = {"latency_ms": TARGET_MS} if limits is None else limits
+    options = {"population_size": 8, "tournament_size": 3}
     return Search(
         space=search_space,
         cost=fake_cost,
-        objective=Objective(TARGET_MS, RewardConfig(), max_latency_factor),
+        objective=Objective(limits, RewardConfig(), prune_factor),
         study=study,
-        controller=controller or RegularizedEvolution(sizes, seed=7, population_size=8, tournament_size=3),
+        controller=controller or ControllerConfig(name="evolution", options=options).make(sizes, 7, limits),
         executor=executor or InlineExecutor(FakeEvaluator()),
         trials=trials,
         callbacks=callbacks,

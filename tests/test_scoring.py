@@ -20,10 +20,12 @@ from ednas.scoring import (
     ModelMetrics,
     accuracy,
     compare,
+    limited_reward,
     load_metrics,
     merge_metrics,
     metric_gain,
     reward,
+    violation,
 )
 
 GOOD = {"protocol": "standard", "tasks": {"depth": {"abs_err": 1, "rel_err": 0.25}}, "params": 3400000}
@@ -365,6 +367,67 @@ class TestReward:
     def test_arguments_that_make_no_sense(self, arguments):
         with pytest.raises(ConfigError):
             reward(0.5, **{"latency_ms": 5, "target_ms": 10} | arguments)
+
+
+MODES = ["mnasnet", "hard", "absolute"]
+POSITIVE = st.floats(1e-3, 1e3)
+
+
+class TestLimitedReward:
+    @given(st.floats(0, 1), POSITIVE, POSITIVE, st.sampled_from(MODES), st.floats(-2, 0), st.floats(-2, 0))
+    def test_with_latency_alone_it_is_eq_5_as_printed(self, value, latency, target, mode, p, q):
+        ratio = latency / target
+        expected = {
+            "mnasnet": value * ratio ** (p if latency <= target else q),
+            "hard": value * ratio**p if latency <= target else 0.0,
+            "absolute": value + q * abs(ratio - 1),
+        }[mode]
+        ours = limited_reward(value, {"latency_ms": latency}, {"latency_ms": target}, mode=mode, p=p, q=q, beta=q)
+        assert ours == pytest.approx(expected, rel=1e-12)
+        assert ours == reward(value, latency, target, mode=mode, p=p, q=q, beta=q)
+
+    @given(st.lists(st.tuples(POSITIVE, POSITIVE), max_size=5), st.floats(0.1, 1))
+    def test_the_penalties_multiply(self, pairs, value):
+        costs = {str(index): cost for index, (cost, _) in enumerate(pairs)}
+        limits = {str(index): limit for index, (_, limit) in enumerate(pairs)}
+        one_by_one = value
+        for name, limit in limits.items():
+            one_by_one = limited_reward(one_by_one, costs, {name: limit}, p=-0.1, q=-0.3)
+        assert limited_reward(value, costs, limits, p=-0.1, q=-0.3) == pytest.approx(one_by_one)
+        met = all(costs[name] <= limits[name] for name in limits)
+        assert (limited_reward(value, costs, limits, mode="hard") == 0) == (not met)
+        assert (violation(costs, limits) == 0) == met
+
+    @given(st.dictionaries(st.sampled_from("abc"), POSITIVE, min_size=1), POSITIVE, st.floats(1, 9), st.data())
+    def test_never_rewards_cost(self, costs, limit, factor, data):
+        limits = dict.fromkeys(costs, limit)
+        more = {**costs, (name := data.draw(st.sampled_from(sorted(costs)))): costs[name] * factor}
+        for mode in ("mnasnet", "hard"):
+            assert limited_reward(0.5, more, limits, mode=mode, p=-0.1) <= limited_reward(
+                0.5, costs, limits, mode=mode, p=-0.1
+            )
+        assert violation(more, limits) >= violation(costs, limits)
+
+    @pytest.mark.parametrize("mode", MODES)
+    def test_zeros_stay_finite(self, mode):
+        nothing, something = {"streamed_bytes": 0.0}, {"streamed_bytes": 1.0}
+        assert limited_reward(0.5, nothing, nothing, mode=mode) == 0.5
+        assert math.isfinite(limited_reward(0.5, something, nothing, mode=mode))
+        assert limited_reward(0.5, something, nothing, mode=mode) < 0.5
+        assert math.isfinite(limited_reward(0.5, nothing, something, mode=mode, p=-0.5))
+        assert violation(nothing, nothing) == violation(nothing, something) == 0
+        assert 0 < violation(something, nothing) < math.inf
+
+    def test_without_limits_it_is_the_accuracy(self):
+        assert all(limited_reward(0.5, {"latency_ms": 3.0}, {}, mode=mode) == 0.5 for mode in MODES)
+
+    @pytest.mark.parametrize("cost", [{}, {"params": -1.0}, {"params": math.nan}, {"params": math.inf}])
+    def test_a_cost_that_is_no_number(self, cost):
+        for function in (violation, lambda costs, limits: limited_reward(0.5, costs, limits)):
+            with pytest.raises(ConfigError, match="the cost params"):
+                function(cost, {"params": 1.0})
+            with pytest.raises(ConfigError, match="the limit params"):
+                function({"params": 1.0}, {"params": -1.0})
 
 
 def test_percent_metrics_are_built_in_and_higher_is_better():

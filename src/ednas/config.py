@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -66,10 +66,9 @@ def parse(model: type[Model], values: Mapping[str, Any], where: str, error: type
 def _describe(cause: ValidationError, model: type[BaseModel]) -> str:
     problems = cause.errors()
     first = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
-    location = [str(part) for part in first["loc"]]
+    location, known = _locate([str(part) for part in first["loc"]], model)
     key = ".".join(location)
     if first["type"] == "extra_forbidden":
-        known = _known_keys(model, location[:-1])
         near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)
         hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known) or 'none'}"
         return f"unknown key '{key}'; {hint}"
@@ -79,21 +78,32 @@ def _describe(cause: ValidationError, model: type[BaseModel]) -> str:
     return f"'{key}': {message} (got {first.get('input')!r:.80})" if key else message
 
 
-def _known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
-    """Keys allowed at ``path`` below ``model``, following nested models as far as they can be followed."""
-    for part in path:
-        field = model.model_fields.get(part)
-        nested = None if field is None else _nested_model(field.annotation)
-        if nested is not None:
-            model = nested
-    return sorted(field.alias or name for name, field in model.model_fields.items())
+def _locate(location: list[str], model: type[BaseModel]) -> tuple[list[str], list[str]]:
+    """Return a place as the file spells it, and the keys allowed there, as far as models can be followed.
+
+    Pydantic adds to a place which member of a union it took, by its tag: that is no key of the file.
+    """
+    members = [model]
+    keys = []
+    for index, part in enumerate(location):
+        tagged = [member for member in members if part in _tags(member)]
+        if len(members) > 1 and tagged:
+            members = tagged
+            continue
+        keys.append(part)
+        fields = [member.model_fields[part] for member in members if part in member.model_fields]
+        if index < len(location) - 1:
+            members = [nested for field in fields for nested in _nested_models(field.annotation)] or members
+    return keys, sorted({field.alias or name for member in members for name, field in member.model_fields.items()})
 
 
-def _nested_model(annotation: Any) -> type[BaseModel] | None:
+def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
+    """Return the values of the literal fields of a union's member."""
+    fields = model.model_fields.values()
+    return tuple(value for field in fields if get_origin(field.annotation) is Literal for value in get_args(field.annotation))
+
+
+def _nested_models(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _nested_model(argument)
-        if found is not None:
-            return found
-    return None
+        return [annotation]
+    return [nested for argument in get_args(annotation) for nested in _nested_models(argument)]

@@ -47,7 +47,7 @@ def demo_config(data: Path, *, trials: int = 30, workers: int = 2, seed: int = 0
         recipe=proxy,
         seed=seed,
         target="coral_usb",
-        max_latency_factor=1.0,
+        prune_factor=1.0,
         controller=ControllerConfig(options={"population_size": 12, "tournament_size": 4}),
         trials=trials,
         workers=workers,

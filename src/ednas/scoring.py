@@ -40,12 +40,13 @@ PERCENT_METRICS = frozenset({"miou", "pixel_acc", "within_11", "within_22", "wit
 """Built-in metrics that are written in percent; they enter :func:`accuracy` as fractions of 1."""
 
 RewardMode = Literal["mnasnet", "hard", "absolute"]
-"""How latency enters :func:`reward`."""
+"""How costs enter :func:`limited_reward`."""
 
 REWARD_MODES: tuple[str, ...] = get_args(RewardMode)
 
 LARGEST_RATIO = 1e6
-"""What an error of exactly 0 counts as in :func:`accuracy`: the ratio reference / error is cut off here."""
+"""Where ratios are cut off: an error of exactly 0 counts as this in :func:`accuracy`, and so does a cost above a limit
+of 0 in :func:`limited_reward`; a cost of 0 counts as the reciprocal."""
 
 
 def accuracy(
@@ -117,13 +118,7 @@ def reward(
 ) -> float:
     """Reward of a candidate: accuracy and latency in one number (Eq. 4 and 5).
 
-    The modes:
-
-    - ``mnasnet``: Eq. 4 and 5 as printed, ``accuracy * (latency / target) ** (p or q)``. With p = 0, q = -0.07 this
-      is a soft penalty above the target and nothing below it, although the paper calls it a hard constraint.
-    - ``hard``: what that name says: the same up to the target, 0 above it.
-    - ``absolute``: ``accuracy + beta * abs(latency / target - 1)``: draws the search to the target from both sides.
-      It is the one mode in which the scale of ``accuracy`` (percent or fraction) matters.
+    It is :func:`limited_reward` with latency as the only limited cost; the modes are described there.
 
     Example:
         >>> round(reward(0.5, latency_ms=20.0, target_ms=10.0), 4)
@@ -147,22 +142,95 @@ def reward(
         TrainingError: ``accuracy`` is not finite or negative.
         ConfigError: A latency is not a positive finite number, an exponent is positive, or the mode is unknown.
     """
-    if not math.isfinite(accuracy) or accuracy < 0:
-        raise TrainingError(f"accuracy {accuracy} is no finite number of at least 0; the candidate cannot be ranked")
     for name, value in (("latency_ms", latency_ms), ("target_ms", target_ms)):
         if not math.isfinite(value) or value <= 0:
             raise ConfigError(f"{name} {value} is not a positive finite number of milliseconds")
+    return limited_reward(
+        accuracy, {"latency_ms": latency_ms}, {"latency_ms": target_ms}, mode=mode, p=p, q=q, beta=beta
+    )
+
+
+def limited_reward(
+    accuracy: float,
+    costs: Mapping[str, float],
+    limits: Mapping[str, float],
+    *,
+    mode: RewardMode = "mnasnet",
+    p: float = 0.0,
+    q: float = -0.07,
+    beta: float = -0.07,
+) -> float:
+    """Reward of a candidate of which several costs are limited: accuracy and costs in one number.
+
+    Eq. 4 is a weighted product of accuracy and latency. Here it has one factor, Eq. 5, for each limited cost; that is
+    our generalisation, the paper limits latency alone. With ``r = cost / limit``, the modes are:
+
+    - ``mnasnet``: Eq. 4 and 5 as printed, ``accuracy * product of r ** (p if r <= 1 else q)``. With p = 0, q = -0.07
+      this is a soft penalty above a limit and nothing below it, although the paper calls it a hard constraint.
+    - ``hard``: what that name says: the same if all limits are met, 0 otherwise.
+    - ``absolute``: ``accuracy + beta * sum of abs(r - 1)``: draws the search to the limits from both sides. It is the
+      one mode in which the scale of ``accuracy`` (percent or fraction) matters.
+
+    A limit of 0 is allowed (nothing streamed, nothing on the host): 0 meets it, and all above it counts alike, as
+    :data:`LARGEST_RATIO`.
+
+    Example:
+        >>> limits = {"latency_ms": 10.0, "energy_mj": 2.0}
+        >>> round(limited_reward(0.5, {"latency_ms": 20.0, "energy_mj": 4.0}, limits), 4)  # 0.5 * (2 * 2) ** -0.07
+        0.4538
+        >>> limited_reward(0.5, {"latency_ms": 9.0, "energy_mj": 1.5}, limits)
+        0.5
+
+    Args:
+        accuracy: From :func:`accuracy`.
+        costs: What the candidate costs, by name; the limited ones are used.
+        limits: What it should cost at most, by name, at least 0; without any, the reward is the accuracy.
+        mode: One of :data:`REWARD_MODES`.
+        p: Exponent at or below a limit (``mnasnet``, ``hard``); at most 0.
+        q: Exponent above a limit (``mnasnet``); at most 0.
+        beta: Slope of ``absolute``; at most 0.
+
+    Returns:
+        A finite number; larger is better.
+
+    Raises:
+        TrainingError: ``accuracy`` is not finite or negative.
+        ConfigError: A limited cost is missing, a cost or limit is not a finite number of at least 0, an exponent is
+            positive, or the mode is unknown.
+    """
+    if not math.isfinite(accuracy) or accuracy < 0:
+        raise TrainingError(f"accuracy {accuracy} is no finite number of at least 0; the candidate cannot be ranked")
     for name, value in (("p", p), ("q", q), ("beta", beta)):
         if not math.isfinite(value) or value > 0:
             raise ConfigError(f"{name} = {value} would reward slowness; give a finite number of at most 0")
-    ratio = latency_ms / target_ms
+    ratios = _cost_ratios(costs, limits)
     if mode == "mnasnet":
-        return accuracy * math.pow(ratio, p if ratio <= 1 else q)
+        return accuracy * math.prod(math.pow(ratio, p if ratio <= 1 else q) for ratio in ratios)
     if mode == "hard":
-        return accuracy * math.pow(ratio, p) if ratio <= 1 else 0.0
+        met = all(ratio <= 1 for ratio in ratios)
+        return accuracy * math.prod(math.pow(ratio, p) for ratio in ratios) if met else 0.0
     if mode == "absolute":
-        return accuracy + beta * abs(ratio - 1)
+        return accuracy + beta * sum(abs(ratio - 1) for ratio in ratios)
     raise ConfigError(f"unknown reward mode '{mode}'; known modes: {', '.join(REWARD_MODES)}")
+
+
+def violation(costs: Mapping[str, float], limits: Mapping[str, float]) -> float:
+    """How far costs are above their limits in all: the sum of ``cost / limit - 1`` over the limits that are not met.
+
+    This is the constraint violation by which infeasible candidates are ordered in constrained multi-objective search
+    (Deb et al., NSGA-II, 2002), normalised by the limits.
+
+    Example:
+        >>> violation({"latency_ms": 15.0, "energy_mj": 1.0}, {"latency_ms": 10.0, "energy_mj": 2.0})
+        0.5
+
+    Returns:
+        0 if, and only if, all limits are met.
+
+    Raises:
+        ConfigError: A limited cost is missing, or a cost or limit is not a finite number of at least 0.
+    """
+    return sum(max(ratio - 1, 0.0) for ratio in _cost_ratios(costs, limits))
 
 
 @dataclass(frozen=True)
@@ -345,6 +413,19 @@ def _check_weights(weights: TaskValues, tasks: TaskValues) -> None:
                 raise ConfigError(f"weight for '{task}.{metric}', but no such metric was measured")
             if not math.isfinite(weight) or weight < 0:
                 raise ConfigError(f"weight {weight} of '{task}.{metric}' is not a finite number of at least 0")
+
+
+def _cost_ratios(costs: Mapping[str, float], limits: Mapping[str, float]) -> list[float]:
+    """Return cost / limit of every limited cost, above 0 and finite."""
+    ratios = []
+    for name, limit in limits.items():
+        cost = costs.get(name, math.nan)
+        for kind, value in (("cost", cost), ("limit", limit)):
+            if not math.isfinite(value) or value < 0:
+                raise ConfigError(f"the {kind} {name} = {value} is not a finite number of at least 0")
+        ratio = cost / limit if limit else LARGEST_RATIO if cost else 1.0
+        ratios.append(min(max(ratio, 1 / LARGEST_RATIO), LARGEST_RATIO))
+    return ratios
 
 
 def _ratio(task: str, metric: str, value: float, reference: float, own: Mapping[str, bool] | None) -> float:

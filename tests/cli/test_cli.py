@@ -115,7 +115,18 @@ def test_compare_prints_the_documented_json(run: Run, tmp_path: Path) -> None:
         (["evaluate", "nowhere", "--data", "streets"], "nowhere"),
         (["compare", "--baseline", "a.json", "b.json"], "a.json: no such file"),
         (["search", "--data", "streets", "--target", "cora", "--trials", "1"], "unknown target 'cora'"),
-        (["search", "--data", "streets", "--latency", "fast"], "write milliseconds, or baseline"),
+        (["search", "--data", "streets", "--latency", "fast"], "write a number of at least 0, baseline, or a multiple"),
+        (["search", "--data", "streets", "--limit", "energy_mj"], "limit 'energy_mj': write each quantity once"),
+        (["search", "--data", "streets", "--limit", "params=1", "--limit", "params=2"], "limit 'params=2': write each"),
+        (
+            ["search", "--data", "streets", "--limit", "energy=1"],
+            "unknown quantity 'energy'; did you mean 'energy_mj'?",
+        ),
+        (["search", "--data", "streets", "--limit", "params=few"], "'limits.params': write a number of at least 0"),
+        (["search", "--data", "streets", "--limit", "latency_ms=5", "--latency", "5"], "two names of the same"),
+        (["search", "--data", "streets", "--objectives", "accuracy,speed"], "unknown quantity 'speed'; known: "),
+        (["search", "--data", "streets", "--objectives", "params"], "name accuracy and one quantity at least"),
+        (["search", "--data", "streets", "--prune-factor", "0.5"], "'prune_factor'"),
         (["train", "base", "--data", "streets", "--recipe", "minni"], "unknown recipe 'minni'; did you mean 'mini'?"),
         (["train", "base", "--data", "streets", "--tasks", "depht"], "depht"),
         (["report", "nowhere"], "nowhere"),
@@ -149,7 +160,43 @@ def test_impossible_latency_says_what_is_possible(run: Run, tmp_path: Path, monk
     )
     code, _, err = run("search", "--config", tmp_path / "s.yaml", "--out", tmp_path / "out")
     assert code == 2
-    assert "the fastest network found in this space takes" in err
+    assert "the limit is latency 0.01 ms, but the lowest found in this space is latency" in err
+    assert err.count("\n") == 1
+
+
+def test_search_under_limits(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "s.yaml").write_text(
+        "data: streets\ndata_options: {count: 4, size: [32, 64]}\n"
+        "recipe: {name: mini, steps: 1, batch_size: 2, input_size: [32, 64]}\n"
+        "target_latency_ms: 0.01\nlimits: {params: 1.0, macs: 2 * baseline}\nmax_latency_factor: 1.0\n"
+        "space: {kinds: [ibn], kernel_sizes: [3], multipliers: [0.5, 1.0]}\ntrials: 2\nexecutor: inline\n"
+    )
+    search = ["search", "--config", tmp_path / "s.yaml", "--out", tmp_path / "out", "--device", "cpu", "--json"]
+    search += ["--limit", "params=0.9*baseline", "--limit", "latency_ms=2*baseline", "--prune-factor", "1.1"]
+    code, out, err = run(*search, "--objectives", "accuracy,params")
+    assert code == 0, err
+    result = json.loads(out)
+    limits, cost = result["limits"], result["best"]["cost"]
+    assert limits.keys() == {"latency_ms", "params", "macs"}
+    assert result["target_ms"] == limits["latency_ms"]
+    assert all(cost[name] <= 1.1 * limit for name, limit in limits.items())
+    assert result["objectives"] == ["accuracy", "params"]
+    assert result["feasible"] == all(cost[name] <= limit for name, limit in limits.items())
+
+    search.remove("--json")  # the Pareto set may be drawn anew when a search is resumed, its limits stay
+    code, out, err = run(*search, "--resume", "--objectives", "accuracy,macs,latency_ms")
+    assert code == 0, err
+    assert f"(limit {limits['params']:g})" in out
+    assert json.loads((tmp_path / "out" / "pareto.json").read_text())["objectives"] == [
+        "accuracy",
+        "macs",
+        "latency_ms",
+    ]
+    search[search.index("latency_ms=2*baseline")] = "latency_ms=3*baseline"
+    code, _, err = run(*search, "--resume")
+    assert code == 2
+    assert "belongs to another search: 'target_latency_ms' was" in err
 
 
 def test_disk_full_is_one_line(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ def test_every_number_of_a_builtin_target_says_its_source(name: str) -> None:
 
 
 def test_the_coral_is_the_one_of_the_public_driver() -> None:
-    array = load_target("coral_usb").array
+    array = load_target("coral_usb").engine
     assert (array.tiles_high, array.tiles_wide, array.lanes_per_tile, array.clock_mhz.value) == (4, 4, 64, 500)
 
 
@@ -54,29 +54,29 @@ def test_a_file_of_the_users_own_works_by_path(tmp_path: Path) -> None:
 
 
 def set_clock(value: Any) -> Any:
-    return lambda content: content["array"]["clock_mhz"].update(value=value)
+    return lambda content: content["engine"]["clock_mhz"].update(value=value)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (set_clock(-500), "'array.clock_mhz.value': Input should be greater than 0 (got -500)"),
-        (set_clock(0), "'array.clock_mhz.value': Input should be greater than 0"),
-        (set_clock("fast"), "'array.clock_mhz.value': Input should be a valid number"),
-        (set_clock(float("inf")), "'array.clock_mhz.value': Input should be a finite number"),
-        (lambda c: c["array"].pop("clock_mhz"), "key 'array.clock_mhz' is missing"),
+        (set_clock(-500), "'engine.clock_mhz.value': Input should be greater than 0 (got -500)"),
+        (set_clock(0), "'engine.clock_mhz.value': Input should be greater than 0"),
+        (set_clock("fast"), "'engine.clock_mhz.value': Input should be a valid number"),
+        (set_clock(float("inf")), "'engine.clock_mhz.value': Input should be a finite number"),
+        (lambda c: c["engine"].pop("clock_mhz"), "key 'engine.clock_mhz' is missing"),
         (lambda c: c.pop("host"), "key 'host' is missing"),
         (
-            lambda c: c["array"].update(clok_mhz=c["array"].pop("clock_mhz")),
-            "unknown key 'array.clok_mhz'; did you mean",
+            lambda c: c["engine"].update(clok_mhz=c["engine"].pop("clock_mhz")),
+            "unknown key 'engine.clok_mhz'; did you mean",
         ),
-        (lambda c: c["bus"]["dispatch_ms"].pop("source"), "key 'bus.dispatch_ms.source' is missing"),
-        (lambda c: c["bus"]["dispatch_ms"].update(provenance="guessed"), "'measured', 'published' or 'assumed'"),
+        (lambda c: c["link"]["dispatch_ms"].pop("source"), "key 'link.dispatch_ms.source' is missing"),
+        (lambda c: c["link"]["dispatch_ms"].update(provenance="guessed"), "'measured', 'published' or 'assumed'"),
         (
             lambda c: c["operators"]["supported"].append("CONV2D"),
             "'CONV2D' is not a TFLite operator; did you mean 'CONV_2D'?",
         ),
-        (lambda c: c["array"].update(tiles_high=0), "'array.tiles_high': Input should be greater than or equal to 1"),
+        (lambda c: c["engine"].update(tiles_high=0), "'engine.tiles_high': Input should be greater than or equal to 1"),
         (lambda c: c.update(name="my target"), "'name': String should match pattern"),
     ],
 )
@@ -93,7 +93,7 @@ def test_wrong_files_are_one_clear_error(tmp_path: Path, change: Any, message: s
     ("name", "message"),
     [
         ("corel_usb", "unknown target 'corel_usb'; did you mean 'coral_usb'?"),
-        ("tpu9000", "unknown target 'tpu9000'; known: coral_usb"),
+        ("tpu9000", "unknown target 'tpu9000'; known: coral_pcie"),
         ("nowhere.yaml", "nowhere.yaml: no such file"),
     ],
 )

@@ -15,6 +15,7 @@ from search_fakes import make_trial
 
 from ednas.arch.space import Genes
 from ednas.exceptions import ConfigError, StudyError
+from ednas.scoring import violation
 from ednas.search.controllers import (
     Controller,
     ControllerConfig,
@@ -25,6 +26,7 @@ from ednas.search.controllers import (
     register_controller,
     replay,
 )
+from ednas.search.controllers.evolution import PATIENCE, REFUSED_KEPT
 from ednas.search.trial import Trial, TrialState
 
 SIZES = (2, 3, 4, 2, 5, 3)
@@ -277,6 +279,23 @@ class TestEvolution:
                 break
         assert accepted == 10
         assert len(subject.population) == 10
+
+    def test_the_refused_ones_that_it_breeds_from_are_those_nearest_to_the_limits(self) -> None:
+        limits = {"latency_ms": 10.0, "energy_mj": 1.0}
+        config = ControllerConfig(options={"population_size": 5, "tournament_size": 2})
+        subject = config.make(self.sizes, 0, limits)
+        rng = random.Random(0)
+        refused = []
+        for number in range(PATIENCE * 5):
+            proposal = subject.ask()
+            assert proposal is not None
+            cost = {"latency_ms": rng.uniform(10, 20), "energy_mj": rng.uniform(0, 9)}
+            state = TrialState.PRUNED
+            refused.append(make_trial(number, genes=proposal.genes, state=state, reward=None, cost=cost))
+            subject.tell(refused[-1])
+        nearest = sorted(refused, key=lambda trial: violation(trial.cost, limits))[:REFUSED_KEPT]
+        parents = {proposal.parent for _ in range(300) if (proposal := subject.ask()) is not None}
+        assert parents == {trial.number for trial in nearest}
 
     @pytest.mark.parametrize("sizes", [{"population_size": 5, "tournament_size": 6}, {"population_size": 0}])
     def test_impossible_sizes(self, sizes: dict[str, int]) -> None:

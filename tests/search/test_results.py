@@ -21,6 +21,7 @@ def trial(number: int, latency_ms: float, accuracy: float, reward: float | None 
     return make_trial(number, cost={"latency_ms": latency_ms}, accuracy=accuracy, reward=reward)
 
 
+TARGET = {"latency_ms": 10.0}
 USELESS = [
     make_trial(100, state=TrialState.FAILED, reward=None, accuracy=None, error="no memory"),
     make_trial(101, state=TrialState.PRUNED, reward=None, accuracy=None, error="too slow"),
@@ -54,32 +55,72 @@ def test_the_pareto_set_against_its_definition(trials: list[Trial]) -> None:
     )
 
 
+QUANTITIES_3 = ("latency_ms", "energy_mj", "params")
+
+
+@given(
+    st.lists(st.tuples(*[few_values] * 4), max_size=25),
+    st.lists(st.sampled_from(("accuracy", *QUANTITIES_3)), min_size=1, unique=True),
+)
+def test_the_pareto_set_of_any_objectives_against_brute_force(
+    points: list[tuple[float, ...]], objectives: list[str]
+) -> None:
+    trials = [
+        make_trial(number, accuracy=point[0], cost=dict(zip(QUANTITIES_3, point[1:], strict=True)))
+        for number, point in enumerate(points)
+    ]
+
+    def goodness(t: Trial) -> list[float]:
+        return [(t.accuracy or 0) if name == "accuracy" else -t.cost[name] for name in objectives]
+
+    def beats(a: Trial, b: Trial) -> bool:
+        pairs = list(zip(goodness(a), goodness(b), strict=True))
+        return all(x >= y for x, y in pairs) and (any(x > y for x, y in pairs) or a.number < b.number)
+
+    expected = {t.number for t in trials if not any(beats(other, t) for other in trials if other is not t)}
+    assert {t.number for t in pareto([*trials, *USELESS], objectives)} == expected
+
+
 class TestBest:
     def test_the_highest_reward_among_those_that_meet_the_target(self) -> None:
         trials = [trial(0, 9.0, 0.5), trial(1, 10.0, 0.6), trial(2, 10.1, 0.9), *USELESS]
-        assert best(trials, 10.0) == trials[1]
+        assert best(trials, TARGET) == trials[1]
 
     def test_where_none_meets_it_the_highest_reward(self) -> None:
         trials = [trial(0, 12.0, 0.5), trial(1, 20.0, 0.9, reward=0.4)]
-        assert best(trials, 10.0) == trials[0]
-        assert not summarise(trials, 10.0).feasible
+        assert best(trials, TARGET) == trials[0]
+        assert not summarise(trials, TARGET).feasible
 
     def test_of_equal_ones_the_faster_then_the_earlier(self) -> None:
         trials = [trial(0, 9.0, 0.5), trial(2, 8.0, 0.5), trial(1, 8.0, 0.5)]
-        assert best(trials, 10.0) == trials[2]
+        assert best(trials, TARGET) == trials[2]
+
+    def test_every_limit_has_to_be_met(self) -> None:
+        costs = [(9.0, 3.0), (11.0, 1.0), (9.5, 1.5)]
+        trials = [
+            make_trial(number, cost={"latency_ms": latency, "energy_mj": energy}, reward=1.0 - number / 10)
+            for number, (latency, energy) in enumerate(costs)
+        ]
+        limits = {"latency_ms": 10.0, "energy_mj": 2.0}
+        assert best(trials, limits) == trials[2]
+        assert summarise(trials, limits).feasible
+        assert best(trials, {}) == trials[0]
+        assert not summarise(trials[:2], limits).feasible
+        assert summarise(trials, {"energy_mj": 2.0}).target_ms is None
 
     def test_none_if_nothing_is_done(self) -> None:
-        assert best(USELESS, 10.0) is None
+        assert best(USELESS, TARGET) is None
         with pytest.raises(StudyError, match="none of its 3 trials is done; the last reason: too slow"):
-            summarise(USELESS, 10.0)
+            summarise(USELESS, TARGET)
 
 
 def test_the_files(tmp_path: Path) -> None:
     trials = [trial(0, 9.0, 0.5), trial(1, 10.0, 0.6), trial(2, 11.0, 0.9), trial(3, 10.5, 0.1)]
-    write_results(summarise(trials, 10.0), tmp_path)
+    write_results(summarise(trials, TARGET), tmp_path)
     best_json = json.loads((tmp_path / "best.json").read_text())
     assert (best_json["trial"], best_json["feasible"], best_json["reward"]) == (1, True, 0.6)
     assert (best_json["latency_ms"], best_json["target_ms"]) == (10.0, 10.0)
+    assert (best_json["limits"], best_json["objectives"]) == (TARGET, ["accuracy", "latency_ms"])
     pareto_json = json.loads((tmp_path / "pareto.json").read_text())
     assert [entry["trial"] for entry in pareto_json["trials"]] == [0, 1, 2]
     architecture = load_architecture(tmp_path / "best.json")

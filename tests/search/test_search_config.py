@@ -12,6 +12,7 @@ from ednas.arch import load_architecture
 from ednas.config import parse
 from ednas.exceptions import ConfigError
 from ednas.search.config import CHANGEABLE, SearchConfig, load_search_config
+from ednas.search.quantities import resolve
 from ednas.training.recipe import RECIPES, recipe
 
 
@@ -33,7 +34,9 @@ def test_yaml_round_trip(tmp_path: Path) -> None:
         "space": {"kernel_sizes": [3], "input_sizes": [[64, 128], [96, 192]], "stages": {3: {"kinds": ["ibn"]}}},
         "target_latency_ms": 7.5,
         "latency_input_size": [128, 256],
-        "max_latency_factor": None,
+        "limits": {"energy_mj": 1.2, "params": "0.8*baseline"},
+        "objectives": ["accuracy", "energy_mj"],
+        "prune_factor": None,
         "reward": {"mode": "hard", "weights": {"depth": {"rel_err": 2.0}}},
         "controller": {"options": {"population_size": 12}},
         "seed": 5,
@@ -53,9 +56,23 @@ def test_yaml_round_trip(tmp_path: Path) -> None:
         ({"trials": 0}, "'trials'"),
         ({"workers": 0}, "'workers'"),
         ({"executor": "threads"}, "'executor'"),
-        ({"target_latency_ms": -1}, "'target_latency_ms.*must be above 0"),
-        ({"target_latency_ms": "base"}, "'target_latency_ms"),
-        ({"max_latency_factor": 0.5}, "'max_latency_factor'"),
+        ({"target_latency_ms": 0}, "'target_latency_ms': must be above 0"),
+        ({"target_latency_ms": -1}, "'target_latency_ms': write a number of at least 0, baseline, or a multiple like"),
+        ({"target_latency_ms": "base"}, "'target_latency_ms': write a number"),
+        ({"target_latency_ms": True}, "'target_latency_ms': write a number"),
+        ({"limits": {"energy": 1}}, "'limits': unknown quantity 'energy'; did you mean 'energy_mj'?"),
+        ({"limits": {"energy_mj": float("nan")}}, "'limits.energy_mj': write a number"),
+        ({"limits": {"energy_mj": None}}, "'limits.energy_mj': write a number"),
+        ({"limits": {"energy_mj": "-2 * baseline"}}, "'limits.energy_mj': write a number"),
+        ({"limits": {"energy_mj": "baseline * 2"}}, "'limits.energy_mj': write a number"),
+        ({"limits": [1]}, "'limits'"),
+        ({"limits": {"latency_ms": 1}, "target_latency_ms": 1}, "two names of the same; give one of them"),
+        ({"max_latency_factor": 1, "prune_factor": 1}, "the former name of prune_factor; give one of them"),
+        ({"prune_factor": 0.5}, "'prune_factor'"),
+        ({"objectives": ["accuracy", "latency"]}, "unknown quantity 'latency'; did you mean 'latency_ms'?"),
+        ({"objectives": ["accuracy", "accuracy"]}, "'objectives': an objective is named twice"),
+        ({"objectives": ["accuracy"]}, "'objectives': name accuracy and one quantity at least"),
+        ({"objectives": ["latency_ms", "energy_mj"]}, "'objectives': name accuracy"),
         ({"controller": {"name": "evolutoin"}}, "did you mean 'evolution'?"),
         ({"controller": {"options": {"tournament_size": 60}}}, "tournament_size is above population_size 50"),
         ({"reward": {"mode": "soft"}}, "'reward.mode'"),
@@ -67,6 +84,51 @@ def test_mistakes_are_named(values: dict[str, Any], message: str) -> None:
         parse(SearchConfig, {"data": "streets", **values}, "search.yaml")
     assert str(error.value).startswith("search.yaml: ")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "number"),
+    [
+        (7, 7.0, 7.0),
+        ("1e3", 1000.0, 1000.0),
+        ("baseline", "baseline", 20.0),
+        (" 0.75*baseline ", "0.75 * baseline", 15.0),
+        ("1 * baseline", "baseline", 20.0),
+        ("0.1234567890123 * baseline", "0.1234567890123 * baseline", 0.1234567890123 * 20.0),
+        (0, 0.0, 0.0),
+    ],
+)
+def test_a_limit_is_a_number_or_a_multiple_of_the_baselines(written: Any, read: Any, number: float) -> None:
+    config = SearchConfig(data="streets", limits={"params": written})
+    assert config.limits["params"] == read
+    assert SearchConfig.model_validate(config.model_dump()) == config
+    assert resolve(config.limits["params"], 20.0) == number
+
+
+def test_the_target_latency_is_one_of_the_limits() -> None:
+    def config(**values: Any) -> SearchConfig:
+        return SearchConfig(data="streets", **values)
+
+    assert config().all_limits() == {"latency_ms": "baseline"}
+    assert config(limits={"latency_ms": 5}) == config(target_latency_ms=5)
+    assert config(limits={"energy_mj": 1}).all_limits() == {"latency_ms": "baseline", "energy_mj": 1.0}
+    for nothing in (None, "none"):
+        assert config(limits={"energy_mj": 1}, target_latency_ms=nothing).all_limits() == {"energy_mj": 1.0}
+    assert config(limits={"latency_ms": None}).all_limits() == {}
+
+
+def test_objectives_are_accuracy_latency_and_what_is_limited_unless_they_are_named() -> None:
+    assert SearchConfig(data="streets").all_objectives() == ("accuracy", "latency_ms")
+    limited = SearchConfig(data="streets", limits={"energy_mj": 1, "params": 5})
+    assert limited.all_objectives() == ("accuracy", "latency_ms", "energy_mj", "params")
+    named = SearchConfig(data="streets", limits={"energy_mj": 1}, objectives=("macs", "accuracy"))
+    assert named.all_objectives() == ("macs", "accuracy")
+
+
+def test_the_former_name_of_the_prune_factor_is_read() -> None:
+    assert SearchConfig.model_validate({"data": "streets", "max_latency_factor": 1.5}).prune_factor == 1.5
+    assert SearchConfig.model_validate({"data": "streets", "max_latency_factor": None}).prune_factor is None
+    assert SearchConfig(data="streets").prune_factor == 2.0
 
 
 def test_a_recipe_without_a_name_changes_the_proxy_recipe() -> None:

@@ -9,9 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from search_fakes import (
     TARGET_MS,
     FakeEvaluator,
@@ -25,7 +29,7 @@ from search_fakes import (
 
 from ednas.arch import Architecture
 from ednas.exceptions import ConfigError, StudyError, TargetError
-from ednas.scoring import accuracy, reward
+from ednas.scoring import accuracy, limited_reward, reward
 from ednas.search.controllers import RandomSearch, RegularizedEvolution, replay
 from ednas.search.evaluators.base import Evaluation
 from ednas.search.executors import InlineExecutor, Outcome, ProcessExecutor
@@ -96,24 +100,94 @@ class TestSlowCandidates:
     def test_they_are_pruned_without_an_evaluation_and_do_not_count(self, path: Path, tmp_path: Path) -> None:
         log = tmp_path / "log"
         factor = 1.1
-        trials = uninterrupted(path, 20, executor=InlineExecutor(FakeEvaluator(log=log)), max_latency_factor=factor)
+        trials = uninterrupted(path, 20, executor=InlineExecutor(FakeEvaluator(log=log)), prune_factor=factor)
         pruned = [trial for trial in trials if trial.state is TrialState.PRUNED]
         assert pruned
         for trial in trials:
             assert trial.latency_ms is not None
             assert (trial.latency_ms > factor * TARGET_MS) == (trial.state is TrialState.PRUNED)
-        assert all("is above 1.1 times the target of 26.00 ms" in trial.error for trial in pruned)
+        assert all("is above 1.1 times the limit of latency 26.00 ms" in trial.error for trial in pruned)
         assert len(trials) - len(pruned) == 20 == len(log.read_text().splitlines())
 
     def test_they_are_never_parents_once_there_is_a_population(self, path: Path) -> None:
-        trials = uninterrupted(path, 40, max_latency_factor=1.0)
+        trials = uninterrupted(path, 40, prune_factor=1.0)
         full = next(t.number for t in trials if sum(u.state is TrialState.DONE for u in trials[: t.number]) == 8)
         assert all(trials[t.parent].state is TrialState.DONE for t in trials[full:] if t.parent is not None)
 
     def test_a_limit_that_nothing_meets_ends_the_search(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("ednas.search.loop.HOPELESS_PRUNED", 30)
-        with pytest.raises(StudyError, match=r"30 candidates in a row .* is above 0.01 times the target"):
-            uninterrupted(path, 20, max_latency_factor=0.01)
+        with pytest.raises(StudyError, match=r"30 candidates in a row .* is above 0.01 times the limit"):
+            uninterrupted(path, 20, prune_factor=0.01)
+
+
+class TestLimits:
+    BASE = fake_cost(space().base)
+
+    @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        shares=st.dictionaries(st.sampled_from(["latency_ms", "macs", "peak_memory_kb"]), st.floats(0.8, 2.0)),
+        factor=st.floats(1.0, 2.0),
+    )
+    def test_nothing_above_a_limit_by_more_than_the_factor_is_ever_evaluated(
+        self, tmp_path: Path, shares: dict[str, float], factor: float
+    ) -> None:
+        limits = {name: share * self.BASE[name] for name, share in shares.items()}
+        evaluated: list[Architecture] = []
+
+        class Watching(FakeEvaluator):
+            def evaluate(self, architecture: Architecture, seed: int) -> Evaluation:
+                evaluated.append(architecture)
+                return super().evaluate(architecture, seed)
+
+        with TemporaryDirectory(dir=tmp_path) as folder:
+            trials = uninterrupted(
+                Path(folder) / "study.db", 6, executor=InlineExecutor(Watching()), limits=limits, prune_factor=factor
+            )
+        assert len(evaluated) == 6
+        for architecture in evaluated:
+            assert all(fake_cost(architecture)[name] <= factor * limit for name, limit in limits.items())
+        for trial in trials:
+            above = [name for name, limit in limits.items() if trial.cost[name] > factor * limit]
+            assert (trial.state is TrialState.PRUNED) == bool(above)
+            assert len(trial.error.split("; ")) == max(1, len(above))
+
+    def test_the_reward_has_a_factor_for_each_limit(self, path: Path) -> None:
+        limits = {"latency_ms": 20.0, "peak_memory_kb": 1000.0}
+        for trial in uninterrupted(path, 10, limits=limits):
+            assert trial.reward == limited_reward(trial.accuracy or 0, trial.cost, limits)
+
+    def test_without_any_limit_the_reward_is_the_accuracy(self, path: Path) -> None:
+        assert all(trial.reward == trial.accuracy for trial in uninterrupted(path, 10, limits={}, prune_factor=1.0))
+
+    def test_a_resumed_search_equals_an_uninterrupted_one(self, path: Path, tmp_path: Path) -> None:
+        """With limits so tight that candidates are bred from refused ones, whose order the limits decide."""
+        limits = {name: 0.7 * self.BASE[name] for name in ("latency_ms", "peak_memory_kb")}
+        whole = uninterrupted(tmp_path / "whole.db", 24, limits=limits, prune_factor=1.0)
+        assert any(trial.parent is not None and trials_before(whole, trial) < 8 for trial in whole)
+        for trials in (3, 9, 10, 24):
+            with Study(path, IDENTITY, resume=True) as study:
+                make_search(study, trials=trials, limits=limits, prune_factor=1.0).run()
+        with StudyReader(path) as reader:
+            assert facts(reader.trials()) == facts(whole)
+
+    @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), -1.0])
+    def test_a_candidate_whose_cost_is_not_known_fails(self, path: Path, value: float | None) -> None:
+        def cost(architecture: Architecture) -> dict[str, float]:
+            known = {**fake_cost(architecture)}
+            if architecture.blocks[1].kind == "fused":
+                del known["macs"]
+                known |= {} if value is None else {"macs": value}
+            return known
+
+        with Study(path, IDENTITY) as study:
+            replace(make_search(study, trials=20, limits={"macs": 1e9}), cost=cost).run()
+            errors = {trial.error for trial in study.trials(TrialState.FAILED)}
+        assert errors == {f"macs is not known for this network (got {value})"}
+
+
+def trials_before(trials: Sequence[Trial], trial: Trial) -> int:
+    """Count the evaluated trials before one."""
+    return sum(other.state is TrialState.DONE for other in trials[: trial.number])
 
 
 class TestFailures:
@@ -145,8 +219,6 @@ class TestFailures:
             assert study.counts()[TrialState.DONE] == 7
 
     def test_a_candidate_that_the_target_cannot_run_fails(self, path: Path) -> None:
-        from dataclasses import replace
-
         def cost(architecture: Architecture) -> dict[str, float]:
             if architecture.blocks[1].kind == "fused":
                 raise TargetError("no memory")
@@ -245,7 +317,7 @@ if __name__ == "__main__":
     executor = ProcessExecutor(evaluator, workers=workers) if workers else InlineExecutor(evaluator)
     print("begun", flush=True)
     with Study(path, {{"seed": 7}}, resume=True) as study:
-        make_search(study, trials=trials, executor=executor, max_latency_factor=1.2).run()
+        make_search(study, trials=trials, executor=executor, prune_factor=1.2).run()
 """
 
 
@@ -293,7 +365,7 @@ class TestKill:
         kills = 8
         trials = run_with_kills(tmp_path, workers=0, trials=60, kills=kills, rng=random.Random(1))
         evaluator = FakeEvaluator(modes={2: "raise"})
-        whole = uninterrupted(tmp_path / "whole.db", 60, executor=InlineExecutor(evaluator), max_latency_factor=1.2)
+        whole = uninterrupted(tmp_path / "whole.db", 60, executor=InlineExecutor(evaluator), prune_factor=1.2)
         assert facts(trials) == facts(whole)
         # At most one evaluation was lost with each kill.
         evaluated = sum(trial.state is not TrialState.PRUNED for trial in whole)
@@ -323,5 +395,5 @@ class TestKill:
         assert "KeyboardInterrupt" in errors.splitlines()[-1]
         with Study(tmp_path / "study.db", IDENTITY, resume=True) as study:
             assert study.trials(TrialState.RUNNING) == running
-            make_search(study, trials=8, max_latency_factor=1.2).run()
+            make_search(study, trials=8, prune_factor=1.2).run()
             replay(evolution(), study.trials())

@@ -26,7 +26,7 @@ def running(number: int) -> Trial:
 def drive(progress: SearchProgress, clock: Clock) -> None:
     """Ten seconds for each of four trials, after two of an earlier run; one fails, one is too slow."""
     with progress:
-        progress.on_start([make_trial(0, reward=0.3), running(1)], 6, 12.0)
+        progress.on_start([make_trial(0, reward=0.3), running(1)], 6, {"latency_ms": 12.0})
         for trial in (make_trial(1, reward=0.4), make_trial(2, state=TrialState.FAILED, reward=None)):
             progress.on_trial(running(trial.number))
             clock.now += 10.0
@@ -44,7 +44,7 @@ def test_off_a_terminal_it_is_a_line_now_and_then() -> None:
     assert text.getvalue().splitlines() == [
         "search: 1/6 trials, 1 running, time left unknown, best reward 0.3000 (trial 0, 10.00 ms)",
         "search: 3/6 trials, 1 failed, time left 0:00:30, best reward 0.4000 (trial 1, 10.00 ms)",
-        "search: all trials are done; 4/6 trials, 1 failed, 1 too slow, time left 0:00:20, "
+        "search: all trials are done; 4/6 trials, 1 failed, 1 pruned, time left 0:00:20, "
         "best reward 0.9000 (trial 4, 12.50 ms)",
     ]
 
@@ -59,10 +59,21 @@ def test_long_lines_are_not_wrapped_and_hold_no_control_characters() -> None:
 def test_in_a_terminal_it_is_a_table_of_the_best() -> None:
     clock, text = Clock(), io.StringIO()
     drive(SearchProgress(Console(file=text, force_terminal=True, width=120), shown=2, clock=clock), clock)
-    last = text.getvalue().rpartition("Best trials (target 12.00 ms)")[2]
+    last = text.getvalue().rpartition("Best trials (limits: latency 12.00 ms)")[2]
     assert [line for line in last.splitlines() if "0.9000" in line and "12.50" in line and "no" in line]
     assert [line for line in last.splitlines() if "0.4000" in line and "10.00" in line and "yes" in line]
     assert "0.3000" not in last
+
+
+def test_every_limit_has_its_column() -> None:
+    text = io.StringIO()
+    limits = {"energy_mj": 1.5, "peak_memory_kb": 2048.0}
+    with SearchProgress(Console(file=text, force_terminal=True, width=140)) as progress:
+        progress.on_start([make_trial(0, cost={"latency_ms": 9.0, "energy_mj": 1.6, "peak_memory_kb": 1e3})], 6, limits)
+    last = text.getvalue().rpartition("Best trials (limits: energy 1.500 mJ, peak memory 2,048 KiB)")[2]
+    row = next(line for line in last.splitlines() if "0.5000" in line)
+    assert [cell.strip() for cell in row.split("│")[4:7]] == ["9.00 ms", "1.600 mJ", "1,000 KiB"]
+    assert "no" in row
 
 
 def test_an_error_leaves_the_terminal_in_order() -> None:
@@ -70,7 +81,7 @@ def test_an_error_leaves_the_terminal_in_order() -> None:
     progress = SearchProgress(Console(file=text, force_terminal=True))
     try:
         with progress:
-            progress.on_start([], 6, 12.0)
+            progress.on_start([], 6, {"latency_ms": 12.0})
             raise KeyboardInterrupt
     except KeyboardInterrupt:
         pass

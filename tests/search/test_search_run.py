@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from search_fakes import Recorder
 from ednas.arch import load_architecture
 from ednas.exceptions import ConfigError, StudyError
 from ednas.hw import estimate, load_target
-from ednas.search import SearchConfig, StudyReader, TrialState, load_search_config, run_search
+from ednas.search import SearchConfig, StudyReader, TrialState, load_search_config, pareto, run_search
 from ednas.search.evaluators.proxy import ProxyEvaluator
 from ednas.training import train
 
@@ -96,6 +97,34 @@ def test_results_of_an_interrupted_search_are_written(tmp_path: Path) -> None:
     assert result.best.reward is not None
 
 
+def test_several_limits_and_objectives(tmp_path: Path) -> None:
+    limits = {"params": "0.9 * baseline", "macs": 1e9}
+    changes = {"limits": limits, "target_latency_ms": "2 * baseline", "prune_factor": 1.1, "reward": {"mode": "hard"}}
+    result = run_search(config(**changes, objectives=("accuracy", "params", "latency_ms")), tmp_path)
+    assert result.limits.keys() == {"latency_ms", "params", "macs"}
+    with StudyReader(tmp_path / "study.db") as reader:
+        trials, identity = reader.trials(TrialState.DONE), reader.identity
+    for trial in trials:
+        assert all(trial.cost[name] <= 1.1 * limit for name, limit in result.limits.items())
+        met = all(trial.cost[name] <= limit for name, limit in result.limits.items())
+        assert trial.reward == (trial.accuracy if met else 0.0)
+    assert identity["target_latency_ms"] == result.limits["latency_ms"]
+    assert identity["limits"] == {name: result.limits[name] for name in limits}
+    assert result.pareto == pareto(trials, ("accuracy", "params", "latency_ms"))
+    for name in ("best.json", "pareto.json"):
+        written = json.loads((tmp_path / name).read_text())
+        assert written["target_ms"] == result.limits["latency_ms"]
+        assert written["limits"] == result.limits
+        assert written["objectives"] == ["accuracy", "params", "latency_ms"]
+
+
+def test_without_a_target_latency(tmp_path: Path) -> None:
+    result = run_search(config(limits={"params": "baseline"}, target_latency_ms=None, trials=2), tmp_path)
+    assert result.target_ms is None
+    assert result.limits.keys() == {"params"}
+    assert json.loads((tmp_path / "best.json").read_text())["target_ms"] is None
+
+
 @pytest.mark.slow
 def test_candidates_are_trained_in_processes_of_their_own(tmp_path: Path) -> None:
     parallel = run_search(
@@ -109,10 +138,28 @@ def test_candidates_are_trained_in_processes_of_their_own(tmp_path: Path) -> Non
 class TestMistakes:
     def test_a_target_that_nothing_in_the_space_reaches(self, tmp_path: Path) -> None:
         message = (
-            r"target_latency_ms is 0\.10, but the fastest network found in this space takes \d+\.\d\d ms on coral_usb"
+            r"the limit is latency 0\.10 ms, but the lowest found in this space is latency \d+\.\d\d ms on coral_usb"
         )
         with pytest.raises(ConfigError, match=message):
             run_search(config(target_latency_ms=0.1), tmp_path)
+        assert not (tmp_path / "study.db").exists()
+
+    @pytest.mark.parametrize(
+        ("changes", "key"),
+        [({"limits": {"energy_mj": 1}}, "limits"), ({"objectives": ["accuracy", "energy_mj"]}, "obj")],
+    )
+    def test_what_the_device_does_not_model(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], key: str
+    ) -> None:
+        def unmodelled(*arguments: Any, **options: Any) -> Any:
+            return replace(estimate(*arguments, **options), energy_mj=None)
+
+        monkeypatch.setattr("ednas.hw.estimate", unmodelled)
+        with pytest.raises(
+            ConfigError, match=rf"^{key}.*: coral_usb does not model energy_mj; leave it out, or"
+        ) as error:
+            run_search(config(**changes), tmp_path)
+        assert "latency_ms" in str(error.value)
         assert not (tmp_path / "study.db").exists()
 
     @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pyglove as pg
 from pydantic import Field
 
-from ednas.arch.spec import KINDS, STAGE_DEPTHS, Architecture, Block, check_input_size
+from ednas.arch.spec import KINDS, NUM_BLOCKS, STAGE_DEPTHS, Architecture, Block, Plan, block_text, check_input_size
 from ednas.config import StrictModel
 from ednas.exceptions import ArchitectureError
 
@@ -65,6 +66,34 @@ class Decision:
     candidates: tuple[Any, ...]
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A block, or the architecture without its blocks.
+
+    Attributes:
+        genes: Where the genes that decide its values stand among all genes.
+        decisions: What they decide, as ``(field, decision)``.
+        values: All of its values; those of decided fields are replaced.
+    """
+
+    genes: slice
+    decisions: tuple[tuple[str, Decision], ...]
+    values: Mapping[str, Any]
+
+    def choose(self, genes: Genes) -> dict[str, Any]:
+        """Return the values that the part's genes choose."""
+        values = dict(self.values)
+        for (field, decision), gene in zip(self.decisions, genes, strict=True):
+            if not 0 <= gene < len(decision.candidates):
+                raise ArchitectureError(f"{decision.name}: gene {gene}, must be 0 to {len(decision.candidates) - 1}")
+            values[field] = decision.candidates[gene]
+        return values
+
+    def text(self, genes: Genes) -> str:
+        """Return the text form of the block that the part's genes choose."""
+        return block_text(**self.choose(genes))
+
+
 class SearchSpace:
     """All architectures that the search may propose.
 
@@ -92,8 +121,9 @@ class SearchSpace:
         )
         spec = pg.dna_spec(self.symbolic)
         self.decisions = tuple(Decision(name := str(point.id), choices[name]) for point in spec.decision_points)
-        self._fields = tuple(_locate(decision.name) for decision in self.decisions)
-        self._fixed = _field_values(self.symbolic)
+        *self._blocks, self._rest = _parts(self.symbolic, self.decisions)
+        self._block_texts = [(part.genes, cache(part.text)) for part in self._blocks]
+        self._rest_values = cache(self._rest.choose)
 
     @property
     def size(self) -> int:
@@ -104,18 +134,24 @@ class SearchSpace:
         return size
 
     def decode(self, genes: Sequence[int]) -> Architecture:
-        """Return the architecture that ``genes`` choose; its name is its fingerprint's first 8 digits.
+        """Return the architecture that ``genes`` choose; milliseconds, see :meth:`plan`.
 
         Raises:
             ArchitectureError: The number of genes or one of them does not fit this space.
         """
-        self._check_genes(genes)
-        values = {owner: dict(fields) for owner, fields in self._fixed.items()}
-        for (owner, field), decision, gene in zip(self._fields, self.decisions, genes, strict=True):
-            values[owner][field] = decision.candidates[gene]
-        top = values.pop(None)
-        blocks = [Block(**values[index]) for index in range(len(values))]
-        return Architecture(blocks=blocks, **top)
+        genes = self._checked(genes)
+        blocks = [Block(**part.choose(genes[part.genes])) for part in self._blocks]
+        return Architecture(blocks=blocks, **self._rest.choose(genes[self._rest.genes]))
+
+    def plan(self, genes: Sequence[int]) -> Plan:
+        """Return the plan of the architecture that ``genes`` choose, ``decode(genes).plan()``, in microseconds.
+
+        Raises:
+            ArchitectureError: The number of genes or one of them does not fit this space.
+        """
+        genes = self._checked(genes)
+        blocks = tuple([text(genes[place]) for place, text in self._block_texts])
+        return Plan(blocks=blocks, **self._rest_values(genes[self._rest.genes]))
 
     def encode(self, architecture: Architecture) -> Genes:
         """Return the genes of an architecture.
@@ -123,15 +159,14 @@ class SearchSpace:
         Raises:
             ArchitectureError: The architecture is not in this space; the message names the first decision.
         """
-        values = _field_values(architecture)
         genes = []
-        for (owner, field), decision in zip(self._fields, self.decisions, strict=True):
-            value = values[owner][field]
-            if value not in decision.candidates:
-                allowed = ", ".join(map(str, decision.candidates))
-                raise ArchitectureError(f"{decision.name} is {value}, not in the search space ({allowed})")
-            genes.append(decision.candidates.index(value))
-        if self.decode(genes).fingerprint() != architecture.fingerprint():
+        for part, values in zip((*self._blocks, self._rest), _field_values(architecture), strict=True):
+            for field, decision in part.decisions:
+                if values[field] not in decision.candidates:
+                    allowed = ", ".join(map(str, decision.candidates))
+                    raise ArchitectureError(f"{decision.name} is {values[field]}, not in the search space ({allowed})")
+                genes.append(decision.candidates.index(values[field]))
+        if self.plan(genes) != architecture.plan():
             raise ArchitectureError("the architecture differs from the search space's base in a value that is fixed")
         return tuple(genes)
 
@@ -140,12 +175,10 @@ class SearchSpace:
         content = [self.base.fingerprint(), [[d.name, list(map(str, d.candidates))] for d in self.decisions]]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
-    def _check_genes(self, genes: Sequence[int]) -> None:
+    def _checked(self, genes: Sequence[int]) -> Genes:
         if len(genes) != len(self.decisions):
             raise ArchitectureError(f"{len(genes)} genes, this space has {len(self.decisions)} decisions")
-        for gene, decision in zip(genes, self.decisions, strict=True):
-            if not 0 <= gene < len(decision.candidates):
-                raise ArchitectureError(f"{decision.name}: gene {gene}, must be 0 to {len(decision.candidates) - 1}")
+        return tuple(genes)
 
 
 def _choices(base: Architecture, config: SpaceConfig) -> Iterator[tuple[str, tuple[Any, ...]]]:
@@ -199,21 +232,30 @@ def _checked(where: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
+def _parts(symbolic: Architecture, decisions: Sequence[Decision]) -> list[_Part]:
+    """Sort the decisions, which come block by block, to the blocks and to the rest of the architecture."""
+    located = [(*_locate(decision.name), decision) for decision in decisions]
+    parts: list[_Part] = []
+    first = 0
+    for number, values in enumerate(_field_values(symbolic)):
+        decided = tuple([(field, decision) for owner, field, decision in located if owner == number])
+        parts.append(_Part(slice(first, first + len(decided)), decided, values))
+        first += len(decided)
+    return parts
+
+
 def _block_values(block: Block) -> dict[str, Any]:
     return {key: block.sym_getattr(key) for key in ("kind", "kernel_size", "stride", "expand_ratio", "filters")}
 
 
-def _field_values(architecture: Architecture) -> dict[int | None, dict[str, Any]]:
-    """Return the values by owner: a block's index, or None for the architecture itself."""
-    values: dict[int | None, dict[str, Any]] = {
-        index: _block_values(block) for index, block in enumerate(architecture.sym_getattr("blocks"))
-    }
+def _field_values(architecture: Architecture) -> list[dict[str, Any]]:
+    """Return the values of each block, and last those of the architecture itself."""
     keys = ("stem_filters", "bifpn_width", "bifpn_depth", "input_size")
-    values[None] = {key: architecture.sym_getattr(key) for key in keys}
-    return values
+    rest = {key: architecture.sym_getattr(key) for key in keys}
+    return [*map(_block_values, architecture.sym_getattr("blocks")), rest]
 
 
-def _locate(path: str) -> tuple[int | None, str]:
-    """Split ``blocks[3].filters`` into ``(3, "filters")`` and ``bifpn_width`` into ``(None, "bifpn_width")``."""
+def _locate(path: str) -> tuple[int, str]:
+    """Split ``blocks[3].filters`` into ``(3, "filters")``, and ``bifpn_width`` into the part after all blocks."""
     owner, _, field = path.rpartition(".")
-    return (int(owner.removeprefix("blocks[").removesuffix("]")), field) if owner else (None, field)
+    return (int(owner.removeprefix("blocks[").removesuffix("]")) if owner else NUM_BLOCKS, field)

@@ -2,7 +2,8 @@
 
 An :class:`Architecture` is a stem, 16 :class:`Block` values in EfficientNet-B0's seven stages, and the width and depth
 of the BiFPN neck. Both classes are PyGlove objects, so that any field can become a ``pg.oneof`` (see
-:mod:`ednas.arch.space`).
+:mod:`ednas.arch.space`). A :class:`Plan` says the same in texts and numbers, for code that meets architectures by the
+thousand: PyGlove's checks take milliseconds an architecture.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyglove as pg
 
@@ -44,6 +45,15 @@ MAX_INPUT_SIZE = 8192
 _BLOCK_TEXT = re.compile(
     r"(?P<kind>[a-z]+)_k(?P<kernel_size>\d+)_s(?P<stride>\d+)_e(?P<expand_ratio>\d+)_c(?P<filters>\d+)"
 )
+
+
+FORMAT = 1
+"""Version of the JSON form."""
+
+
+def block_text(kind: str, kernel_size: int, stride: int, expand_ratio: int, filters: int) -> str:
+    """Return the text form of a block, for example ``ibn_k5_s2_e6_c36``; see :class:`Block`."""
+    return f"{kind}_k{kernel_size}_s{stride}_e{expand_ratio}_c{filters}"
 
 
 def _show_allowed(allowed: tuple[Any, ...] | range) -> str:
@@ -101,7 +111,7 @@ class Block(pg.Object):
     def _on_bound(self) -> None:
         super()._on_bound()
         # Kept, since reading a symbolic field takes microseconds and the cost model reads blocks by the thousand.
-        self._text = f"{self.kind}_k{self.kernel_size}_s{self.stride}_e{self.expand_ratio}_c{self.filters}"
+        self._text = block_text(self.kind, self.kernel_size, self.stride, self.expand_ratio, self.filters)
 
     def __str__(self) -> str:
         """Return the text form, for example ``ibn_k5_s2_e6_c36``."""
@@ -114,14 +124,56 @@ class Block(pg.Object):
         Raises:
             ArchitectureError: The text is not a block, or a value is not allowed.
         """
-        match = _BLOCK_TEXT.fullmatch(text) if isinstance(text, str) and len(text) < 80 else None
-        if match is None:
-            raise ArchitectureError(f"block: {text!r:.80} is not a block; write it like ibn_k5_s2_e6_c36")
-        values = {name: value if name == "kind" else int(value) for name, value in match.groupdict().items()}
-        return cls(**values)
+        return cls(**parse_block(text))
+
+
+def parse_block(text: str) -> dict[str, Any]:
+    """Return the fields of a block from its text form, checked.
+
+    Raises:
+        ArchitectureError: The text is not a block, or a value is not allowed.
+    """
+    match = _BLOCK_TEXT.fullmatch(text) if isinstance(text, str) and len(text) < 80 else None
+    if match is None:
+        raise ArchitectureError(f"block: {text!r:.80} is not a block; write it like ibn_k5_s2_e6_c36")
+    values = {name: value if name == "kind" else int(value) for name, value in match.groupdict().items()}
+    _check("block: ", values)
+    return values
 
 
 _BLOCK_FIELDS = ("kind", "kernel_size", "stride", "expand_ratio", "filters")
+
+
+class Plan(NamedTuple):
+    """What an architecture is, without its name, in texts and numbers.
+
+    It is made by :meth:`Architecture.plan` and :meth:`ednas.arch.SearchSpace.plan` and not checked again.
+
+    Attributes:
+        stem_filters: Output channels of the 3x3 stride-2 stem.
+        blocks: The text forms of the 16 backbone blocks.
+        bifpn_width: Channels of every level of the BiFPN.
+        bifpn_depth: Number of BiFPN layers.
+        input_size: ``(height, width)`` in pixels, or None where the data or the recipe decide.
+    """
+
+    stem_filters: int
+    blocks: tuple[str, ...]
+    bifpn_width: int
+    bifpn_depth: int
+    input_size: tuple[int, int] | None
+
+    def to_text(self) -> str:
+        """Return the one-line text form: stem, 16 blocks, neck, and the input size if it is set."""
+        parts = [f"stem_c{self.stem_filters}", *self.blocks, f"bifpn_w{self.bifpn_width}_d{self.bifpn_depth}"]
+        if self.input_size is not None:
+            parts.append(f"in_{self.input_size[0]}x{self.input_size[1]}")
+        return " ".join(parts)
+
+    def fingerprint(self) -> str:
+        """Return 16 hex digits that identify the architecture across processes and versions."""
+        identity = {"format": FORMAT, **self._asdict()}
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @pg.members(
@@ -169,6 +221,7 @@ class Architecture(pg.Object):
 
     def _on_bound(self) -> None:
         super()._on_bound()
+        self._plan: Plan | None = None
         if self.sym_puresymbolic:  # a search space: its candidates were checked one by one
             return
         if len(self.blocks) != NUM_BLOCKS:
@@ -180,6 +233,13 @@ class Architecture(pg.Object):
         if self.input_size is not None:
             check_input_size(self.input_size)
 
+    def plan(self) -> Plan:
+        """Return the same in texts and numbers, without the name."""
+        if self._plan is None:  # kept, since reading a symbolic field takes microseconds
+            blocks = tuple([str(block) for block in self.blocks])
+            self._plan = Plan(self.stem_filters, blocks, self.bifpn_width, self.bifpn_depth, self.input_size)
+        return self._plan
+
     def stages(self) -> tuple[tuple[Block, ...], ...]:
         """Return the blocks of the seven stages."""
         blocks = iter(self.blocks)
@@ -187,10 +247,7 @@ class Architecture(pg.Object):
 
     def to_text(self) -> str:
         """Return the one-line text form: stem, 16 blocks, neck, and the input size if it is set."""
-        parts = [f"stem_c{self.stem_filters}", *map(str, self.blocks), f"bifpn_w{self.bifpn_width}_d{self.bifpn_depth}"]
-        if self.input_size is not None:
-            parts.append(f"in_{self.input_size[0]}x{self.input_size[1]}")
-        return " ".join(parts)
+        return self.plan().to_text()
 
     @classmethod
     def from_text(cls, text: str, name: str = "") -> Architecture:
@@ -218,14 +275,15 @@ class Architecture(pg.Object):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, which :meth:`from_dict` reads."""
+        plan = self.plan()
         return {
-            "format": 1,
+            "format": FORMAT,
             "name": self.name,
-            "stem_filters": self.stem_filters,
-            "blocks": [str(block) for block in self.blocks],
-            "bifpn_width": self.bifpn_width,
-            "bifpn_depth": self.bifpn_depth,
-            "input_size": None if self.input_size is None else list(self.input_size),
+            "stem_filters": plan.stem_filters,
+            "blocks": list(plan.blocks),
+            "bifpn_width": plan.bifpn_width,
+            "bifpn_depth": plan.bifpn_depth,
+            "input_size": None if plan.input_size is None else list(plan.input_size),
         }
 
     @classmethod
@@ -240,8 +298,8 @@ class Architecture(pg.Object):
         known = {"format", "name", "stem_filters", "blocks", "bifpn_width", "bifpn_depth", "input_size"}
         if unknown := sorted(map(str, set(value) - known)):
             raise ArchitectureError(f"architecture: unknown key {unknown[0]!r}; known keys: {', '.join(sorted(known))}")
-        if value.get("format", 1) != 1:
-            raise ArchitectureError(f"architecture: format {value['format']!r}, this version reads format 1")
+        if value.get("format", FORMAT) != FORMAT:
+            raise ArchitectureError(f"architecture: format {value['format']!r}, this version reads format {FORMAT}")
         blocks, size = value.get("blocks"), value.get("input_size")
         if not isinstance(blocks, list):
             raise ArchitectureError(
@@ -254,8 +312,7 @@ class Architecture(pg.Object):
 
     def fingerprint(self) -> str:
         """Return 16 hex digits that identify the architecture across processes and versions, whatever its name."""
-        identity = {key: item for key, item in self.to_dict().items() if key != "name"}
-        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+        return self.plan().fingerprint()
 
 
 def check_input_size(size: tuple[int, int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,19 @@ def search(
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")] = Path("runs/search"),
     config: Annotated[Path | None, typer.Option(help="A YAML file; options given here win over it.")] = None,
     target: Annotated[str | None, typer.Option("--target", "-t", help="A device: see `ednas targets`.")] = None,
-    latency: Annotated[str | None, typer.Option(help="Target in ms, or baseline (the base network's).")] = None,
+    latency: Annotated[
+        str | None, typer.Option(help="Target in ms, baseline (the base network's), 0.8*baseline, or none.")
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(help="Another limit, QUANTITY=VALUE: energy_mj=1.2, params=0.8*baseline; can be repeated."),
+    ] = None,
+    prune_factor: Annotated[
+        str | None, typer.Option(help="Candidates above this multiple of a limit are not trained; or none.")
+    ] = None,
+    objectives: Annotated[
+        str | None, typer.Option(help="Axes of the Pareto set: accuracy,latency_ms,energy_mj.")
+    ] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Candidates to train.")] = None,
     population: Annotated[int | None, typer.Option(min=1, help="Population of the evolution.")] = None,
     tournament: Annotated[int | None, typer.Option(min=1, help="Tournament of the evolution.")] = None,
@@ -43,27 +56,38 @@ def search(
 
     ednas search --config examples/nyuv2_search.yaml --out runs/nyuv2
 
+    ednas search --data streets --latency 0.9*baseline --limit peak_memory_kb=2048 --limit params=baseline
+    --prune-factor 1.2 --objectives accuracy,latency_ms,params --recipe mini --trials 50 --out runs/small
+
     ednas train runs/nyuv2/best.json --data examples/nyuv2.yaml --tasks segmentation,depth,normals
     """
     from ednas.cli.progress import decoding
     from ednas.config import parse, read_yaml
-    from ednas.search.config import SearchConfig
+    from ednas.search.config import SearchConfig, canonical
     from ednas.search.progress import SearchProgress
+    from ednas.search.quantities import show
     from ednas.search.run import run_search
 
-    values: dict[str, Any] = read_yaml(config) if config else {}
+    values = canonical(read_yaml(config)) if config else {}
     given: dict[str, Any] = {
         "data": data,
         "tasks": parse_tasks(tasks) if tasks else None,
         "target": target,
-        "target_latency_ms": _latency(latency),
+        "target_latency_ms": latency,
+        "prune_factor": prune_factor,
+        "objectives": [name.strip() for name in objectives.split(",")] if objectives else None,
         "trials": trials,
         "workers": workers,
         "threads": threads,
         "seed": seed,
         "device": device,
     }
-    values |= {key: value for key, value in given.items() if value is not None}
+    given = {key: value for key, value in given.items() if value is not None}
+    if limit:
+        given = canonical({**given, "limits": _limits(limit)})
+        own = values.get("limits")
+        given["limits"] = {**(own if isinstance(own, Mapping) else {}), **given["limits"]}
+    values |= given
     changes: dict[str, Any] = {"steps": steps, "input_size": parse_size(size) if size else None}
     changes = {key: value for key, value in changes.items() if value is not None}
     if recipe is not None or changes:
@@ -77,19 +101,25 @@ def search(
     with decoding() as decode, SearchProgress() as progress:
         result = run_search(settings, out, resume=resume, callbacks=[progress], decode_progress=decode)
     page = _write_report(out)
+    best = result.best
     if as_json:
-        best = {
-            "trial": result.best.number,
-            "latency_ms": result.best.latency_ms,
-            "reward": result.best.reward,
-            "accuracy": result.best.accuracy,
+        found = {
+            "trial": best.number,
+            "latency_ms": best.latency_ms,
+            "cost": dict(best.cost),
+            "reward": best.reward,
+            "accuracy": best.accuracy,
             "architecture": result.architecture.to_dict(),
         }
-        print_json({"target_ms": result.target_ms, "feasible": result.feasible, "best": best, "report": str(page)})
+        print_json({**result.head(), "feasible": result.feasible, "best": found, "report": str(page)})
         return
+    costs = ", ".join(
+        show(name, best.cost[name]) + (f" (limit {result.limits[name]:g})" if name in result.limits else "")
+        for name in dict.fromkeys(["latency_ms", *result.limits])
+    )
     typer.echo(
-        f"best: trial {result.best.number}, {result.best.latency_ms:.2f} ms (target {result.target_ms:.2f} ms), "
-        f"reward {result.best.reward:.4f}\n{result.architecture.to_text()}\nwrote {out / 'best.json'} and {page}"
+        f"best: trial {best.number}, {costs}, reward {best.reward:.4f}{'' if result.feasible else ', OVER A LIMIT'}\n"
+        f"{result.architecture.to_text()}\nwrote {out / 'best.json'} and {page}"
     )
 
 
@@ -115,12 +145,14 @@ def _write_report(run: Path, out: Path | None = None) -> Path:
     return write_report(collect(run), out or run / "report.html")
 
 
-def _latency(text: str | None) -> float | str | None:
+def _limits(texts: Sequence[str]) -> dict[str, str]:
+    """Parse ``energy_mj=1.2`` into names and values; what they may be is the configuration's matter."""
     from ednas.exceptions import ConfigError
 
-    if text is None or text == "baseline":
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        raise ConfigError(f"latency '{text}': write milliseconds, or baseline") from None
+    limits: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value) or name in limits:
+            raise ConfigError(f"limit '{text}': write each quantity once, QUANTITY=VALUE, like energy_mj=1.2")
+        limits[name] = value
+    return limits

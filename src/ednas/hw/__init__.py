@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ednas.hw.graph import Layer, LayerGraph
 from ednas.hw.layer_list import load_layer_list, network_names
-from ednas.hw.simulator import Cost, LayerCost, estimate, simulate
+from ednas.hw.cost import Cost, LayerCost
+from ednas.hw.simulator import estimate, simulate
 from ednas.hw.target import Target, load_target, target_names
 
 if TYPE_CHECKING:

@@ -1,9 +1,10 @@
-"""What a device computes: a list of quantised NHWC layers, as a TFLite file would hold them."""
+"""What a device computes: a list of NHWC layers, as a TFLite file holds them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 from ednas.exceptions import TargetError
@@ -15,7 +16,30 @@ GRAPH_INPUT = -1
 """The producer index that means the network's input."""
 
 BIAS_BYTES = 4
-"""Bytes of a layer's int32 bias per output channel; weights and activations are int8."""
+"""Bytes of a layer's int32 bias per output channel."""
+
+DTYPE_BITS = {
+    "bool": 8,
+    "int4": 4,
+    "int8": 8,
+    "uint8": 8,
+    "int16": 16,
+    "uint16": 16,
+    "float16": 16,
+    "bfloat16": 16,
+    "int32": 32,
+    "uint32": 32,
+    "float32": 32,
+    "int64": 64,
+    "uint64": 64,
+    "float64": 64,
+    "complex64": 64,
+    "complex128": 128,
+    "string": 8,
+    "resource": 8,
+    "variant": 8,
+}
+"""Bits of an element by its type, named as NumPy names it."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +57,12 @@ class Layer:
         stride: Stride of the window.
         dilation: Dilation of the window.
         groups: Groups of a convolution.
-        inputs: Indices of the layers that produce the inputs; :data:`GRAPH_INPUT` for the network's input.
-        weight_bytes: int8 weights and int32 biases.
+        inputs: Indices of the layers that produce the inputs; :data:`GRAPH_INPUT` for the network's input. Constants
+            are no inputs.
+        weight_bytes: Weights and biases as the file holds them: int8 weights and int32 biases in a quantised network.
         macs: Multiply-accumulates.
+        dtype: Type of the output's elements, one of :data:`DTYPE_BITS`.
+        weight_bits: Bits of a weight.
 
     Raises:
         TargetError: A shape is not three sides of at least 1, or a count is out of range; the message names the layer.
@@ -53,6 +80,8 @@ class Layer:
     inputs: tuple[int, ...] = (GRAPH_INPUT,)
     weight_bytes: int = 0
     macs: int = 0
+    dtype: str = "int8"
+    weight_bits: int = 8
 
     def __post_init__(self) -> None:
         for field, sides, count in (("input", self.input, 3), ("output", self.output, 3), ("kernel", self.kernel, 2)):
@@ -64,6 +93,8 @@ class Layer:
                 raise TargetError(f"{self.label}: {field} is {value}, must be at least 1")
         if self.weight_bytes < 0:
             raise TargetError(f"{self.label}: weight_bytes is {self.weight_bytes}, must not be negative")
+        if self.dtype not in DTYPE_BITS:
+            raise TargetError(f"{self.label}: dtype is '{self.dtype}', must be one of {', '.join(DTYPE_BITS)}")
         if self.op == "CONV_2D" and (self.input[2] % self.groups or self.output[2] % self.groups):
             channels = f"{self.input[2]} input and {self.output[2]} output channels"
             raise TargetError(f"{self.label}: {self.groups} groups do not divide {channels}")
@@ -74,9 +105,21 @@ class Layer:
         return f"layer '{self.name}' ({self.op})"
 
     @property
+    def is_float(self) -> bool:
+        """Whether it computes floating-point numbers."""
+        return self.dtype.startswith(("float", "bfloat", "complex"))
+
+    @property
+    def output_bytes(self) -> int:
+        """Bytes of the output."""
+        height, width, channels = self.output
+        return (height * width * channels * DTYPE_BITS[self.dtype] + 7) // 8
+
+    @property
     def activation_bytes(self) -> int:
         """Bytes of the first input and the output."""
-        return prod(self.input) + prod(self.output)
+        height, width, channels = self.input
+        return (height * width * channels * DTYPE_BITS[self.dtype] + 7) // 8 + self.output_bytes
 
 
 @dataclass(frozen=True)
@@ -87,6 +130,8 @@ class LayerGraph:
         layers: The layers; each reads only layers before it.
         input_bytes: Bytes of the network's input, sent at each inference.
         output_bytes: Bytes of the network's outputs, received at each inference.
+        outputs: Layers whose results are outputs of the network though other layers read them too; those that no layer
+            reads are outputs anyway.
 
     Raises:
         TargetError: There is no layer.
@@ -95,6 +140,7 @@ class LayerGraph:
     layers: tuple[Layer, ...]
     input_bytes: int
     output_bytes: int
+    outputs: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -107,7 +153,7 @@ class LayerGraph:
 
     @property
     def weight_bytes(self) -> int:
-        """int8 weights and int32 biases of all layers."""
+        """Weights and biases of all layers."""
         return sum(layer.weight_bytes for layer in self.layers)
 
 
@@ -129,7 +175,7 @@ class Piece:
     output_shapes: tuple[tuple[int, ...], ...]
     params: int
 
-    @property
+    @cached_property
     def macs(self) -> int:
         """Multiply-accumulates of the piece."""
         return sum(layer.macs for layer in self.layers)

@@ -134,7 +134,7 @@ def _layer(raw: Any, index: int, where: str, before: list[Layer]) -> Layer:
             groups=entry.groups,
             inputs=inputs,
             weight_bytes=entry.weight_bytes,
-            macs=_macs(entry),
+            macs=layer_macs(entry.op, entry.input, entry.output, entry.kernel, entry.groups),
         )
     except TargetError as error:
         raise ConfigError(f"{where}: {error}") from None
@@ -147,16 +147,17 @@ def _nearest_producers(before: list[Layer], shape: Shape, count: int) -> tuple[i
     return tuple(matching[:count]) or (len(before) - 1,)
 
 
-def _macs(entry: _LayerEntry) -> int:
-    window = prod(entry.kernel)
-    if entry.op == "CONV_2D":
-        return prod(entry.output) * window * entry.input[2] // entry.groups
-    if entry.op == "DEPTHWISE_CONV_2D":
-        return prod(entry.output) * window
-    if entry.op == "TRANSPOSE_CONV":
-        return prod(entry.input) * window * entry.output[2]
-    if entry.op in ("FULLY_CONNECTED", "BATCH_MATMUL"):
-        return prod(entry.input) * entry.output[2]
+def layer_macs(op: str, input_: Shape, output: Shape, kernel: tuple[int, int], groups: int) -> int:
+    """Return the multiply-accumulates of an operator by its shapes."""
+    window = prod(kernel)
+    if op == "CONV_2D":
+        return prod(output) * window * input_[2] // groups
+    if op == "DEPTHWISE_CONV_2D":
+        return prod(output) * window
+    if op == "TRANSPOSE_CONV":
+        return prod(input_) * window * output[2]
+    if op in ("FULLY_CONNECTED", "BATCH_MATMUL"):
+        return prod(input_) * output[2]
     return 0
 
 

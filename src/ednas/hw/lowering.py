@@ -1,14 +1,17 @@
 """What torch computes, as TFLite layers: every aten operator of a forward pass is recorded on meta tensors.
 
-Nothing is computed and no shape is derived here: shapes are those that torch gives. What is added is what the TFLite
-conversion adds: batch normalisation is folded into the convolution before it, an activation is fused into its producer,
-and padding that neither TFLite's SAME nor VALID can express becomes a ``PAD`` of its own.
+Nothing is computed: only shapes are followed. What is added is what the TFLite conversion adds: batch normalisation is
+folded into the convolution before it, an activation is fused into its producer, and padding that neither TFLite's SAME
+nor VALID can express becomes a ``PAD`` of its own.
+
+Shapes are those that torch gives, but for the most frequent operators: torch's own meta kernels of these take up to ten
+milliseconds each, and the first one imports sympy, which takes a third of a second (:func:`_result_shape`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -103,6 +106,10 @@ _NOTHING = torch.empty(0, device="meta")
 _BATCH_NORM = "BATCH_NORM"
 """Stands in the record until :func:`_fuse` folds it or, if it stands alone, writes it as ``MUL`` and ``ADD``."""
 
+_CONVOLUTION = "convolution"
+_MAX_POOL = "max_pool2d_with_indices"
+_PLAIN_RESIZES = frozenset({"upsample_nearest2d", "upsample_bilinear2d"})
+
 _FOLDABLE = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"})
 _FUSED_ACTIVATIONS = frozenset({"RELU", "RELU6", "RELU_N1_TO_1"})
 _TAKES_ACTIVATION = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "SUB", "MUL"})
@@ -160,6 +167,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._alive: list[Tensor] = list(inputs)  # ids are unique only among living tensors
         self._path: list[str] = [""]
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep torch from wrapping :meth:`__torch_dispatch__`: the wrapper imports its compiler, for half a second."""
+        return False
+
     def enter(self, path: str) -> Callable[..., None]:
         """Return a hook that notes that the module at ``path`` begins."""
         return lambda *_: self._path.append(path)
@@ -184,15 +196,17 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         overload: str = func.overloadpacket.__name__
         name = overload.removesuffix("_")
         if name in _SHAPE_PRESERVING or name in _BATCH_NORMS or name in ("hardtanh", "silu"):
-            # torch's meta kernels of these take a millisecond each, to return the shape that they were given.
-            result = args[0] if overload.endswith("_") else torch.empty(args[0].shape, device="meta")
+            result = args[0] if overload.endswith("_") else args[0].new_empty(args[0].shape)
             self._record_shape_preserving(name, args, sources)
             self._produced([result])
             return (result, _NOTHING, _NOTHING) if name in _BATCH_NORMS else result
-        if overload == "add" and len(sources) == 2 and sources[0].shape == sources[1].shape:
-            result = torch.empty(sources[0].shape, device="meta")  # torch's own is as slow as those above
-        else:
+        shape = _result_shape(overload, args, sources)
+        if shape is None:
             result = func(*args, **kwargs)
+        else:
+            result = sources[0].new_empty(shape)
+            if name == _MAX_POOL:
+                result = (result, _NOTHING)
         outputs = _tensors((result,))
         if name in _ALIASES:
             self._produced(outputs, self.producers[id(sources[0])])
@@ -277,13 +291,15 @@ def _record_convolution(recorder: _Recorder, args: tuple[Any, ...], sources: Seq
 
 def _record_pool(op: str) -> Callable[[_Recorder, tuple[Any, ...], Sequence[Tensor], Tensor], None]:
     def record(recorder: _Recorder, args: tuple[Any, ...], sources: Sequence[Tensor], output: Tensor) -> None:
-        kernel = _pair(args[1])
-        stride = _pair(args[2]) if len(args) > 2 and args[2] else kernel
-        padding = _pair(args[3]) if len(args) > 3 else (0, 0)
         # The fifth argument is ceil_mode for an average and the dilation for a maximum.
-        dilation = _pair(args[4]) if op == "MAX_POOL_2D" and len(args) > 4 else (1, 1)
-        fields = _padded(recorder, "PADV2", sources[0], output, _Window(kernel, stride, dilation, padding))
-        recorder.add(op, sources, output, kernel=kernel, stride=max(stride), dilation=max(dilation), **fields)
+        window, _ = _pool_window(args, has_dilation=op == "MAX_POOL_2D")
+        fields: dict[str, Any] = {
+            "kernel": window.kernel,
+            "stride": max(window.stride),
+            "dilation": max(window.dilation),
+            **_padded(recorder, "PADV2", sources[0], output, window),
+        }
+        recorder.add(op, sources, output, **fields)
 
     return record
 
@@ -311,15 +327,65 @@ def _record_product(recorder: _Recorder, args: tuple[Any, ...], sources: Sequenc
 
 _Record: TypeAlias = Callable[[_Recorder, tuple[Any, ...], Sequence[Tensor], Tensor], None]
 _RECORDS: dict[str, _Record] = {
-    "convolution": _record_convolution,
+    _CONVOLUTION: _record_convolution,
     "max_pool2d": _record_pool("MAX_POOL_2D"),
-    "max_pool2d_with_indices": _record_pool("MAX_POOL_2D"),
+    _MAX_POOL: _record_pool("MAX_POOL_2D"),
     "avg_pool2d": _record_pool("AVERAGE_POOL_2D"),
     "_adaptive_avg_pool2d": _record_adaptive_pool,
     "addmm": _record_product,
     "mm": _record_product,
     "bmm": _record_product,
 }
+
+
+def _result_shape(overload: str, args: tuple[Any, ...], sources: Sequence[Tensor]) -> Sequence[int] | None:
+    """Return the shape of the result of an operator where it is simple; None where torch has to say."""
+    x = sources[0]
+    if overload == "add" and len(sources) == 2 and x.shape == sources[1].shape:
+        return x.shape
+    if x.ndim != 4 or x is not args[0]:
+        return None
+    if overload in _PLAIN_RESIZES and isinstance(args[1], (list, tuple)) and min(args[1]) > 0:
+        return *x.shape[:2], *args[1]
+    if overload == _CONVOLUTION:
+        weight, _, stride, padding, dilation, transposed, _, groups = args[1:9]
+        if transposed or weight.ndim != 4 or weight.shape[1] * groups != x.shape[1] or weight.shape[0] % groups:
+            return None
+        window = _Window(weight.shape[2:], _pair(stride), _pair(dilation), _pair(padding))
+        return _windowed(x, weight.shape[0], window, is_ceil=False)
+    if overload == _MAX_POOL:
+        window, is_ceil = _pool_window(args, has_dilation=True)
+        # torch refuses more padding than half a window.
+        if any(2 * padding > kernel for padding, kernel in zip(window.padding, window.kernel, strict=True)):
+            return None
+        return _windowed(x, x.shape[1], window, is_ceil)
+    return None
+
+
+def _pool_window(args: tuple[Any, ...], *, has_dilation: bool) -> tuple[_Window, bool]:
+    """Return the window of a pool and whether incomplete windows count, from ``(x, kernel, stride, padding, ...)``."""
+    kernel = _pair(args[1])
+    stride = _pair(args[2]) if len(args) > 2 and args[2] else kernel
+    padding = _pair(args[3]) if len(args) > 3 else (0, 0)
+    dilation = _pair(args[4]) if has_dilation and len(args) > 4 else (1, 1)
+    is_ceil = args[5] if has_dilation and len(args) > 5 else False
+    return _Window(kernel, stride, dilation, padding), is_ceil
+
+
+def _windowed(x: Tensor, channels: int, window: _Window, is_ceil: bool) -> Sequence[int] | None:
+    """Return the shape that a window slid over ``x`` gives; None where torch would refuse."""
+    sides = []
+    for axis, (kernel, stride, dilation, padding) in enumerate(window.sides, start=2):
+        if min(kernel, stride, dilation) < 1 or padding < 0:
+            return None
+        room = x.shape[axis] + 2 * padding - dilation * (kernel - 1) - 1
+        if room < 0:
+            return None
+        side = -(-room // stride) + 1 if is_ceil else room // stride + 1
+        if is_ceil and (side - 1) * stride >= x.shape[axis] + padding:  # a window must begin on the input
+            side -= 1
+        sides.append(side)
+    return x.shape[0], channels, *sides
 
 
 @dataclass(frozen=True)
@@ -329,13 +395,15 @@ class _Window:
     dilation: Sequence[int]
     padding: Sequence[int]
 
+    @property
+    def sides(self) -> Iterator[tuple[int, int, int, int]]:
+        """Kernel, stride, dilation and padding along the height and along the width."""
+        return zip(self.kernel, self.stride, self.dilation, self.padding, strict=True)
+
 
 def _padded(recorder: _Recorder, op: str, x: Tensor, output: Tensor, window: _Window) -> dict[str, Any]:
     """Record a padding layer where TFLite needs one; return the fields of the layer that then reads it."""
-    sides = [
-        _Side(x.shape[axis + 2], output.shape[axis + 2], *values)
-        for axis, values in enumerate(zip(window.kernel, window.stride, window.dilation, window.padding, strict=True))
-    ]
+    sides = [_Side(x.shape[axis + 2], output.shape[axis + 2], *values) for axis, values in enumerate(window.sides)]
     if all(side.is_valid for side in sides) or all(side.is_same for side in sides):
         return {}
     shape = (x.shape[2] + 2 * window.padding[0], x.shape[3] + 2 * window.padding[1], x.shape[1])

@@ -1,97 +1,37 @@
 """What one inference costs on a target.
 
-    latency = dispatch + sum over layers of max(compute, streamed parameters / bandwidth)
-              + (input + output + instruction stream) / bandwidth + host work
+    latency = dispatch + (input + output + instruction stream) / link bandwidth + host work
+              + sum over the accelerator's layers of max(compute, on-chip traffic, off-chip traffic)
 
-Parameters fill the on-chip cache in the order of execution; what does not fit is streamed at each inference while its
-layer computes. The accelerator runs the network up to the first operator that it cannot run; that one and all after it
-run on the host, as the vendor's compiler splits a network once. An operator for which the compiler refuses the whole
-network sends all of it to the host.
-
-Not modelled: activations larger than the tiles' memory, which spill to the host in some networks.
+Compute and on-chip traffic are the engine's (:mod:`ednas.hw.engines`). Off-chip traffic is what does not fit on the
+chip: parameters fill the on-chip cache in the order of execution, the rest is streamed at each inference; activations
+that have to be kept and do not fit are spilled (:mod:`ednas.hw.memory`). A layer's traffic overlaps with its own
+compute, not with other layers'. What the accelerator cannot run goes to the host (:mod:`ednas.hw.operators`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from math import prod
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import zip_longest
+from math import inf, prod
+from typing import TYPE_CHECKING, Any
 
 from ednas.exceptions import TargetError
 from ednas.hw import ops
-from ednas.hw.graph import Layer, LayerGraph, Piece
-from ednas.hw.mapping import cycles
-from ednas.hw.memory import MIB, cache_bytes, parameter_bytes
-from ednas.hw.target import HostConfig, OperatorConfig, Target
+from ednas.hw.cost import Cost, LayerCost
+from ednas.hw.graph import GRAPH_INPUT, Layer, LayerGraph, Piece
+from ednas.hw.memory import KIB, Lifetimes, lifetimes, spilled_bytes
+from ednas.hw.operators import OperatorConfig
+from ednas.hw.target import HostConfig, Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ednas.arch import Architecture
+    from ednas.arch import Architecture, Plan
 
-
-@dataclass(frozen=True)
-class LayerCost:
-    """What one layer costs.
-
-    Attributes:
-        name: The layer's name.
-        scope: The part of the network that it belongs to.
-        op: Its operator.
-        where: Whether the accelerator or the host runs it.
-        bound_by: What its time consists of: ``compute``, ``parameters`` (their streaming) or ``host``.
-        latency_ms: Its time.
-        compute_ms: Time of its cycles; 0 on the host.
-        cycles: Cycles of the accelerator.
-        parameter_bytes: Its parameters in the device's layout.
-        streamed_bytes: How many of them do not fit on the chip and are sent at each inference.
-        reason: Why the host runs it; empty on the accelerator.
-    """
-
-    name: str
-    scope: str
-    op: str
-    where: Literal["accelerator", "host"]
-    bound_by: Literal["compute", "parameters", "host"]
-    latency_ms: float
-    compute_ms: float = 0.0
-    cycles: int = 0
-    parameter_bytes: int = 0
-    streamed_bytes: int = 0
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one inference costs: ``latency_ms = dispatch_ms + transfer_ms + accelerator_ms + host_ms``.
-
-    Attributes:
-        target: The target's name.
-        latency_ms: Time of one inference.
-        accelerator_cycles: Cycles of the accelerator.
-        dispatch_ms: Fixed time of a call.
-        transfer_ms: Time to send input and instructions and to receive the outputs.
-        accelerator_ms: Time of the layers on the accelerator, with the streaming of parameters.
-        host_ms: Time of the layers on the host.
-        parameter_bytes: Parameters of the accelerator's layers in its layout.
-        streamed_bytes: Those that do not fit on the chip.
-        instruction_bytes: Size of the instruction stream.
-        layers: The layers, in the order of execution.
-    """
-
-    target: str
-    latency_ms: float
-    accelerator_cycles: int
-    dispatch_ms: float
-    transfer_ms: float
-    accelerator_ms: float
-    host_ms: float
-    parameter_bytes: int
-    streamed_bytes: int
-    instruction_bytes: int
-    layers: tuple[LayerCost, ...]
+MIB = 1 << 20
 
 
 def simulate(graph: LayerGraph, target: Target) -> Cost:
@@ -102,25 +42,30 @@ def simulate(graph: LayerGraph, target: Target) -> Cost:
         target: The hardware.
 
     Raises:
-        TargetError: A layer does not fit into the host's memory.
+        TargetError: The target computes integers and the network floating-point numbers, or a layer does not fit into
+            the host's memory.
     """
-    boundary, reason = _boundary(graph.layers, target.operators)
-    accelerated, on_host = graph.layers[:boundary], graph.layers[boundary:]
-    reasons = [reason, *[f"after {reason}"] * (len(on_host) - 1)]
-    host = [_host_cost(layer, why, target.host) for layer, why in zip(on_host, reasons, strict=False)]
-    output_bytes = _crossing_bytes(graph, boundary) if on_host else graph.output_bytes
-    segments = [_segment(accelerated, target)] if accelerated else []
-    return _combine(segments, host, graph.input_bytes + output_bytes, target)
+    layers, operators = graph.layers, target.operators
+    _check_dtypes(layers, operators)
+    reasons = _reasons(layers, operators)
+    boundary = _boundary(reasons, operators)
+    output_bytes = graph.output_bytes if boundary == len(layers) else _crossing_bytes(graph, boundary)
+    times = lifetimes(layers, graph.outputs, {GRAPH_INPUT: graph.input_bytes})
+    spills = _spills(layers[:boundary], times, target)
+    segment = _segment(layers, reasons, target)
+    return _combine([segment], graph.input_bytes + output_bytes, max(times.live_bytes), target, spills)
 
 
-def estimate(architecture: Architecture, heads: Mapping[str, int], input_size: tuple[int, int], target: Target) -> Cost:
+def estimate(
+    architecture: Architecture | Plan, heads: Mapping[str, int], input_size: tuple[int, int], target: Target
+) -> Cost:
     """Return what one inference of a multi-task network costs; the fast path for a search.
 
     Gives the same as ``simulate(trace_network(architecture, heads, input_size), target)``, but adds up the costs of
     pieces (stem, blocks, neck, heads) that are kept.
 
     Args:
-        architecture: The architecture.
+        architecture: The architecture, or its plan (:meth:`ednas.arch.SearchSpace.plan`).
         heads: Output channels by task.
         input_size: Height and width of the image in pixels.
         target: The hardware.
@@ -133,167 +78,236 @@ def estimate(architecture: Architecture, heads: Mapping[str, int], input_size: t
 
     pieces = network_pieces(architecture, heads, input_size)
     segments = [_piece_segment(piece, target) for piece in pieces.all]
-    if any(segment.has_obstacle for segment in segments):
+    peak = max(
+        [
+            _peak_bytes(piece, kept) + crossing
+            for piece, kept, crossing in zip(pieces.all, pieces.kept, pieces.crossing_bytes, strict=True)
+        ]
+    )
+    if peak > _activation_bytes(target) or any([segment.splits for segment in segments]):
         return simulate(trace_network(architecture, heads, input_size), target)
-    return _combine(segments, [], pieces.input_bytes + pieces.output_bytes, target)
+    return _combine(segments, pieces.input_bytes + pieces.output_bytes, peak, target)
 
 
 @dataclass(frozen=True)
 class _Run:
-    """Layers on the accelerator in one state of the cache."""
+    """Layers in one state of the cache."""
 
     layers: tuple[LayerCost, ...]
     latency_ms: float
+    energy_mj: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Segment:
-    """Consecutive layers, costed on the accelerator with all of their parameters on the chip and with none."""
+    """Consecutive layers, costed with all of their parameters and activations on the chip.
+
+    Attributes:
+        resident: The layers.
+        host_ms: Time of those on the host.
+        cycles: Cycles of those on the accelerator.
+        parameter_bytes: Parameters of those on the accelerator.
+        mapped_layers: How many the accelerator runs.
+        splits: Whether one of them makes the compiler give all that follows to the host.
+        target: The hardware.
+    """
 
     resident: _Run
-    streamed: _Run
+    host_ms: float
     cycles: int
     parameter_bytes: int
-    has_obstacle: bool
+    mapped_layers: int
+    splits: bool
+    target: Target
+
+    @cached_property
+    def streamed(self) -> _Run:
+        """The layers with none of their parameters on the chip."""
+        return _run([_off_chip(cost, cost.parameter_bytes, 0, self.target) for cost in self.resident.layers])
 
 
 @lru_cache(maxsize=1 << 17)
 def _piece_segment(piece: Piece, target: Target) -> _Segment:
-    return _segment(piece.layers, target)
+    return _segment(piece.layers, _reasons(piece.layers, target.operators), target)
 
 
-def _segment(layers: Sequence[Layer], target: Target) -> _Segment:
-    obstacle = any(_obstacle(layer, target.operators) for layer in layers)
-    resident = _run(_resident_cost(layer, target) for layer in layers)
-    streamed = _run(_streaming(cost, cost.parameter_bytes, target) for cost in resident.layers)
+@lru_cache(maxsize=1 << 17)
+def _peak_bytes(piece: Piece, kept: tuple[int, ...]) -> int:
+    """Return the most bytes at once of the tensors that a piece makes, and of its inputs that end in it."""
+    sizes = {-1 - number: prod(shape) for number, shape in enumerate(piece.input_shapes) if number not in kept}
+    return max(lifetimes(piece.layers, piece.outputs, sizes).live_bytes)
+
+
+def _segment(layers: Sequence[Layer], reasons: Sequence[str], target: Target) -> _Segment:
+    _check_memory(layers, target.host)
+    costs = [
+        _host_cost(layer, layers, reason, target) if reason else _resident_cost(layer, target)
+        for layer, reason in zip(layers, reasons, strict=True)
+    ]
     return _Segment(
-        resident=resident,
-        streamed=streamed,
-        cycles=sum(cost.cycles for cost in resident.layers),
-        parameter_bytes=sum(cost.parameter_bytes for cost in resident.layers),
-        has_obstacle=obstacle,
+        resident=_run(costs),
+        host_ms=sum([cost.latency_ms for cost in costs if cost.reason]),
+        cycles=sum([cost.cycles for cost in costs]),
+        parameter_bytes=sum([cost.parameter_bytes for cost in costs]),
+        mapped_layers=sum([not cost.reason for cost in costs]),
+        splits=_boundary(reasons, target.operators) < len(reasons),
+        target=target,
     )
 
 
-def _run(costs: Iterable[LayerCost]) -> _Run:
-    layers = tuple(costs)
-    return _Run(layers, sum((cost.latency_ms for cost in layers), 0.0))
+def _run(costs: Sequence[LayerCost]) -> _Run:
+    return _Run(tuple(costs), sum([cost.latency_ms for cost in costs]), sum([cost.energy_mj or 0.0 for cost in costs]))
 
 
-def _combine(segments: Sequence[_Segment], host: Sequence[LayerCost], moved_bytes: int, target: Target) -> Cost:
-    """Add up segments on the accelerator and layers on the host; ``moved_bytes`` are those of inputs and outputs."""
-    free = capacity = cache_bytes(target.memory)
+def _combine(
+    segments: Sequence[_Segment], moved_bytes: int, peak_bytes: int, target: Target, spills: Sequence[int] = ()
+) -> Cost:
+    """Add up segments; ``moved_bytes`` are those of inputs and outputs, ``spills`` those of each layer."""
+    capacity = free = round(target.memory.parameter_cache_kib.value * KIB)
     layers: list[LayerCost] = []
-    accelerator_ms = 0.0
-    total_cycles = total_parameters = 0
+    layers_ms = energy_mj = host_ms = 0.0
+    cycles = parameters = mapped_layers = 0
     for segment in segments:
-        total_cycles += segment.cycles
-        total_parameters += segment.parameter_bytes
-        run = _with_cache(segment, free, target)
+        run = _with_memory(segment, free, spills)
         free = max(free - segment.parameter_bytes, 0)
         layers += run.layers
-        accelerator_ms += run.latency_ms
+        layers_ms += run.latency_ms
+        energy_mj += run.energy_mj
+        host_ms += segment.host_ms
+        cycles += segment.cycles
+        parameters += segment.parameter_bytes
+        mapped_layers += segment.mapped_layers
+    link = target.link
     instruction_bytes = round(
-        len(layers) * target.memory.instruction_bytes_per_layer.value
-        + total_cycles * target.memory.instruction_bytes_per_cycle.value
+        mapped_layers * link.instruction_bytes_per_layer.value + cycles * link.instruction_bytes_per_cycle.value
     )
-    dispatch_ms = target.bus.dispatch_ms.value if segments else 0.0
-    transfer_ms = _bus_ms(moved_bytes + instruction_bytes, target) if segments else 0.0
-    host_ms = sum((cost.latency_ms for cost in host), 0.0)
+    link_bytes = moved_bytes + instruction_bytes if mapped_layers else 0
+    dispatch_ms = link.dispatch_ms.value if mapped_layers else 0.0
+    transfer_ms = link_bytes / (link.bandwidth_mb_per_s.value * 1e3)
+    latency_ms = dispatch_ms + transfer_ms + layers_ms
     return Cost(
         target=target.name,
-        latency_ms=dispatch_ms + transfer_ms + accelerator_ms + host_ms,
-        accelerator_cycles=total_cycles,
+        latency_ms=latency_ms,
+        accelerator_cycles=cycles,
         dispatch_ms=dispatch_ms,
         transfer_ms=transfer_ms,
-        accelerator_ms=accelerator_ms,
+        accelerator_ms=layers_ms - host_ms,
         host_ms=host_ms,
-        parameter_bytes=total_parameters,
-        streamed_bytes=max(total_parameters - capacity, 0),
+        parameter_bytes=parameters,
+        streamed_bytes=max(parameters - capacity, 0),
+        spilled_bytes=sum(spills),
         instruction_bytes=instruction_bytes,
-        layers=(*layers, *host),
+        peak_memory_kb=peak_bytes / KIB,
+        energy_mj=energy_mj + target.energy.fixed_mj(link_bytes, latency_ms) if target.energy else None,
+        area_mm2=_area_mm2(target),
+        layers=tuple(layers),
     )
 
 
-def _with_cache(segment: _Segment, free: int, target: Target) -> _Run:
-    """Return the segment's costs where ``free`` bytes of the cache are left for it."""
-    if segment.parameter_bytes <= free:
-        return segment.resident
-    if free == 0:
-        return segment.streamed
-    costs = []
-    for cost in segment.resident.layers:
-        kept = min(cost.parameter_bytes, free)
-        free -= kept
-        costs.append(_streaming(cost, cost.parameter_bytes - kept, target))
+def _with_memory(segment: _Segment, free: int, spills: Sequence[int]) -> _Run:
+    """Return the segment's costs where ``free`` bytes of the parameter cache are left for it."""
+    if not any(spills):
+        if segment.parameter_bytes <= free:
+            return segment.resident
+        if free == 0:
+            return segment.streamed
+    costs = list(segment.resident.layers)
+    for index, (cost, spilled) in enumerate(zip_longest(segment.resident.layers, spills, fillvalue=0)):
+        streamed = max(cost.parameter_bytes - free, 0)
+        free = max(free - cost.parameter_bytes, 0)
+        if streamed or spilled:
+            costs[index] = _off_chip(cost, streamed, spilled, segment.target)
     return _run(costs)
 
 
 def _resident_cost(layer: Layer, target: Target) -> LayerCost:
-    _check_memory(layer, target.host)
-    count = cycles(layer, target.array)
-    compute_ms = count / (target.array.clock_mhz.value * 1e3)
-    return LayerCost(
-        name=layer.name,
-        scope=layer.scope,
-        op=layer.op,
-        where="accelerator",
-        bound_by="compute",
-        latency_ms=compute_ms,
-        compute_ms=compute_ms,
-        cycles=count,
-        parameter_bytes=parameter_bytes(layer, target.array, target.memory),
+    """Return what a layer costs on the accelerator with its parameters and activations on the chip."""
+    engine, energy, bandwidth = target.engine, target.energy, target.memory.on_chip_gb_per_s
+    cycles, on_chip_bytes = engine.work(layer)
+    compute_ms = cycles / (engine.clock_mhz.value * 1e3)
+    on_chip_ms = on_chip_bytes / (bandwidth.value * 1e6) if bandwidth else 0.0
+    is_compute_bound = compute_ms >= on_chip_ms
+    return LayerCost(  # by position: keywords would double the time of a simulation
+        layer.name,
+        layer.scope,
+        layer.op,
+        "accelerator",
+        "compute" if is_compute_bound else "on-chip traffic",
+        compute_ms if is_compute_bound else on_chip_ms,
+        compute_ms,
+        cycles,
+        layer.macs,
+        layer.macs / (cycles * engine.macs_per_cycle) if cycles else 0.0,
+        on_chip_bytes,
+        engine.parameter_bytes(layer),
+        0,
+        0,
+        energy.layer_mj(layer.macs, on_chip_bytes, 0) if energy else None,
+        "",
     )
 
 
-def _streaming(cost: LayerCost, streamed_bytes: int, target: Target) -> LayerCost:
-    if not streamed_bytes:
+def _off_chip(cost: LayerCost, streamed_bytes: int, spilled_bytes: int, target: Target) -> LayerCost:
+    """Add what a layer moves to and from off-chip memory, at the same time as it computes."""
+    moved_bytes = streamed_bytes + spilled_bytes
+    if not moved_bytes:
         return cost
-    stream_ms = _bus_ms(streamed_bytes, target)
-    return replace(
-        cost,
-        bound_by="parameters" if stream_ms > cost.compute_ms else "compute",
-        latency_ms=max(stream_ms, cost.compute_ms),
-        streamed_bytes=streamed_bytes,
-    )
+    bandwidth = target.memory.off_chip_gb_per_s
+    bytes_per_ms = bandwidth.value * 1e6 if bandwidth else target.link.bandwidth_mb_per_s.value * 1e3
+    moved_ms = moved_bytes / bytes_per_ms
+    changes: dict[str, Any] = {"streamed_bytes": streamed_bytes, "spilled_bytes": spilled_bytes}
+    if moved_ms > cost.latency_ms:
+        changes["latency_ms"] = moved_ms
+        changes["bound_by"] = "parameters" if streamed_bytes >= spilled_bytes else "activations"
+    if target.energy:
+        changes["energy_mj"] = target.energy.layer_mj(cost.macs, cost.on_chip_bytes, moved_bytes)
+    return cost._replace(**changes)
 
 
-def _host_cost(layer: Layer, reason: str, host: HostConfig) -> LayerCost:
-    _check_memory(layer, host)
+def _host_cost(layer: Layer, layers: Sequence[Layer], reason: str, target: Target) -> LayerCost:
+    """Return what a layer costs on the host; ``layers`` are those that its producers' numbers count in."""
+    host = target.host
     if layer.op in ops.CONVOLUTIONS:
         latency_ms = layer.macs / (host.convolution_gmac_per_s.value * 1e6)
     elif layer.op in ops.RESHAPES:
         latency_ms = 0.0
-    else:
-        element_ns = host.element_ns if layer.op in ops.BUILTIN else host.custom_element_ns
-        latency_ms = max(prod(layer.input), prod(layer.output)) * element_ns.value * 1e-6
-    return LayerCost(layer.name, layer.scope, layer.op, "host", "host", latency_ms, reason=reason)
+    elif layer.op in ops.BUILTIN:
+        latency_ms = max(prod(layer.input), prod(layer.output)) * host.element_ns.value * 1e-6
+    else:  # a custom operator, for example a decoder, reads all of its inputs
+        read = [prod(layers[producer].output) for producer in layer.inputs if producer >= 0]
+        latency_ms = max(sum(read), prod(layer.output)) * host.custom_element_ns.value * 1e-6
+    return LayerCost(
+        name=layer.name,
+        scope=layer.scope,
+        op=layer.op,
+        where="host",
+        bound_by="host",
+        latency_ms=latency_ms,
+        macs=layer.macs,
+        energy_mj=target.energy and target.energy.host_mj(latency_ms),
+        reason=reason,
+    )
 
 
-def _boundary(layers: Sequence[Layer], operators: OperatorConfig) -> tuple[int, str]:
-    """Return the index of the first layer on the host and why; the number of layers if there is none."""
-    for layer in layers:
-        if operators.grouped_convolution == "rejected" and layer.op == "CONV_2D" and layer.groups > 1:
-            return 0, f"the compiler refuses the whole network: {layer.label} has {layer.groups} groups"
-    for index, layer in enumerate(layers):
-        if obstacle := _obstacle(layer, operators):
-            return index, obstacle
-    return len(layers), ""
+def _reasons(layers: Sequence[Layer], operators: OperatorConfig) -> list[str]:
+    """Return for each layer why the host runs it; empty where the accelerator does."""
+    if refusal := operators.refusal(layers):
+        return [refusal] * len(layers)
+    reasons = [operators.obstacle(layer) for layer in layers]
+    first = _boundary(reasons, operators)
+    if first < len(reasons):
+        reasons[first + 1 :] = [reason or f"after {reasons[first]}" for reason in reasons[first + 1 :]]
+    return reasons
 
 
-def _obstacle(layer: Layer, operators: OperatorConfig) -> str:
-    """Return why the accelerator cannot run the layer; empty if it can."""
-    if layer.op not in operators.supported:
-        return f"{layer.label}: the accelerator has no {layer.op}"
-    if layer.op == "CONV_2D" and layer.groups > 1 and operators.grouped_convolution == "rejected":
-        return f"{layer.label}: the accelerator has no grouped convolution"
-    if layer.op in ops.RESIZES:
-        factor = max(layer.output[0] / layer.input[0], layer.output[1] / layer.input[1])
-        if factor > operators.largest_resize.value:
-            return (
-                f"{layer.label}: resizes by {factor:.3g}, the accelerator by up to {operators.largest_resize.value:g}"
-            )
-    return ""
+def _boundary(reasons: Sequence[str], operators: OperatorConfig) -> int:
+    """Return the first layer of the part that is given to the host as a whole; the number of layers if there is none.
+
+    A host to which single operators are given shares its memory with the accelerator.
+    """
+    if operators.partition == "per_operator":
+        return len(reasons)
+    return next((index for index, reason in enumerate(reasons) if reason), len(reasons))
 
 
 def _crossing_bytes(graph: LayerGraph, boundary: int) -> int:
@@ -301,20 +315,47 @@ def _crossing_bytes(graph: LayerGraph, boundary: int) -> int:
     read_by_host = {producer for layer in graph.layers[boundary:] for producer in layer.inputs}
     read = {producer for layer in graph.layers for producer in layer.inputs}
     return sum(
-        prod(layer.output)
+        layer.output_bytes
         for index, layer in enumerate(graph.layers[:boundary])
-        if index in read_by_host or index not in read
+        if index in read_by_host or index not in read or index in graph.outputs
     )
 
 
-def _bus_ms(count: int, target: Target) -> float:
-    return count / (target.bus.bandwidth_mb_per_s.value * 1e3)
+def _spills(layers: Sequence[Layer], times: Lifetimes, target: Target) -> list[int]:
+    capacity = _activation_bytes(target)
+    return [] if max(times.live_bytes) <= capacity else spilled_bytes(layers, times, int(capacity))
 
 
-def _check_memory(layer: Layer, host: HostConfig) -> None:
-    needed_mib = (layer.activation_bytes + layer.weight_bytes) / MIB
-    if needed_mib > host.memory_mib.value:
+def _activation_bytes(target: Target) -> float:
+    """Return the bytes of on-chip memory for activations."""
+    memory = target.memory.activation_kib
+    return memory.value * KIB if memory else inf
+
+
+def _area_mm2(target: Target) -> float | None:
+    if target.area is None:
+        return None
+    memory = target.memory
+    on_chip_kib = memory.parameter_cache_kib.value + (memory.activation_kib.value if memory.activation_kib else 0.0)
+    return target.area.area_mm2(macs_per_cycle=target.engine.macs_per_cycle, on_chip_kib=on_chip_kib)
+
+
+def _check_dtypes(layers: Sequence[Layer], operators: OperatorConfig) -> None:
+    """Refuse a network in floating point where the accelerator has only integers: nothing of it would be mapped."""
+    convolutions = [layer for layer in layers if layer.op in ops.CONVOLUTIONS]
+    if convolutions and all(layer.dtype not in operators.dtypes for layer in convolutions):
+        first = convolutions[0]
         raise TargetError(
-            f"{layer.label} of {layer.scope} needs {needed_mib:.0f} MiB, the host has {host.memory_mib.value:.0f} MiB; "
-            "use a smaller input or fewer channels"
+            f"{first.label} computes {first.dtype}, the target {', '.join(operators.dtypes)}; quantise the network first"
         )
+
+
+def _check_memory(layers: Sequence[Layer], host: HostConfig) -> None:
+    limit = host.memory_mib.value * MIB
+    for layer in layers:
+        needed = layer.activation_bytes + layer.weight_bytes
+        if needed > limit:
+            raise TargetError(
+                f"{layer.label} of {layer.scope} needs {needed / MIB:.0f} MiB, the host has "
+                f"{host.memory_mib.value:.0f} MiB; use a smaller input or fewer channels"
+            )

@@ -3,98 +3,71 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, Field
 
 from ednas.config import StrictModel, parse, read_yaml
 from ednas.exceptions import TargetError
-from ednas.hw import ops
-
-
-class Figure(StrictModel):
-    """A number of the hardware.
-
-    Attributes:
-        value: The number, in the unit that the key names; never negative.
-        provenance: ``measured`` (on the hardware, or decoded from what its compiler writes), ``published`` (by the
-            vendor, or in its public source) or ``assumed``.
-        source: Where it comes from, for people.
-    """
-
-    value: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
-    provenance: Literal["measured", "published", "assumed"]
-    source: Annotated[str, Field(min_length=1)]
-
-
-class PositiveFigure(Figure):
-    """A number that must not be 0 either."""
-
-    value: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
-
-
-Count = Annotated[int, Field(ge=1, le=4096, strict=True)]
-
-
-class ArrayConfig(StrictModel):
-    """The array of processing tiles; see :mod:`ednas.hw.mapping` for the meaning of the factors."""
-
-    tiles_high: Count
-    tiles_wide: Count
-    lanes_per_tile: Count
-    clock_mhz: PositiveFigure
-    pointwise_factor: PositiveFigure
-    dense_factor: PositiveFigure
-    depthwise_factor: PositiveFigure
-    elementwise_factor: PositiveFigure
-    move_factor: PositiveFigure
+from ednas.hw.energy import AreaConfig, EnergyConfig
+from ednas.hw.engines import AnyEngine
+from ednas.hw.figure import Figure, PositiveFigure
+from ednas.hw.operators import OperatorConfig
 
 
 class MemoryConfig(StrictModel):
-    """On-chip parameter cache and the instruction stream."""
+    """The accelerator's memories.
 
-    parameter_cache_mib: Figure
-    scale_bytes_per_filter: Figure
+    Attributes:
+        parameter_cache_kib: On-chip memory that keeps parameters between inferences; what does not fit is streamed
+            from off-chip memory at each inference.
+        activation_kib: On-chip memory for activations; what does not fit is written to off-chip memory and read back.
+            None = activations are never moved off the chip.
+        on_chip_gb_per_s: Bandwidth between on-chip memory and array; None = never the limit.
+        off_chip_gb_per_s: Bandwidth of the off-chip memory; None = there is none but the host's, behind the link.
+    """
+
+    parameter_cache_kib: Figure
+    activation_kib: PositiveFigure | None = None
+    on_chip_gb_per_s: PositiveFigure | None = None
+    off_chip_gb_per_s: PositiveFigure | None = None
+
+
+class LinkConfig(StrictModel):
+    """The link between host and accelerator.
+
+    Attributes:
+        bandwidth_mb_per_s: For inputs, outputs and instructions.
+        dispatch_ms: Fixed time of a call.
+        instruction_bytes_per_layer: Instructions sent at each inference, per layer.
+        instruction_bytes_per_cycle: Instructions sent at each inference, per cycle.
+    """
+
+    bandwidth_mb_per_s: PositiveFigure
+    dispatch_ms: Figure
     instruction_bytes_per_layer: Figure
     instruction_bytes_per_cycle: Figure
 
 
-class BusConfig(StrictModel):
-    """The link between host and accelerator."""
-
-    bandwidth_mb_per_s: PositiveFigure
-    dispatch_ms: Figure
-
-
 class HostConfig(StrictModel):
-    """The processor that runs what the accelerator cannot."""
+    """The processor that runs what the accelerator cannot.
+
+    Attributes:
+        element_ns: Time of an element of an operator without multiplications.
+        custom_element_ns: Time of an input element of a custom operator.
+        convolution_gmac_per_s: Rate of convolutions and matrix products.
+        memory_mib: Its memory.
+    """
 
     element_ns: Figure
     custom_element_ns: Figure
     convolution_gmac_per_s: PositiveFigure
     memory_mib: PositiveFigure
-
-
-class OperatorConfig(StrictModel):
-    """What the accelerator's compiler maps."""
-
-    supported: tuple[str, ...]
-    grouped_convolution: Literal["supported", "rejected"]
-    largest_resize: PositiveFigure
-
-    @field_validator("supported")
-    @classmethod
-    def _check_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if name not in ops.BUILTIN:
-                near = difflib.get_close_matches(name, ops.BUILTIN, n=1)
-                hint = f"; did you mean '{near[0]}'?" if near else ""
-                raise ValueError(f"'{name}' is not a TFLite operator{hint}")
-        return names
 
 
 class Target(StrictModel):
@@ -103,24 +76,41 @@ class Target(StrictModel):
     Attributes:
         name: Short name, for example ``coral_usb``.
         title: Name for people.
-        array: Compute.
-        memory: On-chip memory.
-        bus: Link to the host.
+        engine: What computes.
+        memory: The accelerator's memories.
+        link: Link to the host.
         host: The host.
         operators: What the accelerator can run.
+        energy: What operations cost; None = unknown.
+        area: What the accelerator's parts take; None = unknown.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
     title: str
-    array: ArrayConfig
+    engine: AnyEngine
     memory: MemoryConfig
-    bus: BusConfig
+    link: LinkConfig
     host: HostConfig
     operators: OperatorConfig
+    energy: EnergyConfig | None = None
+    area: AreaConfig | None = None
 
     def __hash__(self) -> int:
         # Equal targets have equal names; hashing every number would cost more than the simulation.
         return hash(self.name)
+
+    def figures(self) -> dict[str, Figure]:
+        """Return every number that tells where it comes from, by its path, for example ``engine.clock_mhz``."""
+        return dict(_figures(self, ""))
+
+
+def _figures(section: BaseModel, path: str) -> Iterator[tuple[str, Figure]]:
+    for key in type(section).model_fields:
+        value = getattr(section, key)
+        if isinstance(value, Figure):
+            yield path + key, value
+        elif isinstance(value, BaseModel):
+            yield from _figures(value, f"{path}{key}.")
 
 
 def target_names() -> tuple[str, ...]:
@@ -128,6 +118,17 @@ def target_names() -> tuple[str, ...]:
     return tuple(
         sorted(entry.name.removesuffix(".yaml") for entry in _folder().iterdir() if entry.name.endswith(".yaml"))
     )
+
+
+def target_text(name: str) -> str:
+    """Return the YAML file of a built-in target, with its comments.
+
+    Raises:
+        TargetError: There is no such target.
+    """
+    if name not in target_names():
+        raise TargetError(_unknown(name))
+    return (_folder() / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def load_target(name_or_path: str | Path) -> Target:
@@ -146,9 +147,13 @@ def load_target(name_or_path: str | Path) -> Target:
     path = Path(text)
     if path.suffix in (".yaml", ".yml") or path.is_file():
         return parse(Target, read_yaml(path, TargetError), str(path), TargetError)
-    near = difflib.get_close_matches(text, target_names(), n=1)
+    raise TargetError(_unknown(text))
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, target_names(), n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(target_names())}, or the path of a YAML file"
-    raise TargetError(f"unknown target '{text}'; {hint}")
+    return f"unknown target '{name}'; {hint}"
 
 
 def _folder() -> Traversable:

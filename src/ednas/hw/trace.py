@@ -1,28 +1,31 @@
 """Layer graphs of networks: traced from the modules themselves, so that the cost model cannot drift from the network.
 
 Any module is traced as it is (:func:`trace_module`). A multi-task network is put together from pieces (stem, blocks,
-neck, heads) that are traced once for each distinct text and input shape and kept: a search meets the same blocks again
-and again, so that a fresh architecture costs microseconds (:func:`trace_network`).
+neck, heads) that are made once for each distinct text and input shape and kept: a search meets the same blocks again
+and again, so that a fresh architecture costs microseconds (:func:`network_pieces`). Blocks of one structure share a
+trace (:mod:`ednas.hw.template`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from itertools import accumulate
 from math import prod
-from typing import Any
+from operator import add
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from ednas.arch import Architecture, Block
-from ednas.arch.spec import STAGE_DEPTHS, check_input_size
+from ednas.arch import Architecture, Block, Plan
+from ednas.arch.spec import NUM_BLOCKS, STAGE_DEPTHS, check_input_size, parse_block
 from ednas.exceptions import ArchitectureError, TargetError
 from ednas.hw.graph import LayerGraph, Piece, join
 from ednas.hw.lowering import trace
+from ednas.hw.memory import lifetimes
+from ednas.hw.template import Powers, Template, make_template
 from ednas.nn.bifpn import NUM_LEVELS, BiFPN
 from ednas.nn.blocks import ConvBNAct, build_block
 from ednas.nn.encoder import STAGE_STRIDES
@@ -37,7 +40,20 @@ _LAST_BLOCKS = tuple(accumulate(STAGE_DEPTHS))
 _PYRAMID_BLOCKS = tuple(_LAST_BLOCKS[stage] for stage in PYRAMID_STAGES)
 _OUTPUT_BLOCK = _LAST_BLOCKS[STAGE_STRIDES.index(OUTPUT_STRIDE)]
 
-_CACHED_PIECES = 1 << 16
+_LEVELS = NUM_BLOCKS + 1
+"""Place of the neck's first part among the pieces, after the stem and the blocks."""
+
+_FUSION = _LEVELS + 1
+
+_KEPT_BY_BACKBONE = tuple([(0,) if number - 1 in _PYRAMID_BLOCKS else () for number in range(_LEVELS)])
+"""Inputs of the stem and of each block that the neck reads too: a block after a pyramid feature."""
+
+_BLOCK_BASE = 1 << 11
+"""Above any coefficient of a block: a fused 9x9 block with an expansion of 12 has 9 * 9 * 12 * c * c weights."""
+
+_LEVELS_BASE = 1 << 14
+"""Above any coefficient of the levels: P6 has 3 * 3 * 1024 weights for each channel of the last feature."""
+
 _Shape = tuple[int, ...]
 
 
@@ -74,14 +90,16 @@ def trace_module(module: nn.Module, input_shape: tuple[int, ...], *, method: str
     return join([(piece, [(-1, 0)])], prod(input_shape), _output_bytes([piece]))
 
 
-def trace_network(architecture: Architecture, heads: Mapping[str, int], input_size: tuple[int, int]) -> LayerGraph:
+def trace_network(
+    architecture: Architecture | Plan, heads: Mapping[str, int], input_size: tuple[int, int]
+) -> LayerGraph:
     """Trace the multi-task network as it is deployed, with its outputs at stride 4.
 
     Gives the same as ``trace_module(MultiTaskNetwork(architecture, heads), (1, 3, *input_size),
     method="predict_heads")``, but puts it together from cached pieces.
 
     Args:
-        architecture: The architecture.
+        architecture: The architecture or its plan.
         heads: Output channels by task.
         input_size: Height and width of the image in pixels.
 
@@ -90,114 +108,261 @@ def trace_network(architecture: Architecture, heads: Mapping[str, int], input_si
     """
     pieces = network_pieces(architecture, heads, input_size)
     backbone = [(piece, [(number - 1, 0)]) for number, piece in enumerate((pieces.stem, *pieces.blocks))]
-    first = len(backbone)
     levels = (pieces.levels, [(number, 0) for number in _PYRAMID_BLOCKS])
-    fusion = (pieces.fusion, [(first, level) for level in range(NUM_LEVELS)])
-    outputs = [(head, [(first + 1, 0)]) for head in pieces.heads]
+    fusion = (pieces.fusion, [(_LEVELS, level) for level in range(NUM_LEVELS)])
+    outputs = [(head, [(_FUSION, 0)]) for head in pieces.heads]
     return join([*backbone, levels, fusion, *outputs], pieces.input_bytes, pieces.output_bytes)
 
 
-@dataclass(frozen=True)
-class NetworkPieces:
-    """A multi-task network in pieces, in the order of execution.
+class NetworkPieces(NamedTuple):
+    """A multi-task network in pieces.
 
     Attributes:
-        stem: The stem.
-        blocks: The 16 blocks.
-        levels: The neck's first part: its five levels, from the backbone's features.
-        fusion: The neck's second part: all BiFPN layers.
-        heads: One head for each task.
+        all: Every piece, in the order of execution: the stem, the 16 blocks, the neck's five levels, the neck's BiFPN
+            layers, and a head for each task. Equal pieces of different networks are the same object.
+        kept: For each piece, the numbers of its inputs that later pieces read too.
+        crossing_bytes: For each piece, the bytes of all tensors that are made before it and needed after it, those it
+            reads itself among them. With ``kept`` left out of its inputs, a piece's own tensors add to this.
+        peak_bytes: Most bytes of tensors that exist at once (int8).
         input_bytes: Bytes of the image.
         output_bytes: Bytes of all predictions.
     """
 
-    stem: Piece
-    blocks: tuple[Piece, ...]
-    levels: Piece
-    fusion: Piece
-    heads: tuple[Piece, ...]
+    all: tuple[Piece, ...]
+    kept: tuple[tuple[int, ...], ...]
+    crossing_bytes: tuple[int, ...]
+    peak_bytes: int
     input_bytes: int
     output_bytes: int
 
     @property
-    def all(self) -> tuple[Piece, ...]:
-        """Every piece, in the order of execution."""
-        return (self.stem, *self.blocks, self.levels, self.fusion, *self.heads)
+    def stem(self) -> Piece:
+        """The stem."""
+        return self.all[0]
+
+    @property
+    def blocks(self) -> tuple[Piece, ...]:
+        """The 16 blocks."""
+        return self.all[1:_LEVELS]
+
+    @property
+    def levels(self) -> Piece:
+        """The neck's first part: its five levels, from the backbone's features."""
+        return self.all[_LEVELS]
+
+    @property
+    def fusion(self) -> Piece:
+        """The neck's second part: all BiFPN layers; its output is P3."""
+        return self.all[_FUSION]
+
+    @property
+    def heads(self) -> tuple[Piece, ...]:
+        """One head for each task."""
+        return self.all[_FUSION + 1 :]
 
 
-def network_pieces(architecture: Architecture, heads: Mapping[str, int], input_size: tuple[int, int]) -> NetworkPieces:
+def network_pieces(
+    architecture: Architecture | Plan, heads: Mapping[str, int], input_size: tuple[int, int]
+) -> NetworkPieces:
     """Return the cached pieces of a multi-task network; arguments and errors as in :func:`trace_network`."""
     if not heads or min(heads.values()) < 1:
         raise ArchitectureError(f"network: heads are {dict(heads)}, give at least one task with at least one channel")
     check_input_size(input_size)
+    plan = architecture if isinstance(architecture, Plan) else architecture.plan()
+    if len(plan.blocks) != NUM_BLOCKS:
+        raise ArchitectureError(f"plan: {len(plan.blocks)} blocks, must be {NUM_BLOCKS}")
     height, width = input_size
-    stem = _stem(architecture.stem_filters, height, width)
-    blocks: list[Piece] = []
-    shape = stem.output_shapes[0]
-    for number, block in enumerate(architecture.blocks, start=1):
-        piece = _block(number, str(block), shape)
-        shape = piece.output_shapes[0]
-        blocks.append(piece)
-    pyramid = tuple([blocks[number - 1].output_shapes[0] for number in _PYRAMID_BLOCKS])
-    levels = _levels(pyramid, architecture.bifpn_width)
-    fusion = _fusion(levels.output_shapes, architecture.bifpn_depth)
-    p3 = fusion.output_shapes[0]
-    _, _, *size = blocks[_OUTPUT_BLOCK - 1].output_shapes[0]
-    outputs = tuple([_head(task, channels, p3, tuple(size)) for task, channels in heads.items()])
-    image_bytes = IMAGE_CHANNELS * height * width
-    return NetworkPieces(stem, tuple(blocks), levels, fusion, outputs, image_bytes, _output_bytes(outputs))
+    step = _stem(plan.stem_filters, height, width)
+    steps = [step]
+    for text in plan.blocks:
+        step = step.following[text]
+        steps.append(step)
+    features = tuple([steps[number].piece.output_shapes[0] for number in _PYRAMID_BLOCKS])
+    _, _, *size = steps[_OUTPUT_BLOCK].piece.output_shapes[0]
+    rest = _rest(features, plan.bifpn_width, plan.bifpn_depth, tuple(heads.items()), tuple(size))
+    peaks = [step.peak_bytes + crossing for step, crossing in zip(steps, rest.crossing_bytes, strict=False)]
+    return NetworkPieces(
+        all=(*[step.piece for step in steps], *rest.pieces),
+        kept=rest.kept,
+        crossing_bytes=rest.crossing_bytes,
+        peak_bytes=max(rest.peak_bytes, *peaks),
+        input_bytes=IMAGE_CHANNELS * height * width,
+        output_bytes=rest.output_bytes,
+    )
 
 
 def clear_cache() -> None:
     """Forget all traced pieces, for example to time a cold start."""
-    for cached in (_stem, _block, _unnumbered_block, _levels, _fusion, _head):
+    for cached in (_stem, _following, _block_template, _rest, _levels, _levels_template, _fusion, _head):
         cached.cache_clear()
 
 
-@lru_cache(maxsize=256)
-def _stem(filters: int, height: int, width: int) -> Piece:
-    return _piece(lambda: ConvBNAct(IMAGE_CHANNELS, filters, 3, stride=2), [(1, IMAGE_CHANNELS, height, width)], "stem")
+class _Step(NamedTuple):
+    """The stem or a block at its place, with the blocks that may follow.
+
+    Attributes:
+        piece: Its piece.
+        peak_bytes: Most bytes of its tensors at once, without an input that later pieces read too.
+        following: The blocks that may follow.
+    """
+
+    piece: Piece
+    peak_bytes: int
+    following: _Following
 
 
-@lru_cache(maxsize=_CACHED_PIECES)
+class _Following(dict[str, _Step]):
+    """The blocks at one place by their text, each made when it is first looked up.
+
+    Args:
+        number: Number (1-16) of the block.
+        input_shape: What it reads.
+    """
+
+    def __init__(self, number: int, input_shape: _Shape) -> None:
+        super().__init__()
+        self._number = number
+        self._input_shape = input_shape
+
+    def __missing__(self, text: str) -> _Step:
+        piece = _block(self._number, text, self._input_shape)
+        peak = _peak_bytes(piece, [self._input_shape], _KEPT_BY_BACKBONE[self._number])
+        self[text] = step = _Step(piece, peak, _following(self._number + 1, piece.output_shapes[0]))
+        return step
+
+
+@cache
+def _following(number: int, input_shape: _Shape) -> _Following:
+    return _Following(number, input_shape)
+
+
+@cache
+def _stem(filters: int, height: int, width: int) -> _Step:
+    shape = (1, IMAGE_CHANNELS, height, width)
+    piece = _piece(lambda: ConvBNAct(IMAGE_CHANNELS, filters, 3, stride=2), [shape], "stem")
+    return _Step(piece, _peak_bytes(piece, [shape]), _following(1, piece.output_shapes[0]))
+
+
 def _block(number: int, text: str, input_shape: _Shape) -> Piece:
-    piece = _unnumbered_block(text, input_shape)
-    return replace(piece, layers=tuple([replace(layer, scope=f"block {number}") for layer in piece.layers]))
+    filters: int = parse_block(text)["filters"]
+    _, channels, height, width = input_shape
+    scope = f"block {number}"
+    if min(channels, filters) > 1:  # a depthwise convolution of a single channel is none
+        structure = text.removesuffix(f"_c{filters}")
+        template = _block_template(structure, channels == filters, height % 2, width % 2)
+        if template:
+            return template.fill(_block_powers((channels, filters, height // 2, width // 2)), scope)
+    return _traced_block(text, input_shape, scope)
 
 
-@lru_cache(maxsize=_CACHED_PIECES)
-def _unnumbered_block(text: str, input_shape: _Shape) -> Piece:
-    return _piece(lambda: build_block(input_shape[1], _parsed(text)), [input_shape], "block")
+def _traced_block(text: str, input_shape: _Shape, scope: str) -> Piece:
+    return _piece(lambda: build_block(input_shape[1], Block.from_text(text)), [input_shape], scope)
 
 
-@lru_cache(maxsize=_CACHED_PIECES)
-def _parsed(text: str) -> Block:
-    block: Block = Block.from_text(text)
-    return block
+@cache
+def _block_template(structure: str, is_square: bool, odd_height: int, odd_width: int) -> Template | None:
+    """Return the template of a block; its open numbers are channels, filters, and half of height and width.
+
+    Args:
+        structure: The block's text without its filters.
+        is_square: Whether it has as many filters as channels, and so perhaps a shortcut.
+        odd_height: 1 where the height is odd, which a stride rounds up and TFLite pads in another way.
+        odd_width: The same for the width.
+    """
+
+    def traced(numbers: Sequence[int]) -> Piece:
+        channels, filters, height, width = numbers
+        shape = (1, channels, 2 * height + odd_height, 2 * width + odd_width)
+        return _traced_block(f"{structure}_c{filters}", shape, "block")
+
+    exponents, trial = ((1, 1, 1, 1), (7, 7, 5, 3)) if is_square else ((2, 1, 1, 1), (7, 11, 5, 3))
+    return make_template(traced, _block_powers, _BLOCK_BASE, exponents, trial)
 
 
-@lru_cache(maxsize=_CACHED_PIECES)
+def _block_powers(numbers: Sequence[int]) -> Powers:
+    c, f, height, width = numbers
+    return Powers((1, height), (1, width), (1, c, c * c) if c == f else (1, f, c, c * f, c * c))
+
+
+class _Rest(NamedTuple):
+    """Neck and heads, and what of the network depends on nothing else; attributes as in :class:`NetworkPieces`."""
+
+    pieces: tuple[Piece, ...]
+    kept: tuple[tuple[int, ...], ...]
+    crossing_bytes: tuple[int, ...]
+    peak_bytes: int
+    output_bytes: int
+
+
+@cache
+def _rest(
+    features: tuple[_Shape, ...], width: int, depth: int, heads: tuple[tuple[str, int], ...], size: tuple[int, int]
+) -> _Rest:
+    levels = _levels(features, width)
+    fusion = _fusion(levels.output_shapes, depth)
+    (p3,) = fusion.output_shapes
+    outputs = [_head(task, channels, p3, size) for task, channels in heads]
+    pieces = (levels, fusion, *outputs)
+    last = _FUSION + len(outputs)
+    # Tensors that are needed after the next piece: the piece that makes each, the last one that reads it, and its bytes.
+    tensors = [
+        *[(number, _LEVELS, prod(shape)) for number, shape in zip(_PYRAMID_BLOCKS, features, strict=True)],
+        (_FUSION, last, prod(p3)),
+        *[(number, last + 1, _output_bytes([head])) for number, head in enumerate(outputs, start=_FUSION + 1)],
+    ]
+    crossing = tuple(
+        [sum([size for made, read, size in tensors if made < number < read]) for number in range(last + 1)]
+    )
+    kept = (*_KEPT_BY_BACKBONE, (), (), *[(0,)] * (len(outputs) - 1), ())
+    inputs = (features, levels.output_shapes, *[(p3,)] * len(outputs))
+    own = [_peak_bytes(*part) for part in zip(pieces, inputs, kept[_LEVELS:], strict=True)]
+    peak = max(map(add, own, crossing[_LEVELS:]))
+    return _Rest(pieces, kept, crossing, peak, _output_bytes(outputs))
+
+
+@cache
 def _levels(features: tuple[_Shape, ...], width: int) -> Piece:
+    channels = [shape[1] for shape in features]
+    sizes = tuple([(shape[2], shape[3]) for shape in features])
+    template = _levels_template(sizes, width) if min(channels) > 1 else None
+    return template.fill(_levels_powers(channels), "neck") if template else _traced_levels(channels, sizes, width)
+
+
+def _traced_levels(channels: Sequence[int], sizes: Sequence[tuple[int, int]], width: int) -> Piece:
     def build() -> nn.Module:
-        neck = BiFPN([shape[1] for shape in features], width, depth=1)
+        neck = BiFPN(channels, width, depth=1)
         neck.layers = nn.ModuleList()
         return neck
 
+    features = [(1, count, *size) for count, size in zip(channels, sizes, strict=True)]
     return _piece(build, features, "neck", lambda neck, inputs: neck(inputs))
 
 
-@lru_cache(maxsize=256)
+@cache
+def _levels_template(sizes: tuple[tuple[int, int], ...], width: int) -> Template | None:
+    """Return the template of the five levels; its open numbers are the channels of the three features."""
+    return make_template(
+        lambda channels: _traced_levels(channels, sizes, width), _levels_powers, _LEVELS_BASE, (1, 2, 3), (7, 11, 13)
+    )
+
+
+def _levels_powers(channels: Sequence[int]) -> Powers:
+    as_traced = (1, _LEVELS_BASE)
+    return Powers(as_traced, as_traced, (1, *channels))
+
+
+@cache
 def _fusion(levels: tuple[_Shape, ...], depth: int) -> Piece:
     def run(layers: nn.Module, inputs: Sequence[torch.Tensor]) -> Any:
         for layer in layers.children():
             inputs = layer(inputs)
-        return inputs
+        return inputs[0]
 
     width = levels[0][1]
     return _piece(lambda: BiFPN([width] * len(PYRAMID_STAGES), width, depth).layers, levels, "neck", run)
 
 
-@lru_cache(maxsize=_CACHED_PIECES)
+@cache
 def _head(task: str, channels: int, p3: _Shape, size: tuple[int, int]) -> Piece:
     return _piece(lambda: DenseHead(p3[1], channels), [p3], f"head.{task}", lambda head, inputs: head(inputs[0], size))
 
@@ -215,6 +380,12 @@ def _piece(
         return module(*inputs) if call is None else call(module, inputs)
 
     return trace(module, run, input_shapes, scope)
+
+
+def _peak_bytes(piece: Piece, input_shapes: Sequence[_Shape], kept: Sequence[int] = ()) -> int:
+    """Return the most bytes of the piece's tensors that exist at once, without the inputs that are ``kept``."""
+    inputs = {-1 - number: prod(shape) for number, shape in enumerate(input_shapes) if number not in kept}
+    return max(lifetimes(piece.layers, piece.outputs, inputs).live_bytes)
 
 
 class _Entry(nn.Module):

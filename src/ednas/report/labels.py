@@ -37,6 +37,44 @@ _METRICS = {
 
 MISSING = "–"
 
+_UNITS = {
+    "mhz": "MHz",
+    "kib": "KiB",
+    "mib": "MiB",
+    "gb_per_s": "GB/s",
+    "mb_per_s": "MB/s",
+    "gmac_per_s": "GMAC/s",
+    "ms": "ms",
+    "ns": "ns",
+    "mw": "mW",
+    "nm": "nm",
+    "pj": "pJ",
+    "um2": "µm²",
+    "bytes": "B",
+    "cycles": "cycles",
+    "elements": "elements",
+    "macs": "MACs",
+}
+"""Units by the word that ends a key of a target's file, alone or before ``_per_...``."""
+
+
+def show_unit(key: str) -> str:
+    """Return the unit that a key of a target's file names: ``off_chip_gb_per_s`` is in GB/s; empty if it names none."""
+    words = key.split("_")
+    for start in range(len(words)):
+        ending = "_".join(words[start:])
+        if ending in _UNITS:
+            return _UNITS[ending]
+        unit, _, per = ending.partition("_per_")
+        if unit in _UNITS and per:
+            return f"{_UNITS[unit]}/{_UNITS.get(per, per)}"
+    return ""
+
+
+def show_figure(value: float) -> str:
+    """Return a number as it is, without an exponent: ``1000000``, ``1.3333``."""
+    return f"{value:.10g}"
+
 
 def metric_label(metric: str) -> MetricLabel:
     """Return how a metric is written; a metric of the user's own keeps its name and gets four digits."""

@@ -52,14 +52,43 @@ class Canvas:
             hint,
         )
 
-    def circle(self, x: float, y: float, radius: float, fill: str, *, stroke: str = "none", width: float = 1.5) -> None:
-        """Draw a circle."""
-        self._add("circle", {"cx": x, "cy": y, "r": radius, "fill": fill, "stroke": stroke, "stroke-width": width})
+    def circle(
+        self,
+        x: float,
+        y: float,
+        radius: float,
+        fill: str,
+        *,
+        stroke: str = "none",
+        width: float = 1.5,
+        opacity: float = 1.0,
+        hint: str = "",
+    ) -> None:
+        """Draw a circle; ``opacity`` is its fill's, ``hint`` is shown when the pointer rests on it."""
+        values: dict[str, str | float] = {
+            "cx": x,
+            "cy": y,
+            "r": radius,
+            "fill": fill,
+            "stroke": stroke,
+            "stroke-width": width,
+        }
+        self._add("circle", values | _opacity(opacity), hint)
 
-    def polygon(self, points: list[tuple[float, float]], fill: str, *, stroke: str = "none", width: float = 1) -> None:
-        """Draw a filled polygon."""
+    def polygon(
+        self,
+        points: list[tuple[float, float]],
+        fill: str,
+        *,
+        stroke: str = "none",
+        width: float = 1,
+        opacity: float = 1.0,
+        hint: str = "",
+    ) -> None:
+        """Draw a filled polygon; ``opacity`` is its fill's, ``hint`` is shown when the pointer rests on it."""
         corners = " ".join(f"{_number(x)},{_number(y)}" for x, y in points)
-        self._add("polygon", {"points": corners, "fill": fill, "stroke": stroke, "stroke-width": width})
+        values: dict[str, str | float] = {"points": corners, "fill": fill, "stroke": stroke, "stroke-width": width}
+        self._add("polygon", values | _opacity(opacity), hint)
 
     def line(
         self,
@@ -157,6 +186,10 @@ def _attributes(values: Mapping[str, str | float]) -> str:
         for key, value in values.items()
         if value != "none" or key == "fill"
     )
+
+
+def _opacity(value: float) -> dict[str, str | float]:
+    return {} if value == 1 else {"fill-opacity": value}
 
 
 def _number(value: float) -> str:

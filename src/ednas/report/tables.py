@@ -1,25 +1,70 @@
-"""Tables for the terminal: an architecture, a comparison, the layers of a latency estimate."""
+"""Tables for the terminal: an architecture, a comparison, what an inference costs, a target, a calibration."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from statistics import mean
+from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+from rich.bar import Bar
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ednas.arch import Architecture
+from ednas.hw.figure import Figure
 from ednas.report.blocks import block_rows
 from ednas.report.comparison import tabulate
 from ednas.report.content import ComparisonTable, ModelRow
-from ednas.report.labels import MISSING, metric_heading, show_count, show_delta, show_latency, show_metric
+from ednas.report.labels import (
+    MISSING,
+    metric_heading,
+    show_count,
+    show_delta,
+    show_figure,
+    show_latency,
+    show_metric,
+    show_unit,
+)
 from ednas.scoring import Comparison, ModelMetrics
 
 if TYPE_CHECKING:
-    from ednas.hw.simulator import Cost
+    from ednas.hw.calibration import Calibration
+    from ednas.hw.cost import Cost, LayerCost
     from ednas.hw.summary import Summary
+    from ednas.hw.target import Target
+
+PROVENANCES = ("measured", "published", "assumed")
+"""Where figures come from, the surest first."""
 
 _KIND_STYLES = {"FusedIBN": "dark_orange3", "IBN": "blue"}
+_PROVENANCE_STYLES = {"measured": "green", "assumed": "dark_orange3", "free": "bold blue"}
+_ON_CHIP = ("parameter_cache_kib", "activation_kib")
+_BAR_WIDTH = 12
+_LONGEST_LIST = 4
+_ROUNDING = 1e-6
+
+_Row = tuple[str, str, str, Callable[[float], str]]
+"""A quantity's title and unit, the field of a cost, and how a value is written."""
+
+_TIMES: tuple[_Row, ...] = (
+    ("Latency", "ms", "latency_ms", show_latency),
+    ("Call", "ms", "dispatch_ms", show_latency),
+    ("Transfer", "ms", "transfer_ms", show_latency),
+    ("Accelerator", "ms", "accelerator_ms", show_latency),
+    ("Host", "ms", "host_ms", show_latency),
+)
+_SIZES: tuple[_Row, ...] = (
+    ("Cycles", "", "accelerator_cycles", show_count),
+    ("Energy", "mJ", "energy_mj", show_latency),
+    ("Area", "mm²", "area_mm2", show_latency),
+    ("Peak memory", "KiB", "peak_memory_kb", "{:,.0f}".format),
+    ("Parameters", "B", "parameter_bytes", show_count),
+    ("Streamed parameters", "B", "streamed_bytes", show_count),
+    ("Spilled activations", "B", "spilled_bytes", show_count),
+    ("Instructions", "B", "instruction_bytes", show_count),
+)
 
 
 def architecture_table(architecture: Architecture, summary: Summary | None = None) -> Table:
@@ -94,41 +139,244 @@ def comparison_table(
     return table
 
 
-def latency_table(cost: Cost, largest: int | None = None) -> Table:
-    """Return the layers of an estimate with their time and what bounds it, then the fixed parts and the total.
+def parts_table(cost: Cost, name: str = "") -> Table:
+    """Return the parts of one inference with their times: call, transfer, accelerator, host.
 
     Args:
-        cost: The estimate, from :func:`ednas.hw.simulator.simulate` or ``estimate``.
-        largest: Show so many of the slowest layers only; all by default.
+        cost: The cost.
+        name: The network's name.
     """
-    table = _table(f"{cost.target}: {show_latency(cost.latency_ms)} ms")
-    for heading in ("Part", "Layer", "Operator"):
-        table.add_column(heading)
-    table.add_column("On")
-    table.add_column("Bound by")
-    for heading in ("Time ms", "%", "Parameters B", "Streamed B"):
+    table = _table(f"{name + ' on ' if name else ''}{cost.target}: {show_latency(cost.latency_ms)} ms")
+    table.add_column("Part")
+    _add_time_columns(table)
+    table.add_column("What it is")
+    for part, value, what in (
+        ("call", cost.dispatch_ms, "fixed time of a call"),
+        ("transfer", cost.transfer_ms, "input, outputs, instructions"),
+        ("accelerator", cost.accelerator_ms, _bounds(cost)),
+        ("host", cost.host_ms, _host_reason(cost)),
+    ):
+        table.add_row(part, *_time(value, cost), Text(what))
+    table.add_section()
+    table.add_row("total", *_time(cost.latency_ms, cost), style="bold")
+    if cost.notes:
+        table.caption = Text("\n".join(cost.notes))
+    return table
+
+
+def costs_table(costs: Sequence[Cost], *, times: bool = True) -> Table:
+    """Return costs side by side, one a column; what a source does not tell is a dash.
+
+    Args:
+        costs: The costs.
+        times: Whether to begin with the times.
+    """
+    table = _table("Costs")
+    table.add_column("Quantity")
+    table.add_column("Unit")
+    for cost in costs:
+        table.add_column(Text(cost.target), justify="right", overflow="fold")
+    for title, unit, key, show in (*(_TIMES if times else ()), *_SIZES):
+        values = [getattr(cost, key) for cost in costs]
+        table.add_row(title, unit, *[MISSING if value is None else show(value) for value in values])
+    return table
+
+
+def scopes_table(cost: Cost) -> Table:
+    """Return the parts of the network with their times."""
+    scopes: dict[str, list[LayerCost]] = {}
+    for layer in cost.layers:
+        scopes.setdefault(layer.scope, []).append(layer)
+    table = _table("By part of the network")
+    table.add_column("Part", overflow="fold")
+    _add_time_columns(table)
+    for heading in ("Layers", "MACs", "Parameters B"):
         table.add_column(heading, justify="right")
-    layers = list(enumerate(cost.layers))
-    if largest is not None:
-        kept = sorted(layers, key=lambda item: -item[1].latency_ms)[:largest]
-        layers = sorted(kept)
-    for _, layer in layers:
+    for scope, layers in scopes.items():
         table.add_row(
-            *map(Text, (layer.scope, layer.name, layer.op, layer.where, layer.bound_by)),
+            Text(scope),
+            *_time(sum(layer.latency_ms for layer in layers), cost),
+            str(len(layers)),
+            show_count(sum(layer.macs for layer in layers)),
+            show_count(sum(layer.parameter_bytes for layer in layers)),
+        )
+    return table
+
+
+def layers_table(cost: Cost, largest: int | None = None) -> Table:
+    """Return the layers with their times, what limits each, and why the host runs it; then the rest and the total.
+
+    Args:
+        cost: The cost.
+        largest: Show so many of the slowest layers only, the slowest first; all in the order of execution by default.
+    """
+    layers = list(cost.layers)
+    if largest is not None:
+        layers = sorted(layers, key=lambda layer: -layer.latency_ms)[:largest]
+    moves = [("Streamed B", "streamed_bytes"), ("Spilled B", "spilled_bytes")]
+    moves = [(heading, key) for heading, key in moves if any(getattr(layer, key) for layer in cost.layers)]
+    has_reasons = any(layer.reason for layer in layers)
+    title = "Layers" if len(layers) == len(cost.layers) else f"The {len(layers)} slowest of {len(cost.layers)} layers"
+    table = _table(title)
+    for heading in ("Part", "Layer", "Operator"):
+        table.add_column(heading, overflow="fold")
+    _add_time_columns(table)
+    table.add_column("Bound by")
+    for heading in ("MACs", "Busy %", *(heading for heading, _ in moves)):
+        table.add_column(heading, justify="right")
+    if has_reasons:
+        table.add_column("Why on the host", overflow="fold", max_width=60)
+    for layer in layers:
+        table.add_row(
+            *map(Text, (layer.scope, layer.name, layer.op)),
             *_time(layer.latency_ms, cost),
-            show_count(layer.parameter_bytes),
-            show_count(layer.streamed_bytes),
+            Text(layer.bound_by),
+            show_count(layer.macs),
+            f"{100 * layer.utilisation:.0f}" if layer.cycles else MISSING,
+            *[show_count(getattr(layer, key)) for _, key in moves],
+            *([Text(layer.reason)] if has_reasons else []),
         )
     table.add_section()
-    if len(layers) < len(cost.layers):
-        shown = {index for index, _ in layers}
-        rest = [layer for index, layer in enumerate(cost.layers) if index not in shown]
-        table.add_row(f"{len(rest)} more layers", *[""] * 4, *_time(sum(layer.latency_ms for layer in rest), cost))
-    table.add_row("Call", *[""] * 4, *_time(cost.dispatch_ms, cost))
-    table.add_row("Transfer", *[""] * 4, *_time(cost.transfer_ms, cost))
-    totals = (show_count(cost.parameter_bytes), show_count(cost.streamed_bytes))
-    table.add_row("Total", *[""] * 4, *_time(cost.latency_ms, cost), *totals, style="bold")
+    layers_ms = sum(layer.latency_ms for layer in layers)
+    rest = len(cost.layers) - len(layers)
+    if rest:
+        rest_ms = sum(layer.latency_ms for layer in cost.layers) - layers_ms
+        table.add_row(f"{rest} more", "", "", *_time(rest_ms, cost))
+    fixed_ms = cost.latency_ms - sum(layer.latency_ms for layer in cost.layers)
+    if fixed_ms > _ROUNDING * cost.latency_ms:
+        table.add_row("call, transfer", "", "", *_time(fixed_ms, cost))
+    table.add_row("total", "", "", *_time(cost.latency_ms, cost), style="bold")
     return table
+
+
+def targets_table(targets: Sequence[Target]) -> Table:
+    """Return the targets, one a row, with how many of their figures are measured, published and assumed."""
+    table = _table("Targets")
+    for heading in ("Name", "What it is", "Engine"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("Clock MHz", "Peak TOPS", "Parameters KiB", "Activations KiB", *PROVENANCES, "free"):
+        table.add_column(heading, justify="right")
+    for target in targets:
+        facts = target_facts(target)
+        table.add_row(
+            *(Text(facts[key]) for key in ("name", "title", "kind")),
+            show_figure(facts["clock_mhz"]),
+            f"{facts['peak_tops']:.3g}",
+            *(MISSING if facts[key] is None else show_figure(facts[key]) for key in _ON_CHIP),
+            *(str(facts["figures"][kind]) for kind in (*PROVENANCES, "free")),
+        )
+    table.caption = "on-chip memory for parameters and activations; measured, published, assumed: the target's figures"
+    return table
+
+
+def target_facts(target: Target) -> dict[str, Any]:
+    """Return what a list of targets says of one; ``peak_tops`` counts a multiplication and an addition as two."""
+    engine, memory = target.engine, target.memory
+    figures = target.figures().values()
+    counts = {kind: sum(figure.provenance == kind for figure in figures) for kind in PROVENANCES}
+    return {
+        "name": target.name,
+        "title": target.title,
+        "kind": engine.kind,
+        "clock_mhz": engine.clock_mhz.value,
+        "peak_tops": 2 * engine.macs_per_cycle * engine.clock_mhz.value * 1e-6,
+        "parameter_cache_kib": memory.parameter_cache_kib.value,
+        "activation_kib": memory.activation_kib.value if memory.activation_kib else None,
+        "figures": counts | {"free": sum(figure.fit for figure in figures)},
+    }
+
+
+def target_table(target: Target) -> Table:
+    """Return every value of a target, with its unit and where it comes from; free ones are marked."""
+    table = _table(f"{target.name}: {target.title}")
+    table.add_column("Section")
+    table.add_column("Key", overflow="fold")
+    table.add_column("Value", justify="right", overflow="fold", max_width=24)
+    for heading in ("Unit", "Provenance", "Fit"):
+        table.add_column(heading)
+    table.add_column("Source", overflow="fold")
+    for section, values in target:
+        if not isinstance(values, BaseModel):
+            continue
+        for number, (key, value) in enumerate(values):
+            if isinstance(value, Figure):
+                fact = (show_figure(value.value), show_unit(key), value.provenance, "free" if value.fit else "")
+                cells = [Text(text, _PROVENANCE_STYLES.get(text, "")) for text in (*fact, value.source)]
+            else:
+                cells = [Text(text) for text in _setting(key, value)]
+            table.add_row(section if number == 0 else "", key, *cells)
+        table.add_section()
+    table.caption = "free: a constant that `ednas targets calibrate` fits to measurements"
+    return table
+
+
+def calibration_tables(calibration: Calibration) -> list[Table]:
+    """Return the changed constants, the rows with their errors, and the errors in all."""
+    changes = _table(f"Constants of {calibration.target.name}")
+    changes.add_column("Constant")
+    for heading in ("Old", "New", "Change %"):
+        changes.add_column(heading, justify="right")
+    changes.add_column("Unit")
+    for path, (old, new) in calibration.changes.items():
+        change = show_delta(100 * (new / old - 1))
+        changes.add_row(path, f"{old:.6g}", f"{new:.6g}", change, show_unit(path.rpartition(".")[2]))
+    rows = _table("Measured, fitted, and predicted without the row")
+    rows.add_column("Measurement", overflow="fold")
+    for heading in ("Measured ms", "Fitted ms", "%", "Held out ms", "%"):
+        rows.add_column(heading, justify="right")
+    for row in calibration.rows:
+        cells = [show_latency(row.measured_ms)]
+        for value in (row.fitted_ms, row.held_out_ms):
+            cells += [show_latency(value), show_delta(100 * (value / row.measured_ms - 1))]
+        rows.add_row(Text(row.name), *cells)
+    errors = _table("Mean absolute error")
+    errors.add_column("Of")
+    errors.add_column("%", justify="right")
+    errors.add_row("the rows that were fitted", f"{100 * calibration.fitted_mape:.1f}")
+    errors.add_row("rows that were left out, one after the other", f"{100 * calibration.held_out_mape:.1f}")
+    halves = sorted(calibration.split_mape)
+    spread = f" ({100 * halves[0]:.1f} to {100 * halves[-1]:.1f})"
+    errors.add_row(f"the other half, {len(halves)} random halves", f"{100 * mean(halves):.1f}{spread}")
+    return [changes, rows, errors]
+
+
+def _add_time_columns(table: Table) -> None:
+    table.add_column("Time ms", justify="right")
+    table.add_column("%", justify="right")
+    table.add_column("", width=_BAR_WIDTH, no_wrap=True)
+
+
+def _time(milliseconds: float | None, cost: Cost) -> tuple[RenderableType, ...]:
+    """Return a time, its share of the latency in percent, and a bar."""
+    if milliseconds is None:
+        return MISSING, MISSING, ""
+    share = milliseconds / cost.latency_ms if cost.latency_ms > 0 else 0.0
+    return f"{milliseconds:.4f}", f"{100 * share:.1f}", Bar(1.0, 0.0, min(share, 1.0), width=_BAR_WIDTH, color="blue")
+
+
+def _bounds(cost: Cost) -> str:
+    """Return how much of the accelerator's time is bound by what: ``compute 1.20, parameters 0.30``."""
+    times: dict[str, float] = {}
+    for layer in cost.layers:
+        if layer.where == "accelerator" and layer.latency_ms > 0:
+            times[layer.bound_by] = times.get(layer.bound_by, 0.0) + layer.latency_ms
+    return ", ".join(f"{bound} {show_latency(value)}" for bound, value in sorted(times.items(), key=lambda t: -t[1]))
+
+
+def _host_reason(cost: Cost) -> str:
+    reasons = [layer.reason for layer in cost.layers if layer.reason]
+    return f"{len(reasons)} layers, the first: {reasons[0]}" if reasons else ""
+
+
+def _setting(key: str, value: object) -> tuple[str, str, str, str, str]:
+    """Return the cells of a value that is no figure; a list of names goes where there is room for it."""
+    if value is None:
+        return MISSING, show_unit(key), "", "", ""
+    if isinstance(value, tuple):
+        texts = [show_figure(item) if isinstance(item, float) else str(item) for item in value]
+        is_long = len(texts) > _LONGEST_LIST
+        return str(len(texts)) if is_long else ", ".join(texts), show_unit(key), "", "", ", ".join(texts) * is_long
+    return str(value), show_unit(key), "", "", ""
 
 
 def _table(title: str) -> Table:
@@ -165,8 +413,3 @@ def _known_costs(content: ComparisonTable) -> dict[str, list[str]]:
         "MACs": [show_count(model.macs) for model in content.models],
     }
     return {heading: texts for heading, texts in rows.items() if set(texts) != {MISSING}}
-
-
-def _time(milliseconds: float, cost: Cost) -> tuple[str, str]:
-    share = 100 * milliseconds / cost.latency_ms if cost.latency_ms > 0 else 0.0
-    return f"{milliseconds:.4f}", f"{share:.1f}"

@@ -20,8 +20,9 @@ from ednas.search.controllers import (
 from ednas.search.evaluators import Evaluation, Evaluator
 from ednas.search.executors import Executor, InlineExecutor, ProcessExecutor
 from ednas.search.loop import Search
-from ednas.search.objective import Objective, RewardConfig, fastest
+from ednas.search.objective import CostModel, Objective, RewardConfig, check_feasible, lowest
 from ednas.search.progress import SearchCallback, SearchProgress
+from ednas.search.quantities import QUANTITIES, Quantity
 from ednas.search.results import SearchResult, best, pareto, summarise, write_results
 from ednas.search.study import Study, StudyReader
 from ednas.search.trial import Trial, TrialState
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Controller",
     "ControllerConfig",
+    "CostModel",
     "DeviceCost",
     "Evaluation",
     "Evaluator",
@@ -43,6 +45,8 @@ __all__ = [
     "ProcessExecutor",
     "Proposal",
     "ProxyEvaluator",
+    "QUANTITIES",
+    "Quantity",
     "RandomSearch",
     "RegularizedEvolution",
     "RewardConfig",
@@ -56,9 +60,10 @@ __all__ = [
     "Trial",
     "TrialState",
     "best",
+    "check_feasible",
     "controller_names",
-    "fastest",
     "load_search_config",
+    "lowest",
     "pareto",
     "register_controller",
     "run_search",

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from ednas.arch import Architecture, SpaceConfig
 from ednas.config import parse, read_yaml
 from ednas.exceptions import ConfigError
 from ednas.search.controllers import ControllerConfig
 from ednas.search.objective import RewardConfig
+from ednas.search.quantities import ACCURACY, BASELINE, QUANTITIES, Limit, Limits, check_names
 from ednas.training.config import TrainConfig
 from ednas.training.recipe import RECIPES, Recipe
 
-CHANGEABLE = frozenset({"trials", "executor", "workers", "threads", "timeout_s", "device"})
-"""Keys that a search may be resumed with other values of: they decide how far and how fast it goes, not where."""
+CHANGEABLE = frozenset({"trials", "executor", "workers", "threads", "timeout_s", "device", "objectives"})
+"""Keys that a search may be resumed with other values of: they decide how far and how fast it goes and what is shown of
+it, not where it goes."""
+
+LATENCY, TARGET, FORMER_FACTOR = "latency_ms", "target_latency_ms", "max_latency_factor"
+
+
+def _none(value: Any) -> Any:
+    """``none`` is also what people write for None where there is text only, as on the command line."""
+    return None if value == "none" else value
 
 
 class SearchConfig(TrainConfig):
@@ -31,11 +40,17 @@ class SearchConfig(TrainConfig):
         recipe: The proxy recipe.
         space: Which values may be chosen.
         target: The device: a name from :func:`ednas.hw.target_names`, or the path of a YAML file.
-        target_latency_ms: The target latency l_h of Eq. 5, or ``baseline`` for the base network's on the same device.
+        target_latency_ms: The target latency l_h of Eq. 5: a number, ``baseline`` for the base network's on the same
+            device, a multiple of that like ``0.8 * baseline``, or None for no limit. ``limits: {latency_ms: ...}`` is
+            the same.
+        limits: What else a candidate should not exceed, by the names of
+            :data:`~ednas.search.quantities.QUANTITIES`; values as for the target latency.
         latency_input_size: ``(height, width)`` that the network will run at on the device; None = that of training.
-        max_latency_factor: Candidates above this multiple of the target are not trained (they are recorded as pruned,
-            with their cost); None = all are.
-        reward: How accuracy and latency make the reward.
+        prune_factor: Candidates above this multiple of the target latency or of another limit are not trained (they are
+            recorded as pruned, with their cost); None = all are. ``max_latency_factor``, its former name, is read too.
+        objectives: What the Pareto set is drawn over: ``accuracy`` and quantities; None = accuracy, latency and what is
+            limited.
+        reward: How accuracy and the limited costs make the reward.
         controller: What proposes candidates.
         trials: How many candidates to train; pruned ones do not count.
         executor: ``process`` (a fresh process for every candidate) or ``inline``.
@@ -49,9 +64,11 @@ class SearchConfig(TrainConfig):
     recipe: Recipe = RECIPES["proxy"]
     space: SpaceConfig = SpaceConfig()
     target: str = "coral_usb"
-    target_latency_ms: float | Literal["baseline"] = "baseline"
+    target_latency_ms: Annotated[Limit | None, BeforeValidator(_none)] = BASELINE
+    limits: Limits = Field(default_factory=dict)
     latency_input_size: tuple[int, int] | None = None
-    max_latency_factor: float | None = Field(default=2.0, ge=1.0, allow_inf_nan=False)
+    prune_factor: Annotated[float | None, BeforeValidator(_none)] = Field(default=2.0, ge=1.0, allow_inf_nan=False)
+    objectives: tuple[str, ...] | None = None
     reward: RewardConfig = RewardConfig()
     controller: ControllerConfig = Field(default_factory=lambda: ControllerConfig().complete())
     trials: int = Field(default=2000, gt=0)
@@ -60,6 +77,18 @@ class SearchConfig(TrainConfig):
     threads: int = Field(default=1, gt=0)
     timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     device: str = "auto"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_other_names(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        values = canonical(values)
+        if isinstance(values.get("limits"), Mapping) and LATENCY in values["limits"]:
+            raise ValueError(f"limits.{LATENCY} and {TARGET} are two names of the same; give one of them")
+        if FORMER_FACTOR in values:
+            raise ValueError(f"{FORMER_FACTOR} is the former name of prune_factor; give one of them")
+        return values
 
     @field_validator("recipe", mode="before")
     @classmethod
@@ -78,10 +107,31 @@ class SearchConfig(TrainConfig):
 
     @field_validator("target_latency_ms")
     @classmethod
-    def _is_positive(cls, value: float | str) -> float | str:
-        if not isinstance(value, str) and not 0 < value < float("inf"):
-            raise ValueError("must be above 0 milliseconds, or 'baseline'")
+    def _is_positive(cls, value: float | str | None) -> float | str | None:
+        if value == 0:
+            raise ValueError("must be above 0 milliseconds")
         return value
+
+    @field_validator("objectives")
+    @classmethod
+    def _check_objectives(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is None:
+            return None
+        check_names(value, (ACCURACY, *QUANTITIES))
+        if len(set(value)) < len(value):
+            raise ValueError("an objective is named twice")
+        if ACCURACY not in value or len(value) < 2:
+            raise ValueError(f"name {ACCURACY} and one quantity at least, like {ACCURACY}, {LATENCY}")
+        return value
+
+    def all_limits(self) -> dict[str, float | str]:
+        """Return the target latency, if there is one, and the other limits, by quantity."""
+        latency = {} if self.target_latency_ms is None else {LATENCY: self.target_latency_ms}
+        return {**latency, **self.limits}
+
+    def all_objectives(self) -> tuple[str, ...]:
+        """Return what the Pareto set is drawn over, also where the configuration leaves it open."""
+        return self.objectives or tuple(dict.fromkeys((ACCURACY, LATENCY, *self.limits)))
 
     def train_config(self, architecture: Architecture, **changes: Any) -> TrainConfig:
         """Return the configuration of the training of one network of this search.
@@ -109,6 +159,21 @@ class SearchConfig(TrainConfig):
     def identity(self) -> dict[str, Any]:
         """Return what must not change when the search is resumed."""
         return {key: value for key, value in self.model_dump(mode="json").items() if key not in CHANGEABLE}
+
+
+def canonical(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration's values with one name for each: what has two is moved, where nothing is there yet.
+
+    ``limits.latency_ms`` is ``target_latency_ms``, and ``max_latency_factor`` is the former name of ``prune_factor``.
+    """
+    values = dict(values)
+    limits = values.get("limits")
+    if isinstance(limits, Mapping) and LATENCY in limits and TARGET not in values:
+        values[TARGET] = limits[LATENCY]
+        values["limits"] = {name: limit for name, limit in limits.items() if name != LATENCY}
+    if FORMER_FACTOR in values and "prune_factor" not in values:
+        values["prune_factor"] = values.pop(FORMER_FACTOR)
+    return values
 
 
 def load_search_config(path: Path | str) -> SearchConfig:

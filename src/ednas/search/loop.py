@@ -22,7 +22,7 @@ HOPELESS_FAILURES = 5
 """The search stops when this many trials failed and none succeeded."""
 
 HOPELESS_PRUNED = 10_000
-"""The search stops when this many candidates in a row were too slow."""
+"""The search stops when this many candidates in a row cost too much."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Search:
             Why it ended.
 
         Raises:
-            StudyError: All of the first trials failed; no candidate is fast enough; or the study's history is not this
+            StudyError: All of the first trials failed; no candidate is cheap enough; or the study's history is not this
                 search's.
             EdnasError: The study cannot be written.
         """
@@ -66,7 +66,7 @@ class Search:
         replay(self.controller, history)
         interrupted = deque(trial for trial in history if trial.state is TrialState.RUNNING)
         for callback in self.callbacks:
-            callback.on_start(history, self.trials, self.objective.target_ms)
+            callback.on_start(history, self.trials, self.objective.limits)
         running: dict[int, Trial] = {}
         with self.executor:
             while True:
@@ -95,7 +95,7 @@ class Search:
             state, error = TrialState.RUNNING, ""
             try:
                 cost = self.cost(architecture)
-                if error := self.objective.too_slow(cost["latency_ms"]):
+                if error := self.objective.hopeless(cost):
                     state = TrialState.PRUNED
             except EdnasError as problem:
                 state, error = TrialState.FAILED, str(problem)
@@ -115,7 +115,7 @@ class Search:
             return self.study.finish(trial, TrialState.FAILED, error=outcome.error, seconds=outcome.seconds)
         metrics, seconds = outcome.evaluation.tasks, outcome.seconds
         try:
-            accuracy, reward = self.objective.score(outcome.evaluation, trial.cost["latency_ms"])
+            accuracy, reward = self.objective.score(outcome.evaluation, trial.cost)
         except TrainingError as error:  # NaN, for example
             return self.study.finish(trial, TrialState.FAILED, metrics=metrics, error=str(error), seconds=seconds)
         return self.study.finish(

@@ -1,30 +1,35 @@
-"""What the search maximises: accuracy and latency in one number (Eq. 4-7), and which candidates are hopeless."""
+"""What the search maximises: accuracy and costs in one number (Eq. 4-7), and which candidates are hopeless."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from operator import itemgetter
 
 from pydantic import Field
 
 from ednas.arch import Architecture, SearchSpace
 from ednas.arch.space import Genes
 from ednas.config import StrictModel
-from ednas.scoring import RewardMode, accuracy, reward
+from ednas.exceptions import ConfigError, EdnasError
+from ednas.scoring import RewardMode, accuracy, limited_reward, violation
 from ednas.search.evaluators.base import Evaluation
+from ednas.search.quantities import ACCURACY, pick, show
 
 CostModel = Callable[[Architecture], Mapping[str, float]]
-"""Totals of a candidate on the target device; ``latency_ms`` must be among them. Cheap: no training."""
+"""What a candidate costs on the target device, by the names of :data:`~ednas.search.quantities.QUANTITIES`; those that
+are not known are absent, ``latency_ms`` never is. Cheap: no training."""
 
 
 class RewardConfig(StrictModel):
-    """How accuracy and latency make the reward; see :func:`ednas.scoring.reward`.
+    """How accuracy and the limited costs make the reward; see :func:`ednas.scoring.limited_reward`.
 
     Attributes:
-        mode: ``mnasnet`` (Eq. 5 as printed: a soft penalty above the target), ``hard`` or ``absolute``.
-        p: Exponent at or below the target.
-        q: Exponent above the target.
+        mode: ``mnasnet`` (Eq. 5 as printed: a soft penalty above a limit), ``hard`` or ``absolute``.
+        p: Exponent at or below a limit.
+        q: Exponent above a limit.
         beta: Slope of ``absolute``.
         weights: The w_ij of Eq. 7 by task and metric; 1 where absent.
         reference: Metrics by task that the errors are divided into (the single-task baselines); 1 where absent. They
@@ -41,25 +46,42 @@ class RewardConfig(StrictModel):
 
 @dataclass(frozen=True)
 class Objective:
-    """The reward of one search.
+    """What one search looks for.
 
     Attributes:
-        target_ms: The target latency l_h, milliseconds.
-        config: How accuracy and latency are combined.
-        max_latency_factor: Candidates above this multiple of the target are not evaluated at all; None = all are.
+        limits: What a candidate must not exceed, by quantity; ``latency_ms`` is the target latency l_h.
+        config: How accuracy and costs are combined.
+        prune_factor: Candidates above this multiple of a limit are not evaluated at all; None = all are.
+        objectives: What the Pareto set is drawn over: ``accuracy`` and quantities.
     """
 
-    target_ms: float
-    config: RewardConfig
-    max_latency_factor: float | None = None
+    limits: Mapping[str, float]
+    config: RewardConfig = field(default_factory=RewardConfig)
+    prune_factor: float | None = None
+    objectives: tuple[str, ...] = (ACCURACY, "latency_ms")
 
-    def too_slow(self, latency_ms: float) -> str:
-        """Say why a candidate is too slow to be evaluated; empty if it is not."""
-        if self.max_latency_factor is None or latency_ms <= self.max_latency_factor * self.target_ms:
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """What has to be known of every candidate: what is limited or an objective."""
+        return tuple(dict.fromkeys([*self.limits, *(name for name in self.objectives if name != ACCURACY)]))
+
+    def hopeless(self, cost: Mapping[str, float]) -> str:
+        """Say why a candidate costs too much to be evaluated; empty if it does not.
+
+        Raises:
+            TargetError: One of :attr:`quantities` is missing or no number.
+        """
+        known = pick(cost, self.quantities)
+        factor = self.prune_factor
+        if factor is None:
             return ""
-        return f"{latency_ms:.2f} ms is above {self.max_latency_factor:g} times the target of {self.target_ms:.2f} ms"
+        return "; ".join(
+            f"{show(name, known[name])} is above {factor:g} times the limit of {show(name, limit)}"
+            for name, limit in self.limits.items()
+            if known[name] > factor * limit
+        )
 
-    def score(self, evaluation: Evaluation, latency_ms: float) -> tuple[float, float]:
+    def score(self, evaluation: Evaluation, cost: Mapping[str, float]) -> tuple[float, float]:
         """Return accuracy (Eq. 6) and reward (Eq. 4).
 
         Raises:
@@ -73,45 +95,95 @@ class Objective:
             higher_is_better=evaluation.higher_is_better,
         )
         config = self.config
-        return value, reward(
-            value, latency_ms, self.target_ms, mode=config.mode, p=config.p, q=config.q, beta=config.beta
+        return value, limited_reward(
+            value, cost, self.limits, mode=config.mode, p=config.p, q=config.q, beta=config.beta
         )
 
 
-def fastest(
-    space: SearchSpace, cost: CostModel, start: Genes | None = None, *, enough_ms: float = 0.0
-) -> tuple[Genes, float]:
-    """Find the fastest network of a space, or one very near it, without enumeration.
+def lowest(
+    space: SearchSpace,
+    cost: CostModel,
+    value: Callable[[Mapping[str, float]], float],
+    start: Genes | None = None,
+    *,
+    enough: float = 0.0,
+) -> tuple[Genes, Mapping[str, float]]:
+    """Find the network of a space that costs least, or one very near it, without enumeration.
 
-    Coordinate descent: one decision at a time takes its fastest candidate, until no single change helps. Latencies of
-    layers add up, so that there is hardly a local minimum to be caught in.
+    Coordinate descent: one decision at a time takes its best candidate, until no single change helps. Costs of layers
+    add up, so that there is hardly a local minimum to be caught in; where a cost is the largest of the layers' (peak
+    memory) and several are equal, the latency decides, so that they are reduced one after the other.
 
     Args:
         space: The space.
-        cost: The cost model.
+        cost: The cost model; networks that it refuses are passed over.
+        value: What to minimise, from a network's costs; for example ``itemgetter("latency_ms")``.
         start: Where to begin; the middle of the space by default.
-        enough_ms: Stop as soon as a network is as fast as this.
+        enough: Stop as soon as a network is as low as this.
 
     Returns:
-        The genes and their latency in milliseconds.
+        The genes and their costs.
+
+    Raises:
+        EdnasError: The cost model refuses the network to begin with.
     """
     sizes = [len(decision.candidates) for decision in space.decisions]
     genes = list(start or [size // 2 for size in sizes])
-
-    def latency() -> float:
-        return cost(space.decode(genes))["latency_ms"]
-
-    best = latency()
+    found = cost(space.decode(genes))
     since_improved = 0
     for index in itertools.cycle(range(len(sizes))):
-        if best <= enough_ms or since_improved == len(sizes):
+        if value(found) <= enough or since_improved == len(sizes):
             break
         kept = genes[index]
         since_improved += 1
         for gene in set(range(sizes[index])) - {kept}:
             genes[index] = gene
-            value = latency()
-            if value < best:
-                best, kept, since_improved = value, gene, 0
+            try:
+                candidate = cost(space.decode(genes))
+            except EdnasError:
+                continue
+            if (value(candidate), candidate["latency_ms"]) < (value(found), found["latency_ms"]):
+                found, kept, since_improved = candidate, gene, 0
         genes[index] = kept
-    return tuple(genes), best
+    return tuple(genes), found
+
+
+def check_feasible(
+    space: SearchSpace, cost: CostModel, limits: Mapping[str, float], start: Genes | None, device: str
+) -> None:
+    """Make sure that a network of the space meets each limit, and one meets all, as far as :func:`lowest` can tell.
+
+    Args:
+        space: The space.
+        cost: The cost model.
+        limits: The limits by quantity.
+        start: A network to begin with, for example the base.
+        device: What to call the device in an error.
+
+    Raises:
+        ConfigError: None was found; the message says what is possible.
+        EdnasError: The cost model refuses the network to begin with.
+    """
+    starts = [start]
+    for name, limit in limits.items():
+        genes, found = lowest(space, cost, itemgetter(name), start, enough=limit)
+        if found[name] > limit:
+            raise ConfigError(
+                f"the limit is {show(name, limit)}, but the lowest found in this space is {show(name, found[name])} "
+                f"on {device}; raise the limit or widen the space"
+            )
+        starts.append(genes)
+    if not limits:
+        return
+    excess = partial(violation, limits=limits)
+    reached: list[Mapping[str, float]] = []
+    for begin in reversed(starts):  # the last one meets the last limit; with one limit, that is all
+        reached.append(lowest(space, cost, excess, begin)[1])
+        if excess(reached[-1]) == 0:
+            return
+    nearest = min(reached, key=excess)
+    costs = ", ".join(f"{show(name, nearest[name])} (limit {limit:g})" for name, limit in limits.items())
+    raise ConfigError(
+        f"no network found in this space meets all limits at once on {device}; the nearest has {costs}; "
+        "raise a limit or widen the space"
+    )

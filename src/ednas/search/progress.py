@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -13,19 +13,20 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ednas.search.quantities import QUANTITIES, show
 from ednas.search.trial import Trial, TrialState
 
 
 class SearchCallback:
     """Is told how a search goes; a subclass overrides what it wants to know."""
 
-    def on_start(self, trials: list[Trial], total: int, target_ms: float) -> None:
+    def on_start(self, trials: list[Trial], total: int, limits: Mapping[str, float]) -> None:
         """The search begins, or goes on.
 
         Args:
             trials: What the study holds already.
             total: How many candidates will have been evaluated in the end.
-            target_ms: The target latency, milliseconds.
+            limits: What a candidate should not exceed, by quantity.
         """
 
     def on_trial(self, trial: Trial) -> None:
@@ -64,7 +65,7 @@ class SearchProgress(SearchCallback):
         self._running: set[int] = set()
         self._best: list[Trial] = []
         self._total = 0
-        self._target_ms = 0.0
+        self._limits: Mapping[str, float] = {}
         self._live: Live | None = None
         self._started = self._last_line = clock()
         self._evaluated_before = 0
@@ -77,10 +78,10 @@ class SearchProgress(SearchCallback):
     ) -> None:
         self._stop()
 
-    def on_start(self, trials: list[Trial], total: int, target_ms: float) -> None:
+    def on_start(self, trials: list[Trial], total: int, limits: Mapping[str, float]) -> None:
         """Count what is there already, and begin to show."""
         self._total = total
-        self._target_ms = target_ms
+        self._limits = limits
         for trial in trials:
             self._count(trial)
         self._evaluated_before = self._evaluated()
@@ -130,7 +131,7 @@ class SearchProgress(SearchCallback):
         numbers = {
             "running": len(self._running),
             "failed": self._counts[TrialState.FAILED],
-            "too slow": self._counts[TrialState.PRUNED],
+            "pruned": self._counts[TrialState.PRUNED],
         }
         parts = [f"{self._evaluated()}/{self._total} trials"]
         parts += [f"{number} {what}" for what, number in numbers.items() if number]
@@ -141,13 +142,20 @@ class SearchProgress(SearchCallback):
         return ", ".join(parts)
 
     def _table(self) -> RenderableType:
-        table = Table(title=f"Best trials (target {self._target_ms:.2f} ms)", title_justify="left")
-        for heading in ("trial", "reward", "accuracy", "latency, ms", "in target"):
+        limits = ", ".join(show(name, limit) for name, limit in self._limits.items())
+        table = Table(title=f"Best trials (limits: {limits or 'none'})", title_justify="left")
+        shown = list(dict.fromkeys(["latency_ms", *self._limits]))
+        for heading in ("trial", "reward", "accuracy", *(QUANTITIES[name].title for name in shown), "in limits"):
             table.add_column(heading, justify="right")
         for trial in self._best:
-            latency = trial.latency_ms or 0.0
-            met = Text("yes", "green") if latency <= self._target_ms else Text("no", "yellow")
-            table.add_row(str(trial.number), f"{trial.reward:.4f}", f"{trial.accuracy:.4f}", f"{latency:.2f}", met)
+            met = all(trial.cost[name] <= limit for name, limit in self._limits.items())
+            table.add_row(
+                str(trial.number),
+                f"{trial.reward:.4f}",
+                f"{trial.accuracy:.4f}",
+                *(QUANTITIES[name].show(trial.cost[name]) for name in shown),
+                Text("yes", "green") if met else Text("no", "yellow"),
+            )
         return Group(table, Text(self._line()))
 
     def _stop(self) -> None:

@@ -1,8 +1,8 @@
-"""What a search found: the best architecture and the Pareto set of latency and accuracy."""
+"""What a search found: the best architecture, and the Pareto set of accuracy and costs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 from ednas.arch import Architecture
 from ednas.exceptions import StudyError
 from ednas.files import write_json
+from ednas.search.objective import Objective
+from ednas.search.quantities import ACCURACY
 from ednas.search.trial import Trial
 
 
@@ -18,19 +20,30 @@ class SearchResult:
     """The outcome of a search.
 
     Attributes:
-        target_ms: The target latency, milliseconds.
-        best: The trial with the highest reward among those that meet the target; if none does, among all.
-        pareto: Trials that no other beats in both latency and accuracy, the fastest first.
+        limits: What was to be met, by quantity.
+        objectives: What the Pareto set is drawn over.
+        best: The trial with the highest reward among those that meet all limits; if none does, among all.
+        pareto: Trials that no other beats in all objectives, in the order of :func:`pareto`.
     """
 
-    target_ms: float
+    limits: Mapping[str, float]
+    objectives: tuple[str, ...]
     best: Trial
     pareto: tuple[Trial, ...]
 
     @property
+    def target_ms(self) -> float | None:
+        """The target latency in milliseconds; None if latency was not limited."""
+        return self.limits.get("latency_ms")
+
+    @property
     def feasible(self) -> bool:
-        """Whether the best trial meets the target latency."""
-        return _latency(self.best) <= self.target_ms
+        """Whether the best trial meets all limits."""
+        return _meets(self.best, self.limits)
+
+    def head(self) -> dict[str, Any]:
+        """Return what was asked for, as it is written into every result file."""
+        return {"target_ms": self.target_ms, "limits": dict(self.limits), "objectives": list(self.objectives)}
 
     @property
     def architecture(self) -> Architecture:
@@ -38,43 +51,55 @@ class SearchResult:
         return _architecture(self.best)
 
 
-def pareto(trials: Iterable[Trial]) -> tuple[Trial, ...]:
-    """Return the trials that no other beats: none is at least as fast and as accurate, and better in one of the two.
+def pareto(trials: Iterable[Trial], objectives: Sequence[str] = Objective.objectives) -> tuple[Trial, ...]:
+    """Return the trials that no other beats: none is at least as good in all objectives, and better in one of them.
 
     Trials that are not done are left out; of equal ones the first found stays.
 
+    Args:
+        trials: The trials.
+        objectives: ``accuracy`` (higher is better) and quantities (lower is better).
+
     Returns:
-        The fastest first; accuracy rises with latency.
+        The trials in the order of the costs among the objectives, the lowest first. With two objectives, accuracy rises
+        with the cost.
     """
-    front: list[Trial] = []
-    for trial in sorted(_scored(trials), key=lambda t: (_latency(t), -_accuracy(t), t.number)):
-        if not front or _accuracy(trial) > _accuracy(front[-1]):
-            front.append(trial)
-    return tuple(front)
+    costs_first = sorted(objectives, key=lambda name: name == ACCURACY)
+    points = sorted(
+        ((_point(trial, costs_first), trial) for trial in _scored(trials)), key=lambda p: (p[0], p[1].number)
+    )
+    front: list[tuple[tuple[float, ...], Trial]] = []
+    # In this order a trial can only be beaten by one before it; and if by any, then by one of the front.
+    for point, trial in points:
+        if not any(all(map(float.__le__, other, point)) for other, _ in front):
+            front.append((point, trial))
+    return tuple(trial for _, trial in front)
 
 
-def best(trials: Iterable[Trial], target_ms: float) -> Trial | None:
-    """Return the trial with the highest reward among those that meet the target latency, else among all.
+def best(trials: Iterable[Trial], limits: Mapping[str, float]) -> Trial | None:
+    """Return the trial with the highest reward among those that meet all limits, else among all.
 
     Of equal ones the faster, then the earlier one. None if no trial is done.
     """
     scored = _scored(trials)
-    feasible = [trial for trial in scored if _latency(trial) <= target_ms]
-    return min(feasible or scored, key=lambda t: (-(t.reward or 0.0), _latency(t), t.number), default=None)
+    feasible = [trial for trial in scored if _meets(trial, limits)]
+    return min(feasible or scored, key=lambda t: (-(t.reward or 0.0), t.cost["latency_ms"], t.number), default=None)
 
 
-def summarise(trials: Sequence[Trial], target_ms: float) -> SearchResult:
+def summarise(
+    trials: Sequence[Trial], limits: Mapping[str, float], objectives: Sequence[str] = Objective.objectives
+) -> SearchResult:
     """Return what the trials found.
 
     Raises:
         StudyError: No trial is done.
     """
-    winner = best(trials, target_ms)
+    winner = best(trials, limits)
     if winner is None:
         failed = [trial for trial in trials if trial.error]
         reason = f"; the last reason: {failed[-1].error}" if failed else ""
         raise StudyError(f"the search has no result yet, none of its {len(trials)} trials is done{reason}")
-    return SearchResult(target_ms, winner, pareto(trials))
+    return SearchResult(limits, tuple(objectives), winner, pareto(trials, objectives))
 
 
 def write_results(result: SearchResult, folder: Path) -> None:
@@ -83,9 +108,8 @@ def write_results(result: SearchResult, folder: Path) -> None:
     Raises:
         EdnasError: The folder cannot be written.
     """
-    head = {"target_ms": result.target_ms}
-    write_json(folder / "best.json", {**head, "feasible": result.feasible, **_entry(result.best)})
-    write_json(folder / "pareto.json", {**head, "trials": [_entry(trial) for trial in result.pareto]})
+    write_json(folder / "best.json", {**result.head(), "feasible": result.feasible, **_entry(result.best)})
+    write_json(folder / "pareto.json", {**result.head(), "trials": [_entry(trial) for trial in result.pareto]})
 
 
 def _entry(trial: Trial) -> dict[str, Any]:
@@ -108,9 +132,10 @@ def _scored(trials: Iterable[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.scored]
 
 
-def _latency(trial: Trial) -> float:
-    return trial.cost["latency_ms"]
+def _meets(trial: Trial, limits: Mapping[str, float]) -> bool:
+    return all(trial.cost[name] <= limit for name, limit in limits.items())
 
 
-def _accuracy(trial: Trial) -> float:
-    return trial.accuracy or 0.0
+def _point(trial: Trial, objectives: Sequence[str]) -> tuple[float, ...]:
+    """Return the trial's objectives as numbers of which lower is better."""
+    return tuple(float(-(trial.accuracy or 0.0) if name == ACCURACY else trial.cost[name]) for name in objectives)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,54 +13,64 @@ from ednas.exceptions import ArchitectureError, ConfigError
 from ednas.search.evaluators.proxy import MODULES, ProxyEvaluator
 from ednas.search.executors import Executor, InlineExecutor, ProcessExecutor
 from ednas.search.loop import Search
-from ednas.search.objective import CostModel, Objective, fastest
+from ednas.search.objective import CostModel, Objective, check_feasible
 from ednas.search.progress import SearchCallback
+from ednas.search.quantities import ACCURACY, resolve
 from ednas.search.results import SearchResult, summarise, write_results
 from ednas.search.study import Study
 from ednas.search.trial import TrialState
 from ednas.tasks import load_plugin
 
 if TYPE_CHECKING:
-    from ednas.hw import Target
+    from ednas.hw import Cost
     from ednas.search.config import SearchConfig
     from ednas.training.model import Model
 
 STUDY, CONFIG = "study.db", "config.yaml"
 
+Estimate = Callable[[Architecture, Mapping[str, int], tuple[int, int]], "Cost"]
+"""What a network costs on a device, from the architecture, output channels by task, and ``(height, width)``: the
+simulator, or another source of costs."""
+
 
 @dataclass(frozen=True)
 class DeviceCost:
-    """What a candidate costs on a device, from the simulator: a :data:`~ednas.search.objective.CostModel`.
+    """What a candidate costs on a device: a :data:`~ednas.search.objective.CostModel`.
 
     Attributes:
-        target: The device.
+        estimate: Where the costs come from.
         heads: Output channels by task.
         input_size: ``(height, width)`` on the device, where the architecture does not say.
     """
 
-    target: Target
+    estimate: Estimate
     heads: Mapping[str, int]
     input_size: tuple[int, int]
 
     def __call__(self, architecture: Architecture) -> dict[str, float]:
-        """Return latency, its parts, and the network's counts.
+        """Return the costs, and the network's counts; what the device's model does not say is absent.
 
         Raises:
             TargetError: The device cannot run the network.
         """
-        from ednas.hw import estimate, summarise
+        from ednas.hw import summarise
 
         size = architecture.input_size or self.input_size
-        cost = estimate(architecture, self.heads, size, self.target)
+        cost = self.estimate(architecture, self.heads, size)
         counts = summarise(architecture, self.heads, size)
-        return {
+        values: dict[str, float | None] = {
             "latency_ms": cost.latency_ms,
+            "energy_mj": cost.energy_mj,
+            "area_mm2": cost.area_mm2,
+            "peak_memory_kb": cost.peak_memory_kb,
             "accelerator_cycles": cost.accelerator_cycles,
             "host_ms": cost.host_ms,
             "streamed_bytes": cost.streamed_bytes,
+            "spilled_bytes": cost.spilled_bytes,
             "params": counts.params,
             "macs": counts.macs,
         }
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def run_search(
@@ -86,11 +97,12 @@ def run_search(
         The best trial and the Pareto set.
 
     Raises:
-        ConfigError: The configuration is wrong, or no network of the space is as fast as the target latency.
+        ConfigError: The configuration is wrong, the device's model does not know what is limited or an objective, or no
+            network of the space meets the limits.
         StudyError: ``out`` holds a search and ``resume`` is false, or another search; or all trials fail.
         EdnasError: Data, device or architecture are wrong, or the folder cannot be written.
     """
-    from ednas.hw import load_target
+    from ednas.hw import estimate, load_target
     from ednas.training import prepare
 
     config, out = config.standalone(), Path(out)
@@ -103,24 +115,27 @@ def run_search(
     model, _, _ = prepare(training, decode_progress)
     _check_weights(config, model)
     heads = {name: task.channels for name, task in model.tasks.items()}
-    cost = DeviceCost(target, heads, config.latency_input_size or model.input_size)
-    target_ms = _target_latency(config, space, cost)
+    cost = DeviceCost(partial(estimate, target=target), heads, config.latency_input_size or model.input_size)
+    objective = _objective(config, cost(base))
+    _check_limits(config, space, cost, objective.limits)
     identity = {
         **config.identity(),
-        "target_latency_ms": target_ms,
+        "target_latency_ms": objective.limits.get("latency_ms"),
+        "limits": {name: objective.limits[name] for name in config.limits},
         "heads": heads,
         "input_size": list(cost.input_size),
         "target definition": target.model_dump(mode="json"),
         "space fingerprint": space.fingerprint(),
     }
+    sizes = [len(decision.candidates) for decision in space.decisions]
     with Study(out / STUDY, identity, resume=resume) as study:
         config.save(out / CONFIG)
         run = Search(
             space=space,
             cost=cost,
-            objective=Objective(target_ms, config.reward, config.max_latency_factor),
+            objective=objective,
             study=study,
-            controller=config.controller.make([len(d.candidates) for d in space.decisions], config.seed),
+            controller=config.controller.make(sizes, config.seed, objective.limits),
             executor=_executor(config, ProxyEvaluator(training, config.device)),
             trials=config.trials,
             seed=config.seed,
@@ -132,8 +147,8 @@ def run_search(
             # Also of what an interrupted search has found so far.
             trials = study.trials()
             if any(trial.state is TrialState.DONE for trial in trials):
-                write_results(summarise(trials, target_ms), out)
-        return summarise(trials, target_ms)
+                write_results(summarise(trials, objective.limits, objective.objectives), out)
+        return summarise(trials, objective.limits, objective.objectives)
 
 
 def _executor(config: SearchConfig, evaluator: ProxyEvaluator) -> Executor:
@@ -144,22 +159,26 @@ def _executor(config: SearchConfig, evaluator: ProxyEvaluator) -> Executor:
     )
 
 
-def _target_latency(config: SearchConfig, space: SearchSpace, cost: CostModel) -> float:
-    """Return the target in milliseconds, after a look whether the space can reach it."""
-    target_ms = config.target_latency_ms
-    if target_ms == "baseline":
-        target_ms = cost(space.base)["latency_ms"]
+def _objective(config: SearchConfig, baseline: Mapping[str, float]) -> Objective:
+    """Return what is searched for, with limits as numbers; ``baseline`` is what the base network costs."""
+    limits, objectives = config.all_limits(), config.all_objectives()
+    for name in (*limits, *objectives):
+        if name not in (ACCURACY, *baseline):
+            raise ConfigError(
+                f"{'limits' if name in limits else 'objectives'}: {config.target} does not model {name}; leave it out, "
+                f"or choose a target that does ({config.target} models {', '.join(baseline)})"
+            )
+    resolved = {name: resolve(limit, baseline[name]) for name, limit in limits.items()}
+    return Objective(resolved, config.reward, config.prune_factor, objectives)
+
+
+def _check_limits(config: SearchConfig, space: SearchSpace, cost: CostModel, limits: Mapping[str, float]) -> None:
+    """Find limits that nothing in the space meets now, not after a night."""
     try:
         start = space.encode(space.base)
     except ArchitectureError:  # the base need not be in the space
         start = None
-    _, reached = fastest(space, cost, start, enough_ms=target_ms)
-    if reached > target_ms:
-        raise ConfigError(
-            f"target_latency_ms is {target_ms:.2f}, but the fastest network found in this space takes {reached:.2f} ms "
-            f"on {config.target}; raise the target or widen the space"
-        )
-    return target_ms
+    check_feasible(space, cost, limits, start, config.target)
 
 
 def _check_weights(config: SearchConfig, model: Model) -> None:

@@ -17,7 +17,7 @@ class TrialState(StrEnum):
     - ``running``: proposed and stored, being evaluated; after a crash, to be evaluated again.
     - ``done``: evaluated, with a finite accuracy and reward.
     - ``failed``: evaluated without a usable result; ``Trial.error`` says why.
-    - ``pruned``: too slow to be worth an evaluation; only its cost is known.
+    - ``pruned``: too far above a limit to be worth an evaluation; only its cost is known.
     """
 
     RUNNING = "running"
@@ -38,7 +38,9 @@ class Trial:
         state: Where the trial stands.
         asked_after: How many trials the controller had been told when it proposed this one.
         parent: Number of the trial that this one was mutated from; None if it was drawn at random.
-        cost: What the candidate costs on the target device; holds ``latency_ms`` and more totals. Empty if unknown.
+        cost: What the candidate costs on the target device; by the names of
+            :data:`~ednas.search.quantities.QUANTITIES`; holds ``latency_ms``, and what else the target models. Empty if
+            unknown.
         metrics: Metrics by task; empty unless it was evaluated.
         accuracy: Eq. 6; None unless done.
         reward: Eq. 4; None unless done.

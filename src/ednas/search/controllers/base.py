@@ -27,6 +27,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import Field
@@ -64,7 +65,11 @@ class Controller(ABC):
     Attributes:
         sizes: As given.
         told: How many trials were told.
+        limits: What candidates should not exceed, by quantity, for controllers that look at costs; none unless
+            :meth:`ControllerConfig.make` was given some.
     """
+
+    limits: Mapping[str, float] = MappingProxyType({})
 
     class Options(StrictModel):
         """The controller's own settings in a configuration; each is a keyword argument of its constructor."""
@@ -191,13 +196,20 @@ class ControllerConfig(StrictModel):
         options = parse(_find(self.name).Options, self.options, "controller.options")
         return ControllerConfig(name=self.name, options=options.model_dump(mode="json"))
 
-    def make(self, sizes: Sequence[int], seed: int) -> Controller:
+    def make(self, sizes: Sequence[int], seed: int, limits: Mapping[str, float] | None = None) -> Controller:
         """Return a fresh controller for a space.
+
+        Args:
+            sizes: Number of candidates of each decision of the space.
+            seed: The search's seed.
+            limits: What candidates should not exceed, by quantity.
 
         Raises:
             ConfigError: As :meth:`complete`.
         """
-        return _find(self.name)(sizes, seed, **self.complete().options)
+        controller = _find(self.name)(sizes, seed, **self.complete().options)
+        controller.limits = dict(limits or {})
+        return controller
 
 
 def register_controller(name: str) -> Callable[[ControllerClass], ControllerClass]:

@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 
 from ednas.arch.space import Genes
 from ednas.config import StrictModel, parse
+from ednas.scoring import violation
 from ednas.search.controllers.base import MAX_ATTEMPTS, Controller, Proposal, register_controller
 from ednas.search.trial import Trial
 
@@ -31,7 +32,7 @@ PATIENCE = 20
 """Refused candidates per member of the population before the initial candidates are no longer drawn at random."""
 
 REFUSED_KEPT = 50
-"""How many of the fastest refused candidates the initial ones are mutated from then."""
+"""How many of the refused candidates, those nearest to the limits, the initial ones are mutated from then."""
 
 
 @register_controller("evolution")
@@ -43,9 +44,10 @@ class RegularizedEvolution(Controller):
     uniformly, to a different value, drawn uniformly. A child that was proposed before is drawn again, in the end with
     more and more mutations.
 
-    Candidates that were pruned as too slow have no reward and never join the population. Where the limit is so tight
-    that random candidates hardly ever meet it (:data:`PATIENCE` times as many were refused as the population holds, and
-    it is still not full), the rest of the initial candidates are mutated from the fastest of the refused ones.
+    Candidates that were pruned for their cost have no reward and never join the population. Where the limits are so
+    tight that random candidates hardly ever meet them (:data:`PATIENCE` times as many were refused as the population
+    holds, and it is still not full), the rest of the initial candidates are mutated from those of the refused ones that
+    are nearest to the limits (:func:`ednas.scoring.violation`, then latency).
 
     Args:
         sizes: Number of candidates of each decision.
@@ -86,7 +88,7 @@ class RegularizedEvolution(Controller):
         self._tournament_size = parse(self.Options, settings, "controller").tournament_size
         self._population: deque[Trial] = deque(maxlen=population_size)
         self._num_refused = 0
-        self._fastest_refused: list[Trial] = []
+        self._nearest_refused: list[Trial] = []
         self._mutable = [index for index, size in enumerate(self.sizes) if size > 1]
 
     @property
@@ -99,19 +101,23 @@ class RegularizedEvolution(Controller):
             self._population.append(trial)
             return
         self._num_refused += 1
-        insort(self._fastest_refused, trial, key=_latency)
-        del self._fastest_refused[REFUSED_KEPT:]
+        insort(self._nearest_refused, trial, key=self._distance)
+        del self._nearest_refused[REFUSED_KEPT:]
 
     def _propose(self, rng: random.Random, attempt: int) -> Proposal:
         population_size = self._population.maxlen or 0
         if len(self._population) == population_size:
             parent = self._tournament(rng)
         elif self._num_refused >= PATIENCE * population_size:
-            parent = rng.choice(self._fastest_refused)
+            parent = rng.choice(self._nearest_refused)
         else:
             return Proposal(self._random_genes(rng))
         widening = max(MIN_REDRAWS, MAX_ATTEMPTS // max(1, len(self._mutable)))
         return Proposal(self._mutate(rng, parent.genes, 1 + attempt // widening), parent.number)
+
+    def _distance(self, trial: Trial) -> tuple[float, float]:
+        """How far a refused candidate is from being accepted."""
+        return violation(trial.cost, self.limits), trial.latency_ms or 0.0
 
     def _tournament(self, rng: random.Random) -> Trial:
         drawn = sorted(rng.sample(range(len(self._population)), self._tournament_size))
@@ -127,7 +133,3 @@ class RegularizedEvolution(Controller):
 
 def _reward(trial: Trial) -> float:
     return trial.reward or 0.0
-
-
-def _latency(trial: Trial) -> float:
-    return trial.latency_ms or 0.0

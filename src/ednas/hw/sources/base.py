@@ -1,0 +1,54 @@
+"""Where latencies come from: one interface for the simulator, a compiler and real devices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ednas.hw.cost import Cost
+from ednas.hw.graph import LayerGraph
+from ednas.hw.simulator import simulate
+from ednas.hw.target import Target
+
+
+class Source(Protocol):
+    """A way to the cost of a network."""
+
+    @property
+    def name(self) -> str:
+        """What ``--target`` calls it."""
+        ...
+
+    def cost(self, graph: LayerGraph, model: Path | None = None) -> Cost:
+        """Return what one inference costs.
+
+        Args:
+            graph: The network.
+            model: Its ``.tflite`` file, if there is one; else a source that needs a file writes one from the graph.
+
+        Raises:
+            TargetError: The source is not available here, or cannot run the network.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """The simulator of a target.
+
+    Attributes:
+        target: The target.
+    """
+
+    target: Target
+
+    @property
+    def name(self) -> str:
+        """The target's name."""
+        return self.target.name
+
+    def cost(self, graph: LayerGraph, model: Path | None = None) -> Cost:
+        """Return the simulated cost; ``model`` is not needed."""
+        del model
+        return simulate(graph, self.target)

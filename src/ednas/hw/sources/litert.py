@@ -1,0 +1,219 @@
+"""Latency measured on this computer's processor in LiteRT, TFLite's runtime.
+
+The protocol is made for a machine that does other things too: one thread, the median of many runs after a warm-up, in
+several fresh processes one after another (memory lands elsewhere in each), of which the quickest counts, since nothing
+makes a processor faster than it is. A process of its own also means that a crash of native code or a hang is an error
+of one line.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ednas.exceptions import TargetError
+from ednas.hw.cost import Cost
+from ednas.hw.graph import LayerGraph
+from ednas.hw.sources import litert_worker
+from ednas.hw.tflite_writer import DType, write_tflite
+
+MISSING = 'LiteRT is not installed; pip install "ednas[litert]"'
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A latency that was measured.
+
+    Attributes:
+        latency_ms: Time of one inference: the least of the processes' medians.
+        spread_ms: The greatest of the processes' medians less the least.
+        processor_ms: Processor time of one inference, over all threads: the least of the processes' medians.
+        runs: Timed runs of each process.
+        processes: Processes.
+        peak_memory_kb: Most memory, KiB, that loading and running the network added to a process; None where the
+            operating system does not tell.
+    """
+
+    latency_ms: float
+    spread_ms: float
+    processor_ms: float
+    runs: int
+    processes: int
+    peak_memory_kb: float | None
+
+    @property
+    def summary(self) -> str:
+        """How it was measured and how steady it is, for people."""
+        text = (
+            f"median of {self.runs} runs, least of {self.processes} processes, which differ by {self.spread_ms:.3g} ms"
+        )
+        return text if self.peak_memory_kb is None else f"{text}; {self.peak_memory_kb / 1024:.1f} MiB of memory"
+
+
+@dataclass(frozen=True)
+class Delegate:
+    """A library that runs parts of a network on other hardware.
+
+    Attributes:
+        library: Its name or path.
+        options: Its options.
+    """
+
+    library: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+class RunError(TargetError):
+    """A network could not be run.
+
+    Attributes:
+        kind: ``package`` (the runtime is missing), ``library`` or ``device`` (of a delegate), ``model`` or ``process``.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class LiteRT:
+    """Measures on this computer's processor.
+
+    Attributes:
+        threads: Threads of the runtime.
+        processes: Fresh processes, one after another.
+        runs: Timed runs of each process.
+        warmup: Runs before them.
+        dtype: Type of the elements of a file that is written for a graph.
+        timeout_s: Patience with one process, seconds.
+        python: The Python to run in; another one than this may hold the runtime.
+        name: The source's name.
+    """
+
+    threads: int = 1
+    processes: int = 3
+    runs: int = 30
+    warmup: int = 5
+    dtype: DType = "int8"
+    timeout_s: float = 300.0
+    python: str = sys.executable
+    name: str = "litert"
+
+    def __post_init__(self) -> None:
+        for key, least in (("threads", 1), ("processes", 1), ("runs", 1), ("warmup", 0)):
+            if getattr(self, key) < least:
+                raise TargetError(f"{self.name}: {key} is {getattr(self, key)}, must be at least {least}")
+
+    def cost(self, graph: LayerGraph, model: Path | None = None) -> Cost:
+        """Return the measured latency; arguments and errors as in :meth:`measure`."""
+        measurement = self.measure(graph, model)
+        notes = (measurement.summary, f"{self.threads} thread{'s' if self.threads > 1 else ''} of this computer")
+        return Cost(self.name, measurement.latency_ms, notes=notes)
+
+    def measure(self, graph: LayerGraph, model: Path | None = None) -> Measurement:
+        """Measure a network.
+
+        Args:
+            graph: The network; written as a file with random weights if ``model`` is None.
+            model: Its TFLite file.
+
+        Raises:
+            TargetError: The runtime is missing or cannot run the network, or the process died or hung.
+        """
+        with network_file(graph, model, self.dtype) as path:
+            return self.measure_file(path)
+
+    def measure_file(self, path: Path, delegate: Delegate | None = None) -> Measurement:
+        """Measure a TFLite file, on other hardware if a delegate is given; errors as in :meth:`measure`."""
+        if not path.is_file():
+            raise TargetError(f"{path}: no such file")
+        results = [self._run(path, delegate) for _ in range(self.processes)]
+        latencies = [result["latency_ms"] for result in results]
+        peaks = [result["peak_memory_kb"] for result in results]
+        return Measurement(
+            latency_ms=min(latencies),
+            spread_ms=max(latencies) - min(latencies),
+            processor_ms=min(result["processor_ms"] for result in results),
+            runs=self.runs,
+            processes=self.processes,
+            peak_memory_kb=None if None in peaks else float(min(peaks)),
+        )
+
+    def _run(self, path: Path, delegate: Delegate | None) -> dict[str, Any]:
+        request = {
+            "model": str(path),
+            "threads": self.threads,
+            "warmup": self.warmup,
+            "runs": self.runs,
+            "delegate": delegate and delegate.library,
+            "options": dict(delegate.options) if delegate else {},
+        }
+        # -P: the worker's folder must not hide packages of the same names as ours.
+        command = [self.python, "-P", litert_worker.__file__, json.dumps(request)]
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=self.timeout_s, check=False, errors="replace")
+        except subprocess.TimeoutExpired:
+            raise RunError(
+                "process", f"{path}: no result after {self.timeout_s:g} s; is the network too large?"
+            ) from None
+        except OSError as error:
+            raise RunError("process", f"cannot start {self.python}: {error.strerror}") from error
+        answer = _answer(done.stdout)
+        if answer is None:
+            raise RunError(
+                "process", f"{path}: the process that ran it {_end(done.returncode)}{_last_line(done.stderr)}"
+            )
+        if "error" in answer:
+            raise RunError(answer["error"], _explained(answer, path))
+        return answer
+
+
+@contextmanager
+def network_file(graph: LayerGraph, model: Path | None, dtype: DType = "int8") -> Iterator[Path]:
+    """Yield ``model``, or else a temporary file of the graph with random weights."""
+    if model is not None:
+        yield model
+        return
+    with tempfile.TemporaryDirectory(prefix="ednas-") as folder:
+        path = Path(folder) / "network.tflite"
+        write_tflite(graph, path, dtype=dtype)
+        yield path
+
+
+def _answer(output: str) -> dict[str, Any] | None:
+    """Return the worker's last line, or None if it did not get so far."""
+    lines = output.splitlines()
+    try:
+        answer = json.loads(lines[-1]) if lines else None
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _explained(answer: Mapping[str, str], path: Path) -> str:
+    message = answer["message"]
+    if answer["error"] == "package":
+        return MISSING if "ai_edge_litert" in message else f"LiteRT cannot be loaded: {message}"
+    return f"{path}: LiteRT cannot run it: {message}" if answer["error"] == "model" else message
+
+
+def _end(code: int) -> str:
+    if code >= 0:
+        return f"ended with code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"
+
+
+def _last_line(log: str) -> str:
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    return f" ({lines[-1][:200]})" if lines else ""

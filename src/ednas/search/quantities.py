@@ -1,0 +1,134 @@
+"""What a candidate costs: the quantities that a search can limit and draw its Pareto set over, and the limits' values.
+
+All of them are better when lower. A limit is a number in the quantity's unit, or relative to the base network:
+``baseline``, or a multiple like ``0.8 * baseline``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator
+
+from ednas.exceptions import TargetError
+
+ACCURACY = "accuracy"
+"""The objective that is not a cost; higher is better."""
+
+BASELINE = "baseline"
+"""The limit that is what the base network costs on the same device."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One of the costs of a candidate.
+
+    Attributes:
+        title: Name for people.
+        unit: Unit for people; empty for counts.
+        style: How a value is formatted.
+    """
+
+    title: str
+    unit: str
+    style: str
+
+    def show(self, value: float) -> str:
+        """Return a value with its unit."""
+        return f"{value:{self.style}} {self.unit}".rstrip()
+
+
+QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
+    {
+        "latency_ms": Quantity("latency", "ms", ".2f"),
+        "energy_mj": Quantity("energy", "mJ", ".3f"),
+        "area_mm2": Quantity("area", "mm²", ".2f"),
+        "peak_memory_kb": Quantity("peak memory", "KiB", ",.0f"),
+        "accelerator_cycles": Quantity("cycles", "", ",.0f"),
+        "host_ms": Quantity("host time", "ms", ".2f"),
+        "streamed_bytes": Quantity("streamed parameters", "B", ",.0f"),
+        "spilled_bytes": Quantity("spilled activations", "B", ",.0f"),
+        "params": Quantity("parameters", "", ",.0f"),
+        "macs": Quantity("MACs", "", ",.0f"),
+    }
+)
+"""The quantities by the names that configurations and results use; a target may model fewer."""
+
+_MULTIPLE = re.compile(rf"(?:(\S+?)\s*\*\s*)?{BASELINE}")
+
+
+def pick(cost: Mapping[str, float], names: Iterable[str]) -> dict[str, float]:
+    """Return the named quantities of a cost.
+
+    Raises:
+        TargetError: One is missing, or not a finite number of at least 0.
+    """
+    picked = {name: cost.get(name, math.nan) for name in names}
+    for name, value in picked.items():
+        if not math.isfinite(value) or value < 0:
+            raise TargetError(f"{name} is not known for this network (got {cost.get(name)})")
+    return picked
+
+
+def show(name: str, value: float) -> str:
+    """Return a quantity for people: ``latency 5.00 ms``."""
+    return f"{QUANTITIES[name].title} {QUANTITIES[name].show(value)}"
+
+
+def resolve(limit: float | str, baseline: float) -> float:
+    """Return a limit as a number.
+
+    Args:
+        limit: A number, or relative to the base network.
+        baseline: What the base network costs.
+    """
+    if isinstance(limit, float):
+        return limit
+    factor, _, _ = limit.rpartition("*")
+    return float(factor or 1) * baseline
+
+
+def check_names(names: Iterable[str], known: Iterable[str] = QUANTITIES) -> None:
+    """Refuse names that are no quantities.
+
+    Raises:
+        ValueError: A name is unknown; the message offers the nearest.
+    """
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
+            raise ValueError(f"unknown quantity '{name}'; {hint}")
+
+
+def _read_limit(value: Any) -> float | str:
+    """Return a limit in its one form: a float, ``baseline``, or ``0.8 * baseline``."""
+    text = str(value).strip()
+    match = _MULTIPLE.fullmatch(text)
+    try:
+        number = float((match[1] or 1) if match else text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or number < 0:
+        raise ValueError(f"write a number of at least 0, {BASELINE}, or a multiple like 0.8*{BASELINE}")
+    if not match:
+        return number
+    return BASELINE if number == 1 else f"{number} * {BASELINE}"
+
+
+def _known(limits: Mapping[str, Any]) -> Mapping[str, Any]:
+    check_names(limits)
+    return limits
+
+
+Limit = Annotated[float | str, BeforeValidator(_read_limit)]
+"""A limit in a configuration."""
+
+Limits = Annotated[Mapping[str, Limit], AfterValidator(_known)]
+"""Limits by the names of their quantities."""

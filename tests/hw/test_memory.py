@@ -1,0 +1,119 @@
+"""Lifetimes against a slow reference, and spilling by hand and by its properties."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ednas.hw.graph import Layer
+from ednas.hw.memory import lifetimes, spilled_bytes
+
+
+def layer(*inputs: int, size: int = 100, op: str = "CONV_2D", **fields: Any) -> Layer:
+    shape = fields.pop("output", (10, 10, size // 100))
+    return Layer("a", "network", op, shape, shape, inputs=inputs or (-1,), **fields)
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> list[Layer]:
+    layers: list[Layer] = []
+    for index in range(draw(st.integers(1, 12))):
+        inputs = draw(st.lists(st.integers(-1, index - 1), min_size=1, max_size=3))
+        channels = draw(st.integers(1, 20))
+        layers.append(layer(*inputs, output=(10, 10, channels), kernel=(draw(st.sampled_from([1, 3])),) * 2))
+    return layers
+
+
+def live_by_definition(layers: list[Layer], outputs: tuple[int, ...], input_bytes: int) -> list[int]:
+    """A tensor is alive at a layer if it is made at or before it and read at or after it."""
+    read_at = {
+        tensor: [index for index, item in enumerate(layers) if tensor in item.inputs]
+        for tensor in range(-1, len(layers))
+    }
+    live = []
+    for now in range(len(layers)):
+        total = input_bytes if any(reader >= now for reader in read_at[-1]) else 0
+        for tensor in range(now + 1):
+            stays = tensor in outputs or not read_at[tensor]
+            if stays or max(read_at[tensor]) >= now:
+                total += layers[tensor].output_bytes
+        live.append(total)
+    return live
+
+
+@given(networks(), st.data())
+def test_live_bytes_are_those_of_the_definition(layers: list[Layer], data: st.DataObject) -> None:
+    outputs = tuple(data.draw(st.sets(st.integers(0, len(layers) - 1))))
+    times = lifetimes(layers, outputs, {-1: 300})
+    assert times.live_bytes == live_by_definition(layers, outputs, 300)
+
+
+@given(networks())
+def test_only_what_the_next_layer_alone_reads_is_streamed(layers: list[Layer]) -> None:
+    times = lifetimes(layers, (), {})
+    for tensor, is_streamed in enumerate(times.is_streamed):
+        readers = [(index, item.inputs.count(tensor)) for index, item in enumerate(layers) if tensor in item.inputs]
+        assert is_streamed == (readers == [(tensor + 1, 1)])
+
+
+def test_a_chain_of_convolutions_over_a_large_image_streams_in_stripes() -> None:
+    chain = [layer(index - 1, size=10_000, kernel=(3, 3)) for index in range(5)]
+    times = lifetimes(chain, (), {})
+    row = 1000
+    assert spilled_bytes(chain, times, 5 * row) == [0] * 5
+    assert max(times.live_bytes) == 20_000  # as a runtime without stripes would keep them
+
+
+def test_a_skip_connection_that_does_not_fit_is_written_and_read_back() -> None:
+    layers = [
+        layer(-1, size=1000),  # read by the last layer too
+        layer(0, size=1000),
+        layer(1, size=2000),
+        layer(2, size=2000),
+        layer(3, size=1000),
+        layer(4, 0, size=1000, op="ADD"),
+    ]
+    times = lifetimes(layers, (), {})
+    assert spilled_bytes(layers, times, 10_000) == [0] * 6
+    # 1,000 bytes are kept; where two stripes of 200 join them they leave, and come back where they are read.
+    assert spilled_bytes(layers, times, 1300) == [0, 0, 0, 1000, 0, 1000]
+
+
+def test_the_tensor_that_is_needed_last_leaves_first() -> None:
+    layers = [
+        layer(-1, size=1000),
+        layer(-1, size=1000),
+        layer(-1, size=1000),
+        layer(1, 2, size=100, op="ADD"),
+        layer(3, 0, size=100, op="ADD"),
+    ]
+    assert spilled_bytes(layers, lifetimes(layers, (), {}), 2050) == [0, 0, 1000, 0, 1000]
+
+
+def test_what_a_layers_own_tensors_exceed_passes_off_chip_memory_twice() -> None:
+    layers = [layer(-1, size=3000), layer(0, size=3000), layer(1, 0, size=3000, op="ADD"), layer(2, 0, size=100)]
+    moved = spilled_bytes(layers, lifetimes(layers, (), {}), 3500)
+    assert moved[2] > 0
+    assert moved == spilled_bytes(layers, lifetimes(layers, (), {}), 3500)
+
+
+@given(networks(), st.integers(0, 20_000), st.integers(0, 20_000))
+def test_a_chip_that_holds_everything_spills_nothing_and_one_without_memory_spills(
+    layers: list[Layer], low: int, high: int
+) -> None:
+    times = lifetimes(layers, (), {})
+    assert not any(spilled_bytes(layers, times, max(times.live_bytes) * 3))
+    moved = spilled_bytes(layers, times, low)
+    assert all(count >= 0 for count in moved)
+    assert len(moved) == len(layers)
+    if any(count > 0 for count in spilled_bytes(layers, times, max(low, high))):
+        assert any(moved)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("int8", 1), ("int16", 2), ("float32", 4)])
+def test_bytes_follow_the_type(dtype: str, size: int) -> None:
+    layers = [layer(-1, size=1000, dtype=dtype), layer(0, size=1000, dtype=dtype)]
+    assert lifetimes(layers, (), {}).live_bytes == [1000 * size, 2000 * size]
