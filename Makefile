@@ -11,7 +11,7 @@ JOBS ?= 2
 $(VENV)/.run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[all]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[report]"
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run

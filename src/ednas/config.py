@@ -99,8 +99,8 @@ def _locate(location: list[str], model: type[BaseModel]) -> tuple[list[str], lis
 
 def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
     """Return the values of the literal fields of a union's member."""
-    fields = model.model_fields.values()
-    return tuple(value for field in fields if get_origin(field.annotation) is Literal for value in get_args(field.annotation))
+    literals = [field.annotation for field in model.model_fields.values() if get_origin(field.annotation) is Literal]
+    return tuple(value for literal in literals for value in get_args(literal))
 
 
 def _nested_models(annotation: Any) -> list[type[BaseModel]]:

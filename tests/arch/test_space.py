@@ -28,6 +28,34 @@ def test_genes_round_trip_and_agree_with_pyglove(genes: tuple[int, ...]) -> None
     assert pg.template(SPACE.symbolic).decode(pg.DNA(list(genes))).fingerprint() == architecture.fingerprint()
 
 
+SPACES = (
+    SPACE,
+    SearchSpace(BASE, SpaceConfig(bifpn_widths=(48, 64), bifpn_depths=(1, 4), input_sizes=((64, 128), (97, 131)))),
+    SearchSpace(BASE, SpaceConfig(kinds=("fused",), kernel_sizes=(3,), multipliers=(1.0,), bifpn_depths=(2,))),
+    SearchSpace(
+        BASE.clone(override={"stem_filters": 24, "input_size": (96, 64)}),
+        SpaceConfig(
+            kinds=("fused", "ibn"),
+            kernel_sizes=(7, 1, 9),
+            stages={
+                1: StageConfig(expand_ratios=(1, 2), multipliers=(0.0625,)),
+                4: StageConfig(kinds=("ibn",), kernel_sizes=(5,), multipliers=(2.0,), expand_ratios=(12,)),
+                7: StageConfig(multipliers=(0.5, 4.0)),
+            },
+        ),
+    ),
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data(), st.sampled_from(SPACES))
+def test_a_plan_is_that_of_the_decoded_architecture(data: st.DataObject, space: SearchSpace) -> None:
+    genes = [data.draw(st.integers(0, len(decision.candidates) - 1)) for decision in space.decisions]
+    architecture = space.decode(genes)
+    assert space.plan(genes) == architecture.plan()
+    assert space.encode(architecture) == tuple(genes)
+
+
 def test_pyglove_counts_the_same_size() -> None:
     assert pg.dna_spec(SPACE.symbolic).space_size == SPACE.size
 
@@ -83,8 +111,9 @@ def test_reordered_candidates_change_the_fingerprint() -> None:
 
 @pytest.mark.parametrize("genes", [[0], [9] * 63, [-1] + [0] * 62])
 def test_genes_that_do_not_fit_are_refused(genes: list[int]) -> None:
-    with pytest.raises(ArchitectureError):
-        SPACE.decode(genes)
+    for method in (SPACE.decode, SPACE.plan):
+        with pytest.raises(ArchitectureError, match="1 genes|gene 9|gene -1"):
+            method(genes)
 
 
 def test_architecture_outside_the_space_is_refused() -> None:

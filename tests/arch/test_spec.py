@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ednas.arch import Architecture, Block, zoo
-from ednas.arch.spec import BLOCK_STRIDES, KINDS
+from ednas.arch import Architecture, Block, Plan, zoo
+from ednas.arch.spec import BLOCK_STRIDES, KINDS, block_text, parse_block
 from ednas.exceptions import ArchitectureError
 
 blocks = st.tuples(
@@ -55,6 +55,42 @@ def test_fingerprint_ignores_the_name_and_is_the_same_in_another_process() -> No
     code = "from ednas.arch import zoo; print(zoo.architecture('base').fingerprint())"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert other == base.fingerprint()
+
+
+@given(architectures)
+def test_a_plan_says_the_same(architecture: Architecture) -> None:
+    plan = architecture.plan()
+    assert plan == Plan(
+        stem_filters=architecture.stem_filters,
+        blocks=tuple(map(str, architecture.blocks)),
+        bifpn_width=architecture.bifpn_width,
+        bifpn_depth=architecture.bifpn_depth,
+        input_size=architecture.input_size,
+    )
+    assert plan.to_text() == architecture.to_text()
+    assert plan.fingerprint() == architecture.fingerprint()
+
+
+def test_a_changed_copy_has_its_own_plan() -> None:
+    base = zoo.architecture("base")
+    assert base.plan().bifpn_width == 64
+    assert base.clone(override={"bifpn_width": 32}).plan() == base.plan()._replace(bifpn_width=32)
+    copy = base.clone(deep=True).rebind({"blocks[0].filters": 24})
+    assert copy.plan().blocks[0] == "ibn_k3_s1_e1_c24"
+
+
+def test_fingerprints_stay_what_stored_searches_hold() -> None:
+    base = zoo.architecture("base")
+    assert base.fingerprint() == "ed19e1c904fceaed"
+    assert base.clone(override={"input_size": (64, 128)}).fingerprint() == "72b158df5f19ede0"
+
+
+@given(blocks)
+def test_block_texts_are_parsed_back(values: tuple[Block, ...]) -> None:
+    for block in values:
+        fields = parse_block(str(block))
+        assert block_text(**fields) == str(block)
+        assert Block(**fields) == block
 
 
 def test_block_text() -> None:

@@ -5,37 +5,27 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cli_runs import Run
 from PIL import Image
 
 from ednas.arch import zoo
-from ednas.cli import main
-
-Run = Callable[..., tuple[int, str, str]]
 
 COMMANDS = ["demo", "search", "train", "evaluate", "compare", "predict", "latency", "targets", "report", "doctor"]
-COMMANDS += ["arch show", "arch list", "arch space", "data check", "data preview", "data make"]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run the command line in this process; returns exit code, standard output and standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ednas", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return call
+COMMANDS += [
+    "targets show",
+    "targets new",
+    "targets calibrate",
+    "arch show",
+    "arch list",
+    "arch space",
+    "data check",
+    "data preview",
+    "data make",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -76,17 +66,6 @@ def test_arch_space_prints_the_papers_size(run: Run) -> None:
     assert json.loads(run("arch", "space", "--json")[1])["size"] == 2**79
 
 
-def test_latency_of_a_network_and_of_a_layer_list(run: Run, shared_data: Path) -> None:
-    code, out, _ = run("latency", "base", "--target", "coral_usb", "--json")
-    cost = json.loads(out)
-    assert code == 0
-    assert cost["latency_ms"] > 0
-    assert cost["accelerator_cycles"] == sum(layer["cycles"] for layer in cost["layers"])
-    code, out, _ = run("latency", shared_data / "coral" / "layer_lists.json", "--network", "inception_v1", "--json")
-    assert code == 0
-    assert json.loads(out)["latency_ms"] == pytest.approx(3.4, rel=0.3)
-
-
 def write_metrics(path: Path, miou: float, protocol: str = "standard") -> Path:
     tasks = {"segmentation": {"miou": miou, "pixel_acc": 88.68}, "depth": {"abs_err": 0.0157, "rel_err": 0.34}}
     path.write_text(json.dumps({"protocol": protocol, "tasks": tasks}))
@@ -110,7 +89,6 @@ def test_compare_prints_the_documented_json(run: Run, tmp_path: Path) -> None:
         (["arch", "show", "bse"], "unknown architecture 'bse'; did you mean 'base'?"),
         (["arch", "show", "base", "--input", "12"], "write HEIGHTxWIDTH in pixels, 32 to 8192"),
         (["arch", "show", "base", "--tasks", "segmentation"], "'segmentation' needs its number of channels"),
-        (["latency", "base", "--target", "coral_ubs"], "unknown target 'coral_ubs'; did you mean 'coral_usb'?"),
         (["data", "check", "nowhere"], "nowhere: no such file or folder"),
         (["evaluate", "nowhere", "--data", "streets"], "nowhere"),
         (["compare", "--baseline", "a.json", "b.json"], "a.json: no such file"),

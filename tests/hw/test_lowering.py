@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ednas.exceptions import TargetError
@@ -111,6 +113,60 @@ def test_padding_that_tflite_cannot_express_becomes_a_layer(module: nn.Module, s
         pad = 2 * (module.padding if isinstance(module.padding, int) else module.padding[0])  # type: ignore[operator]
         assert graph.layers[0].output == graph.layers[1].input == (side + pad, side + pad, 8)
         assert graph.layers[1].inputs == (0,)
+
+
+sides = st.integers(1, 12)
+pairs = st.tuples
+
+
+@settings(max_examples=150)
+@given(
+    size=pairs(sides, sides),
+    kernel=pairs(st.integers(1, 4), st.integers(1, 4)),
+    stride=pairs(st.integers(1, 3), st.integers(1, 3)),
+    padding=pairs(st.integers(0, 3), st.integers(0, 3)),
+    dilation=pairs(st.integers(1, 2), st.integers(1, 2)),
+    groups=st.sampled_from([1, 2, 3]),
+    is_pool=st.booleans(),
+    is_ceil=st.booleans(),
+)
+def test_windows_give_the_shapes_that_torch_computes(
+    size: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    groups: int,
+    is_pool: bool,
+    is_ceil: bool,
+) -> None:
+    if is_pool:
+        module: nn.Module = nn.MaxPool2d(kernel, stride, padding, dilation, ceil_mode=is_ceil)
+    else:
+        module = nn.Conv2d(4 if groups == 2 else 6, 6, kernel, stride, padding, dilation, groups)
+    image = torch.zeros(1, 6, *size)
+    try:
+        computed = module(image).shape
+    except RuntimeError:
+        with pytest.raises(TargetError, match="cannot run on an input of 1x6x"):
+            graph_of(module, tuple(image.shape))
+        return
+    layer = graph_of(module, tuple(image.shape)).layers[-1]
+    assert (1, layer.output[2], layer.output[0], layer.output[1]) == computed
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "nearest-exact", "bicubic"])
+@pytest.mark.parametrize("scale", [{"size": (9, 31)}, {"scale_factor": 1.7}, {"size": 5}])
+def test_resizes_give_the_shapes_that_torch_computes(mode: str, scale: dict[str, object]) -> None:
+    def resize(x: Tensor) -> Tensor:
+        return F.interpolate(x, mode=mode, **scale)  # type: ignore[arg-type]
+
+    if mode == "bicubic":
+        with pytest.raises(TargetError, match="upsample_bicubic2d has no TFLite counterpart"):
+            graph_of(resize)
+        return
+    height, width, channels = graph_of(resize).layers[-1].output
+    assert (1, channels, height, width) == resize(torch.zeros(1, 8, 12, 10)).shape
 
 
 def test_groups_make_a_depthwise_convolution_only_if_each_channel_is_one() -> None:

@@ -35,7 +35,8 @@ def test_networks_of_every_kind(tmp_path: Path) -> None:
 
 
 def test_layers(tmp_path: Path) -> None:
-    text = "op,input,output,kernel,stride,groups,latency_ms\nCONV_2D,8x8x16,4x4x32,3x3,2,1,0.25\nADD,8x8x16,8x8x16,,,,0.1\n"
+    rows = ("CONV_2D,8x8x16,4x4x32,3x3,2,1,0.25", "ADD,8x8x16,8x8x16,,,,0.1")
+    text = "\n".join(("op,input,output,kernel,stride,groups,latency_ms", *rows))
     path = written(tmp_path, text)
     (conv, latency), (add, _) = read_layers(path)
     assert (conv.op, conv.kernel, conv.stride, conv.macs, latency) == ("CONV_2D", (3, 3), 2, 4 * 4 * 32 * 9 * 16, 0.25)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ednas.hw.graph import Layer
-from ednas.hw.memory import lifetimes, spilled_bytes
+from ednas.hw.memory import lifetimes, spilled_bytes, striped_bytes
 
 
 def layer(*inputs: int, size: int = 100, op: str = "CONV_2D", **fields: Any) -> Layer:
@@ -111,6 +111,15 @@ def test_a_chip_that_holds_everything_spills_nothing_and_one_without_memory_spil
     assert len(moved) == len(layers)
     if any(count > 0 for count in spilled_bytes(layers, times, max(low, high))):
         assert any(moved)
+
+
+@given(networks())
+def test_the_least_memory_that_spills_nothing(layers: list[Layer]) -> None:
+    times = lifetimes(layers, (), {})
+    enough = striped_bytes(layers, times, len(layers))
+    assert not any(spilled_bytes(layers, times, enough))
+    assert any(spilled_bytes(layers, times, enough - 1))
+    assert enough <= striped_bytes(layers, times, len(layers) + 1)
 
 
 @pytest.mark.parametrize(("dtype", "size"), [("int8", 1), ("int16", 2), ("float32", 4)])

@@ -28,7 +28,11 @@ LIMIT = PositiveFigure(value=4, provenance="assumed", source="test")
         (ANY, layer("CUSTOM:Decoder"), "the accelerator has no CUSTOM:Decoder"),
         (ANY, layer(dtype="float32"), "computes float32, the accelerator int8"),
         (OperatorConfig(supported=("ADD",)), layer(), "the accelerator has no CONV_2D"),
-        (OperatorConfig(supported="all", grouped_convolution="host"), layer(groups=2), "the accelerator has no grouped"),
+        (
+            OperatorConfig(supported="all", grouped_convolution="host"),
+            layer(groups=2),
+            "the accelerator has no grouped",
+        ),
         (OperatorConfig(supported="all", grouped_convolution="host"), layer(groups=1), ""),
         (ANY, layer("RESIZE_BILINEAR", output=(128, 128, 16)), ""),
         (

@@ -25,6 +25,7 @@ from ednas.hw import (
     load_layer_list,
     load_target,
     simulate,
+    target_names,
     trace_module,
     trace_network,
 )
@@ -168,6 +169,71 @@ def test_large_resizes_fall_to_the_host() -> None:
     assert "resizes by 8, the accelerator by up to 4" in cost.layers[1].reason
 
 
+def test_single_operators_fall_to_a_host_that_shares_the_memory() -> None:
+    graph = chain(layer(), layer("ARG_MAX", (8, 8, 64), output=(8, 8, 64)), layer())
+    cost = simulate(graph, changed(operators={"partition": "per_operator"}))
+    assert [item.where for item in cost.layers] == ["accelerator", "host", "accelerator"]
+    assert cost.host_ms == cost.layers[1].latency_ms == pytest.approx(8 * 8 * 64 * 1.6e-6)
+    assert cost.transfer_ms == pytest.approx((100 + 200 + cost.instruction_bytes) / BANDWIDTH)
+    assert_adds_up(cost)
+
+
+def test_a_network_in_floating_point_is_refused_by_an_integer_device() -> None:
+    graph = chain(layer(dtype="float32"), layer(dtype="float32"))
+    with pytest.raises(TargetError, match=r"layer 'a' \(CONV_2D\) computes float32, the target int8.*quantise"):
+        simulate(graph, CORAL)
+    assert simulate(graph, load_target("cpu_generic")).latency_ms > 0
+    mixed = simulate(chain(layer(), layer("DEQUANTIZE", (8, 8, 64), dtype="float32")), CORAL)
+    assert [item.where for item in mixed.layers] == ["accelerator", "host"]
+
+
+def test_a_custom_operator_reads_all_of_its_inputs() -> None:
+    layers = (
+        layer(shape=(8, 8, 16), inputs=(-1,)),
+        layer(shape=(8, 8, 16), output=(8, 8, 32), inputs=(0,)),
+        layer("CUSTOM:Decoder", (8, 8, 16), output=(1, 1, 4), inputs=(0, 1)),
+    )
+    cost = simulate(LayerGraph(layers, 100, 4), CORAL)
+    assert cost.host_ms == pytest.approx(8 * 8 * (16 + 32) * 9e-6)
+
+
+def test_what_does_not_fit_on_the_chip_is_spilled_over_the_link() -> None:
+    skip = layer(shape=(256, 256, 64), inputs=(-1,))  # 4 MiB, read by the last layer too
+    layers = (skip, layer(shape=(256, 256, 64), inputs=(0,)), layer("ADD", (256, 256, 64), inputs=(1, 0)))
+    cost = simulate(LayerGraph(layers, 100, 100), CORAL)
+    assert cost.spilled_bytes == sum(item.spilled_bytes for item in cost.layers) > 2**20
+    spilling = [item for item in cost.layers if item.spilled_bytes]
+    assert all(item.bound_by == "activations" for item in spilling)
+    assert [item.latency_ms for item in spilling] == pytest.approx([x.spilled_bytes / BANDWIDTH for x in spilling])
+    assert cost.peak_memory_kb == pytest.approx(3 * 4096)
+    assert simulate(LayerGraph(layers, 100, 100), changed(memory={"activation_kib": 16384})).spilled_bytes == 0
+    assert_adds_up(cost)
+
+
+@pytest.mark.parametrize("name", target_names())
+def test_every_target_costs_every_network_and_its_parts_add_up(name: str) -> None:
+    target = load_target(name)
+    for architecture in ("base", "ednas_cityscapes"):
+        cost = estimate(zoo.architecture(architecture), HEADS, (128, 256), target)
+        assert_adds_up(cost)
+        assert all(0 <= item.utilisation <= 1 for item in cost.layers)
+        if target.energy:
+            parts = sum(item.energy_mj or 0.0 for item in cost.layers)
+            assert 0 < parts < (cost.energy_mj or 0.0)
+        if target.area:
+            assert (cost.area_mm2 or 0.0) > 0
+
+
+def test_energy_counts_what_is_moved() -> None:
+    graph = trace_network(zoo.architecture("base"), HEADS, (128, 128))
+    resident, streamed = simulate(graph, CORAL), simulate(graph, changed(memory={"parameter_cache_kib": 0}))
+    assert CORAL.energy is not None
+    per_byte = CORAL.energy.off_chip_pj_per_byte.value * 1e-9
+    more = (streamed.energy_mj or 0.0) - (resident.energy_mj or 0.0)
+    idle = CORAL.energy.idle_mw.value * 1e-3 * (streamed.latency_ms - resident.latency_ms)
+    assert more == pytest.approx((streamed.streamed_bytes or 0) * per_byte + idle)
+
+
 def test_a_refused_network_runs_on_the_host_as_a_whole() -> None:
     graph = chain(layer(), layer(shape=(8, 8, 64), groups=4, macs=30_000_000), layer())
     cost = simulate(graph, CORAL)
@@ -199,7 +265,9 @@ def random_architecture(seed: int) -> Architecture:
 
 
 @settings(max_examples=10, deadline=None)
-@given(st.integers(0, 2**32), st.sampled_from([(256, 256), (97, 131), (64, 128)]), st.sampled_from([0, 1000, 3300, 7885]))
+@given(
+    st.integers(0, 2**32), st.sampled_from([(256, 256), (97, 131), (64, 128)]), st.sampled_from([0, 1000, 3300, 7885])
+)
 def test_the_fast_path_gives_what_the_whole_graph_gives(seed: int, size: tuple[int, int], cache_kib: float) -> None:
     architecture = random_architecture(seed)
     target = changed(memory={"parameter_cache_kib": cache_kib})

@@ -7,6 +7,7 @@ import torch
 
 from ednas.arch import zoo
 from ednas.hw import summarise
+from ednas.hw.summary import counts
 from ednas.nn import MultiTaskNetwork
 
 HEADS = {"segmentation": 19, "depth": 1}
@@ -25,6 +26,8 @@ def test_rows_count_what_the_modules_hold(name: str) -> None:
         assert rows[f"head.{task}"].params == sum(p.numel() for p in network.heads[task].parameters())
     assert sum(row.params for row in summary.blocks) == summary.params
     assert sum(row.macs for row in summary.blocks) == summary.macs
+    assert counts(architecture, HEADS, (256, 256)) == (summary.params, summary.macs)
+    assert summarise(architecture.plan(), HEADS, (256, 256)) == summary
 
 
 def test_the_table_reads_as_table_6() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from math import prod
 from pathlib import Path
 
@@ -11,11 +12,13 @@ import tflite
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ednas.arch import load_architecture
+from ednas.arch import Architecture, SearchSpace, load_architecture
 from ednas.arch.zoo import names
 from ednas.exceptions import TargetError
+from ednas.hw import ops
 from ednas.hw.graph import GRAPH_INPUT, Layer, LayerGraph, Shape
 from ednas.hw.layer_list import load_layer_list
+from ednas.hw.tflite import load_tflite
 from ednas.hw.tflite_writer import write_tflite
 from ednas.hw.trace import trace_network
 
@@ -291,6 +294,39 @@ def test_the_zoo_runs(name: str, tmp_path: Path) -> None:
     graph = trace_network(load_architecture(name), {"segmentation": 19, "depth": 1}, (64, 128))
     write_tflite(graph, tmp_path / "x.tflite")
     assert [output.shape for output in run(tmp_path / "x.tflite")] == [(1, 16, 32, 19), (1, 16, 32, 1)]
+
+
+def resolved(graph: LayerGraph) -> tuple[list[tuple], set[int], int, int]:
+    """What two graphs of one network agree on: all but names, and outputs that are named though nothing reads them."""
+    layers = [tuple(value for key, value in vars(one).items() if key not in ("name", "scope")) for one in graph.layers]
+    read = {producer for one in graph.layers for producer in one.inputs}
+    outputs = {index for index in range(len(layers)) if index not in read} | set(graph.outputs)
+    return layers, outputs, graph.input_bytes, graph.output_bytes
+
+
+def random_architectures(count: int) -> list[Architecture]:
+    space = SearchSpace(load_architecture("base"))
+    generator = random.Random(0)
+    return [space.decode([generator.randrange(len(d.candidates)) for d in space.decisions]) for _ in range(count)]
+
+
+@pytest.mark.parametrize("architecture", [*map(load_architecture, names()), *random_architectures(20)], ids=str)
+def test_reading_a_written_network_gives_it_back(architecture: Architecture, tmp_path: Path) -> None:
+    graph = trace_network(architecture, {"segmentation": 19, "depth": 1}, (64, 128))
+    write_tflite(graph, tmp_path / "x.tflite")
+    assert resolved(load_tflite(tmp_path / "x.tflite")) == resolved(graph)
+
+
+@pytest.mark.parametrize("of", SINGLE, ids=lambda one: f"{one.op}-{'x'.join(map(str, one.output))}")
+def test_reading_a_written_operator_gives_it_back(of: Layer, tmp_path: Path) -> None:
+    write_tflite(single(of), tmp_path / "x.tflite")
+    read = load_tflite(tmp_path / "x.tflite").layers[-1]
+    # Equal in cost: a matrix product of a flattened image, and a shape in other words.
+    given_input = (1, 1, prod(of.input)) if of.op == "FULLY_CONNECTED" and of.output[1] == 1 else of.input
+    op = "RESHAPE" if of.op in ops.RESHAPES else of.op
+    assert (read.op, read.input, read.output) == (op, given_input, of.output)
+    assert (read.kernel, read.stride, read.dilation, read.groups) == (of.kernel, of.stride, of.dilation, of.groups)
+    assert read.inputs == of.inputs
 
 
 @st.composite

@@ -7,7 +7,9 @@ from report_fakes import fake_comparison, fake_trials, png
 
 from ednas.arch import Architecture, SearchSpace, load_architecture
 from ednas.exceptions import CheckpointError, ConfigError, DataError, EdnasError, StudyError
-from ednas.files import write_json, write_text
+from ednas.files import read_json, write_json, write_text
+from ednas.hw import Cost, load_target, simulate
+from ednas.hw.trace import trace_network
 from ednas.report import collect, render
 from ednas.report.comparison import save_comparison
 from ednas.report.content import Picture
@@ -43,7 +45,7 @@ def run(tmp_path):
     folder.mkdir()
     trials = fake_trials(20)
     write_study(folder, trials)
-    write_results(summarise(trials, 7.0), folder)
+    write_results(summarise(trials, {"latency_ms": 7.0}), folder)
     write_text(folder / "config.yaml", CONFIG)
     save_comparison(fake_comparison(), folder / "comparison.json")
     picture = Picture("scene", "depth", png((1, 2, 3)), png((4, 5, 6)), (("found", png((7, 8, 9))),))
@@ -93,6 +95,46 @@ def test_the_baseline_s_latency_is_known_where_it_is_the_target(run):
     report = collect(run)
     assert report.baseline_latency_ms == report.target_latency_ms == 8.25
     assert report.target == "stick"
+
+
+def test_the_cost_of_the_best_model_is_told_layer_by_layer(run):
+    best = collect(run).best
+    coral = load_target("coral_usb")
+    graph = trace_network(best.architecture, {"segmentation": 19, "depth": 1}, (64, 128))
+    assert best.target == coral
+    assert best.cost.layers == simulate(graph, coral).layers
+    recorded = read_json(run / "best.json")["latency_ms"]
+    assert best.cost.notes == (
+        f"the search recorded {recorded:.3g} ms, with another version of the cost model or the device",
+    )
+    page = render(collect(run))
+    assert 'id="cost"' in page
+    assert "What one inference costs" in page
+    assert f"The 12 slowest of {len(best.cost.layers)} layers" in page
+
+
+def test_the_device_is_the_one_that_the_search_stored(run):
+    definition = load_target("coral_usb").model_dump(mode="json") | {"name": "stick"}
+    definition["link"]["dispatch_ms"]["value"] = 5.0
+    (run / "study.db").unlink()
+    write_study(run, fake_trials(20), identity={**IDENTITY, "target definition": definition})
+    best = collect(run).best
+    assert (best.cost.target, best.cost.dispatch_ms) == ("stick", 5.0)
+
+
+@pytest.mark.parametrize("target", ["litert", "nowhere.yaml", "no_such_device"])
+def test_a_device_that_is_not_simulated_leaves_the_totals(run, target):
+    write_text(run / "config.yaml", f"target: {target}\n")
+    best = collect(run).best
+    assert best.target is None
+    assert best.cost == Cost(target, read_json(run / "best.json")["latency_ms"])
+    assert 'id="cost"' in render(collect(run))
+
+
+def test_a_damaged_definition_leaves_the_totals(run):
+    (run / "study.db").unlink()
+    write_study(run, fake_trials(20), identity={**IDENTITY, "target definition": {"name": "old", "clock_mhz": 500}})
+    assert collect(run).best.cost.layers == ()
 
 
 def test_a_running_search_shows_its_best_so_far(tmp_path):

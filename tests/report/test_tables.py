@@ -2,17 +2,29 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from report_fakes import HOSTILE, fake_comparison
 from rich.console import Console
 
 from ednas.arch import load_architecture
-from ednas.hw.simulator import estimate
+from ednas.hw import Cost, load_target, simulate, target_names
+from ednas.hw.calibration import Calibration, RowError
 from ednas.hw.summary import summarise
-from ednas.hw.target import load_target
+from ednas.hw.trace import trace_network
 from ednas.report import labels
-from ednas.report.tables import architecture_table, comparison_table, latency_table
+from ednas.report.tables import (
+    architecture_table,
+    calibration_tables,
+    comparison_table,
+    costs_table,
+    layers_table,
+    parts_table,
+    scopes_table,
+    target_table,
+    targets_table,
+)
 from ednas.scoring import ModelMetrics, compare
 
 HEADS = {"segmentation": 19, "depth": 1}
@@ -85,15 +97,107 @@ def test_three_tasks_fit_into_80_characters():
     assert len(rows(text)) == 8 + 3 + 1
 
 
-def test_the_latency_table_adds_up():
-    cost = estimate(load_architecture("base"), HEADS, (64, 128), load_target("coral_usb"))
-    found = rows(show(latency_table(cost)))
-    times = [float(row[5]) for row in found]
+@pytest.fixture(scope="module")
+def coral():
+    return load_target("coral_usb")
+
+
+@pytest.fixture(scope="module")
+def cost(coral):
+    return simulate(trace_network(load_architecture("base"), HEADS, (64, 128)), coral)
+
+
+def seconds_column(table):
+    found = rows(show(table, 200))
+    return [float(row[[cell.replace(".", "").isdigit() and "." in cell for cell in row].index(True)]) for row in found]
+
+
+@pytest.mark.parametrize("largest", [None, 5])
+def test_the_layers_add_up(cost, largest):
+    found = rows(show(layers_table(cost, largest), 200))
+    times = seconds_column(layers_table(cost, largest))
+    assert len(found) == (largest or len(cost.layers)) + (3 if largest else 2)
     assert times[-1] == pytest.approx(cost.latency_ms, abs=1e-3)
     assert sum(times[:-1]) == pytest.approx(cost.latency_ms, abs=0.02)
-    short = rows(show(latency_table(cost, largest=5)))
-    assert len(short) == 5 + 4
-    assert sum(float(row[5]) for row in short[:-1]) == pytest.approx(cost.latency_ms, abs=0.01)
+
+
+def test_the_slowest_layers_come_first(cost):
+    times = seconds_column(layers_table(cost, 8))[:8]
+    assert times == sorted(times, reverse=True)
+    assert times[0] == pytest.approx(max(layer.latency_ms for layer in cost.layers), abs=1e-4)
+
+
+def test_the_parts_and_the_scopes_add_up(cost):
+    *parts, total = seconds_column(parts_table(cost, "base"))
+    assert sum(parts) == pytest.approx(total, abs=1e-3)
+    assert sum(seconds_column(scopes_table(cost))) == pytest.approx(cost.accelerator_ms + cost.host_ms, abs=1e-2)
+    assert [row[0] for row in rows(show(scopes_table(cost)))][:2] == ["stem", "block 1"]
+
+
+def test_only_what_moves_has_a_column(cost):
+    moved = replace(cost, layers=(cost.layers[0]._replace(streamed_bytes=5, reason="[red]because", where="host"),))
+    assert "Streamed B" not in show(layers_table(cost))
+    text = show(layers_table(moved), 200)
+    assert "Streamed B" in text
+    assert "Spilled B" not in text
+    assert "[red]because" in text
+
+
+def test_costs_are_side_by_side_and_say_what_is_unknown(cost):
+    measured = Cost("litert", 12.5, notes=("30 runs",))
+    text = show(costs_table([cost, measured]))
+    found = {row[0]: row[2:] for row in rows(text)}
+    assert found["Latency"] == [labels.show_latency(cost.latency_ms), "12.5"]
+    assert found["Call"] == [labels.show_latency(cost.dispatch_ms), "–"]
+    assert found["Energy"] == ["–" if cost.energy_mj is None else labels.show_latency(cost.energy_mj), "–"]
+    assert "litert: 30 runs" in text
+    alone = [row[0] for row in rows(show(costs_table([measured])))]
+    assert alone == ["Latency", "Energy", "Area", "Peak memory"]
+    assert [row[0] for row in rows(show(parts_table(measured)))] == ["total"]
+
+
+def test_every_built_in_target_can_be_shown():
+    targets = [load_target(name) for name in target_names()]
+    listed = show(targets_table(targets), 100)
+    for target in targets:
+        assert target.name in listed
+        text = show(target_table(target), 200)
+        for path, figure in target.figures().items():
+            key = path.rpartition(".")[2]
+            line = next(line for line in text.splitlines() if f" {key} " in line)
+            assert labels.show_figure(figure.value) in line
+            assert figure.provenance in line
+
+
+def test_the_list_of_targets_fits_into_80_characters(coral):
+    assert "…" not in show(targets_table([coral]), 80)
+
+
+@pytest.mark.parametrize(
+    ("key", "unit"),
+    [
+        ("clock_mhz", "MHz"), ("off_chip_gb_per_s", "GB/s"), ("dispatch_ms", "ms"), ("element_ns", "ns"),
+        ("instruction_bytes_per_layer", "B/layer"), ("on_chip_um2_per_kib", "µm²/KiB"), ("mac_pj", "pJ"),
+        ("link_pj_per_byte", "pJ/byte"), ("convolution_gmac_per_s", "GMAC/s"), ("pointwise_factor", ""),
+    ],
+)  # fmt: skip
+def test_units_are_those_of_the_keys(key, unit):
+    assert labels.show_unit(key) == unit
+
+
+def test_every_rate_has_a_unit():
+    keys = {path.rpartition(".")[2] for name in target_names() for path in load_target(name).figures()}
+    without = {key for key in keys if not labels.show_unit(key)}
+    assert not {key for key in without if "_per_" in key}
+
+
+def test_a_calibration_says_old_new_and_errors(coral):
+    rows_ = (RowError("[b]one[/b]", 2.0, 2.2, 1.9), RowError("two", 4.0, 4.0, 4.4))
+    result = Calibration(coral, {"link.dispatch_ms": (0.68, 1.02)}, rows_, (0.04, 0.06))
+    changes, errors, total = (show(table) for table in calibration_tables(result))
+    assert rows(changes) == [["link.dispatch_ms", "0.68", "1.02", "+50.0", "ms"]]
+    assert rows(errors)[0] == ["[b]one[/b]", "2.00", "2.20", "+10.0", "1.90", "−5.0"]
+    assert [row[1] for row in rows(total)] == ["5.0", "7.5", "5.0 (4.0 to 6.0)"]
 
 
 def test_hostile_names_are_not_read_as_markup():

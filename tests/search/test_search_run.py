@@ -13,7 +13,8 @@ from search_fakes import Recorder
 
 from ednas.arch import load_architecture
 from ednas.exceptions import ConfigError, StudyError
-from ednas.hw import estimate, load_target
+from ednas.hw import Cost, LayerGraph, estimate, load_target
+from ednas.hw.sources import SOURCES
 from ednas.search import SearchConfig, StudyReader, TrialState, load_search_config, pareto, run_search
 from ednas.search.evaluators.proxy import ProxyEvaluator
 from ednas.training import train
@@ -123,6 +124,35 @@ def test_without_a_target_latency(tmp_path: Path) -> None:
     assert result.target_ms is None
     assert result.limits.keys() == {"params"}
     assert json.loads((tmp_path / "best.json").read_text())["target_ms"] is None
+
+
+def test_costs_may_come_from_a_source_that_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measurements of one network differ, and know less than the simulator; a resumed search keeps its limits."""
+    measured: list[float] = []
+
+    class Stopwatch:
+        name = "stopwatch"
+
+        def cost(self, graph: LayerGraph, model: Path | None = None) -> Cost:
+            measured.append(sum(layer.macs for layer in graph.layers) * (1 + len(measured) / 100))
+            return Cost("stopwatch", latency_ms=measured[-1])
+
+    monkeypatch.setitem(SOURCES, "stopwatch", lambda detail: Stopwatch())
+    loose = config(target="stopwatch", target_latency_ms="2 * baseline", trials=2)
+    result = run_search(loose, tmp_path)
+    assert result.target_ms == 2 * measured[0]
+    with StudyReader(tmp_path / "study.db") as reader:
+        trials = reader.trials()
+    assert len(measured) == 1 + len(trials)  # each network once, the base among them
+    assert trials[0].cost.keys() == {"latency_ms", "params", "macs"}
+    assert run_search(loose.model_copy(update={"trials": 3}), tmp_path, resume=True).target_ms == 2 * measured[0]
+    with pytest.raises(ConfigError, match=r"stopwatch does not model host_ms.*models latency_ms, params, macs\)"):
+        run_search(config(target="stopwatch", limits={"host_ms": 0}), tmp_path / "other")
+
+
+def test_a_file_of_a_search_that_was_killed_at_once_does_not_hinder_resuming(tmp_path: Path) -> None:
+    (tmp_path / "study.db").touch()
+    assert run_search(config(trials=1), tmp_path, resume=True).best.number == 0
 
 
 @pytest.mark.slow

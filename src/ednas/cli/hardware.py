@@ -1,8 +1,7 @@
-"""`ednas latency` and `ednas targets`."""
+"""`ednas latency`."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,94 +10,127 @@ import typer
 from ednas.cli.options import parse_heads, parse_size, print_json, print_table
 
 if TYPE_CHECKING:
-    from ednas.hw import Cost, Target
+    from ednas.hw import Cost
+    from ednas.hw.networks import Network
+    from ednas.hw.sources import Source
+
+_LARGEST = 8
+"""Slowest layers that are shown without --per-layer."""
 
 
 def latency(
     network: Annotated[
         str,
-        typer.Argument(help="An architecture (name, JSON file, checkpoint, text form), or a JSON file of layer lists."),
+        typer.Argument(
+            help="An architecture (name, JSON file, checkpoint folder, text form), a .tflite file, or a JSON file of "
+            "layer lists (FILE#NAME for one of several)."
+        ),
     ],
     target: Annotated[
-        str, typer.Option("--target", "-t", help="A device: see `ednas targets`; or a YAML file.")
-    ] = "coral_usb",
+        list[str] | None,
+        typer.Option(
+            "--target",
+            "-t",
+            help="A device: see `ednas targets`; a YAML file; or a source: litert (measured here), litert:float32, "
+            "vela:ethos-u55-256, edgetpu (measured on a Coral that is plugged in), edgetpu_compiler, table:FILE.csv. "
+            "Several are shown side by side. Default: coral_usb.",
+        ),
+    ] = None,
     size: Annotated[
         str | None, typer.Option("--input", help="HEIGHTxWIDTH; default: the architecture's, or 256x256.")
     ] = None,
-    tasks: Annotated[str, typer.Option(help="Tasks with their output channels.")] = "segmentation:19,depth",
+    tasks: Annotated[
+        str | None,
+        typer.Option(help="Tasks with their channels; default: the checkpoint's, or segmentation:19,depth."),
+    ] = None,
     name: Annotated[str | None, typer.Option("--network", help="Which network of a file of layer lists.")] = None,
     per_layer: Annotated[bool, typer.Option("--per-layer", help="Show every layer.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw a timeline and a roofline into this .svg (or .html) file.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Estimate the latency of one inference on a device, and where the time goes.
+    """Tell the latency of one inference on a device, where the time goes, and energy and memory where they are known.
 
-    [bold]Examples[/bold]
+    [bold]Examples: an architecture, a search's result, a checkpoint, a TFLite file, a list of layers[/bold]
 
     ednas latency base --target coral_usb --input 256x256
 
-    ednas latency runs/demo/best.json --per-layer
+    ednas latency runs/demo/best.json --per-layer --plot cost.svg
 
-    ednas latency layer_lists.json --network inception_v1 --json
+    ednas latency runs/base/checkpoint
+
+    ednas latency model.tflite --target coral_usb --target ethos_u55_256
+
+    ednas latency layer_lists.json#inception_v1 --json
+
+    [bold]Examples: a device of your own, this computer, Arm's compiler, layers that you measured[/bold]
+
+    ednas latency base --target my_device.yaml
+
+    ednas latency model.tflite --target litert
+
+    ednas latency base --target vela:ethos-u55-256
+
+    ednas latency base --target table:layers.csv
     """
-    from ednas.hw import load_target
+    from ednas.hw.networks import load_network
+    from ednas.hw.sources import load_source
 
-    device = load_target(target)
-    cost = _cost(network, name, tasks, size, device)
+    names = target or ["coral_usb"]
+    if plot is not None:
+        _check_plot(plot, len(names))
+    sources = [load_source(text) for text in names]
+    found = load_network(
+        network,
+        network=name,
+        heads=parse_heads(tasks) if tasks else None,
+        input_size=parse_size(size) if size else None,
+    )
+    costs = [source.cost(found.graph, found.model) for source in sources]
+    if plot is not None:
+        _draw(plot, found, sources, costs)
     if as_json:
-        print_json(asdict(cost))
+        values = [cost.to_dict() for cost in costs]
+        print_json(values[0] if len(values) == 1 else {"costs": values})
         return
-    from ednas.report.tables import latency_table
-
-    print_table(latency_table(cost, largest=None if per_layer else 8))
-
-
-def _cost(network: str, name: str | None, tasks: str, size: str | None, device: Target) -> Cost:
-    from ednas.arch import load_architecture
-    from ednas.hw import estimate, load_layer_list, simulate
-
-    if name is not None or _is_layer_list(Path(network)):
-        return simulate(load_layer_list(network, name), device)
-    architecture = load_architecture(network)
-    shape = parse_size(size) if size else architecture.input_size or (256, 256)
-    return estimate(architecture, parse_heads(tasks), shape, device)
+    _print(found, costs, per_layer)
+    if plot is not None:
+        typer.echo(f"wrote {plot}")
 
 
-def _is_layer_list(path: Path) -> bool:
-    """Whether a file holds layer lists: an object with `layers`, or objects with `layers` by name."""
+def _print(network: Network, costs: list[Cost], per_layer: bool) -> None:
+    from ednas.report.tables import costs_table, layers_table, parts_table, scopes_table
+
+    if len(costs) > 1:
+        print_table(costs_table(costs))
+    for cost in costs:
+        if len(costs) == 1 or per_layer:
+            print_table(parts_table(cost, network.name))
+        if len(costs) == 1:
+            print_table(costs_table(costs, times=False))
+        if len(costs) == 1 and len({layer.scope for layer in cost.layers}) > 1:
+            print_table(scopes_table(cost))
+        if cost.layers and (len(costs) == 1 or per_layer):
+            print_table(layers_table(cost, None if per_layer else _LARGEST))
+
+
+def _check_plot(path: Path, count: int) -> None:
     from ednas.exceptions import ConfigError
-    from ednas.files import read_json
 
-    if path.suffix != ".json" or not path.is_file():
-        return False
-    value = read_json(path, ConfigError)
-    entries = [value, *value.values()] if isinstance(value, dict) else []
-    return any(isinstance(entry, dict) and "layers" in entry for entry in entries)
+    if path.suffix not in (".svg", ".html"):
+        raise ConfigError(f"--plot {path}: the picture is written as .svg or .html, give the file one of these endings")
+    if path.suffix == ".svg" and count > 1:
+        raise ConfigError(f"--plot {path}: an .svg file holds one target's picture; write an .html file for {count}")
 
 
-def targets(
-    name: Annotated[str | None, typer.Argument(help="A device or a YAML file; default: list all devices.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """List the devices, or print one with the source of each of its numbers.
+def _draw(path: Path, network: Network, sources: list[Source], costs: list[Cost]) -> None:
+    from ednas.files import write_text
+    from ednas.hw.sources import Simulated
+    from ednas.report.cost import cost_page, draw_cost
 
-    [bold]Example[/bold]
-
-    ednas targets coral_usb
-    """
-    import yaml
-
-    from ednas.hw import load_target, target_names
-
-    if name is None:
-        devices = {device: load_target(device).title for device in target_names()}
-        if as_json:
-            print_json({"targets": devices})
-            return
-        for device, description in devices.items():
-            typer.echo(f"{device:16} {description}")
-        return
-    values = load_target(name).model_dump(mode="json")
-    if as_json:
-        print_json(values)
-    else:
-        typer.echo(yaml.safe_dump(values, sort_keys=False, width=100).rstrip())
+    drawings = [
+        draw_cost(cost, source.target if isinstance(source, Simulated) else None, title=network.name)
+        for cost, source in zip(costs, sources, strict=True)
+    ]
+    write_text(path, drawings[0] if path.suffix == ".svg" else cost_page(drawings, f"{network.name}: cost"))

@@ -56,7 +56,7 @@ def search(
 
     ednas search --config examples/nyuv2_search.yaml --out runs/nyuv2
 
-    ednas search --data streets --latency 0.9*baseline --limit peak_memory_kb=2048 --limit params=baseline
+    ednas search --data streets --latency '0.9*baseline' --limit peak_memory_kb=2048 --limit params=baseline
     --prune-factor 1.2 --objectives accuracy,latency_ms,params --recipe mini --trials 50 --out runs/small
 
     ednas train runs/nyuv2/best.json --data examples/nyuv2.yaml --tasks segmentation,depth,normals

@@ -1,6 +1,6 @@
-"""What a network costs on a device: layer graphs, counts and the latency simulator.
+"""What a network costs on a device: layer graphs, the simulator, and other sources of latency.
 
-Names that need torch (tracing and what builds on it) are imported when first used.
+Names that need torch (tracing and what builds on it), SciPy or a runtime are imported when first used.
 """
 
 from __future__ import annotations
@@ -8,45 +8,73 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ednas.hw.cost import Cost, LayerCost
 from ednas.hw.graph import Layer, LayerGraph
 from ednas.hw.layer_list import load_layer_list, network_names
-from ednas.hw.cost import Cost, LayerCost
 from ednas.hw.simulator import estimate, simulate
 from ednas.hw.target import Target, load_target, target_names
 
 if TYPE_CHECKING:
-    from ednas.hw.summary import BlockSummary, Summary, summarise
+    from ednas.hw.calibration import Calibration, Sample, calibrate
+    from ednas.hw.measurements import read_measurements
+    from ednas.hw.networks import Network, load_network
+    from ednas.hw.sources import Source, load_source
+    from ednas.hw.summary import BlockSummary, Summary, counts, summarise
+    from ednas.hw.tflite import load_tflite
+    from ednas.hw.tflite_writer import write_tflite
     from ednas.hw.trace import trace_module, trace_network
 
 __all__ = [
     "BlockSummary",
+    "Calibration",
     "Cost",
     "Layer",
     "LayerCost",
     "LayerGraph",
+    "Network",
+    "Sample",
+    "Source",
     "Summary",
     "Target",
+    "calibrate",
+    "counts",
     "estimate",
     "load_layer_list",
+    "load_network",
+    "load_source",
     "load_target",
+    "load_tflite",
     "network_names",
+    "read_measurements",
     "simulate",
     "summarise",
     "target_names",
     "trace_module",
     "trace_network",
+    "write_tflite",
 ]
 
 _LAZY = {
-    "BlockSummary": "ednas.hw.summary",
-    "Summary": "ednas.hw.summary",
-    "summarise": "ednas.hw.summary",
-    "trace_module": "ednas.hw.trace",
-    "trace_network": "ednas.hw.trace",
+    "BlockSummary": "summary",
+    "Calibration": "calibration",
+    "Network": "networks",
+    "Sample": "calibration",
+    "Source": "sources",
+    "Summary": "summary",
+    "calibrate": "calibration",
+    "counts": "summary",
+    "load_network": "networks",
+    "load_source": "sources",
+    "load_tflite": "tflite",
+    "read_measurements": "measurements",
+    "summarise": "summary",
+    "trace_module": "trace",
+    "trace_network": "trace",
+    "write_tflite": "tflite_writer",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+        return getattr(import_module(f"ednas.hw.{_LAZY[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,6 +12,7 @@ import random
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import exp, log
 
 from ednas.exceptions import TargetError
@@ -235,10 +236,8 @@ def _fit(start: Target, free: Mapping[str, Figure], samples: Sequence[Sample]) -
 
 
 def _check(target: Target, free: Mapping[str, Figure], samples: Sequence[Sample]) -> None:
-    try:
-        import scipy  # noqa: F401
-    except ImportError:
-        raise TargetError('calibration needs SciPy: pip install "ednas[calibrate]"') from None
+    if find_spec("scipy") is None:
+        raise TargetError('calibration needs SciPy: pip install "ednas[calibrate]"')
     if not free:
         raise TargetError(f"target '{target.name}': no figure is marked 'fit: true', so nothing can be calibrated")
     for path, figure in free.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 
@@ -63,6 +63,8 @@ class Layer:
         macs: Multiply-accumulates.
         dtype: Type of the output's elements, one of :data:`DTYPE_BITS`.
         weight_bits: Bits of a weight.
+        output_bytes: Bytes of the output.
+        activation_bytes: Bytes of the first input and the output.
 
     Raises:
         TargetError: A shape is not three sides of at least 1, or a count is out of range; the message names the layer.
@@ -82,15 +84,17 @@ class Layer:
     macs: int = 0
     dtype: str = "int8"
     weight_bits: int = 8
+    output_bytes: int = field(init=False, repr=False, compare=False)
+    activation_bytes: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for field, sides, count in (("input", self.input, 3), ("output", self.output, 3), ("kernel", self.kernel, 2)):
+        for name, sides, count in (("input", self.input, 3), ("output", self.output, 3), ("kernel", self.kernel, 2)):
             if len(sides) != count or min(sides) < 1:
                 text = "x".join(map(str, sides)) or "empty"
-                raise TargetError(f"{self.label}: {field} is {text}, must be {count} sides of at least 1")
-        for field, value in (("stride", self.stride), ("dilation", self.dilation), ("groups", self.groups)):
+                raise TargetError(f"{self.label}: {name} is {text}, must be {count} sides of at least 1")
+        for name, value in (("stride", self.stride), ("dilation", self.dilation), ("groups", self.groups)):
             if value < 1:
-                raise TargetError(f"{self.label}: {field} is {value}, must be at least 1")
+                raise TargetError(f"{self.label}: {name} is {value}, must be at least 1")
         if self.weight_bytes < 0:
             raise TargetError(f"{self.label}: weight_bytes is {self.weight_bytes}, must not be negative")
         if self.dtype not in DTYPE_BITS:
@@ -98,6 +102,11 @@ class Layer:
         if self.op == "CONV_2D" and (self.input[2] % self.groups or self.output[2] % self.groups):
             channels = f"{self.input[2]} input and {self.output[2]} output channels"
             raise TargetError(f"{self.label}: {self.groups} groups do not divide {channels}")
+        # Stored, since a simulation asks for them again and again.
+        bits = DTYPE_BITS[self.dtype]
+        output_bytes = (prod(self.output) * bits + 7) // 8
+        object.__setattr__(self, "output_bytes", output_bytes)
+        object.__setattr__(self, "activation_bytes", (prod(self.input) * bits + 7) // 8 + output_bytes)
 
     @property
     def label(self) -> str:
@@ -108,18 +117,6 @@ class Layer:
     def is_float(self) -> bool:
         """Whether it computes floating-point numbers."""
         return self.dtype.startswith(("float", "bfloat", "complex"))
-
-    @property
-    def output_bytes(self) -> int:
-        """Bytes of the output."""
-        height, width, channels = self.output
-        return (height * width * channels * DTYPE_BITS[self.dtype] + 7) // 8
-
-    @property
-    def activation_bytes(self) -> int:
-        """Bytes of the first input and the output."""
-        height, width, channels = self.input
-        return (height * width * channels * DTYPE_BITS[self.dtype] + 7) // 8 + self.output_bytes
 
 
 @dataclass(frozen=True)

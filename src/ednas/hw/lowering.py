@@ -379,11 +379,11 @@ def _windowed(x: Tensor, channels: int, window: _Window, is_ceil: bool) -> Seque
         if min(kernel, stride, dilation) < 1 or padding < 0:
             return None
         room = x.shape[axis] + 2 * padding - dilation * (kernel - 1) - 1
-        if room < 0:
-            return None
         side = -(-room // stride) + 1 if is_ceil else room // stride + 1
         if is_ceil and (side - 1) * stride >= x.shape[axis] + padding:  # a window must begin on the input
             side -= 1
+        if side < 1:
+            return None
         sides.append(side)
     return x.shape[0], channels, *sides
 

@@ -58,7 +58,7 @@ def read_measurements(path: str | Path) -> list[Sample]:
             network = load_network(
                 _located(row["network"], path.parent),
                 heads=_heads(row["tasks"], where) if row.get("tasks") else None,
-                input_size=_sides(row["input"], 2, where, "input") if row.get("input") else None,
+                input_size=_pair(row["input"], where, "input") if row.get("input") else None,
             )
         except EdnasError as error:
             raise ConfigError(f"{where}: {error}") from None
@@ -122,7 +122,9 @@ def _check_columns(columns: tuple[str, ...], path: Path) -> None:
 
 
 def _layers(rows: list[tuple[str, dict[str, str]]]) -> list[tuple[Layer, float]]:
-    return [(_layer(_DEFAULTS | {k: v for k, v in row.items() if v}, where), _latency(row, where)) for where, row in rows]
+    return [
+        (_layer(_DEFAULTS | {k: v for k, v in row.items() if v}, where), _latency(row, where)) for where, row in rows
+    ]
 
 
 def _layer(row: Mapping[str, str], where: str) -> Layer:
@@ -131,7 +133,6 @@ def _layer(row: Mapping[str, str], where: str) -> Layer:
             raise ConfigError(f"{where}: '{name}' is empty")
     if not ops.is_known(row["op"]):
         raise ConfigError(f"{where}: unknown op {row['op']!r:.60}; use TFLite's name (a custom op is CUSTOM:<name>)")
-    counts = {name: _sides(row[name], 1, where, name)[0] for name in ("stride", "dilation", "groups")}
     try:
         layer = Layer(
             name=row["name"] or f"{row['op'].lower()} {row['input']} to {row['output']}",
@@ -139,8 +140,10 @@ def _layer(row: Mapping[str, str], where: str) -> Layer:
             op=row["op"],
             input=_shape(row["input"], where, "input"),
             output=_shape(row["output"], where, "output"),
-            kernel=_sides(row["kernel"], 2, where, "kernel"),
-            **counts,
+            kernel=_pair(row["kernel"], where, "kernel"),
+            stride=_sides(row["stride"], 1, where, "stride")[0],
+            dilation=_sides(row["dilation"], 1, where, "dilation")[0],
+            groups=_sides(row["groups"], 1, where, "groups")[0],
         )
         return replace(layer, macs=layer_macs(layer.op, layer.input, layer.output, layer.kernel, layer.groups))
     except EdnasError as error:
@@ -152,8 +155,13 @@ def _shape(text: str, where: str, column: str) -> Shape:
     return height, width, channels
 
 
+def _pair(text: str, where: str, column: str) -> tuple[int, int]:
+    height, width = _sides(text, 2, where, column)
+    return height, width
+
+
 def _sides(text: str, count: int, where: str, column: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"\d{1,6}(x\d{1,6}){%d}" % (count - 1), text, re.ASCII):
+    if not re.fullmatch(rf"\d{{1,6}}(x\d{{1,6}}){{{count - 1}}}", text, re.ASCII):
         form = {1: "a number", 2: "HEIGHTxWIDTH", 3: "HEIGHTxWIDTHxCHANNELS"}[count]
         raise ConfigError(f"{where}: {column} is {text!r:.60}, must be {form}")
     return tuple(int(side) for side in text.split("x"))

@@ -77,6 +77,33 @@ def lifetimes(layers: Sequence[Layer], outputs: Sequence[int], input_bytes: Mapp
     return Lifetimes(last_use, is_streamed, live_bytes)
 
 
+def striped_bytes(layers: Sequence[Layer], times: Lifetimes, end: int) -> int:
+    """Return the most bytes that have to be on the chip at once for nothing to be spilled.
+
+    Args:
+        layers: The layers that the accelerator runs, in the order of execution.
+        times: Their tensors' lifetimes.
+        end: Tensors that are needed until this layer leave as they are made: the number of layers for a whole network.
+            One more for a piece of a network, whose outputs stay on the chip.
+    """
+    last_use, is_streamed, _ = times
+    most = kept = 0
+    for index, layer in enumerate(layers):
+        stripes = 0
+        for producer in layer.inputs:
+            if producer >= 0 and is_streamed[producer]:
+                stripes += _stripe_bytes(layers[producer], layer)
+        if is_streamed[index] or last_use[index] >= end:
+            stripes += _row_bytes(layer)
+        else:
+            kept += layer.output_bytes
+        most = max(most, kept + stripes)
+        for producer in set(layer.inputs):
+            if producer >= 0 and last_use[producer] == index and not is_streamed[producer]:
+                kept -= layers[producer].output_bytes
+    return most
+
+
 def spilled_bytes(layers: Sequence[Layer], times: Lifetimes, capacity: int) -> list[int]:
     """Return the bytes that each layer moves between the chip and off-chip memory because activations do not fit.
 

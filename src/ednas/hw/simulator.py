@@ -14,15 +14,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import zip_longest
 from math import inf, prod
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from ednas.exceptions import TargetError
 from ednas.hw import ops
 from ednas.hw.cost import Cost, LayerCost
 from ednas.hw.graph import GRAPH_INPUT, Layer, LayerGraph, Piece
-from ednas.hw.memory import KIB, Lifetimes, lifetimes, spilled_bytes
+from ednas.hw.memory import KIB, Lifetimes, lifetimes, spilled_bytes, striped_bytes
 from ednas.hw.operators import OperatorConfig
 from ednas.hw.target import HostConfig, Target
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ednas.arch import Architecture, Plan
+    from ednas.hw.trace import NetworkPieces
 
 MIB = 1 << 20
 
@@ -47,6 +48,7 @@ def simulate(graph: LayerGraph, target: Target) -> Cost:
     """
     layers, operators = graph.layers, target.operators
     _check_dtypes(layers, operators)
+    _check_memory(layers, target.host)
     reasons = _reasons(layers, operators)
     boundary = _boundary(reasons, operators)
     output_bytes = graph.output_bytes if boundary == len(layers) else _crossing_bytes(graph, boundary)
@@ -78,15 +80,9 @@ def estimate(
 
     pieces = network_pieces(architecture, heads, input_size)
     segments = [_piece_segment(piece, target) for piece in pieces.all]
-    peak = max(
-        [
-            _peak_bytes(piece, kept) + crossing
-            for piece, kept, crossing in zip(pieces.all, pieces.kept, pieces.crossing_bytes, strict=True)
-        ]
-    )
-    if peak > _activation_bytes(target) or any([segment.splits for segment in segments]):
+    if any(segment.splits for segment in segments) or not _fits(pieces, _activation_bytes(target)):
         return simulate(trace_network(architecture, heads, input_size), target)
-    return _combine(segments, pieces.input_bytes + pieces.output_bytes, peak, target)
+    return _combine(segments, pieces.input_bytes + pieces.output_bytes, pieces.peak_bytes, target)
 
 
 @dataclass(frozen=True)
@@ -128,18 +124,27 @@ class _Segment:
 
 @lru_cache(maxsize=1 << 17)
 def _piece_segment(piece: Piece, target: Target) -> _Segment:
+    _check_memory(piece.layers, target.host)
     return _segment(piece.layers, _reasons(piece.layers, target.operators), target)
 
 
+def _fits(pieces: NetworkPieces, capacity: float) -> bool:
+    """Whether no activation leaves the chip for certain."""
+    return pieces.peak_bytes <= capacity or all(
+        _needed_bytes(piece) + crossing <= capacity
+        for piece, crossing in zip(pieces.all, pieces.crossing_bytes, strict=True)
+    )
+
+
 @lru_cache(maxsize=1 << 17)
-def _peak_bytes(piece: Piece, kept: tuple[int, ...]) -> int:
-    """Return the most bytes at once of the tensors that a piece makes, and of its inputs that end in it."""
-    sizes = {-1 - number: prod(shape) for number, shape in enumerate(piece.input_shapes) if number not in kept}
-    return max(lifetimes(piece.layers, piece.outputs, sizes).live_bytes)
+def _needed_bytes(piece: Piece) -> int:
+    """Return bytes of on-chip memory with which a piece certainly spills nothing."""
+    times = lifetimes(piece.layers, piece.outputs, {})
+    inputs = {producer: prod(layer.input) for layer in piece.layers for producer in layer.inputs if producer < 0}
+    return striped_bytes(piece.layers, times, len(piece.layers) + 1) + sum(inputs.values())
 
 
 def _segment(layers: Sequence[Layer], reasons: Sequence[str], target: Target) -> _Segment:
-    _check_memory(layers, target.host)
     costs = [
         _host_cost(layer, layers, reason, target) if reason else _resident_cost(layer, target)
         for layer, reason in zip(layers, reasons, strict=True)
@@ -212,7 +217,8 @@ def _with_memory(segment: _Segment, free: int, spills: Sequence[int]) -> _Run:
         if free == 0:
             return segment.streamed
     costs = list(segment.resident.layers)
-    for index, (cost, spilled) in enumerate(zip_longest(segment.resident.layers, spills, fillvalue=0)):
+    for index, cost in enumerate(segment.resident.layers):
+        spilled = spills[index] if index < len(spills) else 0
         streamed = max(cost.parameter_bytes - free, 0)
         free = max(free - cost.parameter_bytes, 0)
         if streamed or spilled:
@@ -284,7 +290,7 @@ def _host_cost(layer: Layer, layers: Sequence[Layer], reason: str, target: Targe
         bound_by="host",
         latency_ms=latency_ms,
         macs=layer.macs,
-        energy_mj=target.energy and target.energy.host_mj(latency_ms),
+        energy_mj=target.energy.host_mj(latency_ms) if target.energy else None,
         reason=reason,
     )
 
@@ -323,7 +329,9 @@ def _crossing_bytes(graph: LayerGraph, boundary: int) -> int:
 
 def _spills(layers: Sequence[Layer], times: Lifetimes, target: Target) -> list[int]:
     capacity = _activation_bytes(target)
-    return [] if max(times.live_bytes) <= capacity else spilled_bytes(layers, times, int(capacity))
+    if max(times.live_bytes) <= capacity or striped_bytes(layers, times, len(layers)) <= capacity:
+        return []
+    return spilled_bytes(layers, times, int(capacity))
 
 
 def _activation_bytes(target: Target) -> float:
@@ -346,16 +354,16 @@ def _check_dtypes(layers: Sequence[Layer], operators: OperatorConfig) -> None:
     if convolutions and all(layer.dtype not in operators.dtypes for layer in convolutions):
         first = convolutions[0]
         raise TargetError(
-            f"{first.label} computes {first.dtype}, the target {', '.join(operators.dtypes)}; quantise the network first"
+            f"{first.label} computes {first.dtype}, the target {', '.join(operators.dtypes)}; "
+            "quantise the network first"
         )
 
 
 def _check_memory(layers: Sequence[Layer], host: HostConfig) -> None:
     limit = host.memory_mib.value * MIB
-    for layer in layers:
-        needed = layer.activation_bytes + layer.weight_bytes
-        if needed > limit:
-            raise TargetError(
-                f"{layer.label} of {layer.scope} needs {needed / MIB:.0f} MiB, the host has "
-                f"{host.memory_mib.value:.0f} MiB; use a smaller input or fewer channels"
-            )
+    largest = max(layers, key=attrgetter("activation_bytes"))
+    if largest.activation_bytes > limit:
+        raise TargetError(
+            f"{largest.label} of {largest.scope} needs {largest.activation_bytes / MIB:.0f} MiB, the host has "
+            f"{host.memory_mib.value:.0f} MiB; use a smaller input or fewer channels"
+        )

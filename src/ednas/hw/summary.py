@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from ednas.arch import Architecture
+from ednas.arch import Architecture, Plan
 from ednas.arch.spec import BLOCK_STRIDES
 from ednas.hw.graph import Piece, Shape
 from ednas.hw.trace import network_pieces
 
 STEM_STRIDE = 2
+
+
+class Counts(NamedTuple):
+    """Totals of a multi-task network.
+
+    Attributes:
+        params: Parameters as torch counts them: weights, biases, and scale and shift of each batch normalisation.
+        macs: Multiply-accumulates of one inference.
+    """
+
+    params: int
+    macs: int
 
 
 @dataclass(frozen=True)
@@ -57,11 +70,20 @@ class Summary:
     blocks: tuple[BlockSummary, ...]
 
 
-def summarise(architecture: Architecture, heads: Mapping[str, int], input_size: tuple[int, int]) -> Summary:
-    """Count parameters and multiply-accumulates.
+def counts(architecture: Architecture | Plan, heads: Mapping[str, int], input_size: tuple[int, int]) -> Counts:
+    """Count parameters and multiply-accumulates of the whole network; microseconds, for a search.
+
+    Arguments and errors are those of :func:`summarise`.
+    """
+    pieces = network_pieces(architecture, heads, input_size).all
+    return Counts(sum([piece.params for piece in pieces]), sum([piece.macs for piece in pieces]))
+
+
+def summarise(architecture: Architecture | Plan, heads: Mapping[str, int], input_size: tuple[int, int]) -> Summary:
+    """Count parameters and multiply-accumulates, part by part.
 
     Args:
-        architecture: The architecture.
+        architecture: The architecture or its plan.
         heads: Output channels by task.
         input_size: Height and width of the image in pixels.
 
@@ -69,16 +91,15 @@ def summarise(architecture: Architecture, heads: Mapping[str, int], input_size: 
         ArchitectureError: The input size or the heads are wrong.
     """
     pieces = network_pieces(architecture, heads, input_size)
+    plan = architecture if isinstance(architecture, Plan) else architecture.plan()
     named: list[tuple[str, str, int, tuple[Piece, ...]]] = [
-        ("stem", f"conv_k3_s{STEM_STRIDE}_c{architecture.stem_filters}", STEM_STRIDE, (pieces.stem,))
+        ("stem", f"conv_k3_s{STEM_STRIDE}_c{plan.stem_filters}", STEM_STRIDE, (pieces.stem,))
     ]
-    for number, (block, stride, piece) in enumerate(
-        zip(architecture.blocks, BLOCK_STRIDES, pieces.blocks, strict=True), start=1
+    for number, (text, stride, piece) in enumerate(
+        zip(plan.blocks, BLOCK_STRIDES, pieces.blocks, strict=True), start=1
     ):
-        named.append((f"block {number}", str(block), stride, (piece,)))
-    named.append(
-        ("neck", f"bifpn_w{architecture.bifpn_width}_d{architecture.bifpn_depth}", 1, (pieces.levels, pieces.fusion))
-    )
+        named.append((f"block {number}", text, stride, (piece,)))
+    named.append(("neck", f"bifpn_w{plan.bifpn_width}_d{plan.bifpn_depth}", 1, (pieces.levels, pieces.fusion)))
     for (task, channels), piece in zip(heads.items(), pieces.heads, strict=True):
         named.append((f"head.{task}", f"head_c{channels}", 1, (piece,)))
     rows = tuple(_row(index, *part) for index, part in enumerate(named))

@@ -14,6 +14,7 @@ from ednas.hw.figure import Figure
 from ednas.hw.target import Target, load_target, target_names, target_text
 
 _Path = tuple[str, ...]
+_FIELDS = ("value", "provenance", "source")
 
 
 def read_target_text(name_or_path: str | Path) -> str:
@@ -40,20 +41,24 @@ def rewrite(text: str, name: str, figures: Mapping[str, Figure] | None = None) -
         TargetError: The name is not one, or the file is built in a way that cannot be rewritten.
     """
     changes: dict[_Path, str | float] = {("name",): name}
-    for path, figure in (figures or {}).items():
-        place = tuple(path.split("."))
-        changes[*place, "value"] = float(f"{figure.value:.6g}")
-        changes |= {(*place, "provenance"): figure.provenance, (*place, "source"): figure.source}
+    for key, figure in (figures or {}).items():
+        place = tuple(key.split("."))
+        values: tuple[str | float, ...] = (float(f"{figure.value:.6g}"), figure.provenance, figure.source)
+        changes |= {(*place, field): value for field, value in zip(_FIELDS, values, strict=True)}
+    expected = _values(text, name) | changes
     places = dict(_scalars(yaml.compose(text, Loader=yaml.SafeLoader), ()))
     for path in sorted(changes.keys() & places.keys(), key=lambda path: -places[path].start_mark.index):
         start, end = places[path].start_mark.index, places[path].end_mark.index
         end -= len(text[start:end]) - len(text[start:end].rstrip())  # a block of text ends with its line
-        text = text[:start] + json.dumps(changes[path], ensure_ascii=False) + text[end:]
-    _check(text, name, changes)
+        text = text[:start] + _written(changes[path]) + text[end:]
+    written = _values(text, name)
+    wrong = [path for path, value in expected.items() if written.get(path) != value]
+    if wrong:  # for example a value that is shared by an anchor
+        raise TargetError(f"{name}: cannot rewrite '{'.'.join(wrong[0])}'; write the file without anchors and merges")
     return text
 
 
-def _scalars(node: yaml.Node, path: _Path) -> Iterator[tuple[_Path, yaml.ScalarNode]]:
+def _scalars(node: yaml.Node | None, path: _Path) -> Iterator[tuple[_Path, yaml.ScalarNode]]:
     """Yield every single value of a file with the keys that lead to it."""
     if isinstance(node, yaml.ScalarNode):
         yield path, node
@@ -62,13 +67,18 @@ def _scalars(node: yaml.Node, path: _Path) -> Iterator[tuple[_Path, yaml.ScalarN
             yield from _scalars(value, (*path, str(key.value)))
 
 
-def _check(text: str, name: str, changes: Mapping[_Path, str | float]) -> None:
-    """Refuse a text that does not hold what was to be written, for example because values are shared by anchors."""
-    target = parse(Target, yaml.safe_load(text), name, TargetError)
-    written: dict[_Path, str | float] = {("name",): target.name}
+def _values(text: str, where: str) -> dict[_Path, str | float]:
+    """Return the name, and what the figures of a file say."""
+    target = parse(Target, yaml.safe_load(text), where, TargetError)
+    values: dict[_Path, str | float] = {("name",): target.name}
     for key, figure in target.figures().items():
-        place = tuple(key.split("."))
-        written |= {(*place, field): getattr(figure, field) for field in ("value", "provenance", "source")}
-    wrong = [path for path, value in changes.items() if written.get(path) != value]
-    if wrong:
-        raise TargetError(f"{name}: cannot rewrite '{'.'.join(wrong[0])}'; write the file without anchors and merges")
+        values |= {(*key.split("."), field): getattr(figure, field) for field in _FIELDS}
+    return values
+
+
+def _written(value: str | float) -> str:
+    """Return a value as YAML that may stand anywhere; words without quotes."""
+    if isinstance(value, float):
+        return yaml.safe_dump(value).split("\n", 1)[0]
+    is_word = value.replace("_", "a").isalnum() and yaml.safe_load(value) == value
+    return value if is_word else json.dumps(value, ensure_ascii=False)

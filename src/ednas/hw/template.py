@@ -89,6 +89,8 @@ def make_template(
 ) -> Template | None:
     """Trace a template and try it out: where it does not give what another trace gives, there is none.
 
+    One trial finds rounding and the like, but not every case of a module: tests compare all blocks with their traces.
+
     Args:
         trace: Traces the piece for given values of its open numbers.
         powers: What the powers of the base stand for, from those values.

@@ -51,8 +51,9 @@ _KEPT_BY_BACKBONE = tuple([(0,) if number - 1 in _PYRAMID_BLOCKS else () for num
 _BLOCK_BASE = 1 << 11
 """Above any coefficient of a block: a fused 9x9 block with an expansion of 12 has 9 * 9 * 12 * c * c weights."""
 
-_LEVELS_BASE = 1 << 14
-"""Above any coefficient of the levels: P6 has 3 * 3 * 1024 weights for each channel of the last feature."""
+_LEVELS_BASE = 1 << 6
+"""Above any coefficient of the levels: P6 and P5 have 3 * 3 + 1 weights for each channel of the last feature and of
+their own."""
 
 _Shape = tuple[int, ...]
 
@@ -248,7 +249,7 @@ def _block(number: int, text: str, input_shape: _Shape) -> Piece:
     _, channels, height, width = input_shape
     scope = f"block {number}"
     if min(channels, filters) > 1:  # a depthwise convolution of a single channel is none
-        structure = text.removesuffix(f"_c{filters}")
+        structure, _, _ = text.rpartition("_c")
         template = _block_template(structure, channels == filters, height % 2, width % 2)
         if template:
             return template.fill(_block_powers((channels, filters, height // 2, width // 2)), scope)
@@ -304,7 +305,7 @@ def _rest(
     outputs = [_head(task, channels, p3, size) for task, channels in heads]
     pieces = (levels, fusion, *outputs)
     last = _FUSION + len(outputs)
-    # Tensors that are needed after the next piece: the piece that makes each, the last one that reads it, and its bytes.
+    # Tensors that more than the next piece needs: the piece that makes each, the last that reads it, and its bytes.
     tensors = [
         *[(number, _LEVELS, prod(shape)) for number, shape in zip(_PYRAMID_BLOCKS, features, strict=True)],
         (_FUSION, last, prod(p3)),
@@ -324,11 +325,14 @@ def _rest(
 def _levels(features: tuple[_Shape, ...], width: int) -> Piece:
     channels = [shape[1] for shape in features]
     sizes = tuple([(shape[2], shape[3]) for shape in features])
-    template = _levels_template(sizes, width) if min(channels) > 1 else None
-    return template.fill(_levels_powers(channels), "neck") if template else _traced_levels(channels, sizes, width)
+    template = _levels_template(sizes) if min(width, *channels) > 1 else None
+    numbers = (width, *channels)
+    return template.fill(_levels_powers(numbers), "neck") if template else _traced_levels(numbers, sizes)
 
 
-def _traced_levels(channels: Sequence[int], sizes: Sequence[tuple[int, int]], width: int) -> Piece:
+def _traced_levels(numbers: Sequence[int], sizes: Sequence[tuple[int, int]]) -> Piece:
+    width, *channels = numbers
+
     def build() -> nn.Module:
         neck = BiFPN(channels, width, depth=1)
         neck.layers = nn.ModuleList()
@@ -339,16 +343,17 @@ def _traced_levels(channels: Sequence[int], sizes: Sequence[tuple[int, int]], wi
 
 
 @cache
-def _levels_template(sizes: tuple[tuple[int, int], ...], width: int) -> Template | None:
-    """Return the template of the five levels; its open numbers are the channels of the three features."""
-    return make_template(
-        lambda channels: _traced_levels(channels, sizes, width), _levels_powers, _LEVELS_BASE, (1, 2, 3), (7, 11, 13)
-    )
+def _levels_template(sizes: tuple[tuple[int, int], ...]) -> Template | None:
+    """Return the template of the five levels; its open numbers are the width and the channels of the features."""
+    exponents, trial = (1, 3, 5, 7), (5, 7, 11, 13)
+    return make_template(lambda n: _traced_levels(n, sizes), _levels_powers, _LEVELS_BASE, exponents, trial)
 
 
-def _levels_powers(channels: Sequence[int]) -> Powers:
-    as_traced = (1, _LEVELS_BASE)
-    return Powers(as_traced, as_traced, (1, *channels))
+def _levels_powers(numbers: Sequence[int]) -> Powers:
+    width, *channels = numbers
+    products = [number for count in channels for number in (count, count * width)]
+    as_traced = (1, _LEVELS_BASE, _LEVELS_BASE**2)
+    return Powers(as_traced, as_traced, (1, width, width * width, *products))
 
 
 @cache

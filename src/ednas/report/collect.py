@@ -9,7 +9,8 @@ What is read, all of it optional:
 - ``predictions/``: pictures (:mod:`ednas.report.pictures`).
 
 The block table counts parameters and MACs where the input size is known. For the heads' part it needs their channels:
-``heads`` (a mapping of tasks to channels) in ``best.json``, in the identity or in the configuration.
+``heads`` (a mapping of tasks to channels) in ``best.json``, in the identity or in the configuration. With these, and a
+simulated device, the chosen architecture's cost is told layer by layer; else it is what its trial recorded.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from ednas.arch import Architecture, load_architecture
-from ednas.config import read_yaml
-from ednas.exceptions import StudyError
+from ednas.config import parse, read_yaml
+from ednas.exceptions import EdnasError, StudyError, TargetError
 from ednas.files import read_json
+from ednas.hw import Cost, Target, load_target, simulate
 from ednas.report.blocks import block_rows
 from ednas.report.comparison import load_comparison
 from ednas.report.content import BestModel, ComparisonTable, ReportData, choice_shares, select_winners
@@ -35,6 +37,9 @@ from ednas.search.trial import Trial
 
 STUDY, BEST, CONFIG, COMPARISON, PREDICTIONS = "study.db", "best.json", "config.yaml", "comparison.json", "predictions"
 
+_TOLERANCE = 1e-3
+"""Relative difference of latencies that are taken to be the same."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -43,7 +48,9 @@ class Setting:
     Attributes:
         base: The space's base architecture.
         target: Name of the device.
+        device: The device as the search used it; None where it is not known or not simulated.
         target_ms: The target latency, milliseconds.
+        limits: What the search limited, by quantity; the target latency too.
         is_baseline: Whether the target latency is the base network's.
         planned: How many candidates are to be trained.
         tasks: Names of the tasks.
@@ -53,7 +60,9 @@ class Setting:
 
     base: Architecture
     target: str
+    device: Target | None
     target_ms: float | None
+    limits: Mapping[str, float]
     is_baseline: bool
     planned: int | None
     tasks: tuple[str, ...]
@@ -121,13 +130,19 @@ def _read_setting(config: Mapping[str, Any], identity: Mapping[str, Any], best: 
     known = {**config, **identity}
     recipe = known.get("recipe")
     sizes = (known.get("input_size"), known.get("latency_input_size"), _get(recipe, "input_size"))
-    target = _get(known.get("target definition"), "name") or known.get("target")
+    definition = known.get("target definition")
+    target = _get(definition, "name") or known.get("target")
+    target_ms = _number(best.get("target_ms")) or _number(known.get("target_latency_ms"))
+    limits = known.get("limits")
+    limits = {**(limits if isinstance(limits, Mapping) else {}), "latency_ms": target_ms}
     tasks, heads = known.get("tasks"), best.get("heads") or known.get("heads")
     planned = _number(known.get("trials"))
     return Setting(
         base=_architecture(known.get("architecture") or "base"),
         target=target if isinstance(target, str) else "",
-        target_ms=_number(best.get("target_ms")) or _number(known.get("target_latency_ms")),
+        device=_device(definition, target),
+        target_ms=target_ms,
+        limits={str(name): number for name, value in limits.items() if (number := _number(value)) is not None},
         is_baseline=config.get("target_latency_ms") == "baseline",
         planned=None if planned is None else round(planned),
         tasks=tuple(map(str, tasks)) if isinstance(tasks, list) else (),
@@ -142,7 +157,8 @@ def _describe_best(best: Mapping[str, Any], trials: Sequence[Trial], setting: Se
     if best:
         architecture = _architecture(best["architecture"])
     else:
-        leader = results.best(trials, setting.target_ms or math.inf)
+        known = {name: limit for name, limit in setting.limits.items() if all(name in trial.cost for trial in trials)}
+        leader = results.best(trials, known)
         if leader is None:
             return None
         architecture = Architecture.from_text(leader.architecture, name=f"trial_{leader.number}")
@@ -160,7 +176,9 @@ def _describe_best(best: Mapping[str, Any], trials: Sequence[Trial], setting: Se
         macs=None if macs is None else round(macs),
     )
     size = architecture.input_size or setting.input_size
-    return described if size is None else _with_counts(described, setting.heads, size)
+    if size is not None:
+        described = _with_counts(described, setting.heads, size)
+    return _with_cost(described, setting, cost if isinstance(cost, Mapping) else {})
 
 
 def _with_counts(best: BestModel, heads: Mapping[str, int], size: tuple[int, int]) -> BestModel:
@@ -177,6 +195,43 @@ def _with_counts(best: BestModel, heads: Mapping[str, int], size: tuple[int, int
         macs=summary.macs if heads else best.macs,
         input_size=summary.input,
     )
+
+
+def _with_cost(best: BestModel, setting: Setting, recorded: Mapping[str, Any]) -> BestModel:
+    """Add the cost: simulated, with its layers, where all is known that it takes; else what the trial recorded."""
+    latency_ms = _number(recorded.get("latency_ms"))
+    if setting.device and setting.heads and best.input_size:
+        from ednas.hw.trace import trace_network
+
+        try:
+            cost = simulate(trace_network(best.architecture, setting.heads, best.input_size), setting.device)
+        except EdnasError:  # a device that has changed since must not cost the user the report
+            pass
+        else:
+            if latency_ms is not None and not math.isclose(latency_ms, cost.latency_ms, rel_tol=_TOLERANCE):
+                note = f"the search recorded {latency_ms:.3g} ms, with another version of the cost model or the device"
+                cost = replace(cost, notes=(*cost.notes, note))
+            return replace(best, cost=cost, target=setting.device)
+    if latency_ms is None:
+        return best
+    totals = Cost(
+        setting.target or "the device",
+        latency_ms,
+        energy_mj=_number(recorded.get("energy_mj")),
+        area_mm2=_number(recorded.get("area_mm2")),
+        peak_memory_kb=_number(recorded.get("peak_memory_kb")),
+    )
+    return replace(best, cost=totals)
+
+
+def _device(definition: Any, name: Any) -> Target | None:
+    """Return the device as the search stored it, else by its name; None if it is not a simulated one, or is damaged."""
+    try:
+        if isinstance(definition, Mapping):
+            return parse(Target, definition, "target definition", TargetError)
+        return load_target(name) if isinstance(name, str) else None
+    except TargetError:
+        return None
 
 
 def _baseline_latency(comparison: ComparisonTable | None) -> float | None:

@@ -13,12 +13,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from ednas.arch import Architecture, Block
 from ednas.arch.spec import KINDS
 from ednas.exceptions import ArchitectureError
 from ednas.scoring import TaskValues
 from ednas.search.trial import Trial
+
+if TYPE_CHECKING:
+    from ednas.hw import Cost, Target
 
 LAYER_NAMES = {"ibn": "IBN", "fused": "FusedIBN"}
 """The block types as Tables 6 and 7 call them."""
@@ -75,7 +79,9 @@ class BestModel:
         params: Parameters of the whole network.
         params_backbone: Parameters of stem and blocks.
         macs: Multiply-accumulates of one image.
-        input_size: ``(height, width)`` that the counts hold for.
+        input_size: ``(height, width)`` that the counts and the cost hold for.
+        cost: What one inference costs on the search's device; without layers where only the whole is known.
+        target: The device, if it is a simulated one.
     """
 
     architecture: Architecture
@@ -86,6 +92,8 @@ class BestModel:
     params_backbone: int | None = None
     macs: int | None = None
     input_size: tuple[int, int] | None = None
+    cost: Cost | None = None
+    target: Target | None = None
 
 
 @dataclass(frozen=True)

@@ -497,9 +497,9 @@ def _draw_dot(canvas: Canvas, x: float, y: float, radius: float, colour: str, do
     if dot.is_off_chip:
         side = radius * 1.15
         corners = [(x, y - side), (x + side, y), (x, y + side), (x - side, y)]
-        canvas.polygon(corners, colour, stroke="#ffffff", opacity=0.8, hint=hint)
+        canvas.polygon(corners, colour, stroke="#ffffff", width=0.5, opacity=0.8, hint=hint)
     else:
-        canvas.circle(x, y, radius, colour, stroke="#ffffff", width=1, opacity=0.8, hint=hint)
+        canvas.circle(x, y, radius, colour, stroke="#ffffff", width=0.5, opacity=0.8, hint=hint)
 
 
 def _draw_notes(canvas: Canvas, cost: Cost, points: Sequence[Dot], x: float, y: float) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -17,9 +17,17 @@ from markupsafe import Markup
 from ednas.exceptions import ConfigError
 from ednas.files import write_text
 from ednas.report import labels, plots
-from ednas.report.content import BlockRow, ComparisonTable, ModelRow, Picture, ReportData
+from ednas.report.content import BestModel, BlockRow, ComparisonTable, ModelRow, Picture, ReportData
+from ednas.report.cost import draw_cost
 from ednas.report.drawing import draw_architecture
 from ednas.search.trial import TrialState
+
+if TYPE_CHECKING:
+    from ednas.hw import LayerCost
+
+
+_SLOWEST = 12
+"""Layers in the table of the slowest."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,10 @@ def render(report: ReportData) -> str:
         front=[trials[number] for number in report.pareto if number in trials],
         failed=[trial for trial in report.trials if trial.state is TrialState.FAILED],
         drawing=Markup(draw_architecture(best.architecture, tasks=best.tasks)) if best else "",
+        cost_drawing=Markup(draw_cost(best.cost, best.target, title=best.architecture.name))
+        if best and best.cost
+        else "",
+        slowest=_slowest(best) if best else [],
         bars=_bars(best.rows) if best else {},
         groups=_groups(report.comparison) if report.comparison else [],
         galleries=_galleries(report.pictures),
@@ -200,6 +212,12 @@ def _bars(rows: Sequence[BlockRow]) -> dict[str, float]:
         "params": max((row.params or 0 for row in rows), default=0) or 1,
         "macs": max((row.macs or 0 for row in rows), default=0) or 1,
     }
+
+
+def _slowest(best: BestModel) -> list[LayerCost]:
+    """Return the layers that take longest."""
+    layers = best.cost.layers if best.cost else ()
+    return sorted(layers, key=lambda layer: -layer.latency_ms)[:_SLOWEST]
 
 
 def _groups(table: ComparisonTable) -> list[Group]:

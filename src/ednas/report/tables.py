@@ -40,7 +40,7 @@ PROVENANCES = ("measured", "published", "assumed")
 
 _KIND_STYLES = {"FusedIBN": "dark_orange3", "IBN": "blue"}
 _PROVENANCE_STYLES = {"measured": "green", "assumed": "dark_orange3", "free": "bold blue"}
-_ON_CHIP = ("parameter_cache_kib", "activation_kib")
+_ALWAYS_SHOWN = ("energy_mj", "area_mm2", "peak_memory_kb")
 _BAR_WIDTH = 12
 _LONGEST_LIST = 4
 _ROUNDING = 1e-6
@@ -156,7 +156,8 @@ def parts_table(cost: Cost, name: str = "") -> Table:
         ("accelerator", cost.accelerator_ms, _bounds(cost)),
         ("host", cost.host_ms, _host_reason(cost)),
     ):
-        table.add_row(part, *_time(value, cost), Text(what))
+        if value is not None:
+            table.add_row(part, *_time(value, cost), Text(what))
     table.add_section()
     table.add_row("total", *_time(cost.latency_ms, cost), style="bold")
     if cost.notes:
@@ -165,7 +166,9 @@ def parts_table(cost: Cost, name: str = "") -> Table:
 
 
 def costs_table(costs: Sequence[Cost], *, times: bool = True) -> Table:
-    """Return costs side by side, one a column; what a source does not tell is a dash.
+    """Return costs side by side, one a column; a dash where a source does not tell.
+
+    What no source tells is left out, but for energy, area and memory: that they are unknown is worth knowing.
 
     Args:
         costs: The costs.
@@ -178,7 +181,11 @@ def costs_table(costs: Sequence[Cost], *, times: bool = True) -> Table:
         table.add_column(Text(cost.target), justify="right", overflow="fold")
     for title, unit, key, show in (*(_TIMES if times else ()), *_SIZES):
         values = [getattr(cost, key) for cost in costs]
+        if key not in _ALWAYS_SHOWN and set(values) == {None}:
+            continue
         table.add_row(title, unit, *[MISSING if value is None else show(value) for value in values])
+    if len(costs) > 1:
+        table.caption = Text("\n".join(f"{cost.target}: {note}" for cost in costs for note in cost.notes))
     return table
 
 
@@ -215,11 +222,12 @@ def layers_table(cost: Cost, largest: int | None = None) -> Table:
         layers = sorted(layers, key=lambda layer: -layer.latency_ms)[:largest]
     moves = [("Streamed B", "streamed_bytes"), ("Spilled B", "spilled_bytes")]
     moves = [(heading, key) for heading, key in moves if any(getattr(layer, key) for layer in cost.layers)]
-    has_reasons = any(layer.reason for layer in layers)
+    has_scopes, has_reasons = len({layer.scope for layer in layers}) > 1, any(layer.reason for layer in layers)
     title = "Layers" if len(layers) == len(cost.layers) else f"The {len(layers)} slowest of {len(cost.layers)} layers"
     table = _table(title)
-    for heading in ("Part", "Layer", "Operator"):
+    for heading in ("Layer", *(["Part"] if has_scopes else []), "Operator"):
         table.add_column(heading, overflow="fold")
+    blanks = ["", ""] if has_scopes else [""]
     _add_time_columns(table)
     table.add_column("Bound by")
     for heading in ("MACs", "Busy %", *(heading for heading, _ in moves)):
@@ -228,7 +236,7 @@ def layers_table(cost: Cost, largest: int | None = None) -> Table:
         table.add_column("Why on the host", overflow="fold", max_width=60)
     for layer in layers:
         table.add_row(
-            *map(Text, (layer.scope, layer.name, layer.op)),
+            *map(Text, (layer.name, *([layer.scope] if has_scopes else []), layer.op)),
             *_time(layer.latency_ms, cost),
             Text(layer.bound_by),
             show_count(layer.macs),
@@ -241,31 +249,37 @@ def layers_table(cost: Cost, largest: int | None = None) -> Table:
     rest = len(cost.layers) - len(layers)
     if rest:
         rest_ms = sum(layer.latency_ms for layer in cost.layers) - layers_ms
-        table.add_row(f"{rest} more", "", "", *_time(rest_ms, cost))
+        table.add_row(f"{rest} more", *blanks, *_time(rest_ms, cost))
     fixed_ms = cost.latency_ms - sum(layer.latency_ms for layer in cost.layers)
     if fixed_ms > _ROUNDING * cost.latency_ms:
-        table.add_row("call, transfer", "", "", *_time(fixed_ms, cost))
-    table.add_row("total", "", "", *_time(cost.latency_ms, cost), style="bold")
+        table.add_row("call, transfer", *blanks, *_time(fixed_ms, cost))
+    table.add_row("total", *blanks, *_time(cost.latency_ms, cost), style="bold")
     return table
 
 
 def targets_table(targets: Sequence[Target]) -> Table:
     """Return the targets, one a row, with how many of their figures are measured, published and assumed."""
     table = _table("Targets")
-    for heading in ("Name", "What it is", "Engine"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("Clock MHz", "Peak TOPS", "Parameters KiB", "Activations KiB", *PROVENANCES, "free"):
+    table.add_column("Name", overflow="fold")
+    table.add_column("Engine")
+    for heading in ("MHz", "TOPS", "On-chip KiB", "Figures"):
         table.add_column(heading, justify="right")
     for target in targets:
         facts = target_facts(target)
+        sizes = [facts[key] for key in ("parameter_cache_kib", "activation_kib")]
+        counts = "/".join(str(facts["figures"][kind]) for kind in PROVENANCES)
         table.add_row(
-            *(Text(facts[key]) for key in ("name", "title", "kind")),
+            Text(target.name, "bold").append(f"\n{target.title}", "not bold"),
+            facts["kind"],
             show_figure(facts["clock_mhz"]),
             f"{facts['peak_tops']:.3g}",
-            *(MISSING if facts[key] is None else show_figure(facts[key]) for key in _ON_CHIP),
-            *(str(facts["figures"][kind]) for kind in (*PROVENANCES, "free")),
+            " + ".join(MISSING if size is None else show_figure(size) for size in sizes),
+            f"{counts} ({facts['figures']['free']})",
         )
-    table.caption = "on-chip memory for parameters and activations; measured, published, assumed: the target's figures"
+    table.caption = (
+        "on-chip: cache of parameters + activations; "
+        f"figures: {'/'.join(PROVENANCES)} (free for `ednas targets calibrate`)"
+    )
     return table
 
 
@@ -346,10 +360,8 @@ def _add_time_columns(table: Table) -> None:
     table.add_column("", width=_BAR_WIDTH, no_wrap=True)
 
 
-def _time(milliseconds: float | None, cost: Cost) -> tuple[RenderableType, ...]:
+def _time(milliseconds: float, cost: Cost) -> tuple[RenderableType, ...]:
     """Return a time, its share of the latency in percent, and a bar."""
-    if milliseconds is None:
-        return MISSING, MISSING, ""
     share = milliseconds / cost.latency_ms if cost.latency_ms > 0 else 0.0
     return f"{milliseconds:.4f}", f"{100 * share:.1f}", Bar(1.0, 0.0, min(share, 1.0), width=_BAR_WIDTH, color="blue")
 
@@ -370,7 +382,7 @@ def _host_reason(cost: Cost) -> str:
 
 def _setting(key: str, value: object) -> tuple[str, str, str, str, str]:
     """Return the cells of a value that is no figure; a list of names goes where there is room for it."""
-    if value is None:
+    if value is None or value == ():
         return MISSING, show_unit(key), "", "", ""
     if isinstance(value, tuple):
         texts = [show_figure(item) if isinstance(item, float) else str(item) for item in value]

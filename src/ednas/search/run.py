@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ednas.arch import Architecture, SearchSpace
-from ednas.exceptions import ArchitectureError, ConfigError
+from ednas.arch import Architecture, Plan, SearchSpace
+from ednas.exceptions import ArchitectureError, ConfigError, StudyError
 from ednas.search.evaluators.proxy import MODULES, ProxyEvaluator
 from ednas.search.executors import Executor, InlineExecutor, ProcessExecutor
 from ednas.search.loop import Search
@@ -17,7 +17,7 @@ from ednas.search.objective import CostModel, Objective, check_feasible
 from ednas.search.progress import SearchCallback
 from ednas.search.quantities import ACCURACY, resolve
 from ednas.search.results import SearchResult, summarise, write_results
-from ednas.search.study import Study
+from ednas.search.study import Study, StudyReader
 from ednas.search.trial import TrialState
 from ednas.tasks import load_plugin
 
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 
 STUDY, CONFIG = "study.db", "config.yaml"
 
-Estimate = Callable[[Architecture, Mapping[str, int], tuple[int, int]], "Cost"]
-"""What a network costs on a device, from the architecture, output channels by task, and ``(height, width)``: the
-simulator, or another source of costs."""
+REMEMBERED = 4096
+"""Networks whose costs are kept: no candidate is proposed twice, but the base network is asked for often."""
+
+Estimate = Callable[[Architecture | Plan, Mapping[str, int], tuple[int, int]], "Cost"]
+"""What a network costs on a device, from the architecture, output channels by task, and ``(height, width)``."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class DeviceCost:
     """What a candidate costs on a device: a :data:`~ednas.search.objective.CostModel`.
 
     Attributes:
-        estimate: Where the costs come from.
+        estimate: Where the costs come from: the simulator, or another source.
         heads: Output channels by task.
         input_size: ``(height, width)`` on the device, where the architecture does not say.
     """
@@ -47,17 +49,17 @@ class DeviceCost:
     heads: Mapping[str, int]
     input_size: tuple[int, int]
 
-    def __call__(self, architecture: Architecture) -> dict[str, float]:
-        """Return the costs, and the network's counts; what the device's model does not say is absent.
+    def __call__(self, architecture: Architecture | Plan) -> dict[str, float]:
+        """Return the costs, and the network's counts; what the source does not know is absent.
 
         Raises:
             TargetError: The device cannot run the network.
         """
-        from ednas.hw import summarise
+        from ednas.hw import counts
 
         size = architecture.input_size or self.input_size
         cost = self.estimate(architecture, self.heads, size)
-        counts = summarise(architecture, self.heads, size)
+        params, macs = counts(architecture, self.heads, size)
         values: dict[str, float | None] = {
             "latency_ms": cost.latency_ms,
             "energy_mj": cost.energy_mj,
@@ -67,8 +69,8 @@ class DeviceCost:
             "host_ms": cost.host_ms,
             "streamed_bytes": cost.streamed_bytes,
             "spilled_bytes": cost.spilled_bytes,
-            "params": counts.params,
-            "macs": counts.macs,
+            "params": params,
+            "macs": macs,
         }
         return {name: value for name, value in values.items() if value is not None}
 
@@ -102,29 +104,34 @@ def run_search(
         StudyError: ``out`` holds a search and ``resume`` is false, or another search; or all trials fail.
         EdnasError: Data, device or architecture are wrong, or the folder cannot be written.
     """
-    from ednas.hw import estimate, load_target
     from ednas.training import prepare
 
     config, out = config.standalone(), Path(out)
     for plugin in config.plugins:
         load_plugin(plugin)
-    target = load_target(config.target)
+    device = _device(config.target)
     base = config.load_architecture()
     space = SearchSpace(base, config.space)
     training = config.train_config(base)
     model, _, _ = prepare(training, decode_progress)
     _check_weights(config, model)
     heads = {name: task.channels for name, task in model.tasks.items()}
-    cost = DeviceCost(partial(estimate, target=target), heads, config.latency_input_size or model.input_size)
-    objective = _objective(config, cost(base))
-    _check_limits(config, space, cost, objective.limits)
+    size = config.latency_input_size or model.input_size
+    cost: CostModel = lru_cache(REMEMBERED)(DeviceCost(device.estimate, heads, size))
+    stored = _stored_identity(out / STUDY) if resume else {}
+    # What is measured is never the same twice: a resumed search goes on with the limits that it began with.
+    baseline = (device.is_measured and stored.get("baseline")) or dict(cost(base.plan()))
+    objective = _objective(config, baseline)
+    if not stored:
+        _check_limits(config, space, cost, objective.limits)
     identity = {
         **config.identity(),
         "target_latency_ms": objective.limits.get("latency_ms"),
         "limits": {name: objective.limits[name] for name in config.limits},
+        "baseline": baseline,
         "heads": heads,
-        "input_size": list(cost.input_size),
-        "target definition": target.model_dump(mode="json"),
+        "input_size": list(size),
+        "target definition": device.definition,
         "space fingerprint": space.fingerprint(),
     }
     sizes = [len(decision.candidates) for decision in space.decisions]
@@ -149,6 +156,40 @@ def run_search(
             if any(trial.state is TrialState.DONE for trial in trials):
                 write_results(summarise(trials, objective.limits, objective.objectives), out)
         return summarise(trials, objective.limits, objective.objectives)
+
+
+class _Device(NamedTuple):
+    """Where the costs come from.
+
+    Attributes:
+        estimate: The costs.
+        definition: What identifies it, JSON values.
+        is_measured: Whether the costs of one network differ from time to time.
+    """
+
+    estimate: Estimate
+    definition: dict[str, Any]
+    is_measured: bool
+
+
+def _device(name: str) -> _Device:
+    """Find a target or another source of costs by its name."""
+    from ednas.hw import estimate, load_source, trace_network
+    from ednas.hw.sources import Simulated
+
+    source = load_source(name)
+    if isinstance(source, Simulated):  # not by way of its graph: pieces of networks are remembered
+        return _Device(partial(estimate, target=source.target), source.target.model_dump(mode="json"), False)
+    return _Device(lambda *network: source.cost(trace_network(*network)), {"name": source.name}, True)
+
+
+def _stored_identity(path: Path) -> dict[str, Any]:
+    """Return the identity of the search that is to be resumed; empty if there is none."""
+    try:
+        with StudyReader(path) as study:
+            return study.identity
+    except StudyError:  # no search yet, or one whose damage is reported when it is opened for writing
+        return {}
 
 
 def _executor(config: SearchConfig, evaluator: ProxyEvaluator) -> Executor:

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ednas.arch import Architecture
+from ednas.arch import Architecture, Plan
 from ednas.exceptions import EdnasError, StudyError
 from ednas.scoring import TaskValues
 from ednas.search.controllers.base import Proposal
@@ -206,7 +206,7 @@ class Study(StudyReader):
     def add(
         self,
         proposal: Proposal,
-        architecture: Architecture,
+        architecture: Architecture | Plan,
         cost: Mapping[str, float],
         *,
         asked_after: int,
@@ -217,7 +217,7 @@ class Study(StudyReader):
 
         Args:
             proposal: What the controller proposed.
-            architecture: The same as an architecture.
+            architecture: The same as an architecture or its plan.
             cost: Totals on the target device, ``latency_ms`` among them; empty if the cost is unknown.
             asked_after: How many trials the controller had been told.
             state: Running; or pruned or failed for a trial that will not be evaluated at all.

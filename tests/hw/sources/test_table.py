@@ -17,7 +17,9 @@ GRAPH = trace_network(zoo.architecture("base"), {"depth": 1}, (64, 64))
 def written(folder: Path, graph: LayerGraph) -> Path:
     path = folder / "layers.csv"
     rows = ["op,input,output,kernel,stride,groups,latency_ms"]
-    for number, layer in enumerate(dict.fromkeys((x.op, x.input, x.output, x.kernel, x.stride, x.groups) for x in graph.layers)):
+    for number, layer in enumerate(
+        dict.fromkeys((x.op, x.input, x.output, x.kernel, x.stride, x.groups) for x in graph.layers)
+    ):
         op, input_, output, kernel, stride, groups = layer
         shapes = ["x".join(map(str, sides)) for sides in (input_, output, kernel)]
         rows.append(f"{op},{','.join(shapes)},{stride},{groups},{number + 1}")

@@ -69,12 +69,12 @@ class _Blocks(NamedTuple):
     """The blocks of a layer.
 
     Attributes:
-        count: Blocks over height and width.
+        number: Blocks over height and width.
         input_bytes: Bytes of the input that they read.
         weight_bytes: Bytes of encoded weights that they read.
     """
 
-    count: float
+    number: float
     input_bytes: float
     weight_bytes: float
 
@@ -230,7 +230,7 @@ class EthosU(StrictModel):
     def _work(self, layer: Layer, cycles: float, blocks: _Blocks, image_cycles: float = 0.0) -> Work:
         height, width, channels = layer.output
         output_cycles = height * width * channels / self.output_elements_per_cycle.value
-        scale_bytes = blocks.count * channels * _SCALE_BYTES if layer.weight_bytes else 0.0
+        scale_bytes = blocks.number * channels * _SCALE_BYTES if layer.weight_bytes else 0.0
         scale_cycles = scale_bytes / self.scale_bytes_per_cycle.value
         slowest = max(max(cycles, output_cycles) * self.overhead.value, scale_cycles, image_cycles)
         moved = blocks.input_bytes + height * width * _bricks(channels) + blocks.weight_bytes

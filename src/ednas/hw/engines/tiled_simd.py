@@ -78,6 +78,9 @@ class TiledSimd(StrictModel):
         elif layer.op == "DEPTHWISE_CONV_2D" or layer.op in ops.POOLS:
             factor = self.depthwise_factor
             units = self._steps(layer.output) * window
+        elif layer.op in ops.CONVOLUTIONS:  # recurrent cells and the like: as matrix products that fill the array
+            factor = self.pointwise_factor
+            units = -(-layer.macs // (self.tiles_high * self.tiles_wide * self.lanes_per_tile))
         elif layer.op in ops.REDUCTIONS:
             factor = self.depthwise_factor
             units = self._steps(layer.output) * max(prod(layer.input) // prod(layer.output), 1)

@@ -26,7 +26,7 @@ from ednas.hw.target import load_target
 LIBRARY = "libedgetpu.so.1"
 COMPILER = "edgetpu_compiler"
 
-_USB_IDS = frozenset({("1a6e", "089a"), ("18d1", "9302")})
+_USB_IDS = (("1a6e", "089a"), ("18d1", "9302"))
 """Vendor and product of the USB accelerator: before its first use since it was plugged in, and after."""
 
 _COMPILED_MARK = b"edgetpu-custom-op"
@@ -71,7 +71,7 @@ def attached_devices(usb: Path = Path("/sys/bus/usb/devices"), dev: Path = Path(
         dev: Where Linux lists device files.
     """
     ids = {(_text(entry.parent / "idVendor"), _text(entry)) for entry in usb.glob("*/idProduct")}
-    found = ["usb"] if ids & _USB_IDS else []
+    found = ["usb"] if ids.intersection(_USB_IDS) else []
     return (*found, "pci") if any(dev.glob("apex_*")) else tuple(found)
 
 
@@ -162,7 +162,7 @@ class EdgeTpu:
     def _measure(self, path: Path, compilation: Compilation | None) -> Measurement:
         devices = self.devices()
         if not devices:
-            ids = " or ".join(sorted(":".join(pair) for pair in _USB_IDS))
+            ids = " or ".join(":".join(pair) for pair in _USB_IDS)
             found = f" The compiler says: {compilation.summary}." if compilation else ""
             raise TargetError(
                 f"not measured: no Edge TPU is attached (no USB device {ids}, no /dev/apex_*); plug one in.{found}"

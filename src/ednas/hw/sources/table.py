@@ -54,8 +54,8 @@ class Table:
         missing = [layer for layer in graph.layers if layer.op not in ops.RESHAPES and _key(layer) not in latencies]
         if missing:
             raise TargetError(
-                f"{self.path}: no row for {len({_key(layer) for layer in missing})} layers, the first is {_row(missing[0])}"
-                "; measure them too, or fit a target to the table: ednas targets calibrate"
+                f"{self.path}: no row for {len({_key(layer) for layer in missing})} layers, the first is "
+                f"{_row(missing[0])}; measure them too, or fit a target to the table: ednas targets calibrate"
             )
         layers = tuple(
             LayerCost(layer.name, layer.scope, layer.op, "accelerator", "compute", latencies.get(_key(layer), 0.0))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 import difflib
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -128,18 +127,18 @@ class Vela:
         if model is not None:
             if not model.is_file():
                 raise TargetError(f"{model}: no such file")
-            return self._compile(graph, model)
+            return self._compile(graph, model, str(model))
         with tempfile.TemporaryDirectory(prefix="ednas-") as folder:
             path = Path(folder) / "network.tflite"
             write_tflite(graph, path)
-            return self._compile(graph, path)
+            return self._compile(graph, path, "the network")
 
-    def _compile(self, graph: LayerGraph, model: Path) -> Cost:
+    def _compile(self, graph: LayerGraph, model: Path, label: str) -> Cost:
         with tempfile.TemporaryDirectory(prefix="ednas-") as folder:
-            log = self._run(model, Path(folder))
-            summary, rows = _summary(Path(folder), model), _rows(Path(folder))
+            log = self._run(model, Path(folder), label)
+            summary, rows = _summary(Path(folder), label), _rows(Path(folder))
         clock_hz = float(summary["core_clock"])
-        host = self._host(graph, rows, dict(_REASON.findall(log)), model)
+        host = self._host(graph, rows, dict(_REASON.findall(log)), label)
         layers = [host.get(row["Name"]) or _layer_cost(row, clock_hz) for row in rows if _is_layer(row)]
         accelerator_ms = int(summary["cycles_total"]) / clock_hz * 1e3
         host_ms = sum(cost.latency_ms for cost in host.values())
@@ -157,7 +156,7 @@ class Vela:
             layers=tuple(layers),
         )
 
-    def _run(self, model: Path, folder: Path) -> str:
+    def _run(self, model: Path, folder: Path, label: str) -> str:
         """Compile; return what the compiler prints."""
         generation = self._generation
         command = [sys.executable, "-P", "-m", "ethosu.vela", str(model.resolve()), "--verbose-performance"]
@@ -175,11 +174,9 @@ class Vela:
                 errors="replace",
             )
         except subprocess.TimeoutExpired:
-            raise TargetError(f"{model}: Vela has not finished after {self.timeout_s:g} s") from None
+            raise TargetError(f"{label}: Vela has not finished after {self.timeout_s:g} s") from None
         if done.returncode:
-            raise TargetError(
-                f"{model}: Vela {_end(done.returncode)}: {_last_line(done.stderr) or _last_line(done.stdout)}"
-            )
+            raise TargetError(f"{label}: Vela {_end(done.returncode)}{_last_line(done.stderr)}")
         return done.stdout
 
     @property
@@ -187,7 +184,7 @@ class Vela:
         return _GENERATIONS[self.accelerator.rpartition("-")[0]]
 
     def _host(
-        self, graph: LayerGraph, rows: Sequence[Mapping[str, str]], reasons: Mapping[str, str], model: Path
+        self, graph: LayerGraph, rows: Sequence[Mapping[str, str]], reasons: Mapping[str, str], label: str
     ) -> dict[str, LayerCost]:
         """Return what the operators cost that the compiler gives to the host, by the name of their output."""
         names = [row["Name"] for row in rows if row["Target"] == "CPU"]
@@ -195,14 +192,14 @@ class Vela:
             return {}
         if self.fallback == "refuse":
             why = f" ({reasons[names[0]]})" if names[0] in reasons else ""
-            raise TargetError(f"{model}: {len(names)} operators would run on the host, the first is '{names[0]}'{why}")
+            raise TargetError(f"{label}: the host would run {len(names)} of its operators, the first '{names[0]}'{why}")
         known = _all_on_host(graph, self._generation.target)
         costs = {}
         for name in names:
             cost = known.get(_key(name))
             if cost is None:
                 raise TargetError(
-                    f"{model}: operator '{name}' would run on the host and is not in the graph, so that its time is "
+                    f"{label}: operator '{name}' would run on the host and is not in the graph, so that its time is "
                     "unknown; give the graph of this very file"
                 )
             costs[name] = cost._replace(reason=reasons.get(name, "Vela does not map it"))
@@ -216,12 +213,12 @@ def _is_installed() -> bool:
         return False
 
 
-def _summary(folder: Path, model: Path) -> dict[str, str]:
+def _summary(folder: Path, label: str) -> dict[str, str]:
     for path in folder.glob("*_summary_*.csv"):
         with path.open(newline="", encoding="utf-8") as file:
             *_, row = csv.DictReader(file)
             return row
-    raise TargetError(f"{model}: Vela has written no estimate")
+    raise TargetError(f"{label}: Vela has written no estimate")
 
 
 def _rows(folder: Path) -> list[dict[str, str]]:
@@ -273,7 +270,7 @@ def _notes(summary: Mapping[str, str], host: Sequence[LayerCost], layers: int) -
 
 
 def _all_on_host(graph: LayerGraph, target_name: str) -> dict[str, LayerCost]:
-    """Return what each layer costs on a target's host, by its tensor's name in a file: the writer's, or the reader's."""
+    """Return what each layer costs on a target's host, by its tensor's name in a file that was read or written."""
     nothing_maps = OperatorConfig(supported=(), dtypes=tuple(DTYPE_BITS), partition="per_operator")
     costs = simulate(graph, load_target(target_name).model_copy(update={"operators": nothing_maps})).layers
     read = {_key(cost.name): cost for cost in costs}
@@ -285,14 +282,10 @@ def _key(name: str) -> str:
 
 
 def _end(code: int) -> str:
-    if code >= 0:
-        return f"ended with code {code}"
-    try:
-        return f"was killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"was killed by signal {-code}"
+    """Return how the compiler ended: by a signal where its reader takes a damaged file for a sound one."""
+    return f"ended with code {code}" if code >= 0 else f"crashed (signal {-code}); is the file a sound TFLite model?"
 
 
 def _last_line(log: str) -> str:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "it says nothing"
+    return f": {lines[-1][:200]}" if lines else ""

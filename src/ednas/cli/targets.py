@@ -1,0 +1,173 @@
+"""`ednas targets`: the devices, and devices of the user's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ednas.cli.options import print_json, print_table
+
+if TYPE_CHECKING:
+    from ednas.hw.calibration import Calibration
+
+_DEFAULT = "show"
+
+
+class _NameOrCommand(TyperGroup):
+    """A group whose first word may also be a device's name: then it is the default command's."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        is_ours = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if is_ours else [_DEFAULT, *args])
+
+
+app = typer.Typer(cls=_NameOrCommand, subcommand_metavar="[NAME | COMMAND] ...", no_args_is_help=False)
+
+_From = Annotated[str, typer.Option("--from", help="The device to start from: a name or a YAML file.")]
+_Name = Annotated[str | None, typer.Option(help="The new device's name; default: the file's.")]
+_Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback()
+def _targets() -> None:
+    """List the devices, look at one, make one of your own and fit it to measurements.
+
+    [bold]Examples[/bold]
+
+    ednas targets
+
+    ednas targets coral_usb
+
+    ednas targets new my_device.yaml --from coral_usb
+
+    ednas targets calibrate --measurements latencies.csv --from my_device.yaml --out fitted.yaml
+    """
+
+
+@app.command(_DEFAULT)
+def show(
+    name: Annotated[str | None, typer.Argument(help="A device or a YAML file; default: list all devices.")] = None,
+    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print the device's file as it is.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """List the devices, or print one: each number with its unit and where it comes from. The word show may be left out.
+
+    [bold]Examples[/bold]
+
+    ednas targets
+
+    ednas targets coral_usb
+
+    ednas targets show coral_usb --yaml
+    """
+    from ednas.hw import load_target, target_names
+    from ednas.hw.target_files import read_target_text
+    from ednas.report.tables import target_facts, target_table, targets_table
+
+    if name is None:
+        devices = [load_target(device) for device in target_names()]
+        if as_json:
+            print_json({"targets": {device.name: target_facts(device) for device in devices}})
+        else:
+            print_table(targets_table(devices))
+    elif as_yaml:
+        typer.echo(read_target_text(name), nl=False)
+    elif as_json:
+        print_json(load_target(name).model_dump(mode="json"))
+    else:
+        print_table(target_table(load_target(name)))
+
+
+@app.command("new")
+def new(
+    file: Annotated[Path, typer.Argument(help="The YAML file to write.")],
+    start: _From,
+    name: _Name = None,
+    force: _Force = False,
+) -> None:
+    """Write a device of your own: a copy of another one's file, with its comments, to edit.
+
+    [bold]Example[/bold]
+
+    ednas targets new my_device.yaml --from coral_usb
+    """
+    from ednas.files import write_text
+    from ednas.hw.target_files import read_target_text, rewrite
+
+    _check_file(file, force)
+    write_text(file, rewrite(read_target_text(start), name or file.stem))
+    typer.echo(f"wrote {file}; edit it, look at it with `ednas targets {file}`, use it with `--target {file}`")
+
+
+@app.command("calibrate")
+def calibrate(
+    measurements: Annotated[
+        Path,
+        typer.Option(help="A CSV file: network,latency_ms[,input,tasks] a row, or op,input,output,...,latency_ms."),
+    ],
+    start: _From,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The YAML file to write.")],
+    name: _Name = None,
+    force: _Force = False,
+    as_json: _Json = False,
+) -> None:
+    """Fit a device's free constants to latencies that you measured, and tell the error on what was not fitted.
+
+    Free are the numbers that the device's file marks with fit: true (`ednas targets NAME` shows them). The CSV file
+    has a network (whatever `ednas latency` takes) and its latency in each row.
+
+    [bold]Example[/bold]
+
+    ednas targets calibrate --measurements latencies.csv --from coral_usb --out fitted.yaml
+    """
+    from ednas.cli.progress import counting
+    from ednas.files import write_text
+    from ednas.hw import load_target
+    from ednas.hw.calibration import calibrate as fit
+    from ednas.hw.measurements import read_measurements
+    from ednas.hw.target_files import read_target_text, rewrite
+    from ednas.report.tables import calibration_tables
+
+    _check_file(out, force)
+    target, text = load_target(start), read_target_text(start)
+    new_name = name or out.stem
+    rewrite(text, new_name)  # a wrong name is told now, not after the fits
+    samples = read_measurements(measurements)
+    source = f"fitted to {len(samples)} measurements in {measurements.name}"
+    with counting("calibration:") as progress:
+        result = fit(
+            target, samples, name=new_name, source=source, progress=lambda done, total: progress("fits", done, total)
+        )
+    figures = result.target.figures()
+    write_text(out, rewrite(text, new_name, {path: figures[path] for path in result.changes}))
+    if as_json:
+        print_json(_as_dict(result, out))
+        return
+    for table in calibration_tables(result):
+        print_table(table)
+    typer.echo(f"wrote {out}")
+
+
+def _as_dict(result: Calibration, out: Path) -> dict[str, Any]:
+    return {
+        "target": result.target.name,
+        "file": str(out),
+        "changes": {path: {"old": old, "new": new} for path, (old, new) in result.changes.items()},
+        "rows": [vars(row) for row in result.rows],
+        "fitted_mape": result.fitted_mape,
+        "held_out_mape": result.held_out_mape,
+        "split_mape": list(result.split_mape),
+    }
+
+
+def _check_file(path: Path, force: bool) -> None:
+    from ednas.exceptions import ConfigError
+
+    if path.suffix not in (".yaml", ".yml"):
+        raise ConfigError(f"{path}: a device is a YAML file, end its name with .yaml")
+    if path.exists() and not force:
+        raise ConfigError(f"{path}: exists already; choose another file, or overwrite it with --force")
