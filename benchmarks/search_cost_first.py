@@ -8,7 +8,10 @@ Every search has the same budget of trainings. With ``prune factor`` f, a candid
 is proposed and costed, but not trained, and does not count; ``none`` trains whatever is proposed. Search, store, costs
 and reward are the package's own; limits are multiples of what the base network costs. The paper's reward is soft: a
 network that takes twice the target loses 5 %, so that the best reward may be that of a network that is far too slow.
-What a deployment gets is the best accuracy within the limits, the best reward of ``--mode hard``.
+What a deployment gets is the best accuracy within the limits, the best reward of ``--mode hard``. ``trainings to equal
+none's``: after how many trainings that was as high as it is in the end without pruning; over the seeds that got there,
+of those where there was something to equal. Processor time is that of the whole search (proposing, costing, storing,
+the surrogate) over all proposals; a trained candidate takes more of it than a refused one.
 
 By default accuracy is a SURROGATE, the made-up function of benchmarks/search_controllers.py, so that hundreds of
 trainings cost nothing: the tables say where a budget of trainings goes, and nothing about which architecture is good.
