@@ -27,7 +27,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ from search_controllers import BASE, HEADS, INPUT_SIZE, surrogate_accuracy
 
 from ednas.arch import Architecture, SearchSpace
 from ednas.exceptions import StudyError
-from ednas.hw import estimate, load_target
+from ednas.hw.sources import load_source
 from ednas.scoring import REWARD_MODES, RewardMode
 from ednas.search import (
     ControllerConfig,
@@ -134,7 +133,7 @@ def surrogate_search(
 ) -> Outcome:
     """Search with the surrogate; gives up quietly where nothing more is found within the limits."""
     space = SearchSpace(BASE)
-    cost = DeviceCost(partial(estimate, target=load_target(target)), HEADS, INPUT_SIZE)
+    cost = DeviceCost(load_source(target), HEADS, INPUT_SIZE)
     baseline = cost(BASE)
     limits = {quantity: share * baseline[quantity] for quantity, share in shares.items()}
     sizes = [len(decision.candidates) for decision in space.decisions]

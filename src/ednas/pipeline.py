@@ -15,7 +15,8 @@ from ednas.arch import Architecture
 from ednas.config import StrictModel
 from ednas.data.loader import load_samples
 from ednas.files import write_text
-from ednas.hw import estimate, load_target, summarise
+from ednas.hw import summarise
+from ednas.hw.sources import load_source, network_cost
 from ednas.report.comparison import ModelCost, save_comparison, tabulate
 from ednas.report.content import ComparisonTable, Picture
 from ednas.report.pictures import encode_png, save_pictures
@@ -128,7 +129,7 @@ def _finals(config: SearchConfig, found: Architecture) -> list[Final]:
 
 
 def _compare(config: SearchConfig, finals: Sequence[Final], trained: Mapping[str, TrainRunsResult]) -> ComparisonTable:
-    target = load_target(config.target)
+    source = load_source(config.target)
     metrics: dict[str, list[ModelMetrics]] = {}
     spread: dict[str, dict[str, dict[str, float]]] = {}
     costs: dict[str, ModelCost] = {}
@@ -146,7 +147,7 @@ def _compare(config: SearchConfig, finals: Sequence[Final], trained: Mapping[str
         )
         model = load_checkpoint(result.runs[0].checkpoint)
         heads = {task: made.channels for task, made in model.tasks.items()}
-        latency = estimate(model.architecture, heads, model.input_size, target).latency_ms
+        latency = network_cost(source, model.architecture, heads, model.input_size).latency_ms
         counts = summarise(model.architecture, heads, model.input_size)
         costs[final.name] = _add(costs.get(final.name), ModelCost(latency, counts.params, counts.macs))
     merged = {name: merge_metrics(parts, name) for name, parts in metrics.items()}

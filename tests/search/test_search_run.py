@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from ednas.arch import load_architecture
 from ednas.exceptions import ConfigError, StudyError
 from ednas.hw import Cost, LayerGraph, estimate, load_target
 from ednas.hw.sources import SOURCES
+from ednas.hw.target import target_text
 from ednas.search import SearchConfig, StudyReader, TrialState, load_search_config, pareto, run_search
 from ednas.search.evaluators.proxy import ProxyEvaluator
 from ednas.training import train
@@ -178,17 +178,14 @@ class TestMistakes:
         ("changes", "key"),
         [({"limits": {"energy_mj": 1}}, "limits"), ({"objectives": ["accuracy", "energy_mj"]}, "obj")],
     )
-    def test_what_the_device_does_not_model(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], key: str
-    ) -> None:
-        def unmodelled(*arguments: Any, **options: Any) -> Any:
-            return replace(estimate(*arguments, **options), energy_mj=None)
-
-        monkeypatch.setattr("ednas.hw.estimate", unmodelled)
+    def test_what_the_device_does_not_model(self, tmp_path: Path, changes: dict[str, Any], key: str) -> None:
+        device = tmp_path / "no_energy.yaml"
+        text = target_text("coral_usb")
+        device.write_text(text[: text.index("\nenergy:")] + text[text.index("\narea:") :])
         with pytest.raises(
-            ConfigError, match=rf"^{key}.*: coral_usb does not model energy_mj; leave it out, or"
+            ConfigError, match=rf"^{key}.*: .*no_energy.yaml does not model energy_mj; leave it out, or"
         ) as error:
-            run_search(config(**changes), tmp_path)
+            run_search(config(target=str(device), **changes), tmp_path)
         assert "latency_ms" in str(error.value)
         assert not (tmp_path / "study.db").exists()
 

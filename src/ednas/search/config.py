@@ -39,7 +39,8 @@ class SearchConfig(TrainConfig):
         architecture: The base network.
         recipe: The proxy recipe.
         space: Which values may be chosen.
-        target: The device: a name from :func:`ednas.hw.target_names`, or the path of a YAML file.
+        target: The device: a name from :func:`ednas.hw.target_names`, the path of a YAML file, or another source of
+            latencies as :func:`ednas.hw.sources.load_source` names it, for example ``vela:ethos-u55-128``.
         target_latency_ms: The target latency l_h of Eq. 5: a number, ``baseline`` for the base network's on the same
             device, a multiple of that like ``0.8 * baseline``, or None for no limit. ``limits: {latency_ms: ...}`` is
             the same.
@@ -149,12 +150,9 @@ class SearchConfig(TrainConfig):
         Raises:
             ArchitectureError: The base network cannot be found or is wrong.
         """
-        target = Path(self.target)
-        return (
-            super()
-            .standalone()
-            .model_copy(update={"target": str(target.absolute()) if target.is_file() else self.target})
-        )
+        kind, colon, path = self.target.rpartition(":")  # table:FILE.csv
+        target = f"{kind}{colon}{Path(path).absolute()}" if Path(path).is_file() else self.target
+        return super().standalone().model_copy(update={"target": target})
 
     def identity(self) -> dict[str, Any]:
         """Return what must not change when the search is resumed."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ednas.arch import Architecture, Plan, SearchSpace
 from ednas.exceptions import ArchitectureError, ConfigError, StudyError
@@ -22,7 +22,7 @@ from ednas.search.trial import TrialState
 from ednas.tasks import load_plugin
 
 if TYPE_CHECKING:
-    from ednas.hw import Cost
+    from ednas.hw.sources import Source
     from ednas.search.config import SearchConfig
     from ednas.training.model import Model
 
@@ -31,21 +31,18 @@ STUDY, CONFIG = "study.db", "config.yaml"
 REMEMBERED = 4096
 """Networks whose costs are kept: no candidate is proposed twice, but the base network is asked for often."""
 
-Estimate = Callable[[Architecture | Plan, Mapping[str, int], tuple[int, int]], "Cost"]
-"""What a network costs on a device, from the architecture, output channels by task, and ``(height, width)``."""
-
 
 @dataclass(frozen=True)
 class DeviceCost:
     """What a candidate costs on a device: a :data:`~ednas.search.objective.CostModel`.
 
     Attributes:
-        estimate: Where the costs come from: the simulator, or another source.
+        source: Where the costs come from: the simulator of a target, a compiler, a device.
         heads: Output channels by task.
         input_size: ``(height, width)`` on the device, where the architecture does not say.
     """
 
-    estimate: Estimate
+    source: Source
     heads: Mapping[str, int]
     input_size: tuple[int, int]
 
@@ -56,9 +53,10 @@ class DeviceCost:
             TargetError: The device cannot run the network.
         """
         from ednas.hw import counts
+        from ednas.hw.sources import network_cost
 
         size = architecture.input_size or self.input_size
-        cost = self.estimate(architecture, self.heads, size)
+        cost = network_cost(self.source, architecture, self.heads, size)
         params, macs = counts(architecture, self.heads, size)
         values: dict[str, float | None] = {
             "latency_ms": cost.latency_ms,
@@ -104,12 +102,13 @@ def run_search(
         StudyError: ``out`` holds a search and ``resume`` is false, or another search; or all trials fail.
         EdnasError: Data, device or architecture are wrong, or the folder cannot be written.
     """
+    from ednas.hw.sources import Simulated, load_source
     from ednas.training import prepare
 
     config, out = config.standalone(), Path(out)
     for plugin in config.plugins:
         load_plugin(plugin)
-    device = _device(config.target)
+    source = load_source(config.target)
     base = config.load_architecture()
     space = SearchSpace(base, config.space)
     training = config.train_config(base)
@@ -117,10 +116,10 @@ def run_search(
     _check_weights(config, model)
     heads = {name: task.channels for name, task in model.tasks.items()}
     size = config.latency_input_size or model.input_size
-    cost: CostModel = lru_cache(REMEMBERED)(DeviceCost(device.estimate, heads, size))
+    cost: CostModel = lru_cache(REMEMBERED)(DeviceCost(source, heads, size))
     stored = _stored_identity(out / STUDY) if resume else {}
     # What is measured is never the same twice: a resumed search goes on with the limits that it began with.
-    baseline = (device.is_measured and stored.get("baseline")) or dict(cost(base.plan()))
+    baseline = (not isinstance(source, Simulated) and stored.get("baseline")) or dict(cost(base.plan()))
     objective = _objective(config, baseline)
     if not stored:
         _check_limits(config, space, cost, objective.limits)
@@ -131,7 +130,7 @@ def run_search(
         "baseline": baseline,
         "heads": heads,
         "input_size": list(size),
-        "target definition": device.definition,
+        "target definition": _definition(source),
         "space fingerprint": space.fingerprint(),
     }
     sizes = [len(decision.candidates) for decision in space.decisions]
@@ -158,29 +157,14 @@ def run_search(
         return summarise(trials, objective.limits, objective.objectives)
 
 
-class _Device(NamedTuple):
-    """Where the costs come from.
-
-    Attributes:
-        estimate: The costs.
-        definition: What identifies it, JSON values.
-        is_measured: Whether the costs of one network differ from time to time.
-    """
-
-    estimate: Estimate
-    definition: dict[str, Any]
-    is_measured: bool
-
-
-def _device(name: str) -> _Device:
-    """Find a target or another source of costs by its name."""
-    from ednas.hw import estimate, load_source, trace_network
+def _definition(source: Source) -> dict[str, Any]:
+    """Return what identifies a source of costs, as JSON values: a search is not resumed with another one."""
     from ednas.hw.sources import Simulated
 
-    source = load_source(name)
-    if isinstance(source, Simulated):  # not by way of its graph: pieces of networks are remembered
-        return _Device(partial(estimate, target=source.target), source.target.model_dump(mode="json"), False)
-    return _Device(lambda *network: source.cost(trace_network(*network)), {"name": source.name}, True)
+    if isinstance(source, Simulated):
+        definition: dict[str, Any] = source.target.model_dump(mode="json")
+        return definition
+    return {"name": source.name}
 
 
 def _stored_identity(path: Path) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ednas.exceptions import TargetError
-from ednas.hw.sources.base import Simulated, Source
+from ednas.hw.sources.base import Simulated, Source, network_cost
 from ednas.hw.target import load_target
 
-__all__ = ["SOURCES", "Simulated", "Source", "load_source"]
+__all__ = ["SOURCES", "Simulated", "Source", "load_source", "network_cost"]
 
 
 def _litert(detail: str) -> Source:

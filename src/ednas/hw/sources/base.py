@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from ednas.arch import Architecture, Plan
 from ednas.hw.cost import Cost
 from ednas.hw.graph import LayerGraph
-from ednas.hw.simulator import simulate
+from ednas.hw.simulator import estimate, simulate
 from ednas.hw.target import Target
+from ednas.hw.trace import trace_network
 
 
 class Source(Protocol):
@@ -52,3 +55,24 @@ class Simulated:
         """Return the simulated cost; ``model`` is not needed."""
         del model
         return simulate(graph, self.target)
+
+
+def network_cost(
+    source: Source, architecture: Architecture | Plan, heads: Mapping[str, int], input_size: tuple[int, int]
+) -> Cost:
+    """Return what one inference of a multi-task network costs, by the quickest way that the source has.
+
+    The simulator remembers the pieces of networks and needs no graph of the whole; other sources are given one.
+
+    Args:
+        source: The source.
+        architecture: The network.
+        heads: Output channels by task.
+        input_size: ``(height, width)`` in pixels.
+
+    Raises:
+        TargetError: The source is not available here, or cannot run the network.
+    """
+    if isinstance(source, Simulated):
+        return estimate(architecture, heads, input_size, source.target)
+    return source.cost(trace_network(architecture, heads, input_size))
