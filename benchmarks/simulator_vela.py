@@ -4,7 +4,9 @@ Draws networks at random from the default search space, lets Vela compile each f
 fits the targets' free constants to the first of them and compares on the others, which were not fitted. Beside it
 stands what a line through multiply-accumulates predicts, fitted to the same networks.
 
-    python benchmarks/simulator_vela.py --fitted 20 --compared 60 --processes 2
+The networks of seed 0 also served to build the engine; those of other seeds did not.
+
+    python benchmarks/simulator_vela.py --fitted 20 --compared 60 --seed 7 --processes 2
 """
 
 from __future__ import annotations
@@ -86,7 +88,7 @@ def explain(cost: Cost) -> str:
     return ", ".join(f"{name} {share:.0%}" for name, share in sorted(shares.items(), key=lambda item: -item[1]))
 
 
-def compare(target_name: str, fitted: list[Sample], compared: list[Sample]) -> None:
+def compare(target_name: str, fitted: list[Sample], compared: list[Sample]) -> list[float]:
     latencies = [sample.latency_ms for sample in compared]
     print(f"\n{target_name}: {len(compared)} networks, {min(latencies):.2f} to {max(latencies):.2f} ms")
     target = load_target(target_name)
@@ -99,6 +101,15 @@ def compare(target_name: str, fitted: list[Sample], compared: list[Sample]) -> N
     print(f"  fitted: {changes}")
     worst = max(range(len(compared)), key=lambda index: abs(costs[index].latency_ms / latencies[index] - 1.0))
     print(f"  {compared[worst].name}: {latencies[worst]:.2f} ms; the simulator's time: {explain(costs[worst])}")
+    return [cost.latency_ms / latency - 1.0 for cost, latency in zip(costs, latencies, strict=True)]
+
+
+def each(errors: dict[str, list[float]], compared: dict[str, list[Sample]]) -> None:
+    """Print every network: what Vela estimates, and the fitted simulator's error."""
+    print(f"\n{'Vela, ms; error':16}" + "".join(f"{name:>22}" for name in errors))
+    for index, first in enumerate(compared[next(iter(errors))]):
+        cells = "".join(f"{compared[name][index].latency_ms:>13.2f} {errors[name][index]:>+8.1%}" for name in errors)
+        print(f"{first.name:16}{cells}")
 
 
 def main() -> None:
@@ -122,12 +133,16 @@ def main() -> None:
         latencies = compiled(graphs, options.processes)
     if options.save:
         write_json(options.save, {"key": key, "latency_ms": latencies})
+    errors: dict[str, list[float]] = {}
+    compared: dict[str, list[Sample]] = {}
     for target in TARGETS:
         samples = [
             Sample(f"network {index}", graph, latency_ms)
             for index, (graph, latency_ms) in enumerate(zip(graphs, latencies[target], strict=True))
         ]
-        compare(target, samples[: options.fitted], samples[options.fitted :])
+        compared[target] = samples[options.fitted :]
+        errors[target] = compare(target, samples[: options.fitted], compared[target])
+    each(errors, compared)
 
 
 if __name__ == "__main__":
