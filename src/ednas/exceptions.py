@@ -38,3 +38,7 @@ class TrainingError(EdnasError):
 
 class StudyError(EdnasError):
     """A search run's store is missing, damaged or belongs to another search."""
+
+
+class ExportError(EdnasError):
+    """A model cannot be exported, or an exported model cannot be used."""
