@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ednas.cli import arch, compare, data, demo, doctor, hardware, search, targets, train
+from ednas.cli import arch, benchmark, compare, data, demo, doctor, hardware, search, targets, train
 
 app = typer.Typer(
     name="ednas",
@@ -42,6 +42,7 @@ app.command("evaluate")(train.evaluate)
 app.command("compare")(compare.compare)
 app.command("predict")(train.predict)
 app.command("latency")(hardware.latency)
+app.command("benchmark")(benchmark.benchmark)
 app.add_typer(targets.app, name="targets")
 app.add_typer(arch.app, name="arch")
 app.add_typer(data.app, name="data")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -100,40 +102,40 @@ def train(
 
 
 def evaluate(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder.")],
+    model: Annotated[Path, typer.Argument(help="A checkpoint folder, or an exported model: a .tflite or .onnx file.")],
     data: Annotated[str, typer.Option(help="A dataset.yaml, a folder of a known format, streets or rooms.")],
     split: Annotated[str, typer.Option(help="Which split.")] = "val",
     protocol: Annotated[str, typer.Option(help="standard or adashare.")] = "standard",
-    size: Annotated[str | None, typer.Option("--input", help="HEIGHTxWIDTH; default: the checkpoint's.")] = None,
+    size: Annotated[
+        str | None, typer.Option("--input", help="HEIGHTxWIDTH; default: the model's. Exported models have no other.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write metrics.json here.")] = None,
-    device: _Device = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps; exported models run on the CPU.")] = "auto",
     as_json: _Json = False,
 ) -> None:
-    """Measure a checkpoint on a dataset, in either protocol.
+    """Measure a checkpoint or an exported model on a dataset, in either protocol.
 
-    [bold]Example[/bold]
+    An exported model runs in LiteRT or ONNX Runtime on this computer and is measured by the same code as the
+    checkpoint, so that the numbers are comparable.
+
+    [bold]Examples[/bold]
 
     ednas evaluate runs/base/checkpoint --data streets --protocol adashare --json
+
+    ednas evaluate runs/deploy/model.tflite --data streets --out runs/deploy/metrics.json
     """
     from ednas.cli.progress import counting, decoding
     from ednas.data import open_cache, open_dataset
     from ednas.files import write_json
     from ednas.tasks.base import check_protocol
-    from ednas.training import evaluate as measure
-    from ednas.training import load_checkpoint
 
-    model = load_checkpoint(checkpoint)
+    chosen = check_protocol(protocol)
+    input_size, measure = _measured(model, device)
     dataset = open_dataset(data, split)
     with decoding() as decode:
-        cached = open_cache(dataset, parse_size(size) if size else model.input_size, progress=decode)
+        cached = open_cache(dataset, parse_size(size) if size else input_size, progress=decode)
     with counting("evaluating") as progress:
-        metrics = measure(
-            model,
-            cached,
-            check_protocol(protocol),
-            device=device,
-            progress=lambda done, total: progress(split, done, total),
-        )
+        metrics = measure(cached, chosen, progress=lambda done, total: progress(split, done, total))
     if out is not None:
         write_json(out, metrics)
     _print_metrics(metrics, {}, as_json, f"wrote {out}" if out else "")
@@ -159,6 +161,24 @@ def predict(
     found = run_predictions(model, images, size="model" if at_model_size else "image", device=device)
     written = write_predictions(found, out)
     typer.echo(f"wrote {len(written)} files to {out}")
+
+
+def _measured(path: Path, device: str) -> tuple[tuple[int, int], Callable[..., dict[str, Any]]]:
+    """Open a checkpoint or an exported model; return its input size and what measures it."""
+    if path.is_file() or path.suffix in (".tflite", ".onnx"):
+        from ednas.exceptions import ConfigError
+        from ednas.export.evaluate import evaluate_exported
+        from ednas.export.runtime import open_model
+
+        if device not in ("auto", "cpu"):
+            raise ConfigError(f"device '{device}': exported models run on the CPU; leave --device out")
+        runner = open_model(path)
+        return runner.manifest.input_size, partial(evaluate_exported, runner)
+    from ednas.training import evaluate as evaluate_checkpoint
+    from ednas.training import load_checkpoint
+
+    model = load_checkpoint(path)
+    return model.input_size, partial(evaluate_checkpoint, model, device=device)
 
 
 def _train_config(file: Path | None, given: dict[str, Any], recipe: str | None, changes: dict[str, Any]) -> TrainConfig:
@@ -188,7 +208,11 @@ def _print_metrics(metrics: dict[str, Any], spread: dict[str, Any], as_json: boo
         return
     from ednas.report.labels import metric_heading, show_metric
 
-    typer.echo(f"protocol {metrics['protocol']}, {metrics['params'] / 1e6:.2f} M parameters")
+    if "params" in metrics:
+        about = f"{metrics['params'] / 1e6:.2f} M parameters"
+    else:
+        about = f"{metrics['model']}: {metrics['precision']} in {metrics['runtime']}, stride {metrics['output_stride']}"
+    typer.echo(f"protocol {metrics['protocol']}, {about}")
     for task, values in metrics["tasks"].items():
         for metric, value in values.items():
             std = spread.get(task, {}).get(metric, {}).get("std")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ednas.data.cache import CachedSplit
 from ednas.data.loader import eval_batches
-from ednas.tasks import EvaluationProtocol
+from ednas.tasks import EvaluationProtocol, Task
 from ednas.training.device import resolve_device
 from ednas.training.model import Model
 
@@ -36,8 +37,7 @@ def evaluate(
         progress: Called with (samples done, samples in all).
 
     Returns:
-        ``protocol``, ``tasks`` (values by task and metric), ``higher_is_better`` by metric, ``params``, ``steps``,
-        ``seed``, ``input_size``, ``dataset``, ``split`` and ``samples``.
+        What :func:`measure` returns, and the model's ``params``, ``steps`` and ``seed``.
 
     Raises:
         TrainingError: A prediction is not finite.
@@ -46,28 +46,67 @@ def evaluate(
     """
     if device is not None:
         model.to(resolve_device(device))
-    metrics = {name: task.metrics(protocol) for name, task in model.tasks.items()}
     was_training = model.network.training
     model.network.eval()
     try:
-        with torch.inference_mode():
-            done = 0
-            for batch in eval_batches(cached, batch_size, {task.target for task in model.tasks.values()}, model.device):
-                outputs = model.forward(batch["image"])
-                for name, task in model.tasks.items():
-                    metrics[name].update(outputs[name], batch[task.target])
-                done += len(batch["image"])
-                if progress is not None:
-                    progress(done, len(cached))
+        result = measure(
+            model.tasks,
+            model.forward,
+            cached,
+            protocol,
+            batch_size=batch_size,
+            device=model.device,
+            progress=progress,
+        )
     finally:
         model.network.train(was_training)
+    return {**result, "params": model.params, "steps": model.steps, "seed": model.seed}
+
+
+def measure(
+    tasks: Mapping[str, Task],
+    forward: Callable[[Tensor], Mapping[str, Tensor]],
+    cached: CachedSplit,
+    protocol: EvaluationProtocol = "standard",
+    *,
+    batch_size: int = 16,
+    device: torch.device | str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Measure whatever predicts every task on all samples of a split; all metrics of all models come from here.
+
+    Args:
+        tasks: What is predicted, by name.
+        forward: Maps images ``(N, 3, H, W)`` in [0, 1] to the raw output of every task, ``(N, C, H, W)``.
+        cached: The split, at the size to measure at.
+        protocol: ``standard`` or ``adashare``.
+        batch_size: Samples at a time; the result does not depend on it.
+        device: Where the images and the labels are put.
+        progress: Called with (samples done, samples in all).
+
+    Returns:
+        ``protocol``, ``tasks`` (values by task and metric), ``higher_is_better`` by metric, ``input_size``,
+        ``dataset``, ``split`` and ``samples``.
+
+    Raises:
+        TrainingError: A prediction is not finite.
+        DataError: The split lacks a target, or has no valid label for a task.
+        ConfigError: Unknown protocol.
+    """
+    metrics = {name: task.metrics(protocol) for name, task in tasks.items()}
+    done = 0
+    with torch.inference_mode():
+        for batch in eval_batches(cached, batch_size, {task.target for task in tasks.values()}, device):
+            outputs = forward(batch["image"])
+            for name, task in tasks.items():
+                metrics[name].update(outputs[name], batch[task.target])
+            done += len(batch["image"])
+            if progress is not None:
+                progress(done, len(cached))
     return {
         "protocol": protocol,
         "tasks": {name: metric.compute() for name, metric in metrics.items()},
         "higher_is_better": {key: up for metric in metrics.values() for key, up in metric.higher_is_better.items()},
-        "params": model.params,
-        "steps": model.steps,
-        "seed": model.seed,
         "input_size": list(cached.size),
         "dataset": cached.info.name,
         "split": cached.split,

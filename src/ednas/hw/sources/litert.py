@@ -1,4 +1,4 @@
-"""Latency measured on this computer's processor in LiteRT, TFLite's runtime.
+"""Latency measured on this computer's processor in LiteRT, TFLite's runtime, or of ONNX files in ONNX Runtime.
 
 The protocol is made for a machine that does other things too: one thread, the median of many runs after a warm-up, in
 several fresh processes one after another (memory lands elsewhere in each), of which the quickest counts, since nothing
@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from ednas.hw.sources import litert_worker
 from ednas.hw.tflite_writer import DType, write_tflite
 
 MISSING = 'LiteRT is not installed; pip install "ednas[litert]"'
+MISSING_ONNX = 'ONNX Runtime is not installed; pip install "ednas[onnx]"'
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Measurement:
         processes: Processes.
         peak_memory_kb: Most memory, KiB, that loading and running the network added to a process; None where the
             operating system does not tell.
+        parts_ms: Where several networks ran one after another, the time of each: the least of the processes' medians.
     """
 
     latency_ms: float
@@ -48,6 +50,22 @@ class Measurement:
     runs: int
     processes: int
     peak_memory_kb: float | None
+    parts_ms: tuple[float, ...] = ()
+
+    @classmethod
+    def merge(cls, measurements: Sequence[Measurement]) -> Measurement:
+        """Return what single processes measured as one measurement."""
+        latencies = [one.latency_ms for one in measurements]
+        peaks = [one.peak_memory_kb for one in measurements if one.peak_memory_kb is not None]
+        return cls(
+            latency_ms=min(latencies),
+            spread_ms=max(latencies) - min(latencies),
+            processor_ms=min(one.processor_ms for one in measurements),
+            runs=measurements[0].runs,
+            processes=len(measurements),
+            peak_memory_kb=min(peaks) if len(peaks) == len(measurements) else None,
+            parts_ms=tuple(map(min, zip(*[one.parts_ms for one in measurements], strict=True))),
+        )
 
     @property
     def summary(self) -> str:
@@ -133,28 +151,50 @@ class LiteRT:
 
     def measure_file(self, path: Path, delegate: Delegate | None = None) -> Measurement:
         """Measure a TFLite file, on other hardware if a delegate is given; errors as in :meth:`measure`."""
-        if not path.is_file():
-            raise TargetError(f"{path}: no such file")
-        results = [self._run(path, delegate) for _ in range(self.processes)]
-        latencies = [result["latency_ms"] for result in results]
-        peaks = [result["peak_memory_kb"] for result in results]
+        return self.measure_files((path,), delegate)
+
+    def measure_files(self, paths: Sequence[Path], delegate: Delegate | None = None) -> Measurement:
+        """Measure files that run one after another, as one network would; errors as in :meth:`measure`.
+
+        Args:
+            paths: TFLite files, or ONNX files (``.onnx``), which run in ONNX Runtime.
+            delegate: Runs parts of the TFLite files on other hardware.
+        """
+        return Measurement.merge([self._measure_once(paths, delegate) for _ in range(self.processes)])
+
+    def profile_onnx(self, path: Path) -> dict[str, tuple[int, float]]:
+        """Return how many nodes an ONNX file has of each operator, and their time in ms, as ONNX Runtime tells it.
+
+        The runtime counts after it has rewritten and fused the graph. Errors as in :meth:`measure`.
+        """
+        results = [self._run((path,), None, profile=True)["operators"] for _ in range(self.processes)]
+        return {op: (int(count), min(result[op][1] for result in results)) for op, (count, _) in results[0].items()}
+
+    def _measure_once(self, paths: Sequence[Path], delegate: Delegate | None) -> Measurement:
+        result = self._run(paths, delegate)
         return Measurement(
-            latency_ms=min(latencies),
-            spread_ms=max(latencies) - min(latencies),
-            processor_ms=min(result["processor_ms"] for result in results),
+            latency_ms=result["latency_ms"],
+            spread_ms=0.0,
+            processor_ms=result["processor_ms"],
             runs=self.runs,
-            processes=self.processes,
-            peak_memory_kb=None if None in peaks else float(min(peaks)),
+            processes=1,
+            peak_memory_kb=result["peak_memory_kb"],
+            parts_ms=tuple(result["parts_ms"]) if len(paths) > 1 else (),
         )
 
-    def _run(self, path: Path, delegate: Delegate | None) -> dict[str, Any]:
+    def _run(self, paths: Sequence[Path], delegate: Delegate | None, *, profile: bool = False) -> dict[str, Any]:
+        for path in paths:
+            if not path.is_file():
+                raise TargetError(f"{path}: no such file")
+        what = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
         request = {
-            "model": str(path),
+            "models": [str(path) for path in paths],
             "threads": self.threads,
             "warmup": self.warmup,
             "runs": self.runs,
             "delegate": delegate and delegate.library,
             "options": dict(delegate.options) if delegate else {},
+            "profile": profile,
         }
         # -P: the worker's folder must not hide packages of the same names as ours.
         command = [self.python, "-P", litert_worker.__file__, json.dumps(request)]
@@ -162,17 +202,17 @@ class LiteRT:
             done = subprocess.run(command, capture_output=True, timeout=self.timeout_s, check=False, errors="replace")
         except subprocess.TimeoutExpired:
             raise RunError(
-                "process", f"{path}: no result after {self.timeout_s:g} s; is the network too large?"
+                "process", f"{what}: no result after {self.timeout_s:g} s; is the network too large?"
             ) from None
         except OSError as error:
             raise RunError("process", f"cannot start {self.python}: {error.strerror}") from error
         answer = _answer(done.stdout)
         if answer is None:
             raise RunError(
-                "process", f"{path}: the process that ran it {_end(done.returncode)}{_last_line(done.stderr)}"
+                "process", f"{what}: the process that ran it {_end(done.returncode)}{_last_line(done.stderr)}"
             )
         if "error" in answer:
-            raise RunError(answer["error"], _explained(answer, path))
+            raise RunError(answer["error"], _explained(answer))
         return answer
 
 
@@ -198,11 +238,16 @@ def _answer(output: str) -> dict[str, Any] | None:
     return answer if isinstance(answer, dict) else None
 
 
-def _explained(answer: Mapping[str, str], path: Path) -> str:
+def _explained(answer: Mapping[str, str]) -> str:
     message = answer["message"]
     if answer["error"] == "package":
+        if "onnxruntime" in message:
+            return MISSING_ONNX
         return MISSING if "ai_edge_litert" in message else f"LiteRT cannot be loaded: {message}"
-    return f"{path}: LiteRT cannot run it: {message}" if answer["error"] == "model" else message
+    if answer["error"] == "model":
+        model = answer["model"]
+        return f"{model}: {'ONNX Runtime' if model.endswith('.onnx') else 'LiteRT'} cannot run it: {message}"
+    return message
 
 
 def _end(code: int) -> str:

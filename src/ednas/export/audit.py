@@ -1,0 +1,398 @@
+"""Which operators of an exported model a target runs itself, and whether the model is clean.
+
+What the target's file says decides first (:mod:`ednas.hw.operators`), with the operator versions that the Edge TPU's
+compiler knows. Then the vendor's own compiler is asked where there is one on this computer: Vela for an Ethos-U, whose
+word counts, and ``edgetpu_compiler`` for an Edge TPU.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from ednas.exceptions import ExportError, TargetError
+from ednas.hw import ops
+from ednas.hw.flatbuffer import INT8, UINT32, Content, DamagedError
+from ednas.hw.graph import GRAPH_INPUT, Layer, LayerGraph
+from ednas.hw.simulator import simulate
+from ednas.hw.sources import edgetpu, vela
+from ednas.hw.target import Target
+from ednas.hw.tflite import load_tflite
+
+Where = Literal["mapped", "host", "rejected"]
+
+_FORBIDDEN = {
+    "TRANSPOSE": "the conversion left a change of layout",
+    "PADV2": "the conversion padded a pooling with a value of its own",
+    "QUANTIZE": "the conversion requantises between two operators",
+    "DEQUANTIZE": "the conversion left a part of the network in floating point",
+}
+"""What a clean conversion leaves out, and what it means if it is there. The last two may stand at the model's ends."""
+
+_CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE"})
+
+_VERSIONS = {
+    "ADD": (2, 2),
+    "AVERAGE_POOL_2D": (2, 2),
+    "CONCATENATION": (2, 2),
+    "CONV_2D": (3, 3),
+    "DEPTHWISE_CONV_2D": (3, 3),
+    "FULLY_CONNECTED": (4, 4),
+    "L2_NORMALIZATION": (2, 2),
+    "LOGISTIC": (2, 2),
+    "MAXIMUM": (2, 2),
+    "MAX_POOL_2D": (2, 2),
+    "MEAN": (2, 2),
+    "MINIMUM": (2, 2),
+    "MUL": (2, 3),
+    "PAD": (2, 2),
+    "RELU": (2, 2),
+    "RELU6": (2, 2),
+    "RESIZE_BILINEAR": (2, 3),
+    "RESIZE_NEAREST_NEIGHBOR": (2, 2),
+    "SOFTMAX": (2, 2),
+    "SPACE_TO_DEPTH": (2, 2),
+    "SUB": (2, 3),
+    "TANH": (2, 2),
+    "TRANSPOSE_CONV": (2, 3),
+}
+"""Versions that the Edge TPU's compiler maps with int8 elements: the first that stands for int8, and the newest.
+
+The first is TFLite's own rule (``tools/versioning/op_version.cc``). The compiler publishes no list of the newest: these
+are the versions of the converters that it was made for, before later attributes. It answers "Operation version not
+supported" to a nearest resize of version 3, with half-pixel centres (google-coral/edgetpu issues 206 and 420,
+tensorflow issue 42024), and users report the same of FULLY_CONNECTED 9; nothing suggests that it maps others.
+"""
+
+_READ = {
+    "ADD": 3,
+    "ARG_MAX": 2,
+    "AVERAGE_POOL_2D": 3,
+    "CONCATENATION": 3,
+    "CONV_2D": 5,
+    "DEPTHWISE_CONV_2D": 6,
+    "DEQUANTIZE": 4,
+    "EXP": 1,
+    "FULLY_CONNECTED": 9,
+    "MAX_POOL_2D": 3,
+    "MEAN": 3,
+    "MUL": 4,
+    "PAD": 3,
+    "PADV2": 3,
+    "QUANTIZE": 2,
+    "RESIZE_BILINEAR": 4,
+    "RESIZE_NEAREST_NEIGHBOR": 4,
+    "STRIDED_SLICE": 5,
+    "SUB": 5,
+    "TRANSPOSE": 5,
+    "TRANSPOSE_CONV": 3,
+}
+"""Newest versions that compiler 16 can read; one newer and it refuses the whole file.
+
+It is of summer 2021 and is taken to read what TFLite 2.5 does (the first runtime of each version is in TFLite's
+``tools/versioning/runtime_version.cc``). "Didn't find op for builtin opcode" is reported of it for CONV_2D 6
+(google-coral/edgetpu issue 631), TRANSPOSE_CONV 4 (issue 845) and EXP 2 (google-coral/libedgetpu issue 71), all of them
+newer than 2.5.
+"""
+
+_FLOAT_ENDS = (
+    "float inputs and outputs are converted on the host; export with --io int8 to feed the accelerator directly"
+)
+
+
+@dataclass(frozen=True)
+class AuditRow:
+    """Operators of one kind that fare alike.
+
+    Attributes:
+        op: TFLite's name.
+        version: The operator's version in the file.
+        count: How many there are.
+        where: ``mapped``: the accelerator runs them; ``host``: it leaves them to the host; ``rejected``: its compiler
+            refuses the whole model because of them.
+        why: Why they are not mapped, of the first of them; empty if they are.
+    """
+
+    op: str
+    version: int
+    count: int
+    where: Where
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        target: Name of the target.
+        rows: The operators, in the order in which they first appear.
+        failures: What must not be, one line each; empty for a good model.
+        notes: Who was asked, one line each.
+    """
+
+    target: str
+    rows: tuple[AuditRow, ...]
+    failures: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the target runs all of the model, and the model is clean."""
+        return not self.failures
+
+    @property
+    def operators(self) -> int:
+        """How many operators the model has."""
+        return sum(row.count for row in self.rows)
+
+    @property
+    def host_ops(self) -> int:
+        """How many operators the accelerator does not run."""
+        return sum(row.count for row in self.rows if row.where != "mapped")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return {**asdict(self), "operators": self.operators, "host_ops": self.host_ops, "passed": self.passed}
+
+
+def audit(path: Path, target: Target, *, ask_compiler: bool = True) -> Audit:
+    """Tell which operators of a TFLite file a target runs.
+
+    Converting a float input or output (``--io float``) is the host's work by the user's choice: such operators count as
+    the host's, but are no failure.
+
+    Args:
+        path: The file, at most 2 GiB.
+        target: The hardware.
+        ask_compiler: Whether to ask the vendor's compiler too, where there is one (seconds).
+
+    Raises:
+        TargetError: The file is missing, no TFLite file or damaged, or too large for the target's host.
+        ExportError: The model is a float one and the target computes integers only.
+    """
+    graph = load_tflite(path)
+    _check_precision(graph, target, path)
+    calls = _calls(path, graph)
+    ends = _float_ends(graph)
+    opinion = _ask(path, graph, target, ends) if ask_compiler else _Opinion()
+    verdicts = opinion.verdicts or _predicted(calls, ends, graph, target)
+    return Audit(
+        target=target.name,
+        rows=_rows(calls, verdicts),
+        failures=(*_unclean(graph), *_misfits(verdicts, ends), *opinion.failures),
+        notes=((_FLOAT_ENDS,) if ends else ()) + opinion.notes,
+    )
+
+
+class _Call(NamedTuple):
+    """An operator of the file."""
+
+    layer: Layer
+    version: int
+
+
+class _Verdict(NamedTuple):
+    """What becomes of an operator."""
+
+    where: Where
+    why: str = ""
+
+
+def _check_precision(graph: LayerGraph, target: Target, path: Path) -> None:
+    dtypes = target.operators.dtypes
+    convolutions = [layer for layer in graph.layers if layer.op in ops.CONVOLUTIONS]
+    if convolutions and all(layer.is_float and layer.dtype not in dtypes for layer in convolutions):
+        raise ExportError(
+            f"{path}: computes {convolutions[0].dtype}, {target.name} {', '.join(dtypes)}; export it with --int8"
+        )
+
+
+# Slots of the schema's tables (``tensorflow/lite/schema/schema.fbs``).
+_MODEL_CODES, _MODEL_SUBGRAPHS, _GRAPH_OPERATORS, _OPERATOR_CODE = 1, 2, 3, 0
+_CODE_DEPRECATED, _CODE_VERSION, _CODE_BUILTIN = 0, 2, 3
+
+
+def _calls(path: Path, graph: LayerGraph) -> list[_Call]:
+    """Return the layers with their operators' versions, which a layer graph does not hold."""
+    try:
+        model = Content(path.read_bytes()).root()
+        codes = [
+            (ops.CODES[max(code.number(_CODE_DEPRECATED, INT8), code.number(_CODE_BUILTIN))], code)
+            for code in model.tables(_MODEL_CODES)
+        ]
+        operators = model.tables(_MODEL_SUBGRAPHS)[0].tables(_GRAPH_OPERATORS)
+        written = iter([codes[operator.number(_OPERATOR_CODE, UINT32)] for operator in operators])
+        calls = []
+        for layer in graph.layers:
+            # The file has more operators than the graph has layers: some run once, before the first inference.
+            name = layer.op if layer.op in ops.BUILTIN else "CUSTOM"
+            code = next(code for op, code in written if op == name)
+            calls.append(_Call(layer, code.number(_CODE_VERSION, default=1)))
+    except DamagedError as error:
+        raise ExportError(f"{path}: is damaged: {error}; export it again") from None
+    return calls
+
+
+def _float_ends(graph: LayerGraph) -> set[int]:
+    """Return the layers that make integers of a float input, or a float output of integers."""
+    read = {producer for layer in graph.layers for producer in layer.inputs}
+    ends = set()
+    for index, layer in enumerate(graph.layers):
+        is_first, is_last = set(layer.inputs) == {GRAPH_INPUT}, index not in read
+        # A layer does not hold its input's type, the graph holds the input's bytes.
+        is_float = graph.input_bytes >= 4 * prod(layer.input)
+        if (layer.op == "QUANTIZE" and is_first and is_float) or (layer.op == "DEQUANTIZE" and is_last):
+            ends.add(index)
+    return ends
+
+
+def _predicted(calls: Sequence[_Call], ends: set[int], graph: LayerGraph, target: Target) -> list[_Verdict]:
+    """Return what the target's file, and for an Edge TPU the operators' versions, say."""
+    if refused := _refused(calls, target):
+        rest = _Verdict("host", f"the compiler refuses the whole model: {next(iter(refused.values()))}")
+        return [_Verdict("rejected", refused[index]) if index in refused else rest for index in range(len(calls))]
+    inner = [index for index in range(len(calls)) if index not in ends]
+    costs = simulate(_part(graph, inner), target).layers
+    reasons = {index: cost.reason for index, cost in zip(inner, costs, strict=True)}
+    if _is_edge_tpu(target):
+        reasons = {index: why or _version_obstacle(calls[index]) for index, why in reasons.items()}
+    if target.operators.partition == "once":
+        reasons = _with_the_rest(reasons)
+    reasons |= dict.fromkeys(ends, "converts a float input or output")
+    return [_Verdict("host", why) if (why := reasons[index]) else _Verdict("mapped") for index in range(len(calls))]
+
+
+def _part(graph: LayerGraph, kept: Sequence[int]) -> LayerGraph:
+    """Return some of the layers; those at the ends that are left out become input and output."""
+    places = {old: new for new, old in enumerate(kept)}
+    layers = [
+        replace(layer, inputs=tuple(places.get(producer, GRAPH_INPUT) for producer in layer.inputs))
+        for layer in (graph.layers[index] for index in kept)
+    ]
+    return LayerGraph(tuple(layers), graph.input_bytes, graph.output_bytes)
+
+
+def _is_edge_tpu(target: Target) -> bool:
+    return target.engine.kind == "tiled_simd"
+
+
+def _refused(calls: Sequence[_Call], target: Target) -> dict[int, str]:
+    """Return the operators because of which the compiler refuses the whole model, with the reasons."""
+    reasons = {index: _refusal(call, target) for index, call in enumerate(calls)}
+    return {index: why for index, why in reasons.items() if why}
+
+
+def _refusal(call: _Call, target: Target) -> str:
+    layer, version = call
+    if layer.op == "CONV_2D" and layer.groups > 1 and target.operators.grouped_convolution == "rejected":
+        return f"{layer.label}: has {layer.groups} groups"
+    if _is_edge_tpu(target) and version > _READ.get(layer.op, version):
+        return f"{layer.label}: has version {version}, compiler 16 reads up to {_READ[layer.op]}"
+    return ""
+
+
+def _version_obstacle(call: _Call) -> str:
+    first, newest = _VERSIONS.get(call.layer.op, (1, call.version))
+    if call.version > newest:
+        return f"{call.layer.label}: has version {call.version}, the compiler maps up to {newest}"
+    if call.layer.dtype == "int8" and call.version < first:
+        return f"{call.layer.label}: has version {call.version}, which does not stand for int8 as {first} does"
+    return ""
+
+
+def _with_the_rest(reasons: Mapping[int, str]) -> dict[int, str]:
+    """Give the host all that follows the first operator that does not map."""
+    first = next((index for index, why in reasons.items() if why), None)
+    if first is None:
+        return dict(reasons)
+    return {index: why or (f"after {reasons[first]}" if index > first else "") for index, why in reasons.items()}
+
+
+def _unclean(graph: LayerGraph) -> list[str]:
+    """Return a line for each kind of operator that a clean conversion leaves out."""
+    read = {producer for layer in graph.layers for producer in layer.inputs}
+    found: dict[str, list[Layer]] = {}
+    for index, layer in enumerate(graph.layers):
+        is_end = set(layer.inputs) == {GRAPH_INPUT} or index not in read
+        if layer.op in _FORBIDDEN and not (layer.op in _CONVERSIONS and is_end):
+            found.setdefault(layer.op, []).append(layer)
+    return [f"{len(layers)} {op}, the first is '{layers[0].name}': {_FORBIDDEN[op]}" for op, layers in found.items()]
+
+
+def _misfits(verdicts: Sequence[_Verdict], ends: set[int]) -> list[str]:
+    """Return a line if the compiler refuses the model, or else if the host has to run operators."""
+    rejected = [verdict.why for verdict in verdicts if verdict.where == "rejected"]
+    if rejected:
+        return [f"the compiler refuses the whole model: {rejected[0]}"]
+    host = [verdict.why for index, verdict in enumerate(verdicts) if verdict.where == "host" and index not in ends]
+    return [f"the host would run {len(host)} of {len(verdicts)} operators: {host[0]}"] if host else []
+
+
+def _rows(calls: Sequence[_Call], verdicts: Sequence[_Verdict]) -> tuple[AuditRow, ...]:
+    rows: dict[tuple[str, int, Where], AuditRow] = {}
+    for (layer, version), (where, why) in zip(calls, verdicts, strict=True):
+        key = layer.op, version, where
+        row = rows.get(key) or AuditRow(layer.op, version, 0, where, why.removeprefix(f"{layer.label}: "))
+        rows[key] = replace(row, count=row.count + 1)
+    return tuple(rows.values())
+
+
+class _Opinion(NamedTuple):
+    """What the vendor's compiler says.
+
+    Attributes:
+        verdicts: Of each operator; None if it does not tell.
+        failures: Why the model does not do, one line each.
+        notes: Who was asked, one line each.
+    """
+
+    verdicts: list[_Verdict] | None = None
+    failures: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def _ask(path: Path, graph: LayerGraph, target: Target, ends: set[int]) -> _Opinion:
+    if target.engine.kind == "ethos_u":
+        return _ask_vela(path, graph, target)
+    return _ask_edgetpu_compiler(path, len(ends)) if _is_edge_tpu(target) else _Opinion()
+
+
+def _ask_vela(path: Path, graph: LayerGraph, target: Target) -> _Opinion:
+    accelerator = target.name.replace("_", "-")
+    if accelerator not in vela.ACCELERATORS:
+        return _Opinion(notes=(f"not confirmed: Vela knows no accelerator '{accelerator}'; name the target after one",))
+    try:
+        cost = vela.Vela(accelerator).cost(graph, path)
+    except TargetError as error:
+        if str(error) == vela.MISSING:
+            return _Opinion(notes=(f"not confirmed: {error}",))
+        return _Opinion(failures=(str(error),))
+    # What Vela gives to the host is named as the graph names it.
+    reasons = {layer.name: layer.reason for layer in cost.layers if layer.where == "host"}
+    return _Opinion(
+        [
+            _Verdict("host", f"{layer.label}: {reasons[layer.name]}") if layer.name in reasons else _Verdict("mapped")
+            for layer in graph.layers
+        ],
+        notes=(f"Vela ({accelerator}) gives {len(reasons)} of {len(graph.layers)} operators to the host",),
+    )
+
+
+def _ask_edgetpu_compiler(path: Path, float_ends: int) -> _Opinion:
+    """Ask the Edge TPU's compiler, which tells how many operators map, but not which."""
+    if shutil.which(edgetpu.COMPILER) is None:
+        return _Opinion(notes=(f"not confirmed: {edgetpu.COMPILER} is not on the PATH",))
+    with tempfile.TemporaryDirectory(prefix="ednas-") as folder:
+        try:
+            _, compilation = edgetpu.compile_tflite(path, Path(folder))
+        except TargetError as error:
+            return _Opinion(failures=(str(error),))
+    host = compilation.host_operators
+    failures = (f"{edgetpu.COMPILER} leaves {host} operators to the host",) if host > float_ends else ()
+    return _Opinion(failures=failures, notes=(f"{edgetpu.COMPILER}: {compilation.summary}",))

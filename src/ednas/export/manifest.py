@@ -1,0 +1,214 @@
+"""The manifest: what a program needs to know of an exported model to feed it and to read its outputs.
+
+It lies beside the model as ``model.json`` and is embedded in the model itself, so that a model file alone is enough.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ednas.config import StrictModel, parse
+from ednas.data.sample import TargetInfo
+from ednas.exceptions import ExportError
+from ednas.files import read_json, write_json
+from ednas.hw.flatbuffer import UINT32, Content, DamagedError
+from ednas.training.config import Normalisation
+
+Runtime = Literal["litert", "onnx"]
+Precision = Literal["float32", "int8"]
+OutputStride = Literal[1, 4, 8]
+DecodingKind = Literal["argmax", "class_ids", "depth", "normals", "raw"]
+
+METADATA_NAME = "ednas"
+"""Under this name a manifest is embedded in a model."""
+
+MANIFEST_FILE = "model.json"
+
+_LONGEST = 1 << 20
+"""Bytes of an embedded manifest; one of 255 classes with long names has 20,000."""
+
+# Slots of TFLite's tables Model, Metadata and Buffer.
+_MODEL_BUFFERS, _MODEL_METADATA = 4, 6
+_METADATA_NAME, _METADATA_BUFFER = 0, 1
+_BUFFER_DATA = 0
+
+
+class TensorSpec(StrictModel):
+    """An input or an output of a model.
+
+    Attributes:
+        name: Its name in the file, and in the signature of a TFLite file.
+        shape: ``[1, H, W, C]`` in a TFLite file, ``[1, C, H, W]`` in an ONNX file.
+        dtype: Type of the elements: ``float32``, ``int8``, ``uint8``, or that of class ids (``int32``, ``int64``).
+        scale: Step of a quantised tensor, real = scale * (q - zero_point); None: the numbers are real already.
+        zero_point: The number that stands for 0.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    scale: float | None = None
+    zero_point: int = 0
+
+
+class Decoding(StrictModel):
+    """How an output becomes what its task predicts.
+
+    Attributes:
+        kind: ``argmax``: the class of the largest channel; ``class_ids``: the output holds class ids already;
+            ``depth``: clamp at 0, in ``unit``; ``normals``: divide by the length (x right, y down, z forward); ``raw``:
+            as it is, a task of the user's own knows.
+        channels: Channels of the network's head (the classes, even where the output holds class ids).
+        class_names: Names of the classes, by id; may be empty.
+        colors: RGB (0-255) of every class, to paint it; empty unless the output means classes.
+        unit: Of a depth, for example ``m``.
+    """
+
+    kind: DecodingKind
+    channels: int
+    class_names: tuple[str, ...] = ()
+    colors: tuple[tuple[int, int, int], ...] = ()
+    unit: str = ""
+
+
+class OutputSpec(TensorSpec):
+    """An output and how it is decoded.
+
+    Attributes:
+        decoding: From the output, dequantised, to the prediction.
+    """
+
+    decoding: Decoding
+
+
+class Manifest(StrictModel):
+    """Content of ``model.json``.
+
+    Attributes:
+        format: Version of the manifest.
+        name: Of the model, for people.
+        created_by: The version of ednas that wrote it.
+        runtime: ``litert`` (``.tflite``) or ``onnx``.
+        architecture: JSON form of the architecture.
+        tasks: Names of the tasks, in the order of the outputs.
+        targets: What the dataset said about the targets that the tasks read.
+        task_options: Options that the tasks were made with.
+        dataset: Name of the dataset that the model was trained on.
+        input_size: ``(H, W)``.
+        normalisation: What happens to RGB in [0, 1] before it is the input's real value.
+        output_stride: The outputs' height and width are those of the input divided by it.
+        precision: ``int8`` if weights and activations are; what the input and outputs are, their specs say.
+        input: The image, RGB.
+        outputs: By task.
+    """
+
+    format: Literal[1] = 1
+    name: str
+    created_by: str
+    runtime: Runtime
+    architecture: dict[str, Any]
+    tasks: tuple[str, ...]
+    targets: dict[str, TargetInfo]
+    task_options: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    dataset: str = ""
+    input_size: tuple[int, int]
+    normalisation: Normalisation = Field(default_factory=Normalisation)
+    output_stride: OutputStride = 4
+    precision: Precision = "float32"
+    input: TensorSpec
+    outputs: dict[str, OutputSpec]
+
+    def with_tensors(self, image: TensorSpec, outputs: Mapping[str, TensorSpec]) -> Manifest:
+        """Return the manifest with the input and outputs (by task) as a model file has them."""
+        specs = {
+            task: OutputSpec(**outputs[task].model_dump(), decoding=spec.decoding)
+            for task, spec in self.outputs.items()
+        }
+        return self.model_copy(update={"input": image, "outputs": specs})
+
+    def to_json(self) -> str:
+        """Return it as one line of JSON, as it is embedded in a model."""
+        return json.dumps(self.model_dump(mode="json"), separators=(",", ":"))
+
+
+def write_manifest(path: Path | str, manifest: Manifest) -> None:
+    """Write a manifest as indented JSON.
+
+    Raises:
+        EdnasError: The place cannot be written.
+    """
+    write_json(path, manifest.model_dump(mode="json"))
+
+
+def read_manifest(path: Path | str) -> Manifest:
+    """Read a manifest from a ``.json`` file, or the one embedded in a ``.tflite`` or ``.onnx`` model.
+
+    Nothing in the file is trusted: a damaged one is an error, whatever is wrong with it.
+
+    Raises:
+        ExportError: The file is missing, damaged, holds no manifest, or one of another version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ExportError(f"{path}: {'is a folder, give a model file' if path.is_dir() else 'no such file'}")
+    if path.suffix == ".json":
+        return _parse(read_json(path, ExportError), path)
+    text = _embedded_in_onnx(path) if path.suffix == ".onnx" else _embedded_in_tflite(path)
+    if text is None:
+        raise ExportError(f"{path}: holds no manifest of ednas; write the model with `ednas export`")
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ExportError(f"{path}: its manifest is damaged; export the model again") from None
+    return _parse(content, path)
+
+
+def _parse(content: Any, path: Path) -> Manifest:
+    if not isinstance(content, dict) or "runtime" not in content:
+        raise ExportError(f"{path}: is no manifest of ednas; write the model with `ednas export`")
+    if content.get("format") != 1:
+        raise ExportError(f"{path}: manifest of format {content.get('format')!r:.40}, this version reads format 1")
+    manifest = parse(Manifest, content, str(path), ExportError)
+    if tuple(manifest.outputs) != manifest.tasks:
+        raise ExportError(
+            f"{path}: the manifest has tasks {', '.join(manifest.tasks)}, but outputs {', '.join(manifest.outputs)}"
+        )
+    return manifest
+
+
+def _embedded_in_tflite(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            if content[4:8] != b"TFL3":
+                raise ExportError(f"{path}: is no model of a kind that ednas exports (.tflite or .onnx)")
+            model = Content(content).root()
+            for entry in model.tables(_MODEL_METADATA):
+                if entry.text(_METADATA_NAME, len(METADATA_NAME) + 1) == METADATA_NAME:
+                    buffer = model.tables(_MODEL_BUFFERS)[entry.number(_METADATA_BUFFER, UINT32)]
+                    return buffer.text(_BUFFER_DATA, _LONGEST)
+            return None
+    except (DamagedError, IndexError) as error:
+        raise ExportError(f"{path}: is damaged ({error}); export or copy it again") from None
+    except (OSError, ValueError) as error:  # a ValueError: an empty file cannot be mapped
+        raise ExportError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+
+
+def _embedded_in_onnx(path: Path) -> str | None:
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError
+    except ImportError:
+        raise ExportError('reading ONNX models needs onnx; pip install "ednas[onnx]"') from None
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except DecodeError:
+        raise ExportError(f"{path}: is no ONNX model, or damaged; export or copy it again") from None
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be read ({error.strerror})") from error
+    return next((entry.value for entry in model.metadata_props if entry.key == METADATA_NAME), None)

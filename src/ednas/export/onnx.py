@@ -1,0 +1,207 @@
+"""Models as ONNX files: for ONNX Runtime, and for whatever else reads ONNX.
+
+The layout stays ONNX's own: an image ``(1, 3, H, W)`` in, predictions ``(1, C, h, w)`` out, every side fixed. An int8
+file has 8-bit weights with a scale for each output channel and 8-bit activations, as pairs of ``QuantizeLinear`` and
+``DequantizeLinear`` (QDQ); its input and outputs stay float.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from importlib import import_module
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ednas.exceptions import DataError, ExportError
+from ednas.export.manifest import METADATA_NAME, Manifest, TensorSpec
+from ednas.files import atomic_path
+
+if TYPE_CHECKING:
+    from ednas.export.deployed import Deployed
+
+Floats = npt.NDArray[np.float32]
+
+OPSET = 20
+"""Version of ONNX's operators."""
+
+
+def convert(deployed: Deployed, path: Path) -> None:
+    """Write a network as a float ONNX file.
+
+    Args:
+        deployed: The network.
+        path: The file; replaced if it exists.
+
+    Raises:
+        ExportError: onnx or onnxscript is not installed, or the network cannot be converted.
+        EdnasError: The file cannot be written.
+    """
+    _check_installed("onnx", "onnxscript")
+    import torch
+
+    from ednas.export.deployed import INPUT
+
+    image = torch.zeros(1, 3, *deployed.input_size)
+    with _quiet():
+        try:
+            program = torch.onnx.export(
+                deployed,
+                (image,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[INPUT],
+                output_names=list(deployed.tasks),
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise ExportError(f"the network cannot be converted to ONNX: {_first_line(error)}") from error
+    assert program is not None  # with dynamo it always is one
+    _save(_without_origins(program.model_proto), path)
+
+
+def quantise(float_path: Path, calibration: Floats, path: Path) -> None:
+    """Write a float ONNX file as an int8 one.
+
+    Args:
+        float_path: What :func:`convert` wrote.
+        calibration: Normalised images ``(N, 3, H, W)``, from which the ranges of the activations are taken.
+        path: The file; replaced if it exists.
+
+    Raises:
+        ExportError: onnx or onnxruntime is not installed, or ``float_path`` is no ONNX file.
+        DataError: There is no calibration image, they have another size than the model's, or are not finite.
+        EdnasError: The file cannot be written.
+    """
+    _check_installed("onnx", "onnxruntime")
+    image = _spec(_load(float_path).graph.input[0])
+    _check_calibration(calibration, image)
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    with atomic_path(path) as temporary, _quiet():
+        quantize_static(
+            str(float_path),
+            str(temporary),
+            _Feed(image.name, calibration),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+        )
+
+
+def finish(path: Path, manifest: Manifest) -> Manifest:
+    """Embed the manifest in an ONNX file.
+
+    Args:
+        path: The file; replaced.
+        manifest: What the model is.
+
+    Returns:
+        The manifest that was embedded: with the file's input and outputs.
+
+    Raises:
+        ExportError: onnx is not installed, or the file is no ONNX file or has other outputs than the manifest.
+        EdnasError: The file cannot be written.
+    """
+    _check_installed("onnx")
+    import onnx
+
+    model = _load(path)
+    outputs = {spec.name: spec for spec in map(_spec, model.graph.output)}
+    if set(outputs) != set(manifest.outputs):
+        raise ExportError(f"{path}: has outputs {', '.join(outputs)}, not the manifest's {', '.join(manifest.outputs)}")
+    manifest = manifest.with_tensors(_spec(model.graph.input[0]), outputs).model_copy(update={"runtime": "onnx"})
+    onnx.helper.set_model_props(model, {METADATA_NAME: manifest.to_json()})
+    _save(model, path)
+    return manifest
+
+
+class _Feed:
+    """Hands calibration images to ONNX Runtime one by one, as its ``CalibrationDataReader`` does."""
+
+    def __init__(self, name: str, images: Floats) -> None:
+        self._inputs = iter([{name: image[None]} for image in images])
+
+    def get_next(self) -> dict[str, Floats] | None:
+        return next(self._inputs, None)
+
+
+def _check_installed(*packages: str) -> None:
+    for package in packages:
+        try:
+            import_module(package)
+        except ImportError:
+            raise ExportError(f'ONNX needs {package}, which is not installed; pip install "ednas[onnx]"') from None
+
+
+def _check_calibration(images: Floats, spec: TensorSpec) -> None:
+    if not len(images):
+        raise DataError("there is no image to calibrate with; give a dataset that has some")
+    if images.shape[1:] != spec.shape[1:]:
+        found, expected = ("x".join(map(str, shape[1:])) for shape in (images.shape, spec.shape))
+        raise DataError(f"calibration images are {found}, the model takes {expected}; resize them")
+    if not np.isfinite(images).all():
+        raise DataError("calibration images hold values that are not finite; normalise them as the model was trained")
+
+
+def _without_origins(model: Any) -> Any:
+    """Remove what the exporter notes about the source of every node: stack traces with paths of this computer."""
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        part.ClearField("metadata_props")
+    return model
+
+
+def _spec(value: Any) -> TensorSpec:
+    import onnx
+
+    kind = value.type.tensor_type
+    return TensorSpec(
+        name=value.name,
+        shape=tuple(side.dim_value for side in kind.shape.dim),
+        dtype=onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name,
+    )
+
+
+def _load(path: Path) -> Any:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except DecodeError:
+        model = None
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be read ({error.strerror})") from error
+    if model is None or not model.graph.input or not model.graph.output:
+        raise ExportError(f"{path}: is no ONNX model, or damaged; export it again")
+    return model
+
+
+def _save(model: Any, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(model.SerializeToString())
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the exporter and the quantiser tell about their progress off the terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

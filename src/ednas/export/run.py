@@ -1,0 +1,258 @@
+"""An export from a checkpoint to a folder that is ready for the device, with the proof that it is the same model.
+
+What ``ednas export`` does: fine-tune for int8 if asked, convert, quantise, audit the operators, check, and only then put
+the folder in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ednas.config import StrictModel
+from ednas.exceptions import ExportError
+from ednas.export.manifest import MANIFEST_FILE, Manifest, OutputStride, write_manifest
+from ednas.files import atomic_path, write_json, write_text
+from ednas.tasks import EvaluationProtocol
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from ednas.data.cache import CachedSplit
+    from ednas.export.audit import Audit
+    from ednas.export.check import CheckReport
+    from ednas.export.deployed import Deployed
+    from ednas.hw import Target
+    from ednas.training.model import Model
+
+CHECK_FILE, AUDIT_FILE = "check.json", "audit.json"
+
+_SUFFIX = {"litert": ".tflite", "onnx": ".onnx"}
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what is done, how much of it is done, how much there is)."""
+
+
+class ExportConfig(StrictModel):
+    """How a model is exported.
+
+    Attributes:
+        format: ``litert`` (``.tflite``) or ``onnx``.
+        int8: Whether weights and activations are quantised to 8 bits.
+        io: Elements of a quantised TFLite model's input and outputs.
+        calibration: Dataset whose train split gives the ranges of the activations; None = that of ``data``.
+        samples: Images to take from it, spread over the split.
+        data: Dataset for the metrics before and after; None = that of ``calibration``.
+        split: Its split.
+        output_stride: The outputs' size is the input's divided by it.
+        input_size: ``(height, width)``; None = the checkpoint's.
+        target: The device whose operators are audited; None = no audit.
+        fuse: ``argmax``: tasks on class labels put out classes.
+        qat_steps: Steps of quantisation-aware fine-tuning before.
+        qat_learning_rate: Its highest learning rate; None = the fine-tuning's own.
+        protocol: Protocol of the metrics.
+        max_drop_percent: What a metric may lose, percent of its value.
+        seed: Of the fine-tuning.
+        device: Where the fine-tuning runs.
+    """
+
+    format: Literal["litert", "onnx"] = "litert"
+    int8: bool = False
+    io: Literal["int8", "uint8", "float"] | None = None
+    calibration: str | None = None
+    samples: int = Field(default=32, gt=0)
+    data: str | None = None
+    split: str = "val"
+    output_stride: OutputStride = 4
+    input_size: tuple[int, int] | None = None
+    target: str | None = None
+    fuse: Literal["argmax"] | None = None
+    qat_steps: int = Field(default=0, ge=0)
+    qat_learning_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    protocol: EvaluationProtocol = "standard"
+    max_drop_percent: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    seed: int = Field(default=0, ge=0)
+    device: str = "auto"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.int8 and not (self.calibration or self.data):
+            raise ValueError("int8 needs images for the ranges of its activations; give calibration or data")
+        if self.format == "onnx" and (self.io or self.target or self.fuse):
+            raise ValueError("io, target and fuse belong to format litert; leave them out for onnx")
+        if self.io and not self.int8:
+            raise ValueError("io belongs to int8: the input and outputs of a float model are float")
+        if self.qat_steps and not self.int8:
+            raise ValueError("qat_steps belongs to int8: a float model needs no fine-tuning")
+        return self
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export has written and found.
+
+    Attributes:
+        folder: The folder.
+        model: The model file in it.
+        manifest: Content of its ``model.json``.
+        check: Content of its ``check.json``.
+        audit: Which operators the target runs; None if none was named.
+    """
+
+    folder: Path
+    model: Path
+    manifest: Manifest
+    check: CheckReport
+    audit: Audit | None
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What is not good, one line each."""
+        return (*(self.audit.failures if self.audit else ()), *self.check.failures)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the model is proven good."""
+        return not self.failures
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return {
+            "folder": str(self.folder),
+            "model": str(self.model),
+            "passed": self.passed,
+            "failures": list(self.failures),
+            "manifest": self.manifest.model_dump(mode="json"),
+            "check": self.check.model_dump(mode="json"),
+            "audit": None if self.audit is None else self.audit.to_dict(),
+        }
+
+
+def export_model(
+    model: Model, out: Path | str, config: ExportConfig, *, name: str = "model", progress: Progress | None = None
+) -> Exported:
+    """Export a trained model and prove that the exported one is the same.
+
+    Args:
+        model: The model.
+        out: The folder to write; an older export there is replaced as a whole, when the new one is complete.
+        config: How.
+        name: Of the model, for people.
+        progress: Told what is being done.
+
+    Returns:
+        What was written, and whether it is good: a model that is not is written all the same, and says so.
+
+    Raises:
+        ExportError: A package is missing, the target does not run what is fused, or the conversion fails.
+        EdnasError: Data, target or input size are wrong, or the folder cannot be written.
+    """
+    from ednas.export.check import check
+    from ednas.export.deployed import Deployed, check_export_size
+
+    told: Progress = progress or (lambda what, done, total: None)
+    out = Path(out)
+    _check_place(out)
+    size = config.input_size or model.input_size
+    check_export_size(size)
+    target = _target(config)
+    converter = _converter(config)
+    training = _split(config.calibration or config.data, "train", size, told) if config.int8 else None
+    validation = _split(config.data or config.calibration, config.split, size, told)
+    exported = _finetuned(model, training, config, told) if config.qat_steps and training else model
+    deployed = Deployed(
+        exported, input_size=size, output_stride=config.output_stride, fuse_argmax=config.fuse == "argmax"
+    )
+    suffix = _SUFFIX[config.format]
+    with atomic_path(out) as folder:
+        folder.mkdir()
+        path = folder / f"model{suffix}"
+        float_path = folder / f"model_float{suffix}" if config.int8 else path
+        with _stage(told, "converting"):
+            converter.convert(deployed, float_path)
+            manifest = converter.finish(float_path, deployed.manifest(name, config.format, "float32"))
+        if training is not None:
+            with _stage(told, "quantising"):
+                converter.quantise(float_path, _images(training, config.samples, model), path, **_io(config))
+                manifest = converter.finish(path, deployed.manifest(name, config.format, "int8"))
+        write_manifest(folder / MANIFEST_FILE, manifest)
+        _write_labels(folder, manifest)
+        found = _audit(path, target, told)
+        report = check(
+            model,
+            deployed,
+            path,
+            float_path=float_path if config.int8 else None,
+            cached=validation,
+            protocol=config.protocol,
+            drop_limit_percent=config.max_drop_percent,
+            progress=told,
+        )
+        write_json(folder / CHECK_FILE, report.model_dump(mode="json"))
+        if found is not None:
+            write_json(folder / AUDIT_FILE, found.to_dict())
+    return Exported(out, out / path.name, manifest, report, found)
+
+
+def _check_place(out: Path) -> None:
+    """Refuse to replace a folder that is something else than an export."""
+    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST_FILE).is_file():
+        raise ExportError(f"{out}: exists and is no export; choose another folder")
+    if out.exists() and not out.is_dir():
+        raise ExportError(f"{out}: is a file; give a folder")
+
+
+def _target(config: ExportConfig) -> Target | None:
+    """Return the device, if one is named and can run what is asked for."""
+    if config.target is None:
+        return None
+    from ednas.hw import load_target
+
+    target = load_target(config.target)
+    if not config.int8 and "float32" not in target.operators.dtypes:
+        raise ExportError(f"{target.name} computes integers only; add --int8 --calibration DATA")
+    return target
+
+
+def _converter(config: ExportConfig) -> ModuleType:
+    """Return the module that writes the format."""
+    return import_module(f"ednas.export.{config.format}")
+
+
+def _split(name: str | None, split: str, size: tuple[int, int], told: Progress) -> CachedSplit | None:
+    """Open a split of a dataset at the model's input size."""
+    if name is None:
+        return None
+    from ednas.data import open_cache, open_dataset
+
+    dataset = open_dataset(name, split)
+    return open_cache(dataset, size, progress=lambda done, total: told(f"decoding {split}", done, total))
+
+
+def _finetuned(model: Model, data: CachedSplit, config: ExportConfig, told: Progress) -> Model:
+    from ednas.export.qat import LEARNING_RATE, finetune
+
+    return finetune(
+        model,
+        data,
+        steps=config.qat_steps,
+        learning_rate=config.qat_learning_rate or LEARNING_RATE,
+        seed=config.seed,
+        device=config.device,
+        progress=told,
+    )
+
+
+@contextmanager
+def _stage(told: Progress, what: str) -> Iterator[None]:
+    """Tell the beginning and the end of something that cannot say how far it is."""
+    told(what, 0, 1)
+    yield
+    told(what, 1, 1)

@@ -1,0 +1,115 @@
+"""`ednas evaluate` on exported models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_runs import Run
+
+pytest.importorskip("ai_edge_litert", reason='needs LiteRT: pip install "ednas[export]"')
+
+from tiny_exports import SIZE, Tiny, tiny_model, write_tiny_onnx, write_tiny_tflite
+from training_fakes import write_dataset
+
+from ednas.data import open_cache, open_dataset
+from ednas.training import evaluate
+
+TINY = Tiny().eval()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def tflite(tmp_path: Path) -> Path:
+    return write_tiny_tflite(tmp_path / "model.tflite", TINY)
+
+
+@pytest.mark.parametrize(("suffix", "runtime"), [("tflite", "litert"), ("onnx", "onnx")])
+def test_metrics_of_an_exported_model_are_the_checkpoints(
+    run: Run, data: Path, tmp_path: Path, suffix: str, runtime: str
+) -> None:
+    if suffix == "onnx":
+        pytest.importorskip("onnx", reason='needs onnx: pip install "ednas[onnx]"')
+        pytest.importorskip("onnxruntime", reason='needs ONNX Runtime: pip install "ednas[onnx]"')
+    write = write_tiny_tflite if suffix == "tflite" else write_tiny_onnx
+    path, out = write(tmp_path / f"model.{suffix}", TINY), tmp_path / "metrics.json"
+    options = ["--split", "train", "--protocol", "adashare", "--out", out]
+    code, printed, err = run("evaluate", path, "--data", data, "--json", *options)
+    assert (code, err) == (0, "")
+    metrics = json.loads(printed)
+    assert metrics == json.loads(out.read_text())
+    assert (metrics["runtime"], metrics["precision"], metrics["model"]) == (runtime, "float32", "tiny")
+    assert (metrics["split"], metrics["protocol"], metrics["input_size"]) == ("train", "adashare", list(SIZE))
+    expected = evaluate(tiny_model(TINY), open_cache(open_dataset(str(data), "train"), SIZE), "adashare")
+    for task, values in expected["tasks"].items():
+        assert metrics["tasks"][task] == pytest.approx(values, rel=1e-3)
+
+
+def test_people_read_what_was_measured(run: Run, data: Path, tflite: Path) -> None:
+    code, out, _ = run("evaluate", tflite, "--data", data)
+    assert code == 0
+    assert "protocol standard, tiny: float32 in litert, stride 4" in out
+    assert "mIoU" in out
+
+
+def test_help_names_both_kinds(run: Run) -> None:
+    _, out, _ = run("evaluate", "--help")
+    assert ".tflite" in out
+    assert ".onnx" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--input", "64x64"], "takes images of 32x64 alone, not 64x64"),
+        (["--device", "cuda"], "exported models run on the CPU"),
+        (["--protocol", "adashar"], "did you mean 'adashare'"),
+    ],
+)
+def test_wrong_options(run: Run, data: Path, tflite: Path, options: list[str], message: str) -> None:
+    code, _, err = run("evaluate", tflite, "--data", data, *options)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.tflite", None, "no such file"),
+        ("missing.onnx", None, "no such file"),
+        ("empty.tflite", b"", "empty.tflite"),
+        ("foreign.tflite", b"hello, world", "foreign.tflite"),
+        ("notes.txt", b"hello, world", "is no exported model"),
+    ],
+)
+def test_files_that_are_no_models(
+    run: Run, data: Path, tmp_path: Path, name: str, content: bytes | None, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    out = tmp_path / "metrics.json"
+    code, printed, err = run("evaluate", tmp_path / name, "--data", data, "--out", out)
+    assert (code, printed) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not out.exists()
+
+
+def test_a_truncated_model(run: Run, data: Path, tflite: Path) -> None:
+    whole = tflite.read_bytes()
+    tflite.write_bytes(whole[: len(whole) // 2])
+    code, _, err = run("evaluate", tflite, "--data", data)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
