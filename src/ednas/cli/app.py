@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ednas.cli import arch, benchmark, compare, data, demo, doctor, hardware, search, targets, train
+from ednas.cli import arch, benchmark, compare, data, demo, doctor, export, hardware, search, targets, train
 
 app = typer.Typer(
     name="ednas",
@@ -41,6 +41,7 @@ app.command("train")(train.train)
 app.command("evaluate")(train.evaluate)
 app.command("compare")(compare.compare)
 app.command("predict")(train.predict)
+app.command("export")(export.export)
 app.command("latency")(hardware.latency)
 app.command("benchmark")(benchmark.benchmark)
 app.add_typer(targets.app, name="targets")

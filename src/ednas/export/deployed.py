@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import copy
+from importlib.metadata import version
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-import ednas
 from ednas.arch.spec import MAX_INPUT_SIZE, MIN_INPUT_SIZE
 from ednas.data.colors import palette
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import ExportError
-from ednas.export.manifest import Decoding, DecodingKind, Manifest, OutputSpec, OutputStride, Precision, Runtime, TensorSpec
+from ednas.export.manifest import (
+    Decoding,
+    DecodingKind,
+    Manifest,
+    OutputSpec,
+    OutputStride,
+    Precision,
+    Runtime,
+    TensorSpec,
+)
 from ednas.nn.heads import resize_bilinear
 from ednas.nn.network import OUTPUT_STRIDE, MultiTaskNetwork
 from ednas.tasks import DepthTask, NormalsTask, SegmentationTask, Task
@@ -125,7 +134,7 @@ class Deployed(nn.Module):
             outputs[task_name] = OutputSpec(name=task_name, shape=shape, decoding=decoding)
         return Manifest(
             name=name,
-            created_by=ednas.__version__,
+            created_by=version("ednas"),
             runtime=runtime,
             architecture=model.architecture.to_dict(),
             tasks=self.tasks,

@@ -116,7 +116,10 @@ class _Step:
 
 @dataclass(frozen=True)
 class _Open:
-    """A model whose every tensor can be seen; ``run`` maps a normalised image to the real values of all of them."""
+    """A model whose every tensor can be seen.
+
+    ``run`` maps a normalised image ``(H, W, 3)`` to the real values of all that are numbers; class ids are none.
+    """
 
     manifest: Manifest
     steps: tuple[_Step, ...]
@@ -148,6 +151,7 @@ def _open_tflite(path: Path, manifest: Manifest) -> _Open:
     interpreter = load_interpreter(bytes(flatbuffer_utils.convert_object_to_bytearray(model)))
     input_index = interpreter.get_input_details()[0]["index"]
     outputs = [(entry["index"], tensor_spec(entry)) for entry in interpreter.get_output_details()]
+    outputs = [(index, spec) for index, spec in outputs if spec.scale is not None or spec.dtype == "float32"]
 
     def run(image: Floats) -> dict[str, Floats]:
         interpreter.set_tensor(input_index, input_tensor(image, manifest))
@@ -174,7 +178,8 @@ def _open_onnx(path: Path, manifest: Manifest) -> _Open:
             zip(names, session.run(names, {manifest.input.name: input_tensor(image, manifest)}), strict=True)
         )
         # What the next layer reads is the tensor after it was rounded to 8 bits.
-        return {name: values.get(f"{name}_DequantizeLinear_Output", values[name]) for name in names}
+        rounded = {name: values.get(f"{name}_DequantizeLinear_Output", values[name]) for name in names}
+        return {name: value for name, value in rounded.items() if value.dtype == np.float32}
 
     return _Open(manifest, steps, run)
 

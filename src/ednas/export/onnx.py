@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from io import StringIO
@@ -66,12 +66,12 @@ def convert(deployed: Deployed, path: Path) -> None:
     _save(_without_origins(program.model_proto), path)
 
 
-def quantise(float_path: Path, calibration: Floats, path: Path) -> None:
+def quantise(float_path: Path, calibration: Iterable[Floats], path: Path) -> None:
     """Write a float ONNX file as an int8 one.
 
     Args:
         float_path: What :func:`convert` wrote.
-        calibration: Normalised images ``(N, 3, H, W)``, from which the ranges of the activations are taken.
+        calibration: Normalised images ``(1, H, W, 3)``, from which the ranges of the activations are taken.
         path: The file; replaced if it exists.
 
     Raises:
@@ -81,14 +81,16 @@ def quantise(float_path: Path, calibration: Floats, path: Path) -> None:
     """
     _check_installed("onnx", "onnxruntime")
     image = _spec(_load(float_path).graph.input[0])
-    _check_calibration(calibration, image)
+    images = list(calibration)
+    batch, channels, height, width = image.shape
+    _check_calibration(images, (batch, height, width, channels))
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     with atomic_path(path) as temporary, _quiet():
         quantize_static(
             str(float_path),
             str(temporary),
-            _Feed(image.name, calibration),
+            _Feed(image.name, images),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,
@@ -124,10 +126,10 @@ def finish(path: Path, manifest: Manifest) -> Manifest:
 
 
 class _Feed:
-    """Hands calibration images to ONNX Runtime one by one, as its ``CalibrationDataReader`` does."""
+    """Hands calibration images to ONNX Runtime one by one, in its layout, as its ``CalibrationDataReader`` does."""
 
-    def __init__(self, name: str, images: Floats) -> None:
-        self._inputs = iter([{name: image[None]} for image in images])
+    def __init__(self, name: str, images: Sequence[Floats]) -> None:
+        self._inputs = iter([{name: np.ascontiguousarray(image.transpose(0, 3, 1, 2))} for image in images])
 
     def get_next(self) -> dict[str, Floats] | None:
         return next(self._inputs, None)
@@ -141,14 +143,15 @@ def _check_installed(*packages: str) -> None:
             raise ExportError(f'ONNX needs {package}, which is not installed; pip install "ednas[onnx]"') from None
 
 
-def _check_calibration(images: Floats, spec: TensorSpec) -> None:
-    if not len(images):
-        raise DataError("there is no image to calibrate with; give a dataset that has some")
-    if images.shape[1:] != spec.shape[1:]:
-        found, expected = ("x".join(map(str, shape[1:])) for shape in (images.shape, spec.shape))
-        raise DataError(f"calibration images are {found}, the model takes {expected}; resize them")
-    if not np.isfinite(images).all():
-        raise DataError("calibration images hold values that are not finite; normalise them as the model was trained")
+def _check_calibration(images: Sequence[Floats], shape: tuple[int, ...]) -> None:
+    if not images:
+        raise DataError("there is no calibration image; give a dataset that has some")
+    for index, image in enumerate(images):
+        if image.shape != shape:
+            found, expected = ("x".join(map(str, sides)) for sides in (image.shape, shape))
+            raise DataError(f"calibration image {index} is {found}, the model takes {expected}")
+        if not np.isfinite(image).all():
+            raise DataError(f"calibration image {index} holds NaN or infinite values")
 
 
 def _without_origins(model: Any) -> Any:

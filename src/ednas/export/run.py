@@ -1,12 +1,13 @@
 """An export from a checkpoint to a folder that is ready for the device, with the proof that it is the same model.
 
-What ``ednas export`` does: fine-tune for int8 if asked, convert, quantise, audit the operators, check, and only then put
-the folder in its place.
+What ``ednas export`` does: fine-tune for int8 if asked, convert, quantise, audit the operators, check, and only then
+put the folder in its place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -20,8 +21,6 @@ from ednas.files import atomic_path, write_json, write_text
 from ednas.tasks import EvaluationProtocol
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     import numpy as np
     import numpy.typing as npt
 
@@ -157,13 +156,12 @@ def export_model(
     from ednas.export.check import check
     from ednas.export.deployed import Deployed, check_export_size
 
-    told: Progress = progress or (lambda what, done, total: None)
+    told = progress or _untold
     out = Path(out)
     _check_place(out)
     size = config.input_size or model.input_size
     check_export_size(size)
     target = _target(config)
-    converter = _converter(config)
     training = _split(config.calibration or config.data, "train", size, told) if config.int8 else None
     validation = _split(config.data or config.calibration, config.split, size, told)
     exported = _finetuned(model, training, config, told) if config.qat_steps and training else model
@@ -176,15 +174,14 @@ def export_model(
         path = folder / f"model{suffix}"
         float_path = folder / f"model_float{suffix}" if config.int8 else path
         with _stage(told, "converting"):
-            converter.convert(deployed, float_path)
-            manifest = converter.finish(float_path, deployed.manifest(name, config.format, "float32"))
+            manifest = _convert(deployed, float_path, name, config)
         if training is not None:
             with _stage(told, "quantising"):
-                converter.quantise(float_path, _images(training, config.samples, model), path, **_io(config))
-                manifest = converter.finish(path, deployed.manifest(name, config.format, "int8"))
+                manifest = _quantise(deployed, float_path, path, _images(training, config.samples, model), name, config)
         write_manifest(folder / MANIFEST_FILE, manifest)
         _write_labels(folder, manifest)
-        found = _audit(path, target, told)
+        with _stage(told, "auditing"):
+            found = _audit(path, target)
         report = check(
             model,
             deployed,
@@ -221,9 +218,62 @@ def _target(config: ExportConfig) -> Target | None:
     return target
 
 
-def _converter(config: ExportConfig) -> ModuleType:
-    """Return the module that writes the format."""
-    return import_module(f"ednas.export.{config.format}")
+def _convert(deployed: Deployed, path: Path, name: str, config: ExportConfig) -> Manifest:
+    """Write the float model."""
+    manifest = deployed.manifest(name, config.format, "float32")
+    if config.format == "onnx":
+        from ednas.export import onnx
+
+        onnx.convert(deployed, path)
+        return onnx.finish(path, manifest)
+    from ednas.export import litert
+
+    litert.convert(deployed, path)
+    return litert.finish(path, manifest)
+
+
+def _quantise(
+    deployed: Deployed, float_path: Path, path: Path, images: npt.NDArray[np.float32], name: str, config: ExportConfig
+) -> Manifest:
+    """Write the int8 model."""
+    manifest = deployed.manifest(name, config.format, "int8")
+    if config.format == "onnx":
+        from ednas.export import onnx
+
+        onnx.quantise(float_path, images.transpose(0, 3, 1, 2), path)
+        return onnx.finish(path, manifest)
+    from ednas.export import litert
+
+    litert.quantise(float_path, [image[None] for image in images], path, config.io or "int8")
+    return litert.finish(path, manifest)
+
+
+def _images(data: CachedSplit, count: int, model: Model) -> npt.NDArray[np.float32]:
+    """Return normalised images ``(N, H, W, 3)``, spread evenly over a split."""
+    import numpy as np
+
+    from ednas.data.loader import load_samples
+    from ednas.training.model import normalise
+
+    chosen = np.unique(np.linspace(0, len(data) - 1, min(count, len(data))).round().astype(int))
+    image = load_samples(data, chosen.tolist(), ())["image"]
+    values: npt.NDArray[np.float32] = normalise(image, model.normalisation).permute(0, 2, 3, 1).contiguous().numpy()
+    return values
+
+
+def _audit(path: Path, target: Target | None) -> Audit | None:
+    if target is None:
+        return None
+    from ednas.export.audit import audit
+
+    return audit(path, target)
+
+
+def _write_labels(folder: Path, manifest: Manifest) -> None:
+    """Write the names of classes, one a line, for programs that read no JSON."""
+    for task, output in manifest.outputs.items():
+        if output.decoding.class_names:
+            write_text(folder / f"labels_{task}.txt", "\n".join(output.decoding.class_names) + "\n")
 
 
 def _split(name: str | None, split: str, size: tuple[int, int], told: Progress) -> CachedSplit | None:
@@ -246,8 +296,12 @@ def _finetuned(model: Model, data: CachedSplit, config: ExportConfig, told: Prog
         learning_rate=config.qat_learning_rate or LEARNING_RATE,
         seed=config.seed,
         device=config.device,
-        progress=told,
+        progress=lambda report: told("fine-tuning", report.step, config.qat_steps),
     )
+
+
+def _untold(what: str, done: int, total: int) -> None:
+    del what, done, total
 
 
 @contextmanager
