@@ -30,7 +30,7 @@ from training_fakes import write_dataset
 
 from ednas.data import CachedSplit, open_cache, open_dataset
 from ednas.exceptions import ConfigError, ExportError
-from ednas.export.check import CheckReport, check, metric_drops, parity
+from ednas.export.check import CheckReport, MetricDrop, _metric_failure, check, metric_drops, parity
 from ednas.export.evaluate import evaluate_exported
 from ednas.export.layers import LayerSNR, entry_layer, per_layer_snr, snr_db
 from ednas.export.manifest import Manifest
@@ -261,6 +261,21 @@ def test_a_lost_metric_is_a_failure_that_names_the_layer(
         assert "\n" not in failure
     assert report.worst is not None
     assert report.worst.drop_percent == max(drop.drop_percent for drop in report.metrics.drops)  # type: ignore[union-attr]
+
+
+def failure(drop: float, *, layer_drop: float, in_float: float) -> str:
+    loss = MetricDrop(task="depth", metric="abs_err", before=1, after=1 + drop / 100, drop_percent=drop)
+    layers = (LayerSNR(name="here", op="ADD", snr_db=20, drop_db=layer_drop, tasks=("depth",)),)
+    return _metric_failure(loss, 1.0, layers, (loss.model_copy(update={"drop_percent": in_float}),))
+
+
+def test_a_failure_says_why() -> None:
+    start = "depth: abs_err 1 becomes 1.04, 4.00 % worse, at most 1 % is allowed; "
+    assert failure(4, layer_drop=12, in_float=0.1) == (
+        f"{start}the error enters at ADD here (20.0 dB, 12.0 dB below its input)"
+    )
+    assert failure(4, layer_drop=3, in_float=0.1).startswith(f"{start}the noise adds up over the layers, most at ADD")
+    assert failure(4, layer_drop=12, in_float=3).startswith(f"{start}the float model loses 3.00 % of it")
 
 
 def test_without_data_nothing_is_called_good(model: Model, tiny: Tiny, float_path: Path) -> None:

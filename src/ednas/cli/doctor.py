@@ -11,7 +11,10 @@ import typer
 
 from ednas.cli.options import print_json
 
-_PACKAGES = ("ednas", "torch", "lightning", "numpy", "pyglove", "pydantic", "safetensors", "plotly", "h5py")
+_PACKAGES = (
+    "ednas", "torch", "lightning", "numpy", "pyglove", "pydantic", "safetensors", "plotly", "h5py", "scipy",
+    "ai-edge-litert", "litert-torch", "ai-edge-quantizer", "ethos-u-vela", "onnx", "onnxruntime",
+)  # fmt: skip
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:

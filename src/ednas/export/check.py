@@ -41,6 +41,9 @@ DROP_LIMIT = 1.0
 _LONGEST_NAME = 120
 """Characters of a layer's name, from its end, in a message."""
 
+_CLEAR_DROP_DB = 6.0
+"""A layer that loses so much doubles the amplitude of the noise: it stands out from layers that each add a little."""
+
 _LAYER_IMAGES = 4
 """Images that layers are compared on: every tensor of both models is computed and kept for each."""
 
@@ -174,9 +177,14 @@ def check(
         noise = {task: snr_db(expected[task], found[task]) for task in found if not _is_ids(manifest, task)}
         layers = per_layer_snr(Path(float_path), Path(path), pictures[:_LAYER_IMAGES])
     metrics = None if cached is None else compare_metrics(model, runner, cached, protocol, progress=progress)
+    lost = [drop for drop in metrics.drops if drop.drop_percent > drop_limit_percent] if metrics else []
+    in_float: tuple[MetricDrop, ...] = ()
+    if lost and cached is not None and float_path is not None:
+        in_float = compare_metrics(model, exact, cached, protocol, progress=progress).drops
     failures = (
         *_parity_failures(errors, parity_limit),
-        *_metric_failures(metrics, drop_limit_percent, layers),
+        *([] if metrics else ["no validation data: the task metrics were not measured; give the data with --data"]),
+        *[_metric_failure(drop, drop_limit_percent, layers, in_float) for drop in lost],
     )
     return CheckReport(
         model=manifest.name,
@@ -305,22 +313,18 @@ def _parity_failures(errors: Mapping[str, float], limit: float) -> list[str]:
     ]
 
 
-def _metric_failures(metrics: MetricsCheck | None, limit: float, layers: tuple[LayerSNR, ...]) -> list[str]:
-    if metrics is None:
-        return ["no validation data: the task metrics were not measured; give the data with --data"]
-    return [
-        f"{drop.task}: {drop.metric} {drop.before:.4g} becomes {drop.after:.4g}, {drop.drop_percent:.2f} % worse, "
-        f"at most {limit:g} % is allowed{_entry(layers, drop.task)}"
-        for drop in metrics.drops
-        if drop.drop_percent > limit
-    ]
-
-
-def _entry(layers: tuple[LayerSNR, ...], task: str) -> str:
-    layer = entry_layer(layers, task)
-    if layer is None:
-        return ""
-    if layer.drop_db <= 0:
-        return "; no layer adds more noise than 8 bits must"
-    where = f"{layer.op} {layer.name[-_LONGEST_NAME:]}"
-    return f"; the error enters at {where} ({layer.snr_db:.1f} dB, {layer.drop_db:.1f} dB below its input)"
+def _metric_failure(
+    drop: MetricDrop, limit: float, layers: tuple[LayerSNR, ...], in_float: tuple[MetricDrop, ...]
+) -> str:
+    """Say what is lost and where: ``in_float`` are the metrics of the float model."""
+    lost = f"{drop.task}: {drop.metric} {drop.before:.4g} becomes {drop.after:.4g}, {drop.drop_percent:.2f} % worse"
+    lost += f", at most {limit:g} % is allowed"
+    layer = entry_layer(layers, drop.task)
+    before = [same.drop_percent for same in in_float if (same.task, same.metric) == (drop.task, drop.metric)]
+    if layer is None or max(before, default=0.0) > drop.drop_percent / 2:
+        share = f"{before[0]:.2f} % of it" if before else "all of it"
+        return f"{lost}; the float model loses {share}: by its output's size, or an argmax before it is enlarged"
+    where = f"{layer.op} {layer.name[-_LONGEST_NAME:]} ({layer.snr_db:.1f} dB, {layer.drop_db:.1f} dB below its input)"
+    if layer.drop_db < _CLEAR_DROP_DB:
+        return f"{lost}; the noise adds up over the layers, most at {where}"
+    return f"{lost}; the error enters at {where}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from importlib.metadata import version
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -60,6 +61,9 @@ class RawOutputs(nn.Module):
         super().__init__()
         self.network = copy.deepcopy(network).cpu().eval().requires_grad_(False)
         fold_batch_norms(self.network)
+        # litert-torch knows weights by their address, and makes contiguous copies that it frees: of two weights of one
+        # shape in another layout, the second would be lost to the first.
+        self.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         self.tasks = tasks
         self.output_stride = output_stride
 

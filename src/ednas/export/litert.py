@@ -48,7 +48,7 @@ INT8_VERSIONS = {
 The quantiser leaves the float versions, of which a compiler does not expect int8.
 """
 
-_ROOT = "MultiTaskNetwork_network"
+_ROOT = "RawOutputs_wrapped"
 """Name of the network in the names that the converter gives to tensors."""
 
 

@@ -6,11 +6,12 @@ put the folder in its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -134,6 +135,20 @@ class Exported:
         }
 
 
+class Converter(NamedTuple):
+    """What writes models of a format.
+
+    Attributes:
+        convert: Writes a network as a float file.
+        quantise: Writes a float file as an int8 one, with normalised images ``(1, H, W, 3)`` for its ranges.
+        finish: Names input and outputs and embeds the manifest; returns it with the file's tensors.
+    """
+
+    convert: Callable[[Deployed, Path], None]
+    quantise: Callable[[Path, Iterable[npt.NDArray[np.float32]], Path], None]
+    finish: Callable[[Path, Manifest], Manifest]
+
+
 def export_model(
     model: Model, out: Path | str, config: ExportConfig, *, name: str = "model", progress: Progress | None = None
 ) -> Exported:
@@ -220,32 +235,29 @@ def _target(config: ExportConfig) -> Target | None:
 
 def _convert(deployed: Deployed, path: Path, name: str, config: ExportConfig) -> Manifest:
     """Write the float model."""
-    manifest = deployed.manifest(name, config.format, "float32")
-    if config.format == "onnx":
-        from ednas.export import onnx
-
-        onnx.convert(deployed, path)
-        return onnx.finish(path, manifest)
-    from ednas.export import litert
-
-    litert.convert(deployed, path)
-    return litert.finish(path, manifest)
+    converter = _converter(config)
+    converter.convert(deployed, path)
+    return converter.finish(path, deployed.manifest(name, config.format, "float32"))
 
 
 def _quantise(
     deployed: Deployed, float_path: Path, path: Path, images: npt.NDArray[np.float32], name: str, config: ExportConfig
 ) -> Manifest:
     """Write the int8 model."""
-    manifest = deployed.manifest(name, config.format, "int8")
+    converter = _converter(config)
+    converter.quantise(float_path, [image[None] for image in images], path)
+    return converter.finish(path, deployed.manifest(name, config.format, "int8"))
+
+
+def _converter(config: ExportConfig) -> Converter:
+    """Return what writes the format."""
     if config.format == "onnx":
         from ednas.export import onnx
 
-        onnx.quantise(float_path, images.transpose(0, 3, 1, 2), path)
-        return onnx.finish(path, manifest)
+        return Converter(onnx.convert, onnx.quantise, onnx.finish)
     from ednas.export import litert
 
-    litert.quantise(float_path, [image[None] for image in images], path, config.io or "int8")
-    return litert.finish(path, manifest)
+    return Converter(litert.convert, partial(litert.quantise, io=config.io or "int8"), litert.finish)
 
 
 def _images(data: CachedSplit, count: int, model: Model) -> npt.NDArray[np.float32]:
