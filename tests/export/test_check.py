@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from tiny_exports import (
     write_tiny_onnx,
     write_tiny_tflite,
 )
-from training_fakes import write_dataset
+from training_fakes import TARGETS, small_architecture, write_dataset
 
 from ednas.data import CachedSplit, open_cache, open_dataset
 from ednas.exceptions import ConfigError, ExportError
@@ -36,7 +37,7 @@ from ednas.export.layers import LayerSNR, entry_layer, per_layer_snr, snr_db
 from ednas.export.manifest import Manifest
 from ednas.export.runtime import open_model
 from ednas.files import read_json, write_json
-from ednas.training import Model, evaluate
+from ednas.training import Model, build_model, evaluate
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +195,7 @@ def test_layers_of_onnx_models(onnx_path: Path, images: np.ndarray, tmp_path: Pa
     from ednas.export import onnx
 
     quantised = tmp_path / "model.onnx"
-    onnx.quantise(onnx_path, np.ascontiguousarray(images.transpose(0, 3, 1, 2)), quantised)
+    onnx.quantise(onnx_path, [image[None] for image in images], quantised)
     onnx.finish(quantised, tiny_onnx_manifest(precision="int8"))
     layers = {layer.name: layer for layer in per_layer_snr(onnx_path, quantised, images)}
     assert {"hidden", "middle", "segmentation", "depth"} <= set(layers)
@@ -325,3 +326,26 @@ def test_the_layer_of_the_largest_drop_is_the_entry() -> None:
         LayerSNR(name=name, op="ADD", snr_db=0, drop_db=drop, tasks=("depth",)) for name, drop in [("a", 1), ("b", 3)]
     )
     assert entry_layer(layers, "depth") == layers[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["litert", "onnx"])
+def test_a_converted_network_has_the_metrics_of_the_checkpoint(kind: str, tmp_path: Path) -> None:
+    pytest.importorskip("litert_torch" if kind == "litert" else "onnxscript", reason="needs the extra of the format")
+    from ednas.export.deployed import Deployed
+
+    size = (128, 128)
+    converter = import_module(f"ednas.export.{kind}")
+    model = build_model(small_architecture(), tuple(TARGETS), TARGETS, input_size=size)
+    data = open_dataset(str(write_dataset(tmp_path / "data")), "val")
+    cached = open_cache(data, size, tmp_path / "cache")
+    model.network.eval()
+    deployed = Deployed(model, input_size=size)
+    path = tmp_path / ("model.tflite" if kind == "litert" else "model.onnx")
+    converter.convert(deployed, path)
+    converter.finish(path, deployed.manifest("small", kind, "float32"))
+    report = check(model, deployed, path, cached=cached, drop_limit_percent=0.1)
+    assert report.passed, report.failures
+    assert report.metrics is not None
+    assert len(report.metrics.drops) == 8
+    assert all(abs(drop.drop_percent) <= 0.1 for drop in report.metrics.drops)

@@ -35,14 +35,19 @@ def splits(tmp_path_factory):
     return [open_cache(open_dataset(str(file), split), SIZE, root / "cache") for split in ("train", "val")]
 
 
+def train_plainly(model, split, steps, learning_rate):
+    """Train in place, without a thought of int8."""
+    recipe = Recipe(steps=steps, batch_size=6, learning_rate=learning_rate, warmup_steps=15, augment=None)
+    fit(model.network, model.tasks, BatchLoader(split, 6, 0, None, sorted(model.targets)), recipe, device="cpu")
+    model.network.eval()
+
+
 @pytest.fixture(scope="session")
 def trained(splits):
-    """A small model that has learned the tiny dataset."""
+    """A small model that has begun to learn the tiny dataset."""
     model = build_model(small_architecture(), TASKS, TARGETS, input_size=SIZE, dataset="tiny")
-    recipe = Recipe(steps=400, batch_size=6, learning_rate=1e-2, warmup_steps=20, precision="32-true", augment=None)
-    fit(model.network, model.tasks, BatchLoader(splits[0], 6, 0, None, sorted(model.targets)), recipe, device="cpu")
-    model.network.eval()
-    return model.with_training(steps=400, seed=0)
+    train_plainly(model, splits[0], 150, 1e-2)
+    return model.with_training(steps=150, seed=0)
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +67,13 @@ def after_quantisation(model, splits):
     """Metrics in int8, calibrated on the training split."""
     int8 = Int8Network(copy.deepcopy(model.network), SIZE).eval()
     int8.calibrate(normalise(load_samples(splits[0], range(6))["image"], model.normalisation))
-    return evaluate(dataclasses.replace(model, network=int8), splits[1])["tasks"]
+    return losses(dataclasses.replace(model, network=int8), splits)
+
+
+def losses(model, splits):
+    """What is wrong with a model: 1 - pixel accuracy, and the error of the depth. Of the samples it was trained on."""
+    tasks = evaluate(model, splits[0])["tasks"]
+    return np.array([1 - tasks["segmentation"]["pixel_acc"] / 100, tasks["depth"]["abs_err"]])
 
 
 def rounded(network):
@@ -174,15 +185,18 @@ def test_calibration_keeps_the_widest_range(trained):
     assert (first.low.item(), first.high.item()) == (-3, 6)
 
 
-def test_fine_tuning_recovers_what_quantisation_costs(uneven, trained, splits):
-    before = evaluate(trained, splits[1])["tasks"]["depth"]["abs_err"]
-    assert evaluate(uneven, splits[1])["tasks"]["depth"]["abs_err"] == pytest.approx(before, rel=1e-3)
-    quantised = after_quantisation(uneven, splits)["depth"]["abs_err"]
-    tuned = finetune(uneven, splits[0], steps=60, learning_rate=3e-3, batch_size=6, augment=None, device="cpu")
-    recovered = after_quantisation(tuned, splits)["depth"]["abs_err"]
-    print(before, quantised, recovered)
-    assert quantised > 1.01 * before
-    assert recovered < 1.01 * before
+def test_fine_tuning_recovers_what_quantisation_costs(trained, uneven, splits):
+    before = losses(uneven, splits)
+    np.testing.assert_allclose(before, losses(trained, splits), rtol=1e-2)
+    quantised = after_quantisation(uneven, splits)
+    tuned = finetune(uneven, splits[0], steps=150, learning_rate=3e-3, batch_size=6, augment=None, device="cpu")
+    recovered = after_quantisation(tuned, splits)
+    # As many steps without rounding make a better network, but not a better int8 one.
+    plain = dataclasses.replace(uneven, network=copy.deepcopy(uneven.network))
+    train_plainly(plain, splits[0], 150, 3e-3)
+    print(before, quantised, recovered, after_quantisation(plain, splits), losses(plain, splits), losses(tuned, splits))
+    assert (quantised > 1.1 * before).all()
+    assert (recovered < 1.01 * before).all()
 
 
 def test_the_result_is_an_ordinary_model(trained, splits, tmp_path):

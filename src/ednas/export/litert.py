@@ -211,10 +211,11 @@ def _main(request: str, answer: str) -> None:
     """Do, in the child, what the request says; answer with None or the error."""
     import torch
 
+    functions: dict[str, Callable[..., None]] = {"_convert": _convert, "_quantise": _quantise}
     name, arguments = torch.load(request, weights_only=False)
     error: EdnasError | None = None
     try:
-        {"_convert": _convert, "_quantise": _quantise}[name](*arguments)
+        functions[name](*arguments)
     except EdnasError as known:
         error = known
     except ImportError as missing:

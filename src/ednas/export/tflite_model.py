@@ -43,11 +43,12 @@ class TfliteModel:
             load_tflite(path)  # checks every position in the file, as the reader below does not
         except TargetError as error:
             raise ExportError(str(error)) from None
-        self._model = flatbuffer_utils.read_model(str(path))
+        self._model: Any = flatbuffer_utils.read_model(str(path))
         self._graph = self._model.subgraphs[0]
-        if len(self._model.signatureDefs or []) != 1 or len(self._model.signatureDefs[0].inputs) != 1:
-            raise ExportError(f"{path}: is no model that ednas exports (one input with a signature)")
-        self._signature = self._model.signatureDefs[0]
+        signatures: list[Any] = self._model.signatureDefs or []
+        if len(signatures) != 1 or len(signatures[0].inputs) != 1:
+            raise ExportError(f"{path}: is no model that ednas exports (one input, in one signature)")
+        self._signature = signatures[0]
 
     def save(self, path: Path) -> None:
         """Write the file.
@@ -101,10 +102,13 @@ class TfliteModel:
     def shorten_names(self, root: str) -> None:
         """Name tensors by the modules inside ``root`` that they come from, instead of by all classes around them.
 
-        What several fused operators make has all of their names; the first is that of the last one.
+        What several fused operators make has all of their names; the first is that of the last one. Where several
+        tensors have one name, numbers follow it, and results come before constants.
         """
+        computed = {index for operator in self._graph.operators for index in operator.outputs}
         taken: set[str] = set()
-        for tensor in self._graph.tensors:
+        for index in sorted(range(len(self._graph.tensors)), key=lambda index: index not in computed):
+            tensor = self._graph.tensors[index]
             first = tensor.name.decode(errors="replace").partition(";")[0]
             parts = [part.rpartition(".")[2] for part in first.split("/")]
             inside = parts[parts.index(root) + 1 :] if root in parts else parts[-1:]
@@ -156,7 +160,7 @@ class TfliteModel:
         """Put a text into the metadata, in place of an older one of that name."""
         from ai_edge_litert.tools.flatbuffer_utils import BufferT, schema_fb
 
-        entries = {entry.name: entry for entry in self._model.metadata or []}
+        entries: dict[bytes, Any] = {entry.name: entry for entry in self._model.metadata or []}
         entry = entries.get(name.encode())
         if entry is None:
             entry = schema_fb.MetadataT()

@@ -1,0 +1,195 @@
+"""Exports from a checkpoint to a folder, through the real converters, on a briefly trained small network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_runs import Run
+from training_fakes import SIZE, small_architecture, write_dataset
+
+from ednas.exceptions import EdnasError, ExportError
+from ednas.export.manifest import read_manifest
+from ednas.export.run import ExportConfig, Exported, export_model
+from ednas.training import Model, TrainConfig, load_checkpoint, recipe, train
+
+TASKS = ("segmentation", "depth", "normals")
+ANY_DROP = 1e9
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDNAS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_dataset(tmp_path_factory.mktemp("data")))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(data: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = TrainConfig(
+        architecture=small_architecture().to_dict(),
+        data=data,
+        tasks=TASKS,
+        recipe=recipe("mini", steps=60, batch_size=4, input_size=SIZE),
+    )
+    return train(config, tmp_path_factory.mktemp("run"), device="cpu").checkpoint
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint: Path) -> Model:
+    return load_checkpoint(checkpoint)
+
+
+@pytest.fixture(scope="module")
+def int8(model: Model, data: str, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    pytest.importorskip("litert_torch", reason='needs litert-torch: pip install "ednas[export]"')
+    config = ExportConfig(int8=True, data=data, target="coral_usb", samples=4, max_drop_percent=ANY_DROP)
+    return export_model(model, tmp_path_factory.mktemp("out") / "int8", config, name="small")
+
+
+@pytest.fixture(scope="module")
+def onnx(model: Model, data: str, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    pytest.importorskip("onnxruntime", reason='needs onnxruntime: pip install "ednas[onnx]"')
+    pytest.importorskip("onnxscript", reason='needs onnxscript: pip install "ednas[onnx]"')
+    return export_model(model, tmp_path_factory.mktemp("out") / "onnx", ExportConfig(format="onnx", data=data))
+
+
+class TestLiteRT:
+    def test_the_folder_holds_the_model_and_its_proof(self, int8: Exported) -> None:
+        assert int8.passed, int8.failures
+        assert {file.name for file in int8.folder.iterdir()} == {
+            "model.tflite",
+            "model_float.tflite",
+            "model.json",
+            "check.json",
+            "audit.json",
+            "labels_segmentation.txt",
+        }
+        assert (int8.folder / "labels_segmentation.txt").read_text().split() == ["road", "car", "tree", "sky"]
+        assert json.loads((int8.folder / "check.json").read_text())["passed"] is True
+
+    def test_the_manifest_stands_beside_the_model_and_in_it(self, int8: Exported) -> None:
+        assert read_manifest(int8.model) == read_manifest(int8.folder / "model.json") == int8.manifest
+        assert int8.manifest.precision == "int8"
+        assert int8.manifest.input.dtype == "int8"
+        assert list(int8.manifest.outputs) == list(TASKS)
+
+    def test_the_float_model_is_the_network(self, int8: Exported) -> None:
+        assert set(int8.check.parity) == set(TASKS)
+        assert max(int8.check.parity.values()) < 1e-3
+
+    def test_every_metric_is_measured_before_and_after(self, int8: Exported, model: Model) -> None:
+        assert int8.check.metrics is not None
+        found = {(drop.task, drop.metric) for drop in int8.check.metrics.drops}
+        assert found >= {("segmentation", "miou"), ("depth", "rel_err"), ("normals", "mean_angle")}
+        assert int8.check.metrics.samples == 4
+
+    def test_all_operators_are_on_the_accelerator(self, int8: Exported) -> None:
+        assert int8.audit is not None
+        assert int8.audit.host_ops == 0
+
+    def test_a_drop_above_the_limit_fails_and_names_a_layer(self, model: Model, data: str, int8: Exported) -> None:
+        assert int8.check.worst is not None
+        assert int8.check.worst.drop_percent > 0  # eight bits cost this network something
+        config = ExportConfig(int8=True, data=data, samples=4, max_drop_percent=0)
+        strict = export_model(model, int8.folder.parent / "strict", config)
+        assert not strict.passed
+        assert any("enters at" in failure or "adds up" in failure for failure in strict.failures)
+        assert strict.model.is_file()
+        assert json.loads((strict.folder / "check.json").read_text())["passed"] is False
+
+
+class TestOnnx:
+    def test_a_float_model_keeps_every_metric(self, onnx: Exported) -> None:
+        assert onnx.passed, onnx.failures
+        assert onnx.model.name == "model.onnx"
+        assert onnx.manifest.runtime == "onnx"
+        assert max(onnx.check.parity.values()) < 1e-4
+
+    def test_without_data_nothing_is_proven(self, model: Model, tmp_path: Path) -> None:
+        pytest.importorskip("onnxscript", reason='needs onnxscript: pip install "ednas[onnx]"')
+        result = export_model(model, tmp_path / "out", ExportConfig(format="onnx"))
+        assert not result.passed
+        assert "--data" in result.failures[0]
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            ({"int8": True}, "give calibration or data"),
+            ({"io": "uint8"}, "io belongs to int8"),
+            ({"qat_steps": 5}, "qat_steps belongs to int8"),
+            ({"format": "onnx", "target": "coral_usb"}, "belong to format litert"),
+            ({"format": "onnxx"}, "litert"),
+            ({"output_stride": 2}, "1, 4 or 8"),
+        ],
+    )
+    def test_choices_that_do_not_fit(self, values: dict[str, Any], message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            ExportConfig.model_validate(values)
+
+    def test_a_float_model_for_a_device_of_integers(self, model: Model, tmp_path: Path) -> None:
+        with pytest.raises(ExportError, match="coral_usb computes integers only; add --int8"):
+            export_model(model, tmp_path / "out", ExportConfig(target="coral_usb"))
+        assert not (tmp_path / "out").exists()
+
+    def test_a_folder_that_is_something_else(self, model: Model, tmp_path: Path) -> None:
+        (tmp_path / "thesis.tex").write_text("years of work")
+        with pytest.raises(ExportError, match="exists and is no export; choose another folder"):
+            export_model(model, tmp_path, ExportConfig())
+        assert (tmp_path / "thesis.tex").exists()
+
+    def test_a_size_that_cannot_be_exported(self, model: Model, tmp_path: Path) -> None:
+        with pytest.raises(ExportError, match="input size 100x150"):
+            export_model(model, tmp_path / "out", ExportConfig(input_size=(100, 150)))
+
+    def test_data_without_the_split(self, model: Model, data: str, tmp_path: Path) -> None:
+        with pytest.raises(EdnasError, match="night"):
+            export_model(model, tmp_path / "out", ExportConfig(data=data, split="night"))
+        assert not (tmp_path / "out").exists()
+
+
+class TestCommand:
+    def test_the_result_as_json(self, run: Run, checkpoint: Path, data: str, tmp_path: Path) -> None:
+        pytest.importorskip("onnxscript", reason='needs onnxscript: pip install "ednas[onnx]"')
+        out = tmp_path / "deploy"
+        code, printed, _ = run("export", checkpoint, "--format", "onnx", "--data", data, "--out", out, "--json")
+        assert code == 0
+        result = json.loads(printed)
+        assert result["passed"] is True
+        assert Path(result["model"]) == out / "model.onnx"
+
+    def test_a_model_that_is_not_proven_good_is_exit_code_3(self, run: Run, checkpoint: Path, tmp_path: Path) -> None:
+        pytest.importorskip("onnxscript", reason='needs onnxscript: pip install "ednas[onnx]"')
+        code, printed, errors = run("export", checkpoint, "--format", "onnx", "--out", tmp_path / "deploy")
+        assert code == 3
+        assert "NOT GOOD: no validation data" in errors
+        assert "the model is good" not in printed
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("nowhere",), "nowhere"),
+            (("CHECKPOINT", "--int8"), "give calibration or data"),
+            (("CHECKPOINT", "--format", "tflite"), "litert"),
+            (("CHECKPOINT", "--target", "corall_usb"), "coral_usb"),
+            (("CHECKPOINT", "--data", "nowhere"), "nowhere"),
+        ],
+    )
+    def test_a_mistake_is_one_line_and_exit_code_2(
+        self, run: Run, checkpoint: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
+    ) -> None:
+        given = [checkpoint if argument == "CHECKPOINT" else argument for argument in arguments]
+        code, _, errors = run("export", *given, "--out", tmp_path / "deploy")
+        assert code == 2
+        assert message in errors
+        assert errors.count("\n") == 1
+        assert not (tmp_path / "deploy").exists()
