@@ -54,12 +54,19 @@ def test_values_are_read(tmp_path: Path) -> None:
         ("- 1", "expected a mapping"),
         ("", "expected a mapping"),
         ("a: !!int ''", "not valid YAML"),
+        ("a: 1\nb: 2\na: 3\n", r"a.yaml:3: .*'a' is there already, in line 1; remove one"),
+        ("a: {b: 1, b: 1}", "'b' is there already"),
     ],
 )
 def test_wrong_yaml_names_the_place(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "a.yaml").write_text(text)
     with pytest.raises(DataError, match=message):
         read_yaml(tmp_path / "a.yaml", DataError)
+
+
+def test_merged_keys_may_be_overridden(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a: &a {x: 1, y: 1}\nb: &b {<<: *a, x: 2}\nc: {d: {<<: *b, y: 3}}\n")
+    assert read_yaml(tmp_path / "a.yaml")["c"] == {"d": {"x": 2, "y": 3}}
 
 
 def test_missing_file(tmp_path: Path) -> None:

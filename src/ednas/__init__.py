@@ -38,7 +38,20 @@ if TYPE_CHECKING:
     from ednas.data.augment import AugmentConfig
     from ednas.data.loader import BatchLoader
     from ednas.exceptions import EdnasError
-    from ednas.hw import Cost, LayerGraph, Target, estimate, load_target, simulate, summarise, trace_module
+    from ednas.export.run import ExportConfig, export_model
+    from ednas.export.runtime import open_model
+    from ednas.hw import (
+        Cost,
+        LayerGraph,
+        Target,
+        estimate,
+        load_network,
+        load_source,
+        load_target,
+        simulate,
+        summarise,
+        trace_module,
+    )
     from ednas.nn import MultiTaskNetwork
     from ednas.report import draw_architecture
     from ednas.scoring import compare, load_metrics, merge_metrics
@@ -83,7 +96,20 @@ _MODULES = {
     "ednas.data.augment": ("AugmentConfig",),
     "ednas.data.loader": ("BatchLoader",),
     "ednas.exceptions": ("EdnasError",),
-    "ednas.hw": ("Cost", "LayerGraph", "Target", "estimate", "load_target", "simulate", "summarise", "trace_module"),
+    "ednas.export.run": ("ExportConfig", "export_model"),
+    "ednas.export.runtime": ("open_model",),
+    "ednas.hw": (
+        "Cost",
+        "LayerGraph",
+        "Target",
+        "estimate",
+        "load_network",
+        "load_source",
+        "load_target",
+        "simulate",
+        "summarise",
+        "trace_module",
+    ),
     "ednas.nn": ("MultiTaskNetwork",),
     "ednas.report": ("draw_architecture",),
     "ednas.scoring": ("compare", "load_metrics", "merge_metrics"),
@@ -118,6 +144,7 @@ __all__ = [
     "DenseDataset",
     "DepthMetrics",
     "EdnasError",
+    "ExportConfig",
     "InverseCosineLoss",
     "JAReDLoss",
     "LayerGraph",
@@ -141,22 +168,26 @@ __all__ = [
     "draw_architecture",
     "estimate",
     "evaluate",
+    "export_model",
     "fit",
     "load_architecture",
     "load_checkpoint",
     "load_metrics",
+    "load_network",
+    "load_source",
     "load_target",
     "make_task",
     "merge_metrics",
     "open_cache",
     "open_dataset",
+    "open_model",
     "predict",
     "recipe",
     "register_format",
     "register_task",
+    "run_search",
     "save_architecture",
     "save_checkpoint",
-    "run_search",
     "simulate",
     "summarise",
     "trace_module",

@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ednas.exceptions import ConfigError, EdnasError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 class StrictModel(BaseModel):
@@ -21,15 +24,38 @@ class StrictModel(BaseModel):
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_LIST, _MAPPING = "must be a list", "must be a mapping of keys to values"
+_MESSAGES = {"tuple_type": _LIST, "list_type": _LIST}
+_MESSAGES |= dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type"), _MAPPING)
+"""What is said instead of pydantic's message, by the type of the error."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, but a key that is written twice is an error, not a silent choice of the last."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        # Here and not where values are made: merges (<<) are resolved there, and may be overridden.
+        node = super().compose_mapping_node(anchor)
+        seen: dict[tuple[str, str], yaml.Node] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            first = seen.setdefault((key.tag, key.value), key)
+            if first is not key:
+                problem = f"the key {key.value!r:.60} is there already, in line {first.start_mark.line + 1}; remove one"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+        return node
+
 
 def read_yaml(path: Path | str, error: type[EdnasError] = ConfigError) -> dict[str, Any]:
     """Read a YAML file that holds one mapping.
 
     Raises:
-        EdnasError: (of class ``error``) the file is missing, not text, not YAML, or not a mapping.
+        EdnasError: (of class ``error``) the file is missing, not text, not YAML, or not a mapping, or a key is there
+            twice.
     """
     try:
-        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        value = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
         raise error(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as cause:
@@ -74,14 +100,26 @@ def _describe(cause: ValidationError, model: type[BaseModel]) -> str:
         return f"unknown key '{key}'; {hint}"
     if first["type"] == "missing":
         return f"key '{key}' is missing"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"'{key}': {message} (got {first.get('input')!r:.80})" if key else message
+    return _in_words(first, key)
+
+
+def _in_words(problem: ErrorDetails, key: str) -> str:
+    """Return a wrong value's error without the words that only pydantic's users know."""
+    context = problem.get("ctx", {})
+    tag = f"{key}.{context.get('discriminator', '')}".replace("'", "").lstrip(".")
+    tags = str(context.get("expected_tags", "")).replace("'", "")
+    if problem["type"] == "union_tag_not_found":
+        return f"key '{tag}' is missing; it says what '{key}' is"
+    if problem["type"] == "union_tag_invalid":
+        return f"'{tag}': must be one of {tags} (got {context.get('tag')!r:.80})"
+    message = _MESSAGES.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    return f"'{key}': {message} (got {problem.get('input')!r:.80})" if key else message
 
 
 def _locate(location: list[str], model: type[BaseModel]) -> tuple[list[str], list[str]]:
     """Return a place as the file spells it, and the keys allowed there, as far as models can be followed.
 
-    Pydantic adds to a place which member of a union it took, by its tag: that is no key of the file.
+    Pydantic adds to a place which member of a union it took, by its tag or type: that is no key of the file.
     """
     members = [model]
     keys = []
@@ -89,6 +127,8 @@ def _locate(location: list[str], model: type[BaseModel]) -> tuple[list[str], lis
         tagged = [member for member in members if part in _tags(member)]
         if len(members) > 1 and tagged:
             members = tagged
+            continue
+        if part.startswith(("tuple[", "list[")):
             continue
         keys.append(part)
         fields = [member.model_fields[part] for member in members if part in member.model_fields]

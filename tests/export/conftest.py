@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from export_fakes import NEEDS_EXPORT, can_convert
 from training_fakes import TARGETS, make_batch, small_architecture
 
 from ednas.export.deployed import Deployed
@@ -75,8 +76,8 @@ def trained() -> Model:
 @pytest.fixture(scope="session")
 def exported(trained: Model, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """The trained network's folder."""
-    pytest.importorskip("litert_torch", reason='needs litert-torch: pip install "ednas[export]"')
-    pytest.importorskip("ai_edge_quantizer", reason='needs ai-edge-quantizer: pip install "ednas[export]"')
+    if not can_convert():
+        pytest.skip(NEEDS_EXPORT)
     from ednas.export import litert
 
     folder = tmp_path_factory.mktemp("exported")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from ednas.arch import SearchSpace, zoo
 from ednas.exceptions import TargetError
-from ednas.hw import Target, load_target, simulate, trace_network
+from ednas.hw import LayerGraph, Target, load_target, simulate, trace_network
 from ednas.hw.calibration import Sample, calibrate, mape, replace_figures, spearman
 
 CORAL = load_target("coral_usb")
@@ -56,6 +57,44 @@ def test_the_error_of_left_out_rows_is_not_below_the_noise_of_the_fit() -> None:
         assert (row.name, row.measured_ms) == (sample.name, sample.latency_ms)
         assert row.fitted_ms == sample.predicted_ms(result.target)
         assert row.held_out_ms != row.fitted_ms
+
+
+def test_a_constant_on_which_nothing_depends_stays_as_it_was() -> None:
+    samples = measured(CORAL, 3)
+    alone = [LayerGraph((replace(layer, inputs=(-1,)),), 0, 0) for layer in samples[0].graph.layers[:4]]
+    layers = [Sample("layer", graph, 1.0 + number, is_layer=True) for number, graph in enumerate(alone)]
+    with pytest.raises(TargetError, match=r"no measurement depends on a free constant .*a layer's time holds no link"):
+        calibrate(CORAL, layers)
+    figures = CORAL.figures()
+    free = figures["host.element_ns"].model_copy(update={"fit": True})
+    target = replace_figures(CORAL, {"host.element_ns": free})
+    assert all(simulate(sample.graph, target).host_ms == 0 for sample in samples)
+    result = calibrate(target, samples)
+    assert result.target.host.element_ns == free
+    assert set(result.changes) == {"link.bandwidth_mb_per_s", "link.dispatch_ms"}
+    assert [warning.partition(":")[0] for warning in result.warnings] == ["host.element_ns"]
+
+
+def test_a_fit_at_its_bound_is_told() -> None:
+    samples = [replace(sample, latency_ms=1000 * sample.latency_ms) for sample in measured(CORAL, 3)]
+    result = calibrate(CORAL, samples)
+    for path, (old, new) in result.changes.items():
+        is_bound = new / old > 95 or old / new > 95
+        assert any(warning.startswith(path) for warning in result.warnings) == is_bound
+        assert result.target.figures()[path].provenance == ("assumed" if is_bound else "measured")
+    assert result.warnings
+    assert calibrate(CORAL, measured(CORAL, 3)).warnings == ()
+
+
+def test_measurements_of_one_network_may_differ_but_not_contradict() -> None:
+    first, second = measured(CORAL, 2)
+    again = replace(first, latency_ms=1.2 * first.latency_ms)
+    assert calibrate(CORAL, [first, again, second]).warnings == ()
+    with pytest.raises(TargetError, match="2 measurements of 1 network are too few for 2 free constants"):
+        calibrate(CORAL, [first, again])
+    wrong = replace(first, latency_ms=1e5)
+    with pytest.raises(TargetError, match=r"network 0: measured as .* ms and as 100000 ms, .* factor of 3"):
+        calibrate(CORAL, [first, second, wrong])
 
 
 def test_progress_counts_every_fit() -> None:

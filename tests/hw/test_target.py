@@ -77,7 +77,16 @@ def set_clock(value: Any) -> Any:
             "'CONV2D' is not a TFLite operator; did you mean 'CONV_2D'?",
         ),
         (lambda c: c["engine"].update(tiles_high=0), "'engine.tiles_high': Input should be greater than or equal to 1"),
-        (lambda c: c.update(name="my target"), "'name': String should match pattern"),
+        (lambda c: c.update(name="my target"), "'name': a target's name is made of letters, digits, '_', '-' and '.'"),
+        (set_clock(1e-300), "engine.clock_mhz is 1e-300, must be 0 or from 1e-06 to 1e+12; check its unit"),
+        (set_clock(1e300), "engine.clock_mhz is 1e+300, must be"),
+        (lambda c: c["engine"].pop("kind"), "key 'engine.kind' is missing; it says what 'engine' is"),
+        (
+            lambda c: c["engine"].update(kind="gpu"),
+            "'engine.kind': must be one of tiled_simd, systolic, ethos_u, cpu (got 'gpu')",
+        ),
+        (lambda c: c.update(link=3), "'link': must be a mapping of keys to values (got 3)"),
+        (lambda c: c["operators"].update(supported="CONV_2D"), "'operators.supported': must be a list (got 'CONV_2D')"),
     ],
 )
 def test_wrong_files_are_one_clear_error(tmp_path: Path, change: Any, message: str) -> None:
@@ -101,6 +110,21 @@ def test_unknown_targets_are_named(name: str, message: str) -> None:
     with pytest.raises(TargetError) as caught:
         load_target(name)
     assert message in str(caught.value)
+
+
+def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    text = (BUILTIN / "coral_usb.yaml").read_text()
+    path.write_text(text.replace("name: coral_usb\n", "name: coral_usb\nname: mine\n", 1))
+    with pytest.raises(
+        TargetError, match=r"mine\.yaml:\d+: .*the key 'name' is there already, in line \d+; remove one"
+    ):
+        load_target(path)
+
+
+def test_a_name_that_cannot_be_a_files_is_unknown() -> None:
+    with pytest.raises(TargetError, match="unknown target"):
+        load_target("x" * 5000)
 
 
 @pytest.mark.parametrize("text", ["- 1\n- 2\n", "a: [", "", "\x00"])

@@ -15,6 +15,7 @@ from ednas.exceptions import ConfigError, TargetError, TrainingError
 from ednas.scoring import accuracy, reward
 from ednas.search.evaluators.base import Evaluation
 from ednas.search.objective import Objective, RewardConfig, check_feasible, lowest
+from ednas.search.quantities import show
 
 TARGET = {"latency_ms": 10.0}
 METRICS = {"segmentation": {"miou": 40.0, "pixel_acc": 90.0}, "depth": {"abs_err": 0.02, "rel_err": 0.3}}
@@ -73,6 +74,21 @@ def test_what_has_to_be_known_are_limits_and_objectives() -> None:
 def test_wrong_settings(values: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse(RewardConfig, values, "reward")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("latency_ms", 0.001, "latency 0.001 ms"),
+        ("latency_ms", 0.1, "latency 0.10 ms"),
+        ("latency_ms", 12.3456, "latency 12.35 ms"),
+        ("latency_ms", 0.0, "latency 0.00 ms"),
+        ("peak_memory_kb", 0.4, "peak memory 0.4 KiB"),
+        ("params", 3_000_000, "parameters 3,000,000"),
+    ],
+)
+def test_a_small_quantity_is_not_rounded_away(name: str, value: float, text: str) -> None:
+    assert show(name, value) == text
 
 
 LATENCY = itemgetter("latency_ms")

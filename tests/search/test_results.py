@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,19 @@ def test_the_files(tmp_path: Path) -> None:
     assert (best_json["limits"], best_json["objectives"]) == (TARGET, ["accuracy", "latency_ms"])
     pareto_json = json.loads((tmp_path / "pareto.json").read_text())
     assert [entry["trial"] for entry in pareto_json["trials"]] == [0, 1, 2]
+    assert "heads" not in best_json  # of costs of which it is not known what they are for
     architecture = load_architecture(tmp_path / "best.json")
     assert architecture.fingerprint() == load_architecture("base").fingerprint()
     assert architecture.name == "trial_1"
+
+
+def test_the_files_say_which_network_the_costs_are_of(tmp_path: Path) -> None:
+    own_size = load_architecture("base").clone(override={"input_size": (64, 96)}).to_text()
+    trials = [trial(0, 9.0, 0.5), replace(trial(1, 8.0, 0.4), architecture=own_size)]
+    heads = {"segmentation": 40, "normals": 3}
+    write_results(summarise(trials, TARGET, heads=heads, input_size=(96, 128)), tmp_path)
+    found = json.loads((tmp_path / "best.json").read_text())
+    assert (found["input_size"], found["heads"]) == ([96, 128], heads)
+    entries = json.loads((tmp_path / "pareto.json").read_text())["trials"]
+    assert [(entry["input_size"], entry["heads"]) for entry in entries] == [([64, 96], heads), ([96, 128], heads)]
+    assert load_architecture(tmp_path / "best.json").name == "trial_0"

@@ -66,6 +66,7 @@ def test_yaml_round_trip(tmp_path: Path) -> None:
         ({"limits": {"energy_mj": "-2 * baseline"}}, "'limits.energy_mj': write a number"),
         ({"limits": {"energy_mj": "baseline * 2"}}, "'limits.energy_mj': write a number"),
         ({"limits": [1]}, "'limits'"),
+        ({"limits": {"accuracy": 0.5}}, "'limits': accuracy is what the search maximises; limit a cost: latency_ms, "),
         ({"limits": {"latency_ms": 1}, "target_latency_ms": 1}, "two names of the same; give one of them"),
         ({"max_latency_factor": 1, "prune_factor": 1}, "the former name of prune_factor; give one of them"),
         ({"prune_factor": 0.5}, "'prune_factor'"),

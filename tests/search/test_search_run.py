@@ -63,6 +63,12 @@ def test_a_search_from_its_configuration_to_its_folder(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "best.json").read_text())["trial"] == result.best.number
     assert load_architecture(tmp_path / "run" / "best.json").to_text() == result.best.architecture
 
+    found = json.loads((tmp_path / "run" / "best.json").read_text())
+    heads, size = found["heads"], tuple(found["input_size"])
+    assert (heads, size) == (HEADS, (32, 64))
+    best = load_architecture(tmp_path / "run" / "best.json")
+    assert estimate(best, heads, size, load_target("coral_usb")).latency_ms == found["latency_ms"]
+
     written = load_search_config(tmp_path / "run" / "config.yaml")
     again = run_search(written, tmp_path / "again")
     assert [t.genes for t in again.pareto] == [t.genes for t in result.pareto]
@@ -173,6 +179,11 @@ class TestMistakes:
         with pytest.raises(ConfigError, match=message):
             run_search(config(target_latency_ms=0.1), tmp_path)
         assert not (tmp_path / "study.db").exists()
+
+    def test_what_no_network_changes(self, tmp_path: Path) -> None:
+        message = r"the limit is area 10\.00 mm², but coral_usb has area .* whatever network it runs; .* another target"
+        with pytest.raises(ConfigError, match=message):
+            run_search(config(limits={"area_mm2": 10}), tmp_path)
 
     @pytest.mark.parametrize(
         ("changes", "key"),

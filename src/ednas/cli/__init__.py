@@ -8,7 +8,15 @@ import sys
 
 from ednas.exceptions import EdnasError
 
-_NOT_OURS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE}
+_REMEDIES = {
+    errno.ENOSPC: "free space, or choose another place",
+    errno.EDQUOT: "free space, or choose another place",
+    errno.EROFS: "choose another place",
+    errno.EACCES: "change the permissions, or choose another place",
+    errno.EPERM: "change the permissions, or choose another place",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+}
+"""What helps against errors of the system that are no fault of ours."""
 
 
 def main() -> None:
@@ -23,9 +31,9 @@ def main() -> None:
         if isinstance(error, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
-        if error.errno not in _NOT_OURS:
+        if error.errno not in _REMEDIES:
             raise
-        _fail(f"{error.filename or 'file system'}: {error.strerror}; free space, or choose another place", 2)
+        _fail(f"{error.filename or 'file system'}: {error.strerror}; {_REMEDIES[error.errno]}", 2)
     except KeyboardInterrupt:
         _fail("stopped; what was finished is kept, and --resume goes on from there", 130)
 

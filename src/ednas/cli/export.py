@@ -29,6 +29,10 @@ def export(
         str | None, typer.Option(help="Data for the ranges of activations: its train split. Default: --data.")
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Calibration images, spread over the split.")] = 32,
+    ranges: Annotated[
+        str,
+        typer.Option(help="Of activations: full, average (clips what is rare), or auto: the better. litert only."),
+    ] = "auto",
     data: Annotated[
         str | None, typer.Option(help="Data for the proof: metrics on its val split. Default: --calibration.")
     ] = None,
@@ -80,6 +84,7 @@ def export(
         "io": io,
         "calibration": calibration,
         "samples": samples,
+        "ranges": ranges,
         "data": data,
         "split": split,
         "output_stride": output_stride,
@@ -94,7 +99,7 @@ def export(
     }
     config = parse(ExportConfig, {key: value for key, value in given.items() if value is not None}, "export")
     model = load_checkpoint(checkpoint)
-    with counting("") as progress:
+    with counting("export:") as progress:
         result = export_model(model, out, config, name=_name(checkpoint), progress=progress)
     if as_json:
         print_json(result.to_dict())
@@ -116,9 +121,14 @@ def _print(result: Exported) -> None:
         for note in result.audit.notes:
             typer.echo(f"  {note}")
     print_table(_check_table(result.check))
+    if result.ranges_db:
+        tried = ", ".join(f"{name} {ratio:.1f} dB" for name, ratio in result.ranges_db.items())
+        typer.echo(f"ranges of activations, worst output on the calibration images: {tried}; the better was taken")
     typer.echo(f"wrote {result.folder}")
     for failure in result.failures:
         typer.echo(f"NOT GOOD: {failure}", err=True)
+    if result.manifest.precision == "int8" and result.check.loses_too_much:
+        typer.echo("try --samples 128, then --qat-steps 500 (fine-tuning under simulated int8)", err=True)
     if result.passed:
         typer.echo("the model is good: outputs, metrics and operators were checked")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from errno import EISDIR
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,21 +34,32 @@ def latency(
             "--target",
             "-t",
             help="A device: see `ednas targets`; a YAML file; or a source: litert (measured here), litert:float32, "
-            "vela:ethos-u55-256, edgetpu (measured on a Coral that is plugged in), edgetpu_compiler, table:FILE.csv. "
-            "Several are shown side by side. Default: coral_usb.",
+            "litert:int8, vela:ethos-u55-256, edgetpu (measured on a Coral that is plugged in), edgetpu_compiler, "
+            "table:FILE.csv. Several are shown side by side. Default: coral_usb.",
         ),
     ] = None,
     size: Annotated[
-        str | None, typer.Option("--input", help="HEIGHTxWIDTH; default: the architecture's, or 256x256.")
+        str | None,
+        typer.Option(
+            "--input",
+            help="HEIGHTxWIDTH of an architecture; default: the checkpoint's, the search's or its own, or 256x256.",
+        ),
     ] = None,
     tasks: Annotated[
         str | None,
-        typer.Option(help="Tasks with their channels; default: the checkpoint's, or segmentation:19,depth."),
+        typer.Option(
+            help="Tasks of an architecture with their channels; default: the checkpoint's or the search's, or "
+            "segmentation:19,depth."
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option("--network", help="Which network of a file of layer lists.")] = None,
     per_layer: Annotated[bool, typer.Option("--per-layer", help="Show every layer.")] = False,
     plot: Annotated[
         Path | None, typer.Option(help="Draw a timeline and a roofline into this .svg (or .html) file.")
+    ] = None,
+    missing_rows: Annotated[
+        Path | None,
+        typer.Option(help="With --target table:FILE.csv: write the layers that the table lacks into this .csv file."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -73,6 +86,8 @@ def latency(
     ednas latency base --target vela:ethos-u55-256
 
     ednas latency base --target table:layers.csv
+
+    ednas latency base --target table:layers.csv --missing-rows to_measure.csv
     """
     from ednas.hw.networks import load_network
     from ednas.hw.sources import load_source
@@ -87,12 +102,15 @@ def latency(
         heads=parse_heads(tasks) if tasks else None,
         input_size=parse_size(size) if size else None,
     )
+    if missing_rows is not None:
+        _write_missing(missing_rows, found, sources)
+        return
     costs = [source.cost(found.graph, found.model) for source in sources]
     if plot is not None:
         _draw(plot, found, sources, costs)
     if as_json:
         values = [cost.to_dict() for cost in costs]
-        print_json(values[0] if len(values) == 1 else {"costs": values})
+        print_json({"network": found.to_dict(), **(values[0] if len(values) == 1 else {"costs": values})})
         return
     _print(found, costs, per_layer)
     if plot is not None:
@@ -100,13 +118,17 @@ def latency(
 
 
 def _print(network: Network, costs: list[Cost], per_layer: bool) -> None:
+    from rich.markup import escape
+
     from ednas.report.tables import costs_table, layers_table, parts_table, scopes_table
 
     if len(costs) > 1:
-        print_table(costs_table(costs))
+        table = costs_table(costs)
+        table.title = f"Costs of {escape(network.title)}"
+        print_table(table)
     for cost in costs:
         if len(costs) == 1 or per_layer:
-            print_table(parts_table(cost, network.name))
+            print_table(parts_table(cost, network.title))
         if len(costs) == 1:
             print_table(costs_table(costs, times=False))
         if len(costs) == 1 and len({layer.scope for layer in cost.layers}) > 1:
@@ -122,6 +144,42 @@ def _check_plot(path: Path, count: int) -> None:
         raise ConfigError(f"--plot {path}: the picture is written as .svg or .html, give the file one of these endings")
     if path.suffix == ".svg" and count > 1:
         raise ConfigError(f"--plot {path}: an .svg file holds one target's picture; write an .html file for {count}")
+    _check_writable(path)
+
+
+def _check_writable(path: Path) -> None:
+    """Refuse a file that cannot be written, before anything is computed for it."""
+    from ednas.exceptions import ConfigError
+
+    folder = next(folder for folder in path.absolute().parents if folder.exists())
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(EISDIR, "is a folder")
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror} ({folder}); choose another place") from None
+
+
+def _write_missing(path: Path, network: Network, sources: list[Source]) -> None:
+    """Write the layers that tables lack as rows to be measured."""
+    from ednas.exceptions import ConfigError
+    from ednas.files import write_text
+    from ednas.hw.measurements import layers_text
+    from ednas.hw.sources.table import Table
+
+    tables = [source for source in sources if isinstance(source, Table)]
+    if len(tables) != 1 or len(sources) != 1:
+        raise ConfigError(f"--missing-rows {path}: give one table: --target table:FILE.csv")
+    if path.exists():
+        raise ConfigError(f"--missing-rows {path}: exists already; choose another file")
+    missing = tables[0].missing(network.graph)
+    if not missing:
+        typer.echo(f"{tables[0].path} has a row for every layer of {network.title}: nothing was written")
+        return
+    write_text(path, layers_text(missing))
+    rows = f"{len(missing)} row{'s' if len(missing) > 1 else ''}"
+    typer.echo(f"wrote {path}: {rows}; measure them, fill in latency_ms, and append them to {tables[0].path}")
 
 
 def _draw(path: Path, network: Network, sources: list[Source], costs: list[Cost]) -> None:
@@ -130,7 +188,7 @@ def _draw(path: Path, network: Network, sources: list[Source], costs: list[Cost]
     from ednas.report.cost import cost_page, draw_cost
 
     drawings = [
-        draw_cost(cost, source.target if isinstance(source, Simulated) else None, title=network.name)
+        draw_cost(cost, source.target if isinstance(source, Simulated) else None, title=network.title)
         for cost, source in zip(costs, sources, strict=True)
     ]
-    write_text(path, drawings[0] if path.suffix == ".svg" else cost_page(drawings, f"{network.name}: cost"))
+    write_text(path, drawings[0] if path.suffix == ".svg" else cost_page(drawings, f"{network.title}: cost"))

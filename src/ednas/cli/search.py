@@ -10,6 +10,12 @@ import typer
 
 from ednas.cli.options import parse_size, parse_tasks, print_json
 
+_QUANTITIES = (
+    "latency_ms, energy_mj, area_mm2, peak_memory_kb (KiB), accelerator_cycles, host_ms, streamed_bytes, "
+    "spilled_bytes, params, macs"
+)
+"""Those of :data:`ednas.search.quantities.QUANTITIES`, whose import would slow down the help of every command."""
+
 
 def search(
     data: Annotated[
@@ -18,19 +24,31 @@ def search(
     tasks: Annotated[str | None, typer.Option(help="Tasks to learn together, like segmentation,depth.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")] = Path("runs/search"),
     config: Annotated[Path | None, typer.Option(help="A YAML file; options given here win over it.")] = None,
-    target: Annotated[str | None, typer.Option("--target", "-t", help="A device: see `ednas targets`.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            "-t",
+            help="A device: see `ednas targets`; a YAML file; or a source as in `ednas latency`: litert (measured "
+            "here), vela:ethos-u55-256, table:FILE.csv, ... Default: coral_usb.",
+        ),
+    ] = None,
     latency: Annotated[
         str | None, typer.Option(help="Target in ms, baseline (the base network's), 0.8*baseline, or none.")
     ] = None,
     limit: Annotated[
         list[str] | None,
-        typer.Option(help="Another limit, QUANTITY=VALUE: energy_mj=1.2, params=0.8*baseline; can be repeated."),
+        typer.Option(
+            help="Another limit, QUANTITY=VALUE: energy_mj=1.2, params=0.8*baseline; can be repeated. Quantities: "
+            f"{_QUANTITIES}."
+        ),
     ] = None,
     prune_factor: Annotated[
         str | None, typer.Option(help="Candidates above this multiple of a limit are not trained; or none.")
     ] = None,
     objectives: Annotated[
-        str | None, typer.Option(help="Axes of the Pareto set: accuracy,latency_ms,energy_mj.")
+        str | None,
+        typer.Option(help="Axes of the Pareto set: accuracy and one quantity or more, like accuracy,latency_ms,macs."),
     ] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Candidates to train.")] = None,
     population: Annotated[int | None, typer.Option(min=1, help="Population of the evolution.")] = None,
@@ -38,6 +56,10 @@ def search(
     recipe: Annotated[str | None, typer.Option(help="The proxy training: mini, proxy (5k steps) or full.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps of the proxy training.")] = None,
     size: Annotated[str | None, typer.Option("--input", help="HEIGHTxWIDTH of the proxy training.")] = None,
+    latency_size: Annotated[
+        str | None,
+        typer.Option("--latency-input", help="HEIGHTxWIDTH on the device; default: that of the proxy training."),
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Candidates at a time.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of each worker.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Gives every random number.")] = None,
@@ -74,6 +96,7 @@ def search(
         "tasks": parse_tasks(tasks) if tasks else None,
         "target": target,
         "target_latency_ms": latency,
+        "latency_input_size": parse_size(latency_size) if latency_size else None,
         "prune_factor": prune_factor,
         "objectives": [name.strip() for name in objectives.split(",")] if objectives else None,
         "trials": trials,
@@ -109,6 +132,7 @@ def search(
             "cost": dict(best.cost),
             "reward": best.reward,
             "accuracy": best.accuracy,
+            **result.costed(best),
             "architecture": result.architecture.to_dict(),
         }
         print_json({**result.head(), "feasible": result.feasible, "best": found, "report": str(page)})

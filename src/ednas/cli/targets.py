@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from typer.core import TyperGroup
 from ednas.cli.options import print_json, print_table
 
 if TYPE_CHECKING:
+    from ednas.hw import Target
     from ednas.hw.calibration import Calibration
 
 _DEFAULT = "show"
@@ -64,10 +66,14 @@ def show(
 
     ednas targets show coral_usb --yaml
     """
+    from ednas.exceptions import ConfigError
     from ednas.hw import load_target, target_names
     from ednas.hw.target_files import read_target_text
     from ednas.report.tables import target_facts, target_table, targets_table
 
+    if as_yaml and (name is None or as_json):
+        problem = "choose --yaml or --json" if as_json else "--yaml prints one device's file: ednas targets NAME --yaml"
+        raise ConfigError(f"ednas targets: {problem}")
     if name is None:
         devices = [load_target(device) for device in target_names()]
         if as_json:
@@ -99,7 +105,8 @@ def new(
     from ednas.hw.target_files import read_target_text, rewrite
 
     _check_file(file, force)
-    write_text(file, rewrite(read_target_text(start), name or file.stem))
+    _load_start(start)
+    write_text(file, rewrite(read_target_text(start), name or _name_of(file)))
     typer.echo(f"wrote {file}; edit it, look at it with `ednas targets {file}`, use it with `--target {file}`")
 
 
@@ -107,9 +114,19 @@ def new(
 def calibrate(
     measurements: Annotated[
         Path,
-        typer.Option(help="A CSV file: network,latency_ms[,input,tasks] a row, or op,input,output,...,latency_ms."),
+        typer.Option(
+            help="A CSV file with a heading: network,latency_ms[,input,tasks] of whole networks, or op,input,output"
+            "[,kernel,stride,dilation,groups,name],latency_ms of layers."
+        ),
     ],
-    start: _From,
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="The device to start from: a name or a YAML file; no other source (litert, vela, ...), which has no "
+            "constants.",
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The YAML file to write.")],
     name: _Name = None,
     force: _Force = False,
@@ -117,8 +134,11 @@ def calibrate(
 ) -> None:
     """Fit a device's free constants to latencies that you measured, and tell the error on what was not fitted.
 
-    Free are the numbers that the device's file marks with fit: true (`ednas targets NAME` shows them). The CSV file
-    has a network (whatever `ednas latency` takes) and its latency in each row.
+    Free are the numbers that the device's file marks with fit: true (`ednas targets NAME` shows them). Each row of the
+    CSV file has the latency of a network (whatever `ednas latency` takes; an architecture's input like 256x256, its
+    tasks like segmentation:19;depth:1), or of a layer alone. A layer's latency holds neither the link nor the dispatch
+    of a call: devices whose free numbers are those, as the Coral's, need networks. A number on which no row depends
+    stays as it is.
 
     [bold]Example[/bold]
 
@@ -126,15 +146,14 @@ def calibrate(
     """
     from ednas.cli.progress import counting
     from ednas.files import write_text
-    from ednas.hw import load_target
     from ednas.hw.calibration import calibrate as fit
     from ednas.hw.measurements import read_measurements
     from ednas.hw.target_files import read_target_text, rewrite
     from ednas.report.tables import calibration_tables
 
     _check_file(out, force)
-    target, text = load_target(start), read_target_text(start)
-    new_name = name or out.stem
+    new_name = name or _name_of(out)
+    target, text = _load_start(start), read_target_text(start)
     rewrite(text, new_name)  # a wrong name is told now, not after the fits
     samples = read_measurements(measurements)
     source = f"fitted to {len(samples)} measurements in {measurements.name}"
@@ -144,6 +163,8 @@ def calibrate(
         )
     figures = result.target.figures()
     write_text(out, rewrite(text, new_name, {path: figures[path] for path in result.changes}))
+    for warning in result.warnings:
+        typer.echo(f"warning: {warning}", err=True)
     if as_json:
         print_json(_as_dict(result, out))
         return
@@ -161,13 +182,44 @@ def _as_dict(result: Calibration, out: Path) -> dict[str, Any]:
         "fitted_mape": result.fitted_mape,
         "held_out_mape": result.held_out_mape,
         "split_mape": list(result.split_mape),
+        "warnings": list(result.warnings),
     }
 
 
 def _check_file(path: Path, force: bool) -> None:
+    """Refuse a file that cannot or must not be written, before anything is computed for it."""
     from ednas.exceptions import ConfigError
 
     if path.suffix not in (".yaml", ".yml"):
         raise ConfigError(f"{path}: a device is a YAML file, end its name with .yaml")
     if path.exists() and not force:
         raise ConfigError(f"{path}: exists already; choose another file, or overwrite it with --force")
+    folder = next(folder for folder in path.absolute().parents if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror} ({folder}); choose another place") from None
+
+
+def _name_of(file: Path) -> str:
+    """Return the name that a file gives its device."""
+    from ednas.exceptions import ConfigError
+    from ednas.hw.target import check_name
+
+    try:
+        return check_name(file.stem)
+    except ValueError as error:
+        raise ConfigError(f"{file}: {error}; give it one with --name") from None
+
+
+def _load_start(start: str) -> Target:
+    """Return the device to start from; a source of latencies that has no file is refused."""
+    from ednas.exceptions import TargetError
+    from ednas.hw import load_target
+    from ednas.hw.sources import SOURCES
+
+    kind = start.partition(":")[0]
+    if kind in SOURCES:
+        raise TargetError(f"--from {start}: this source has no numbers to change; start from one of `ednas targets`")
+    return load_target(start)

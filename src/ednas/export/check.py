@@ -123,6 +123,11 @@ class CheckReport(StrictModel):
     passed: bool
     failures: tuple[str, ...]
 
+    @property
+    def loses_too_much(self) -> bool:
+        """Whether a metric loses more than it may."""
+        return self.worst is not None and self.worst.drop_percent > self.drop_limit_percent
+
 
 def check(
     model: Model,

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from ednas.export.deployed import Deployed
 
 Floats = npt.NDArray[np.float32]
+
+Ranges = Literal["full", "average"]
+"""How the ranges of activations in several images become one; see :func:`quantise`."""
 
 INT8_VERSIONS = {
     "ADD": 2,
@@ -67,7 +70,9 @@ def convert(deployed: Deployed, path: Path) -> None:
         _in_child(_convert, deployed.raw, deployed.fused, deployed.input_size, temporary)
 
 
-def quantise(float_path: Path, calibration: Iterable[Floats], path: Path, io: IO = "int8") -> None:
+def quantise(
+    float_path: Path, calibration: Iterable[Floats], path: Path, io: IO = "int8", ranges: Ranges = "full"
+) -> None:
     """Write a float TFLite file as an int8 one.
 
     Args:
@@ -76,6 +81,9 @@ def quantise(float_path: Path, calibration: Iterable[Floats], path: Path, io: IO
         path: The file; replaced if it exists.
         io: Elements of the input and outputs. ``uint8`` is int8 moved by 128, bit-exact; ``float`` is converted at both
             ends. Class ids stay what they are.
+        ranges: What range a tensor of activations gets: ``full``, from the least to the greatest value in any image, or
+            ``average``, the images' ranges averaged, which clips what is rare for smaller steps. Either may be better
+            by far; for trained networks it is mostly ``full``.
 
     Raises:
         ExportError: ai-edge-quantizer is not installed, or cannot quantise ``float_path`` as a whole.
@@ -83,8 +91,9 @@ def quantise(float_path: Path, calibration: Iterable[Floats], path: Path, io: IO
         EdnasError: The file cannot be written.
     """
     images = list(calibration)
+    _check_calibration(images, TfliteModel(float_path).input.shape)
     with atomic_path(path) as temporary:
-        _in_child(_quantise, float_path, images, temporary, io)
+        _in_child(_quantise, float_path, images, temporary, io, ranges)
 
 
 def finish(path: Path, manifest: Manifest) -> Manifest:
@@ -136,17 +145,18 @@ def _convert(raw: nn.Module, fused: tuple[bool, ...], input_size: tuple[int, int
     model.save(path)
 
 
-def _quantise(float_path: Path, images: Sequence[Floats], path: Path, io: IO) -> None:
+def _quantise(float_path: Path, images: Sequence[Floats], path: Path, io: IO, ranges: Ranges) -> None:
     """Runs in the child."""
     from ai_edge_quantizer import quantizer, recipe
 
     model = TfliteModel(float_path)
-    _check_calibration(images, model.input.shape)
     work = quantizer.Quantizer(str(float_path), recipe.static_wi8_ai8())
-    samples = [{model.input.name: image} for image in images]
     # One thread: the ranges shall not depend on the machine.
-    ranges = work.calibrate({model.signature: samples}, num_threads=1)
-    work.quantize(ranges, enable_progress_bar=False, enable_progress_report=False).export_model(str(path))
+    found = [work.calibrate({model.signature: [{model.input.name: image}]}, num_threads=1) for image in images]
+    least, greatest = (np.min, np.max) if ranges == "full" else (np.mean, np.mean)
+    work.quantize(
+        _merged(found, least, greatest), enable_progress_bar=False, enable_progress_report=False
+    ).export_model(str(path))
     model = TfliteModel(path)
     model.feed_integers_to_argmax()
     _check_clean(model)
@@ -155,6 +165,21 @@ def _quantise(float_path: Path, images: Sequence[Floats], path: Path, io: IO) ->
     if io != "int8":
         model.convert_ends(io)
     model.save(path)
+
+
+def _merged(found: Sequence[Any], least: Callable[..., Any], greatest: Callable[..., Any]) -> dict[str, Any]:
+    """Put the ranges of single images together, tensor by tensor; the quantiser's own way depends on their order."""
+
+    def over_images(tensor: str, end: str, function: Callable[..., Any]) -> Any:
+        values = [ranges[tensor][end] for ranges in found]
+        return function(values, axis=0).astype(values[0].dtype)
+
+    return {
+        tensor: {**first, "min": over_images(tensor, "min", least), "max": over_images(tensor, "max", greatest)}
+        if isinstance(first, dict) and "min" in first
+        else first
+        for tensor, first in found[0].items()
+    }
 
 
 def _check_clean(model: TfliteModel) -> None:

@@ -6,9 +6,9 @@ put the folder in its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
@@ -49,6 +49,8 @@ class ExportConfig(StrictModel):
         io: Elements of a quantised TFLite model's input and outputs.
         calibration: Dataset whose train split gives the ranges of the activations; None = that of ``data``.
         samples: Images to take from it, spread over the split.
+        ranges: How the activations' ranges in several images become one, see :func:`ednas.export.litert.quantise`;
+            ``auto`` tries both and keeps what brings the worst output nearer to the float model's.
         data: Dataset for the metrics before and after; None = that of ``calibration``.
         split: Its split.
         output_stride: The outputs' size is the input's divided by it.
@@ -68,6 +70,7 @@ class ExportConfig(StrictModel):
     io: Literal["int8", "uint8", "float"] | None = None
     calibration: str | None = None
     samples: int = Field(default=32, gt=0)
+    ranges: Literal["auto", "full", "average"] = "auto"
     data: str | None = None
     split: str = "val"
     output_stride: OutputStride = 4
@@ -104,6 +107,8 @@ class Exported:
         manifest: Content of its ``model.json``.
         check: Content of its ``check.json``.
         audit: Which operators the target runs; None if none was named.
+        ranges_db: Signal-to-noise ratio of the worst output on the calibration images, by how the ranges of activations
+            were put together; the best was taken. Empty where nothing was tried out.
     """
 
     folder: Path
@@ -111,6 +116,7 @@ class Exported:
     manifest: Manifest
     check: CheckReport
     audit: Audit | None
+    ranges_db: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -129,10 +135,14 @@ class Exported:
             "model": str(self.model),
             "passed": self.passed,
             "failures": list(self.failures),
+            "ranges_db": dict(self.ranges_db),
             "manifest": self.manifest.model_dump(mode="json"),
             "check": self.check.model_dump(mode="json"),
             "audit": None if self.audit is None else self.audit.to_dict(),
         }
+
+
+Quantise = Callable[[Path, "Iterable[npt.NDArray[np.float32]]", Path], None]
 
 
 class Converter(NamedTuple):
@@ -140,12 +150,13 @@ class Converter(NamedTuple):
 
     Attributes:
         convert: Writes a network as a float file.
-        quantise: Writes a float file as an int8 one, with normalised images ``(1, H, W, 3)`` for its ranges.
+        quantise: Each writes a float file as an int8 one, with normalised images ``(1, H, W, 3)`` for its ranges; by
+            how these are put together.
         finish: Names input and outputs and embeds the manifest; returns it with the file's tensors.
     """
 
     convert: Callable[[Deployed, Path], None]
-    quantise: Callable[[Path, Iterable[npt.NDArray[np.float32]], Path], None]
+    quantise: Mapping[str, Quantise]
     finish: Callable[[Path, Manifest], Manifest]
 
 
@@ -184,6 +195,7 @@ def export_model(
         exported, input_size=size, output_stride=config.output_stride, fuse_argmax=config.fuse == "argmax"
     )
     suffix = _SUFFIX[config.format]
+    ratios: dict[str, float] = {}
     with atomic_path(out) as folder:
         folder.mkdir()
         path = folder / f"model{suffix}"
@@ -192,7 +204,8 @@ def export_model(
             manifest = _convert(deployed, float_path, name, config)
         if training is not None:
             with _stage(told, "quantising"):
-                manifest = _quantise(deployed, float_path, path, _images(training, config.samples, model), name, config)
+                images = _images(training, config.samples, model)
+                manifest, ratios = _quantise(deployed, float_path, path, images, name, config)
         write_manifest(folder / MANIFEST_FILE, manifest)
         _write_labels(folder, manifest)
         with _stage(told, "auditing"):
@@ -210,7 +223,7 @@ def export_model(
         write_json(folder / CHECK_FILE, report.model_dump(mode="json"))
         if found is not None:
             write_json(folder / AUDIT_FILE, found.to_dict())
-    return Exported(out, out / path.name, manifest, report, found)
+    return Exported(out, out / path.name, manifest, report, found, ratios)
 
 
 def _check_place(out: Path) -> None:
@@ -242,11 +255,40 @@ def _convert(deployed: Deployed, path: Path, name: str, config: ExportConfig) ->
 
 def _quantise(
     deployed: Deployed, float_path: Path, path: Path, images: npt.NDArray[np.float32], name: str, config: ExportConfig
-) -> Manifest:
-    """Write the int8 model."""
+) -> tuple[Manifest, dict[str, float]]:
+    """Write the int8 model; return also how near the outputs of all that was tried came to the float model's, in dB."""
     converter = _converter(config)
-    converter.quantise(float_path, [image[None] for image in images], path)
-    return converter.finish(path, deployed.manifest(name, config.format, "int8"))
+    made: dict[str, Manifest] = {}
+    ratios: dict[str, float] = {}
+    for ranges, quantise in converter.quantise.items():
+        candidate = _candidate(path, ranges)
+        quantise(float_path, [image[None] for image in images], candidate)
+        made[ranges] = converter.finish(candidate, deployed.manifest(name, config.format, "int8"))
+        if len(converter.quantise) > 1:
+            ratios[ranges] = _worst_snr(float_path, candidate, images)
+    chosen = max(made, key=lambda ranges: ratios.get(ranges, 0.0))
+    for ranges in made:
+        candidate = _candidate(path, ranges)
+        candidate.replace(path) if ranges == chosen else candidate.unlink()
+    return made[chosen], ratios
+
+
+def _candidate(path: Path, ranges: str) -> Path:
+    return path.with_stem(f"{path.stem}_{ranges}")
+
+
+def _worst_snr(float_path: Path, path: Path, images: npt.NDArray[np.float32]) -> float:
+    """Return the signal-to-noise ratio of the worst output that is no class id, dB."""
+    from ednas.export.layers import snr_db
+    from ednas.export.runtime import open_model
+
+    runner = open_model(path)
+    expected, found = open_model(float_path).run(images), runner.run(images)
+    outputs = runner.manifest.outputs
+    return min(
+        (snr_db(expected[task], found[task]) for task in found if outputs[task].decoding.kind != "class_ids"),
+        default=0.0,
+    )
 
 
 def _converter(config: ExportConfig) -> Converter:
@@ -254,10 +296,14 @@ def _converter(config: ExportConfig) -> Converter:
     if config.format == "onnx":
         from ednas.export import onnx
 
-        return Converter(onnx.convert, onnx.quantise, onnx.finish)
+        return Converter(onnx.convert, {"full": onnx.quantise}, onnx.finish)
     from ednas.export import litert
 
-    return Converter(litert.convert, partial(litert.quantise, io=config.io or "int8"), litert.finish)
+    tried: tuple[litert.Ranges, ...] = ("full", "average") if config.ranges == "auto" else (config.ranges,)
+    quantise: dict[str, Quantise] = {
+        ranges: partial(litert.quantise, io=config.io or "int8", ranges=ranges) for ranges in tried
+    }
+    return Converter(litert.convert, quantise, litert.finish)
 
 
 def _images(data: CachedSplit, count: int, model: Model) -> npt.NDArray[np.float32]:

@@ -111,8 +111,8 @@ class TfliteModel:
             tensor = self._graph.tensors[index]
             first = tensor.name.decode(errors="replace").partition(";")[0]
             parts = [part.rpartition(".")[2] for part in first.split("/")]
-            inside = parts[parts.index(root) + 1 :] if root in parts else parts[-1:]
-            name = _free("/".join(inside)[-_LONGEST_NAME:], taken)
+            inside = parts[parts.index(root) + 1 :] if root in parts else []
+            name = _free("/".join(inside or parts[-1:])[-_LONGEST_NAME:], taken)
             taken.add(name)
             tensor.name = name.encode()
 
@@ -171,7 +171,7 @@ class TfliteModel:
 
     def _spec(self, place: Any) -> TensorSpec:
         tensor = self._graph.tensors[place.tensorIndex]
-        scales = None if tensor.quantization is None else tensor.quantization.scale
+        scales: Any = () if tensor.quantization is None else tensor.quantization.scale
         is_quantised = scales is not None and len(scales) > 0
         return TensorSpec(
             name=place.name.decode(),

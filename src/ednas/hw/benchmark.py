@@ -25,7 +25,7 @@ from typing import Any, Literal
 from ednas.exceptions import ConfigError, TargetError
 from ednas.hw import ops
 from ednas.hw.graph import GRAPH_INPUT, Layer, LayerGraph
-from ednas.hw.networks import load_network
+from ednas.hw.networks import exists, is_architecture, load_network
 from ednas.hw.simulator import simulate
 from ednas.hw.sources.edgetpu import EdgeTpu, _is_compiled, compile_tflite
 from ednas.hw.sources.litert import Delegate, LiteRT, Measurement, RunError
@@ -267,7 +267,7 @@ def load_entry(
     Raises:
         EdnasError: There is no such model, or it is wrong.
     """
-    names = [source] if Path(source).exists() else [name.strip() for name in source.split(_SEPARATOR)]
+    names = [source] if exists(Path(source)) else [name.strip() for name in source.split(_SEPARATOR)]
     if not all(names):
         raise ConfigError(f"'{source}': write models that run one after another as A.tflite+B.tflite")
     return Entry(source, tuple(_load_model(name, folder, dtype, heads, input_size) for name in names))
@@ -281,6 +281,8 @@ def _load_model(
         if not path.is_file():
             raise TargetError(f"{path}: no such file")
         return Model(name, path, None, remark="the simulator reads no ONNX files")
+    if not is_architecture(name):  # what is chosen for the architectures among the models
+        heads = input_size = None
     try:
         network = load_network(name, heads=heads, input_size=input_size)
     except TargetError as error:

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 
 class LayerCost(NamedTuple):
-    """What one layer costs.
+    """What one layer costs; what a source does not tell is None.
 
     Attributes:
         name: The layer's name.
@@ -18,11 +18,12 @@ class LayerCost(NamedTuple):
             ``activations`` (their spilling) or ``host``.
         latency_ms: Its time.
         compute_ms: Time of its cycles; 0 on the host.
-        cycles: Cycles of the accelerator.
+        cycles: Cycles in which the accelerator computes it, without those in which it only waits for memory.
         macs: Multiply-accumulates.
         utilisation: Share of the accelerator's multipliers that are busy during its cycles, 0 to 1.
         on_chip_bytes: Bytes moved between on-chip memory and array.
-        parameter_bytes: Its parameters in the device's layout.
+        parameter_bytes: Its parameters in the device's layout; as the network's file holds them where no device's is
+            known.
         streamed_bytes: How many of them do not fit on the chip and are sent at each inference.
         spilled_bytes: Bytes of activations that it writes to or reads from off-chip memory.
         energy_mj: Its energy without what the device draws at rest; None where the target does not say.
@@ -33,16 +34,16 @@ class LayerCost(NamedTuple):
     scope: str
     op: str
     where: Literal["accelerator", "host"]
-    bound_by: Literal["compute", "on-chip traffic", "parameters", "activations", "host"]
-    latency_ms: float
-    compute_ms: float = 0.0
-    cycles: int = 0
+    bound_by: Literal["compute", "on-chip traffic", "parameters", "activations", "host"] | None = None
+    latency_ms: float = 0.0
+    compute_ms: float | None = None
+    cycles: int | None = None
     macs: int = 0
-    utilisation: float = 0.0
-    on_chip_bytes: int = 0
-    parameter_bytes: int = 0
-    streamed_bytes: int = 0
-    spilled_bytes: int = 0
+    utilisation: float | None = None
+    on_chip_bytes: int | None = None
+    parameter_bytes: int | None = None
+    streamed_bytes: int | None = None
+    spilled_bytes: int | None = None
     energy_mj: float | None = None
     reason: str = ""
 
@@ -56,17 +57,20 @@ class Cost:
     Attributes:
         target: Where it comes from: the target's name, or the source's, for example ``litert``.
         latency_ms: Time of one inference.
-        accelerator_cycles: Cycles of the accelerator.
+        accelerator_cycles: Cycles in which the accelerator computes, without those in which it only waits for memory:
+            the sum of the layers' ``cycles``, whatever the source. Time is in ``accelerator_ms``.
         dispatch_ms: Fixed time of a call.
         transfer_ms: Time to send input and instructions and to receive the outputs.
         accelerator_ms: Time of the layers on the accelerator, with what is streamed and spilled.
         host_ms: Time of the layers on the host.
-        parameter_bytes: Parameters of the accelerator's layers in its layout.
+        parameter_bytes: Parameters of the accelerator's layers in its layout; as the network's file holds them where
+            no device's layout is known.
         streamed_bytes: Those that do not fit on the chip.
         spilled_bytes: Bytes of activations that are written to or read from off-chip memory.
         instruction_bytes: Size of the instruction stream.
-        peak_memory_kb: Most bytes of activations that exist at once, in KiB: the least arena of a runtime that keeps
-            whole tensors.
+        peak_memory_kb: Memory in KiB. Simulated: most bytes of activations that exist at once, the least arena of a
+            runtime that keeps whole tensors; Vela: the SRAM that it allocates; LiteRT: what loading and running the
+            network adds to a process, its weights among it.
         energy_mj: Energy of one inference; None where the target does not say what an operation costs.
         area_mm2: Silicon area of the accelerator; None where the target does not say.
         notes: What to know about the figures, for people.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,8 @@ from ednas.hw.graph import GRAPH_INPUT, Layer, LayerGraph, Shape
 
 _Side = Annotated[int, Field(ge=1, lt=2**31, strict=True)]
 _Bytes = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
+_WINDOWS = ops.POOLS | {"CONV_2D", "DEPTHWISE_CONV_2D"}
+_SAME_CHANNELS = ops.POOLS | ops.RESIZES
 _Producer = Annotated[int, Field(ge=GRAPH_INPUT, lt=2**31, strict=True)]
 
 
@@ -54,7 +57,8 @@ def load_layer_list(path: str | Path, network: str | None = None) -> LayerGraph:
     "stride", "dilation", "groups", "inputs", "weight_bytes", "name"}`` with TFLite's operator names and shapes
     ``[height, width, channels]``. ``inputs`` is the list of the producing layers' indices (-1 = the network's input) or
     only their number; then each input is taken from the nearest layer before it with a matching output, else from the
-    layer before it.
+    layer before it. Shapes that no kernel and stride can give are refused, and so are producers in a list whose output
+    is not what their reader reads; where the two may be right (the padding of a window is not told), nothing is said.
 
     Args:
         path: The JSON file.
@@ -74,8 +78,10 @@ def load_layer_list(path: str | Path, network: str | None = None) -> LayerGraph:
     if not entry.layers:
         raise ConfigError(f"{where}: 'layers' is empty")
     layers: list[Layer] = []
+    made: defaultdict[Shape, list[int]] = defaultdict(list)
     for index, raw in enumerate(entry.layers):
-        layers.append(_layer(raw, index, f"{where}: layer {index}", layers))
+        layers.append(_layer(raw, f"{where}: layer {index}", layers, made))
+        made[layers[-1].output].append(index)
     return LayerGraph(tuple(layers), entry.input_bytes, entry.output_bytes)
 
 
@@ -107,7 +113,9 @@ def _choose(path: str | Path, value: Mapping[str, Any], network: str | None) -> 
     return f"{path}: {_shown(network)}", value[network]
 
 
-def _layer(raw: Any, index: int, where: str, before: list[Layer]) -> Layer:
+def _layer(raw: Any, where: str, before: Sequence[Layer], made: Mapping[Shape, Sequence[int]]) -> Layer:
+    """Return a layer; ``made`` are the layers before it by the shape of their output."""
+    index = len(before)
     if not isinstance(raw, dict):
         raise ConfigError(f"{where}: holds {_type_name(raw)}, expected an object with 'op', 'input' and 'output'")
     entry = parse(_LayerEntry, raw, where, ConfigError)
@@ -116,13 +124,13 @@ def _layer(raw: Any, index: int, where: str, before: list[Layer]) -> Layer:
         hint = f"did you mean '{near[0]}'?" if near else "use TFLite's name"
         raise ConfigError(f"{where}: unknown op {entry.op!r:.60}; {hint} (a custom op is written CUSTOM:<name>)")
     if isinstance(entry.inputs, int):
-        inputs = _nearest_producers(before, entry.input, entry.inputs)
+        inputs = _nearest_producers(index, made.get(entry.input, ()), entry.inputs)
     else:
         inputs = entry.inputs
         if any(producer >= index for producer in inputs):
             raise ConfigError(f"{where}: 'inputs' is {list(inputs)}, a layer can only read layers before it")
     try:
-        return Layer(
+        layer = Layer(
             name=entry.name or f"{index} {entry.op.lower()}",
             scope="network",
             op=entry.op,
@@ -138,13 +146,56 @@ def _layer(raw: Any, index: int, where: str, before: list[Layer]) -> Layer:
         )
     except TargetError as error:
         raise ConfigError(f"{where}: {error}") from None
+    problem = _shape_problem(layer)
+    if not problem and not isinstance(entry.inputs, int):
+        problem = _producer_problem(layer, before)
+    if problem:
+        raise ConfigError(f"{where}: {layer.label}: {problem}")
+    return layer
 
 
-def _nearest_producers(before: list[Layer], shape: Shape, count: int) -> tuple[int, ...]:
-    if not before:
+def _nearest_producers(index: int, matching: Sequence[int], count: int) -> tuple[int, ...]:
+    """Return the producers of a layer's inputs.
+
+    Args:
+        index: The layer's number.
+        matching: Numbers of the layers before it whose output has the shape of its input, in their order.
+        count: How many inputs it has.
+    """
+    if not index:
         return (GRAPH_INPUT,)
-    matching = [index for index in reversed(range(len(before))) if before[index].output == shape]
-    return tuple(matching[:count]) or (len(before) - 1,)
+    return tuple(matching[: -count - 1 : -1]) or (index - 1,)
+
+
+def _shape_problem(layer: Layer) -> str:
+    """Return why a layer's output cannot have its shape; empty if it can, or if its operator does not say."""
+    if layer.op in _SAME_CHANNELS and layer.input[2] != layer.output[2]:
+        return f"makes {layer.output[2]} channels of {layer.input[2]}, must keep their number"
+    if layer.op not in _WINDOWS:
+        return ""
+    sides = [(layer.input[axis], layer.output[axis], (layer.kernel[axis] - 1) * layer.dilation) for axis in (0, 1)]
+    # At most as many places as there are where the window meets a pixel; at least those where it lies within.
+    fits = [output <= (side + reach - 1) // layer.stride + 1 for side, output, reach in sides]
+    is_too_large = not any(fits) or any(output > side + reach for side, output, reach in sides)  # one stride may be 1
+    is_too_small = any(output < (side - reach - 1) // layer.stride + 1 for side, output, reach in sides)
+    if not is_too_large and not (is_too_small and layer.op not in ops.POOLS):  # a pool's window is often left out
+        return ""
+    shapes = " to ".join(f"{height}x{width}" for height, width, _ in (layer.input, layer.output))
+    window = f"kernel {layer.kernel[0]}x{layer.kernel[1]}, stride {layer.stride}, dilation {layer.dilation}"
+    return f"{shapes} cannot be with {window}; correct the shapes, the kernel or the stride"
+
+
+def _producer_problem(layer: Layer, before: Sequence[Layer]) -> str:
+    """Return why a layer cannot read what its first producer makes; empty if it can, or if that is not certain."""
+    first = layer.inputs[0] if layer.inputs else GRAPH_INPUT
+    if first < 0 or layer.op not in _WINDOWS | ops.RESIZES:
+        return ""
+    made = before[first]
+    # Others may have several outputs, which count as one here, or need no layer of their own.
+    if made.op not in _WINDOWS | ops.RESIZES | ops.ELEMENTWISE or prod(made.output) == prod(layer.input):
+        return ""
+    shapes = ["x".join(map(str, shape)) for shape in (layer.input, made.output)]
+    return f"reads {shapes[0]}, its producer, layer {first}, makes {shapes[1]}; correct a shape or 'inputs'"
 
 
 def layer_macs(op: str, input_: Shape, output: Shape, kernel: tuple[int, int], groups: int) -> int:

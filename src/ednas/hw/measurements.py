@@ -10,8 +10,8 @@ Networks, one a row, to calibrate a target with::
 ``network`` is what ``ednas latency`` takes; paths count from the file's folder; ``input`` and ``tasks`` are for
 architectures and may be left out. Layers, one a row, to add up (:mod:`ednas.hw.sources.table`) or to calibrate with::
 
-    op,input,output,kernel,stride,groups,latency_ms
-    CONV_2D,112x112x32,112x112x64,1x1,1,1,0.21
+    op,input,output,kernel,stride,dilation,groups,latency_ms
+    CONV_2D,112x112x32,112x112x64,1x1,1,1,1,0.21
 """
 
 from __future__ import annotations
@@ -19,19 +19,22 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ednas.exceptions import ConfigError, EdnasError
+from ednas.exceptions import ConfigError, EdnasError, TargetError
 from ednas.hw import ops
 from ednas.hw.calibration import Sample
 from ednas.hw.graph import Layer, LayerGraph, Shape
 from ednas.hw.layer_list import layer_macs
-from ednas.hw.networks import load_network
+from ednas.hw.networks import exists, load_network
 
 NETWORK_COLUMNS = ("network", "latency_ms")
 LAYER_COLUMNS = ("op", "input", "output", "latency_ms")
+ROW_COLUMNS = ("op", "input", "output", "kernel", "stride", "dilation", "groups")
+"""What distinguishes a layer from others."""
+
 _OPTIONAL = {"network": ("input", "tasks"), "op": ("kernel", "stride", "dilation", "groups", "name")}
 _DEFAULTS = {"kernel": "1x1", "stride": "1", "dilation": "1", "groups": "1", "name": ""}
 
@@ -54,12 +57,12 @@ def read_measurements(path: str | Path) -> list[Sample]:
     samples = []
     for where, row in rows:
         latency = _latency(row, where)
+        if not row["network"]:
+            raise ConfigError(f"{where}: 'network' is empty")
+        heads = _heads(row["tasks"], where) if row.get("tasks") else None
+        input_size = _pair(row["input"], where, "input") if row.get("input") else None
         try:
-            network = load_network(
-                _located(row["network"], path.parent),
-                heads=_heads(row["tasks"], where) if row.get("tasks") else None,
-                input_size=_pair(row["input"], where, "input") if row.get("input") else None,
-            )
+            network = load_network(_located(row["network"], path.parent), heads=heads, input_size=input_size)
         except EdnasError as error:
             raise ConfigError(f"{where}: {error}") from None
         samples.append(Sample(row["network"], network.graph, latency))
@@ -76,6 +79,18 @@ def read_layers(path: str | Path) -> list[tuple[Layer, float]]:
     if "network" in rows[0][1]:
         raise ConfigError(f"{path}: holds networks; a table of layers has the columns {', '.join(LAYER_COLUMNS)}")
     return _layers(rows)
+
+
+def layers_text(layers: Iterable[Layer]) -> str:
+    """Return a file of layers with their latencies left open, to be measured and filled in."""
+    rows = [",".join(row_values(layer)) + "," for layer in layers]
+    return "\n".join([",".join((*ROW_COLUMNS, "latency_ms")), *rows]) + "\n"
+
+
+def row_values(layer: Layer) -> tuple[str, ...]:
+    """Return what distinguishes a layer from others, as the columns :data:`ROW_COLUMNS` hold it."""
+    shapes = ["x".join(map(str, sides)) for sides in (layer.input, layer.output, layer.kernel)]
+    return layer.op, *shapes, str(layer.stride), str(layer.dilation), str(layer.groups)
 
 
 def single(layer: Layer) -> LayerGraph:
@@ -145,9 +160,9 @@ def _layer(row: Mapping[str, str], where: str) -> Layer:
             dilation=_sides(row["dilation"], 1, where, "dilation")[0],
             groups=_sides(row["groups"], 1, where, "groups")[0],
         )
-        return replace(layer, macs=layer_macs(layer.op, layer.input, layer.output, layer.kernel, layer.groups))
-    except EdnasError as error:
+    except TargetError as error:
         raise ConfigError(f"{where}: {error}") from None
+    return replace(layer, macs=layer_macs(layer.op, layer.input, layer.output, layer.kernel, layer.groups))
 
 
 def _shape(text: str, where: str, column: str) -> Shape:
@@ -191,4 +206,4 @@ def _latency(row: Mapping[str, str], where: str) -> float:
 def _located(network: str, folder: Path) -> str:
     """Return a network's path as seen from here; names and text forms stay."""
     file = folder / network.partition("#")[0]
-    return str(folder / network) if file.exists() and not Path(network).is_absolute() else network
+    return str(folder / network) if exists(file) and not Path(network).is_absolute() else network

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,29 @@ class Network:
         name: For people.
         graph: Its layers.
         model: Its TFLite file; None if it does not come from one.
+        input_size: Height and width in pixels of an architecture's input; None for what is no architecture.
+        heads: Output channels by task of an architecture; None for what is no architecture.
     """
 
     name: str
     graph: LayerGraph
     model: Path | None = None
+    input_size: tuple[int, int] | None = None
+    heads: Mapping[str, int] | None = None
+
+    @property
+    def title(self) -> str:
+        """The name with what the cost depends on: ``base, 256x256, segmentation:19, depth:1``."""
+        size = [] if self.input_size is None else ["x".join(map(str, self.input_size))]
+        return ", ".join([self.name, *size, *(f"{task}:{channels}" for task, channels in (self.heads or {}).items())])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``ednas latency --json`` prints of it."""
+        return {
+            "name": self.name,
+            "input_size": self.input_size and list(self.input_size),
+            "tasks": self.heads and dict(self.heads),
+        }
 
 
 def load_network(
@@ -50,66 +68,155 @@ def load_network(
         source: A ``.tflite`` file; a JSON file of layer lists, ``FILE#NAME`` for one of several; or whatever
             :func:`ednas.arch.load_architecture` takes: a name, a JSON file, a checkpoint folder, a text form.
         network: Which network of a file of layer lists.
-        heads: Output channels by task of an architecture; None = a checkpoint's, else :data:`DEFAULT_HEADS`.
-        input_size: Height and width in pixels for an architecture; None = a checkpoint's or the architecture's own,
-            else :data:`DEFAULT_INPUT_SIZE`.
+        heads: Output channels by task of an architecture; None = those of the checkpoint or of the search that found
+            it, else :data:`DEFAULT_HEADS`.
+        input_size: Height and width in pixels for an architecture; None = those of the checkpoint or of the search, or
+            the architecture's own, else :data:`DEFAULT_INPUT_SIZE`.
 
     Raises:
         TargetError: The TFLite file is not one, or holds what the cost model does not know.
-        ConfigError: The layer list is wrong, or ``network`` does not fit the kind of source.
+        ConfigError: The layer list is wrong, or ``network``, ``heads`` or ``input_size`` does not fit the kind of
+            source.
         ArchitectureError: There is no such architecture, or the heads or the input size are wrong.
     """
-    text, _, fragment = source.partition("#")
-    path = Path(text)
-    network = network or fragment or None
-    if path.suffix == ".tflite" or _starts_like_tflite(path):
+    if not source.strip():
+        raise ConfigError("the network's name is empty; give an architecture, a .tflite file or a layer list")
+    path, chosen = _place(source, network)
+    if is_tflite(path):
         from ednas.hw.tflite import load_tflite
 
-        _refuse_name(network, source)
+        _refuse(source, "a TFLite file", heads, input_size)
+        if chosen is not None:
+            raise ConfigError(f"{source}: a TFLite file holds a single network, '{chosen}' cannot be chosen")
         return Network(path.stem, load_tflite(path), path)
-    if network is not None or _is_layer_list(path):
-        return Network(network or path.stem, load_layer_list(path, network))
-    return _traced(source, heads, input_size)
+    if chosen is not None or is_layer_list(path):
+        _check_choice(source, path, chosen)
+        _refuse(source, "a layer list", heads, input_size)
+        return Network(chosen or path.stem, load_layer_list(path, chosen))
+    return _traced(source, path, heads, input_size)
 
 
-def _traced(source: str, heads: Mapping[str, int] | None, input_size: tuple[int, int] | None) -> Network:
-    from ednas.arch import load_architecture
-    from ednas.hw.trace import trace_network
-
-    architecture = load_architecture(source)
-    config = _checkpoint_config(Path(source))
-    size = input_size or _size(config.get("input_size")) or architecture.input_size or DEFAULT_INPUT_SIZE
-    graph = trace_network(architecture, heads or _checkpoint_heads(config) or DEFAULT_HEADS, size)
-    return Network(architecture.name or architecture.fingerprint(), graph)
+def is_architecture(source: str) -> bool:
+    """Whether tasks and an input size can be chosen for what a text means: not for files that fix both."""
+    path, chosen = _place(source, None)
+    return chosen is None and not is_tflite(path) and not is_layer_list(path)
 
 
-def _starts_like_tflite(path: Path) -> bool:
-    """Whether a file bears TFLite's mark, whatever its name."""
-    if not path.is_file():
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; a text that can be no path is none, for example because it is too long."""
+    return _is(path.is_file)
+
+
+def exists(path: Path) -> bool:
+    """Whether there is a file or a folder; see :func:`is_file`."""
+    return _is(path.exists)
+
+
+def is_tflite(path: Path) -> bool:
+    """Whether a file bears TFLite's mark, whatever its name, or a path TFLite's ending."""
+    return path.suffix == ".tflite" or _beginning(path, 8)[4:] == b"TFL3"
+
+
+def is_layer_list(path: Path) -> bool:
+    """Whether a file holds layer lists, whatever its name: an object with `layers`, or objects with `layers` by name.
+
+    Raises:
+        ConfigError: The file's name ends with ``.json``, and it holds none.
+    """
+    if not is_file(path) or (path.suffix != ".json" and not _beginning(path, 64).lstrip().startswith(b"{")):
         return False
-    with path.open("rb") as file:
-        return file.read(8)[4:] == b"TFL3"
-
-
-def _is_layer_list(path: Path) -> bool:
-    """Whether a file holds layer lists: an object with `layers`, or objects with `layers` by name."""
-    if path.suffix != ".json" or not path.is_file():
+    try:
+        value = read_json(path, ConfigError)
+    except ConfigError:
+        if path.suffix == ".json":
+            raise
         return False
-    value = read_json(path, ConfigError)
     entries = [value, *value.values()] if isinstance(value, dict) else []
     return any(isinstance(entry, dict) and "layers" in entry for entry in entries)
 
 
-def _checkpoint_config(path: Path) -> Mapping[str, Any]:
-    file = path / "config.json" if path.is_dir() else path
-    if file.name != "config.json" or not file.is_file():
+def _place(source: str, network: str | None) -> tuple[Path, str | None]:
+    """Return the path that a text may be, and which network of a file of layer lists is meant."""
+    text, _, fragment = source.partition("#")
+    if network and fragment and network != fragment:
+        raise ConfigError(f"{source}: '{fragment}' is chosen after the #, and '{network}' beside it; choose one")
+    return Path(text), network or fragment or None
+
+
+def _beginning(path: Path, count: int) -> bytes:
+    if not is_file(path):
+        return b""
+    try:
+        with path.open("rb") as file:
+            return file.read(count)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _check_choice(source: str, path: Path, chosen: str | None) -> None:
+    """Refuse the choice of a network from what is no file of layer lists; a missing file is named by its reader."""
+    is_missing = bool(path.suffix) and not is_file(path)
+    if chosen is not None and not is_missing and not is_layer_list(path):
+        raise ConfigError(f"{source}: is no file of layer lists, so that '{chosen}' cannot be chosen from it")
+
+
+def _refuse(source: str, kind: str, heads: Mapping[str, int] | None, input_size: tuple[int, int] | None) -> None:
+    """Refuse what would be ignored."""
+    for name, value in (("input size", input_size), ("tasks", heads)):
+        if value is not None:
+            raise ConfigError(f"{source}: {kind} fixes its own {name}; leave the {name} out")
+
+
+def _traced(source: str, path: Path, heads: Mapping[str, int] | None, input_size: tuple[int, int] | None) -> Network:
+    from ednas.arch import load_architecture
+    from ednas.hw.trace import trace_network
+
+    _check_folder(source)
+    try:
+        architecture = load_architecture(source)
+    except OSError as error:  # a text that is too long for a path
+        raise ArchitectureError(f"{source:.60}: is no architecture, and no file ({error.strerror})") from None
+    facts = _facts(path)
+    size = input_size or _size(facts.get("input_size")) or architecture.input_size or DEFAULT_INPUT_SIZE
+    tasks = heads or _searched_heads(facts) or _checkpoint_heads(facts) or DEFAULT_HEADS
+    graph = trace_network(architecture, tasks, size)
+    return Network(architecture.name or architecture.fingerprint(), graph, None, size, tasks)
+
+
+def _check_folder(source: str) -> None:
+    """Refuse a folder that is no checkpoint, and name what it holds: the folders of runs do."""
+    folder = Path(source)
+    if not _is(folder.is_dir) or (folder / "config.json").exists():
+        return
+    known = [folder / name for name in ("best.json", "checkpoint") if (folder / name).exists()]
+    hint = f"give {' or '.join(map(str, known))}" if known else "give a checkpoint's folder, or a file"
+    raise ConfigError(f"{source}: is a folder without a checkpoint's config.json; {hint}")
+
+
+def _is(question: Callable[[], bool]) -> bool:
+    try:
+        return question()
+    except (OSError, ValueError):
+        return False
+
+
+def _facts(path: Path) -> Mapping[str, Any]:
+    """Return what a checkpoint's ``config.json`` or a search's ``best.json`` says beside the architecture."""
+    file = path / "config.json" if _is(path.is_dir) else path
+    if file.suffix != ".json" or not is_file(file):
         return {}
     value = read_json(file, ArchitectureError)
     return value if isinstance(value, dict) else {}
 
 
-def _checkpoint_heads(config: Mapping[str, Any]) -> dict[str, int]:
-    tasks, targets = config.get("tasks"), config.get("targets")
+def _searched_heads(facts: Mapping[str, Any]) -> dict[str, int]:
+    heads = facts.get("heads")
+    is_sound = isinstance(heads, dict) and all(isinstance(count, int) and count > 0 for count in heads.values())
+    return dict(heads) if isinstance(heads, dict) and is_sound else {}
+
+
+def _checkpoint_heads(facts: Mapping[str, Any]) -> dict[str, int]:
+    tasks, targets = facts.get("tasks"), facts.get("targets")
     if not isinstance(tasks, list) or not isinstance(targets, dict):
         return {}
     heads = {}
@@ -123,8 +230,3 @@ def _checkpoint_heads(config: Mapping[str, Any]) -> dict[str, int]:
 def _size(value: Any) -> tuple[int, int] | None:
     is_size = isinstance(value, list) and len(value) == 2 and all(isinstance(side, int) for side in value)
     return (value[0], value[1]) if is_size else None
-
-
-def _refuse_name(network: str | None, source: str) -> None:
-    if network is not None:
-        raise ConfigError(f"{source}: a TFLite file holds a single network, '{network}' cannot be chosen")

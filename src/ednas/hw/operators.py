@@ -50,14 +50,18 @@ class OperatorConfig(StrictModel):
     def _mapped(self) -> frozenset[str]:
         return frozenset(ops.BUILTIN if self.supported == "all" else self.supported)
 
+    @cached_property
+    def _device(self) -> str:
+        return "device" if self.supported == "all" else "accelerator"  # a processor, for example, is none
+
     def obstacle(self, layer: Layer) -> str:
         """Return why the accelerator cannot run a layer; empty if it can."""
         if layer.op not in self._mapped:
-            return f"{layer.label}: the accelerator has no {layer.op}"
+            return f"{layer.label}: the {self._device} has no {layer.op}"
         if layer.dtype not in self.dtypes:
-            return f"{layer.label}: computes {layer.dtype}, the accelerator {', '.join(self.dtypes)}"
+            return f"{layer.label}: computes {layer.dtype}, the {self._device} {', '.join(self.dtypes)}"
         if layer.groups > 1 and layer.op == "CONV_2D" and self.grouped_convolution != "supported":
-            return f"{layer.label}: the accelerator has no grouped convolution"
+            return f"{layer.label}: the {self._device} has no grouped convolution"
         if layer.op in ops.RESIZES:
             return self._resize_obstacle(layer)
         return ""
@@ -74,8 +78,8 @@ class OperatorConfig(StrictModel):
         factors = layer.output[0] / layer.input[0], layer.output[1] / layer.input[1]
         if self.largest_resize and max(factors) > self.largest_resize.value:
             limit = self.largest_resize.value
-            return f"{layer.label}: resizes by {max(factors):.3g}, the accelerator by up to {limit:g}"
+            return f"{layer.label}: resizes by {max(factors):.3g}, the {self._device} by up to {limit:g}"
         if self.resize_factors and any(factor not in self.resize_factors for factor in factors):
             allowed = ", ".join(f"{factor:g}" for factor in self.resize_factors)
-            return f"{layer.label}: resizes by {factors[0]:.3g} x {factors[1]:.3g}, the accelerator by {allowed}"
+            return f"{layer.label}: resizes by {factors[0]:.3g} x {factors[1]:.3g}, the {self._device} by {allowed}"
         return ""

@@ -24,7 +24,7 @@ from ednas.hw.cost import Cost, LayerCost
 from ednas.hw.graph import GRAPH_INPUT, Layer, LayerGraph, Piece
 from ednas.hw.memory import KIB, Lifetimes, lifetimes, spilled_bytes, striped_bytes
 from ednas.hw.operators import OperatorConfig
-from ednas.hw.target import HostConfig, Target
+from ednas.hw.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,7 @@ def simulate(graph: LayerGraph, target: Target) -> Cost:
     """
     layers, operators = graph.layers, target.operators
     _check_dtypes(layers, operators)
-    _check_memory(layers, target.host)
+    _check_memory(layers, target)
     reasons = _reasons(layers, operators)
     boundary = _boundary(reasons, operators)
     output_bytes = graph.output_bytes if boundary == len(layers) else _crossing_bytes(graph, boundary)
@@ -119,12 +119,12 @@ class _Segment:
     @cached_property
     def streamed(self) -> _Run:
         """The layers with none of their parameters on the chip."""
-        return _run([_off_chip(cost, cost.parameter_bytes, 0, self.target) for cost in self.resident.layers])
+        return _run([_off_chip(cost, cost.parameter_bytes or 0, 0, self.target) for cost in self.resident.layers])
 
 
 @lru_cache(maxsize=1 << 17)
 def _piece_segment(piece: Piece, target: Target) -> _Segment:
-    _check_memory(piece.layers, target.host)
+    _check_memory(piece.layers, target)
     return _segment(piece.layers, _reasons(piece.layers, target.operators), target)
 
 
@@ -152,8 +152,8 @@ def _segment(layers: Sequence[Layer], reasons: Sequence[str], target: Target) ->
     return _Segment(
         resident=_run(costs),
         host_ms=sum([cost.latency_ms for cost in costs if cost.reason]),
-        cycles=sum([cost.cycles for cost in costs]),
-        parameter_bytes=sum([cost.parameter_bytes for cost in costs]),
+        cycles=sum([cost.cycles or 0 for cost in costs]),
+        parameter_bytes=sum([cost.parameter_bytes or 0 for cost in costs]),
         mapped_layers=sum([not cost.reason for cost in costs]),
         splits=_boundary(reasons, target.operators) < len(reasons),
         target=target,
@@ -219,8 +219,9 @@ def _with_memory(segment: _Segment, free: int, spills: Sequence[int]) -> _Run:
     costs = list(segment.resident.layers)
     for index, cost in enumerate(segment.resident.layers):
         spilled = spills[index] if index < len(spills) else 0
-        streamed = max(cost.parameter_bytes - free, 0)
-        free = max(free - cost.parameter_bytes, 0)
+        parameter_bytes = cost.parameter_bytes or 0
+        streamed = max(parameter_bytes - free, 0)
+        free = max(free - parameter_bytes, 0)
         if streamed or spilled:
             costs[index] = _off_chip(cost, streamed, spilled, segment.target)
     return _run(costs)
@@ -266,7 +267,7 @@ def _off_chip(cost: LayerCost, streamed_bytes: int, spilled_bytes: int, target: 
         changes["latency_ms"] = moved_ms
         changes["bound_by"] = "parameters" if streamed_bytes >= spilled_bytes else "activations"
     if target.energy:
-        changes["energy_mj"] = target.energy.layer_mj(cost.macs, cost.on_chip_bytes, moved_bytes)
+        changes["energy_mj"] = target.energy.layer_mj(cost.macs, cost.on_chip_bytes or 0, moved_bytes)
     return cost._replace(**changes)
 
 
@@ -289,7 +290,14 @@ def _host_cost(layer: Layer, layers: Sequence[Layer], reason: str, target: Targe
         where="host",
         bound_by="host",
         latency_ms=latency_ms,
+        compute_ms=0.0,
+        cycles=0,
         macs=layer.macs,
+        utilisation=0.0,
+        on_chip_bytes=0,
+        parameter_bytes=0,
+        streamed_bytes=0,
+        spilled_bytes=0,
         energy_mj=target.energy.host_mj(latency_ms) if target.energy else None,
         reason=reason,
     )
@@ -359,11 +367,11 @@ def _check_dtypes(layers: Sequence[Layer], operators: OperatorConfig) -> None:
         )
 
 
-def _check_memory(layers: Sequence[Layer], host: HostConfig) -> None:
-    limit = host.memory_mib.value * MIB
+def _check_memory(layers: Sequence[Layer], target: Target) -> None:
+    memory_mib = target.host.memory_mib.value
     largest = max(layers, key=attrgetter("activation_bytes"))
-    if largest.activation_bytes > limit:
+    if largest.activation_bytes > memory_mib * MIB:
         raise TargetError(
-            f"{largest.label} of {largest.scope} needs {largest.activation_bytes / MIB:.0f} MiB, the host has "
-            f"{host.memory_mib.value:.0f} MiB; use a smaller input or fewer channels"
+            f"{largest.label} of {largest.scope} needs {largest.activation_bytes / MIB:.0f} MiB, the host of target "
+            f"'{target.name}' has {memory_mib:.0f} MiB (host.memory_mib); use a smaller input or fewer channels"
         )

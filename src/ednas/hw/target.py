@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib.resources import files
@@ -10,7 +11,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel
 
 from ednas.config import StrictModel, parse, read_yaml
 from ednas.exceptions import TargetError
@@ -18,6 +19,20 @@ from ednas.hw.energy import AreaConfig, EnergyConfig
 from ednas.hw.engines import AnyEngine
 from ednas.hw.figure import Figure, PositiveFigure
 from ednas.hw.operators import OperatorConfig
+
+SMALLEST, LARGEST = 1e-6, 1e12
+"""What a figure other than 0 lies between, in any unit of a target: beyond, a digit slipped."""
+
+
+def check_name(name: str) -> str:
+    """Return a target's name if it is one: it stands in tables, options and file names.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+        raise ValueError("a target's name is made of letters, digits, '_', '-' and '.'")
+    return name
 
 
 class MemoryConfig(StrictModel):
@@ -85,7 +100,7 @@ class Target(StrictModel):
         area: What the accelerator's parts take; None = unknown.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    name: Annotated[str, AfterValidator(check_name)]
     title: str
     engine: AnyEngine
     memory: MemoryConfig
@@ -145,9 +160,26 @@ def load_target(name_or_path: str | Path) -> Target:
     if text in target_names():
         return _builtin(text)
     path = Path(text)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
-        return parse(Target, read_yaml(path, TargetError), str(path), TargetError)
+    if path.suffix in (".yaml", ".yml") or _is_file(path):
+        return _read(path)
     raise TargetError(_unknown(text))
+
+
+def _read(path: Path) -> Target:
+    target = parse(Target, read_yaml(path, TargetError), str(path), TargetError)
+    for key, figure in target.figures().items():
+        if figure.value and not SMALLEST <= figure.value <= LARGEST:
+            raise TargetError(
+                f"{path}: {key} is {figure.value:g}, must be 0 or from {SMALLEST:g} to {LARGEST:g}; check its unit"
+            )
+    return target
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or holds a null character
+        return False
 
 
 def _unknown(name: str) -> str:
@@ -162,5 +194,4 @@ def _folder() -> Traversable:
 
 @lru_cache
 def _builtin(name: str) -> Target:
-    path = Path(str(_folder() / f"{name}.yaml"))
-    return parse(Target, read_yaml(path, TargetError), str(path), TargetError)
+    return _read(Path(str(_folder() / f"{name}.yaml")))

@@ -29,6 +29,9 @@ _IDENTIFIER = b"TFL3"
 _LARGEST_FILE = 2**31 - 2**20
 """Bytes that weights may take: a FlatBuffer ends at 2 GiB."""
 
+_MOST_ELEMENTS = 2**31 - 1
+"""Elements of a tensor: runtimes count them with an ``int``."""
+
 _ALIGNMENT = 16
 """Alignment of a buffer's data, bytes (``force_align`` in TFLite's schema)."""
 
@@ -165,9 +168,17 @@ def write_tflite(graph: LayerGraph, path: str | Path, *, dtype: DType = "int8", 
         seed: Determines the weights and the scales.
 
     Raises:
-        TargetError: An operator cannot be written or a layer's shapes fit together in no way; the message names it.
+        TargetError: An operator cannot be written, a layer's shapes fit together in no way, or it is too large for any
+            runtime; the message names it.
         EdnasError: The file cannot be written.
     """
+    for layer in graph.layers:
+        elements = max(prod(layer.input), prod(layer.output))
+        if elements > _MOST_ELEMENTS:
+            raise TargetError(
+                f"{layer.label}: a tensor has {elements} elements, TFLite's runtimes allow {_MOST_ELEMENTS}; "
+                "use a smaller input or fewer channels"
+            )
     network = _Network(dtype, seed)
     result = network.add_all(graph)
     with atomic_path(path) as temporary:

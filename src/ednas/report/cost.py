@@ -59,6 +59,9 @@ _LARGEST_RADIUS, _SMALLEST_RADIUS = 17.0, 2.6
 _CHARACTER = 6.1
 """Width of a character of 11 px, about."""
 
+_HEADING_CHARACTER, _DEVICE_CHARACTER, _LABEL_CHARACTER = 10.2, 7.4, 6.6
+"""The same of the heading (18 px, bold), of the device's title (14 px), and of the roofs' labels (12 px)."""
+
 _THINNEST = 0.15
 """Spans that are narrower, in pixels, cannot be seen and are not drawn."""
 
@@ -215,8 +218,8 @@ def timeline(cost: Cost, target: Target | None = None) -> tuple[Span, ...]:
 def _layer_spans(layer: LayerCost, start_ms: float, target: Target | None) -> list[Span]:
     """Return what a layer keeps busy; traffic takes no longer than the layer."""
     kind = op_kind(layer.op)
-    bound = _BOUND_LANES[layer.bound_by]
-    lengths: dict[Lane, float] = {"compute": layer.compute_ms, bound: layer.latency_ms}
+    bound: Lane = _BOUND_LANES[layer.bound_by] if layer.bound_by else "other"
+    lengths: dict[Lane, float] = {"compute": layer.compute_ms or 0.0, bound: layer.latency_ms}
     for roof in _roofs(target):
         lane: Lane = "off-chip" if roof.is_off_chip else "on-chip"
         moved_ms = _moved_bytes(layer, roof.is_off_chip) / roof.bytes_per_s * 1e3
@@ -224,9 +227,9 @@ def _layer_spans(layer: LayerCost, start_ms: float, target: Target | None) -> li
     spans = []
     for lane, length_ms in lengths.items():
         if lane == "off-chip":
-            shares = {"parameters": layer.streamed_bytes, "activations": layer.spilled_bytes}
+            shares = {"parameters": layer.streamed_bytes or 0, "activations": layer.spilled_bytes or 0}
             if not any(shares.values()):  # a source that tells no bytes
-                shares = {layer.bound_by: 1}
+                shares = {layer.bound_by or "activations": 1}
             begin_ms = start_ms
             for what, share in shares.items():
                 spans.append(Span(lane, what, begin_ms, length_ms * share / sum(shares.values()), layer))
@@ -255,7 +258,7 @@ def dots(cost: Cost, target: Target | None = None) -> tuple[Dot, ...]:
 
 
 def _moved_bytes(layer: LayerCost, is_off_chip: bool) -> int:
-    return layer.streamed_bytes + layer.spilled_bytes if is_off_chip else layer.on_chip_bytes
+    return (layer.streamed_bytes or 0) + (layer.spilled_bytes or 0) if is_off_chip else layer.on_chip_bytes or 0
 
 
 def op_kind(op: str) -> str:
@@ -282,12 +285,14 @@ def _roofs(target: Target | None) -> list[Roof]:
 
 def _draw_heading(canvas: Canvas, cost: Cost, target: Target | None, heading: str) -> None:
     device = target.title if target else cost.target
-    canvas.text(_MARGIN, 38, shorten(heading, 60), size=18, bold=True)
-    canvas.text(_WIDTH - _MARGIN, 38, shorten(device, 60), size=14, fill=MUTED, anchor="end")
+    shown = shorten(heading, 60)
+    canvas.text(_MARGIN, 38, shown, size=18, bold=True)
+    room = int((_WIDTH - 2 * _MARGIN - 24 - len(shown) * _HEADING_CHARACTER) / _DEVICE_CHARACTER)
+    canvas.text(_WIDTH - _MARGIN, 38, shorten(device, room), size=14, fill=MUTED, anchor="end")
     named = (
         ("call", cost.dispatch_ms),
         ("transfers", cost.transfer_ms),
-        ("accelerator", cost.accelerator_ms),
+        ("processor" if target and target.engine.kind == "cpu" else "accelerator", cost.accelerator_ms),
         ("host", cost.host_ms),
     )
     parts = " + ".join(f"{name} {show_latency(value)}" for name, value in named if value)
@@ -323,7 +328,7 @@ def _draw_scopes(canvas: Canvas, cost: Cost, scale: float) -> None:
         layers = list(group)
         length_ms = sum(layer.latency_ms for layer in layers)
         x, width = _MARGIN + _GUTTER + now * scale, length_ms * scale
-        hint = f"{scope}: {show_latency(length_ms)} ms, {_share(length_ms, cost)}, {len(layers)} layers"
+        hint = f"{scope}: {show_latency(length_ms)} ms, {_share(length_ms, cost)}, {_layers(len(layers))}"
         fill = "#eef1f8" if number % 2 else "#dfe5f0"
         if width > _THINNEST:
             canvas.rect(x, _TIMELINE_Y, width, _SCOPE_HEIGHT, fill, radius=0, hint=hint)
@@ -372,10 +377,12 @@ def _span_hint(span: Span) -> str:
         return f"{span.kind}: {length}"
     facts = [
         f"{layer.scope}: {layer.name}",
-        f"{layer.op}, {show_latency(layer.latency_ms)} ms, limit: {layer.bound_by}",
+        f"{layer.op}, {show_latency(layer.latency_ms)} ms" + (f", limit: {layer.bound_by}" if layer.bound_by else ""),
     ]
     if layer.macs:
-        facts.append(f"{show_count(layer.macs)} MACs" + (f", {layer.utilisation:.0%} busy" if layer.cycles else ""))
+        facts.append(
+            f"{show_count(layer.macs)} MACs" + (f", {layer.utilisation or 0.0:.0%} busy" if layer.cycles else "")
+        )
     if span.lane == "off-chip":
         count = layer.streamed_bytes if span.kind == "parameters" else layer.spilled_bytes
         facts.append(f"{span.kind}: {show_count(count)}B in {length}")
@@ -482,7 +489,8 @@ def _draw_roofs(canvas: Canvas, plot: _Plot, roofs: Sequence[Roof], peak: float)
         canvas.line(ends, stroke=INK, width=1.8, dashes="6 4" if roof.is_off_chip else "")
         x, y = ((start + end) / 2 for start, end in zip(*ends, strict=True))
         text = f"{roof.title}: {show_count(roof.bytes_per_s)}B/s"
-        if roof.is_off_chip:  # below its line: above it runs that of the memory on the chip
+        has_room = x - 8 - len(text) * _LABEL_CHARACTER >= plot.x.start
+        if roof.is_off_chip or not has_room:  # below its line: above it runs that of the memory on the chip
             canvas.text(x + 12, y + 12, text, size=12)
         else:
             canvas.text(x - 8, y - 6, text, size=12, anchor="end")
@@ -531,8 +539,12 @@ def _draw_notes(canvas: Canvas, cost: Cost, points: Sequence[Dot], x: float, y: 
     left_out = len(missing) - len(points)
     if left_out:
         rest_ms = sum(missing) - sum(dot.layer.latency_ms for dot in points)
-        canvas.text(x, y + 36, f"not in the plot: {left_out} layers that do", size=12, fill=MUTED)
-        canvas.text(x, y + 52, f"not multiply, or are on the host ({show_latency(rest_ms)} ms)", size=12, fill=MUTED)
+        canvas.text(x, y + 36, f"not in the plot: {_layers(left_out)} without multiply-", size=12, fill=MUTED)
+        canvas.text(x, y + 52, f"accumulates or on the host ({show_latency(rest_ms)} ms)", size=12, fill=MUTED)
+
+
+def _layers(count: int) -> str:
+    return "1 layer" if count == 1 else f"{count} layers"
 
 
 def _decade(exponent: int) -> str:

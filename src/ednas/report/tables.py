@@ -205,7 +205,7 @@ def scopes_table(cost: Cost) -> Table:
             *_time(sum(layer.latency_ms for layer in layers), cost),
             str(len(layers)),
             show_count(sum(layer.macs for layer in layers)),
-            show_count(sum(layer.parameter_bytes for layer in layers)),
+            show_count(sum(layer.parameter_bytes or 0 for layer in layers)),
         )
     return table
 
@@ -238,9 +238,9 @@ def layers_table(cost: Cost, largest: int | None = None) -> Table:
         table.add_row(
             *map(Text, (layer.name, *([layer.scope] if has_scopes else []), layer.op)),
             *_time(layer.latency_ms, cost),
-            Text(layer.bound_by),
+            Text(layer.bound_by or MISSING),
             show_count(layer.macs),
-            f"{100 * layer.utilisation:.0f}" if layer.cycles else MISSING,
+            f"{100 * layer.utilisation:.0f}" if layer.cycles and layer.utilisation is not None else MISSING,
             *[show_count(getattr(layer, key)) for _, key in moves],
             *([Text(layer.reason)] if has_reasons else []),
         )
@@ -262,23 +262,26 @@ def targets_table(targets: Sequence[Target]) -> Table:
     table = _table("Targets")
     table.add_column("Name", overflow="fold")
     table.add_column("Engine")
-    for heading in ("MHz", "TOPS", "On-chip KiB", "Figures"):
+    for heading in ("MHz", "TOPS"):
         table.add_column(heading, justify="right")
+    table.add_column("On-chip KiB")
+    table.add_column("Numbers", no_wrap=True)
     for target in targets:
         facts = target_facts(target)
-        sizes = [facts[key] for key in ("parameter_cache_kib", "activation_kib")]
-        counts = "/".join(str(facts["figures"][kind]) for kind in PROVENANCES)
+        activations, counts = facts["activation_kib"], facts["figures"]
         table.add_row(
             Text(target.name, "bold").append(f"\n{target.title}", "not bold"),
             facts["kind"],
             show_figure(facts["clock_mhz"]),
             f"{facts['peak_tops']:.3g}",
-            " + ".join(MISSING if size is None else show_figure(size) for size in sizes),
-            f"{counts} ({facts['figures']['free']})",
+            f"{show_figure(facts['parameter_cache_kib'])} weights\n"
+            f"{'all' if activations is None else show_figure(activations)} data",
+            f"{counts['measured']} meas., {counts['published']} publ.,\n"
+            f"{counts['assumed']} assumed, {counts['free']} free",
         )
     table.caption = (
-        "on-chip: cache of parameters + activations; "
-        f"figures: {'/'.join(PROVENANCES)} (free for `ednas targets calibrate`)"
+        "on-chip: what is kept there, weights between inferences, data (activations) during one; "
+        "numbers of the device: measured, published or assumed; of these, free for `ednas targets calibrate`"
     )
     return table
 
@@ -370,7 +373,7 @@ def _bounds(cost: Cost) -> str:
     """Return how much of the accelerator's time is bound by what: ``compute 1.20, parameters 0.30``."""
     times: dict[str, float] = {}
     for layer in cost.layers:
-        if layer.where == "accelerator" and layer.latency_ms > 0:
+        if layer.bound_by and layer.where == "accelerator" and layer.latency_ms > 0:
             times[layer.bound_by] = times.get(layer.bound_by, 0.0) + layer.latency_ms
     return ", ".join(f"{bound} {show_latency(value)}" for bound, value in sorted(times.items(), key=lambda t: -t[1]))
 

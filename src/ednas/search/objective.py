@@ -16,7 +16,7 @@ from ednas.config import StrictModel
 from ednas.exceptions import ConfigError, EdnasError
 from ednas.scoring import RewardMode, accuracy, limited_reward, violation
 from ednas.search.evaluators.base import Evaluation
-from ednas.search.quantities import ACCURACY, pick, show
+from ednas.search.quantities import ACCURACY, QUANTITIES, pick, show
 
 CostModel = Callable[[Plan], Mapping[str, float]]
 """What a candidate, given as its plan, costs on the target device: quantities by their names in
@@ -167,6 +167,11 @@ def check_feasible(
     starts = [start]
     for name, limit in limits.items():
         genes, found = lowest(space, cost, itemgetter(name), start, enough=limit)
+        if found[name] > limit and QUANTITIES[name].is_fixed:
+            raise ConfigError(
+                f"the limit is {show(name, limit)}, but {device} has {show(name, found[name])} whatever network it "
+                "runs; raise the limit or choose another target"
+            )
         if found[name] > limit:
             raise ConfigError(
                 f"the limit is {show(name, limit)}, but the lowest found in this space is {show(name, found[name])} "

@@ -25,6 +25,9 @@ BASELINE = "baseline"
 """The limit that is what the base network costs on the same device."""
 
 
+_LARGEST_ROUNDING = 0.05
+
+
 @dataclass(frozen=True)
 class Quantity:
     """One of the costs of a candidate.
@@ -33,22 +36,26 @@ class Quantity:
         title: Name for people.
         unit: Unit for people; empty for counts.
         style: How a value is formatted.
+        is_fixed: Whether the device alone decides it, so that all networks have the same.
     """
 
     title: str
     unit: str
     style: str
+    is_fixed: bool = False
 
     def show(self, value: float) -> str:
-        """Return a value with its unit."""
-        return f"{value:{self.style}} {self.unit}".rstrip()
+        """Return a value with its unit; with three significant digits where the style would round most of it away."""
+        text = f"{value:{self.style}}"
+        is_lost = abs(float(text.replace(",", "")) - value) > _LARGEST_ROUNDING * abs(value)
+        return f"{f'{value:.3g}' if is_lost else text} {self.unit}".rstrip()
 
 
 QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
     {
         "latency_ms": Quantity("latency", "ms", ".2f"),
         "energy_mj": Quantity("energy", "mJ", ".3f"),
-        "area_mm2": Quantity("area", "mm²", ".2f"),
+        "area_mm2": Quantity("area", "mm²", ".2f", is_fixed=True),
         "peak_memory_kb": Quantity("peak memory", "KiB", ",.0f"),
         "accelerator_cycles": Quantity("cycles", "", ",.0f"),
         "host_ms": Quantity("host time", "ms", ".2f"),
@@ -123,6 +130,8 @@ def _read_limit(value: Any) -> float | str:
 
 
 def _known(limits: Mapping[str, Any]) -> Mapping[str, Any]:
+    if ACCURACY in limits:
+        raise ValueError(f"{ACCURACY} is what the search maximises; limit a cost: {', '.join(QUANTITIES)}")
     check_names(limits)
     return limits
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,16 @@ class SearchResult:
         objectives: What the Pareto set is drawn over.
         best: The trial with the highest reward among those that meet all limits; if none does, among all.
         pareto: Trials that no other beats in all objectives, in the order of :func:`pareto`.
+        heads: Output channels by task of the networks whose costs these are; empty if unknown.
+        input_size: ``(height, width)`` of these networks, where the architecture does not say; None if unknown.
     """
 
     limits: Mapping[str, float]
     objectives: tuple[str, ...]
     best: Trial
     pareto: tuple[Trial, ...]
+    heads: Mapping[str, int] = field(default_factory=dict)
+    input_size: tuple[int, int] | None = None
 
     @property
     def target_ms(self) -> float | None:
@@ -49,6 +53,11 @@ class SearchResult:
     def architecture(self) -> Architecture:
         """The best architecture; its name says which trial it was."""
         return _architecture(self.best)
+
+    def costed(self, trial: Trial) -> dict[str, Any]:
+        """Return which network a trial's costs are of: ``input_size`` and ``heads``, as far as they are known."""
+        size = _architecture(trial).input_size or self.input_size
+        return {key: value for key, value in (("input_size", size), ("heads", dict(self.heads))) if value}
 
 
 def pareto(trials: Iterable[Trial], objectives: Sequence[str] = Objective.objectives) -> tuple[Trial, ...]:
@@ -87,9 +96,21 @@ def best(trials: Iterable[Trial], limits: Mapping[str, float]) -> Trial | None:
 
 
 def summarise(
-    trials: Sequence[Trial], limits: Mapping[str, float], objectives: Sequence[str] = Objective.objectives
+    trials: Sequence[Trial],
+    limits: Mapping[str, float],
+    objectives: Sequence[str] = Objective.objectives,
+    *,
+    heads: Mapping[str, int] | None = None,
+    input_size: tuple[int, int] | None = None,
 ) -> SearchResult:
     """Return what the trials found.
+
+    Args:
+        trials: The trials.
+        limits: What was to be met, by quantity.
+        objectives: What the Pareto set is drawn over.
+        heads: Output channels by task of the networks whose costs are known.
+        input_size: ``(height, width)`` of these networks.
 
     Raises:
         StudyError: No trial is done.
@@ -99,26 +120,30 @@ def summarise(
         failed = [trial for trial in trials if trial.error]
         reason = f"; the last reason: {failed[-1].error}" if failed else ""
         raise StudyError(f"the search has no result yet, none of its {len(trials)} trials is done{reason}")
-    return SearchResult(limits, tuple(objectives), winner, pareto(trials, objectives))
+    return SearchResult(limits, tuple(objectives), winner, pareto(trials, objectives), heads or {}, input_size)
 
 
 def write_results(result: SearchResult, folder: Path) -> None:
     """Write ``best.json`` (an architecture file with the trial's figures beside it) and ``pareto.json``.
 
+    ``input_size`` and ``heads`` beside each architecture are those that its costs are for.
+
     Raises:
         EdnasError: The folder cannot be written.
     """
-    write_json(folder / "best.json", {**result.head(), "feasible": result.feasible, **_entry(result.best)})
-    write_json(folder / "pareto.json", {**result.head(), "trials": [_entry(trial) for trial in result.pareto]})
+    write_json(folder / "best.json", {**result.head(), "feasible": result.feasible, **_entry(result.best, result)})
+    trials = [_entry(trial, result) for trial in result.pareto]
+    write_json(folder / "pareto.json", {**result.head(), "trials": trials})
 
 
-def _entry(trial: Trial) -> dict[str, Any]:
+def _entry(trial: Trial, result: SearchResult) -> dict[str, Any]:
     values = asdict(trial)
     kept = ("reward", "accuracy", "cost", "metrics", "genes", "fingerprint", "seconds")
     return {
         "trial": trial.number,
         "latency_ms": trial.latency_ms,
         **{key: values[key] for key in kept},
+        **result.costed(trial),
         "architecture": _architecture(trial).to_dict(),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,14 +147,17 @@ def run_search(
             seed=config.seed,
             callbacks=tuple(callbacks),
         )
+        outcome = partial(
+            summarise, limits=objective.limits, objectives=objective.objectives, heads=heads, input_size=size
+        )
         try:
             run.run()
         finally:
             # Also of what an interrupted search has found so far.
             trials = study.trials()
             if any(trial.state is TrialState.DONE for trial in trials):
-                write_results(summarise(trials, objective.limits, objective.objectives), out)
-        return summarise(trials, objective.limits, objective.objectives)
+                write_results(outcome(trials), out)
+        return outcome(trials)
 
 
 def _definition(source: Source) -> dict[str, Any]:

@@ -16,8 +16,10 @@ def _litert(detail: str) -> Source:
     from ednas.hw.sources.litert import LiteRT
 
     if detail == "float32":
-        return LiteRT(dtype="float32", name="litert:float32")
-    if detail not in ("", "int8"):
+        return LiteRT(dtype="float32", is_strict=True, name="litert:float32")
+    if detail == "int8":
+        return LiteRT(is_strict=True, name="litert:int8")
+    if detail:
         raise TargetError(f"litert:{detail}: LiteRT measures int8 or float32")
     return LiteRT()
 
@@ -69,7 +71,8 @@ def load_source(text: str) -> Source:
     """Return the source that a text names.
 
     Args:
-        text: A target's name or YAML file (simulated); ``litert`` or ``litert:float32`` (measured on this computer);
+        text: A target's name or YAML file (simulated); ``litert`` (measured on this computer, a file as it is,
+            anything else in int8), ``litert:int8`` or ``litert:float32`` (which refuse a file of another type);
             ``vela:ethos-u55-256`` (Arm's compiler); ``edgetpu`` (a Coral that is plugged in); ``edgetpu_compiler``;
             ``table:FILE.csv`` (measured layers).
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ednas.exceptions import TargetError
+from ednas.hw import ops
 from ednas.hw.cost import Cost
 from ednas.hw.graph import LayerGraph
 from ednas.hw.sources import litert_worker
@@ -111,6 +112,7 @@ class LiteRT:
         runs: Timed runs of each process.
         warmup: Runs before them.
         dtype: Type of the elements of a file that is written for a graph.
+        is_strict: Whether files of another type are refused, not measured as they are.
         timeout_s: Patience with one process, seconds.
         python: The Python to run in; another one than this may hold the runtime.
         name: The source's name.
@@ -121,6 +123,7 @@ class LiteRT:
     runs: int = 30
     warmup: int = 5
     dtype: DType = "int8"
+    is_strict: bool = False
     timeout_s: float = 300.0
     python: str = sys.executable
     name: str = "litert"
@@ -131,10 +134,20 @@ class LiteRT:
                 raise TargetError(f"{self.name}: {key} is {getattr(self, key)}, must be at least {least}")
 
     def cost(self, graph: LayerGraph, model: Path | None = None) -> Cost:
-        """Return the measured latency; arguments and errors as in :meth:`measure`."""
+        """Return the measured latency; arguments and errors as in :meth:`measure`.
+
+        Raises:
+            TargetError: Also if the file is of another type than the source is to measure.
+        """
+        dtype = self.dtype if model is None else _dtype(graph)
+        if self.is_strict and dtype != self.dtype:
+            raise TargetError(
+                f"{model}: computes {dtype}, {self.name} measures {self.dtype}; --target litert measures it as it is"
+            )
         measurement = self.measure(graph, model)
-        notes = (measurement.summary, f"{self.threads} thread{'s' if self.threads > 1 else ''} of this computer")
-        return Cost(self.name, measurement.latency_ms, notes=notes)
+        where = f"{dtype}, {self.threads} thread{'s' if self.threads > 1 else ''} of this computer"
+        notes = (measurement.summary, where)
+        return Cost(self.name, measurement.latency_ms, peak_memory_kb=measurement.peak_memory_kb, notes=notes)
 
     def measure(self, graph: LayerGraph, model: Path | None = None) -> Measurement:
         """Measure a network.
@@ -225,7 +238,17 @@ def network_file(graph: LayerGraph, model: Path | None, dtype: DType = "int8") -
     with tempfile.TemporaryDirectory(prefix="ednas-") as folder:
         path = Path(folder) / "network.tflite"
         write_tflite(graph, path, dtype=dtype)
-        yield path
+        try:
+            yield path
+        except TargetError as error:  # the file is gone when the error is read
+            error.args = (str(error).replace(str(path), "the network"),)
+            raise
+
+
+def _dtype(graph: LayerGraph) -> str:
+    """Return the type that most of a network's work is in: ``int8`` (also for ``uint8``), ``float32``, ..."""
+    largest = max(graph.layers, key=lambda layer: (layer.op in ops.CONVOLUTIONS, layer.macs, layer.output_bytes))
+    return largest.dtype.replace("uint8", "int8")
 
 
 def _answer(output: str) -> dict[str, Any] | None:

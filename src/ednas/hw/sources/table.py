@@ -10,9 +10,7 @@ from ednas.exceptions import TargetError
 from ednas.hw import ops
 from ednas.hw.cost import Cost, LayerCost
 from ednas.hw.graph import Layer, LayerGraph
-from ednas.hw.measurements import read_layers
-
-_Key = tuple[object, ...]
+from ednas.hw.measurements import ROW_COLUMNS, read_layers, row_values
 
 
 @dataclass(frozen=True)
@@ -31,11 +29,11 @@ class Table:
         return f"table:{self.path}"
 
     @cached_property
-    def _latencies(self) -> dict[_Key, float]:
+    def _latencies(self) -> dict[tuple[str, ...], float]:
         """Latencies by layer; the mean of rows that measure the same layer."""
-        found: dict[_Key, list[float]] = {}
+        found: dict[tuple[str, ...], list[float]] = {}
         for layer, latency_ms in read_layers(self.path):
-            found.setdefault(_key(layer), []).append(latency_ms)
+            found.setdefault(row_values(layer), []).append(latency_ms)
         return {key: sum(values) / len(values) for key, values in found.items()}
 
     def cost(self, graph: LayerGraph, model: Path | None = None) -> Cost:
@@ -50,30 +48,42 @@ class Table:
             ConfigError: The table is wrong.
         """
         del model
-        latencies = self._latencies
-        missing = [layer for layer in graph.layers if layer.op not in ops.RESHAPES and _key(layer) not in latencies]
+        missing = self.missing(graph)
         if missing:
+            row = ",".join(row_values(missing[0]))
             raise TargetError(
-                f"{self.path}: no row for {len({_key(layer) for layer in missing})} layers, the first is "
-                f"{_row(missing[0])}; measure them too, or fit a target to the table: ednas targets calibrate"
+                f"{self.path}: no row for {len(missing)} layer{'s' if len(missing) > 1 else ''}, the first with "
+                f"{','.join(ROW_COLUMNS)} {row}; `ednas latency ... --missing-rows FILE.csv` writes them to be "
+                "measured; or fit a target to the table: ednas targets calibrate"
             )
         layers = tuple(
-            LayerCost(layer.name, layer.scope, layer.op, "accelerator", "compute", latencies.get(_key(layer), 0.0))
+            LayerCost(
+                layer.name,
+                layer.scope,
+                layer.op,
+                "accelerator",
+                latency_ms=self._latencies.get(row_values(layer), 0.0),
+                macs=layer.macs,
+                parameter_bytes=layer.weight_bytes,
+            )
             for layer in graph.layers
         )
         return Cost(
             target=self.name,
             latency_ms=sum(layer.latency_ms for layer in layers),
+            parameter_bytes=graph.weight_bytes,
             notes=("the sum of layers that were measured one by one",),
             layers=layers,
         )
 
+    def missing(self, graph: LayerGraph) -> list[Layer]:
+        """Return the layers of a network that the table has no row for, each kind once.
 
-def _key(layer: Layer) -> _Key:
-    return layer.op, layer.input, layer.output, layer.kernel, layer.stride, layer.dilation, layer.groups
-
-
-def _row(layer: Layer) -> str:
-    """Return a layer as a row of the table."""
-    shapes = ["x".join(map(str, sides)) for sides in (layer.input, layer.output, layer.kernel)]
-    return ",".join([layer.op, *shapes, str(layer.stride), str(layer.groups)])
+        Raises:
+            ConfigError: The table is wrong.
+        """
+        kinds: dict[tuple[str, ...], Layer] = {}
+        for layer in graph.layers:
+            if layer.op not in ops.RESHAPES:
+                kinds.setdefault(row_values(layer), layer)
+        return [layer for key, layer in kinds.items() if key not in self._latencies]

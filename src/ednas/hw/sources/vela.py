@@ -4,7 +4,8 @@ The compiler runs in a process of its own: its native part dies of a damaged fil
 ``sys.stdout``, and it changes the interpreter's recursion limit.
 
 What it estimates leaves out operators that it gives to the host; they take no time in its sum. Here they are charged
-with the host of the matching built-in target, or the network is refused.
+with the host of the matching built-in target, or the network is refused; so is one of which the accelerator runs
+nothing.
 """
 
 from __future__ import annotations
@@ -119,8 +120,8 @@ class Vela:
             model: Its TFLite file.
 
         Raises:
-            TargetError: Vela is not installed, cannot compile the network or takes too long, or it gives operators to
-                the host that are to be refused or are not in ``graph``.
+            TargetError: Vela is not installed, cannot compile the network or takes too long, it gives all operators to
+                the host, or some that are to be refused or are not in ``graph``.
         """
         if not _is_installed():
             raise TargetError(MISSING)
@@ -145,7 +146,7 @@ class Vela:
         return Cost(
             target=self.name,
             latency_ms=accelerator_ms + host_ms,
-            accelerator_cycles=int(summary["cycles_total"]),
+            accelerator_cycles=int(summary["cycles_npu"]),
             accelerator_ms=accelerator_ms,
             host_ms=host_ms,
             parameter_bytes=int(summary["total_npu_encoded_weights"]),
@@ -190,8 +191,11 @@ class Vela:
         names = [row["Name"] for row in rows if row["Target"] == "CPU"]
         if not names:
             return {}
+        why = f" ({reasons[names[0]]})" if names[0] in reasons else ""
+        if len(names) == sum(_is_layer(row) for row in rows):
+            hint = "; quantise the network first" if any(layer.is_float for layer in graph.layers) else ""
+            raise TargetError(f"{label}: the accelerator runs none of its operators, the first '{names[0]}'{why}{hint}")
         if self.fallback == "refuse":
-            why = f" ({reasons[names[0]]})" if names[0] in reasons else ""
             raise TargetError(f"{label}: the host would run {len(names)} of its operators, the first '{names[0]}'{why}")
         known = _all_on_host(graph, self._generation.target)
         costs = {}
