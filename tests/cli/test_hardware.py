@@ -34,6 +34,7 @@ def test_json_is_the_documented_one(run: Run, tmp_path: Path) -> None:
     code, out, err = run("latency", network, "--json")
     assert code == 0, err
     cost = json.loads(out)
+    assert cost.pop("network") == {"name": "net", "input_size": None, "tasks": None}
     assert set(cost) == {field.name for field in fields(Cost)}
     assert cost == json.loads(json.dumps(simulate(load_network(str(network)).graph, CORAL).to_dict()))
 
@@ -41,9 +42,10 @@ def test_json_is_the_documented_one(run: Run, tmp_path: Path) -> None:
 def test_several_targets_are_a_list_and_one_table(run: Run, tmp_path: Path) -> None:
     network = write_list(tmp_path / "net.json")
     arguments = ["latency", network, "--target", "coral_usb", "-t", "ethos_u55_256"]
-    costs = json.loads(run(*arguments, "--json")[1])["costs"]
+    answer = json.loads(run(*arguments, "--json")[1])
+    costs = answer["costs"]
     assert [cost["target"] for cost in costs] == ["coral_usb", "ethos_u55_256"]
-    assert costs[0] == json.loads(run(*arguments[:4], "--json")[1])
+    assert {"network": answer["network"], **costs[0]} == json.loads(run(*arguments[:4], "--json")[1])
     code, out, _ = run(*arguments)
     assert code == 0
     assert "Latency" in out
@@ -57,6 +59,37 @@ def test_an_architecture_takes_input_and_tasks(run: Run, size: str) -> None:
     height, width = map(int, size.split("x"))
     graph = load_network("base", heads={"depth": 1}, input_size=(height, width)).graph
     assert json.loads(out)["latency_ms"] == pytest.approx(simulate(graph, CORAL).latency_ms)
+
+
+def test_what_was_costed_is_told(run: Run) -> None:
+    title = "base, 64x128, segmentation:19, depth:1"
+    arguments = ["latency", "base", "--input", "64x128", "--tasks", "segmentation:19,depth"]
+    assert json.loads(run(*arguments, "--json")[1])["network"] == {
+        "name": "base",
+        "input_size": [64, 128],
+        "tasks": {"segmentation": 19, "depth": 1},
+    }
+    assert f"{title} on coral_usb" in run(*arguments)[1]
+    assert f"Costs of {title}" in run(*arguments, "-t", "coral_usb", "-t", "ethos_u55_256")[1]
+
+
+def test_missing_rows_of_a_table_are_written(run: Run, tmp_path: Path) -> None:
+    network, table, out = write_list(tmp_path / "net.json"), tmp_path / "t.csv", tmp_path / "missing.csv"
+    table.write_text("op,input,output,latency_ms\nADD,8x8x16,8x8x16,1\n")
+    arguments = ["latency", network, "-t", f"table:{table}"]
+    code, _, err = run(*arguments)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--missing-rows" in err
+    assert run(*arguments, "--missing-rows", out)[0] == 0
+    assert run(*arguments, "--missing-rows", out)[0] == 2
+    heading, row = out.read_text().splitlines()
+    table.write_text(f"{heading}\n{row}0.5\n")
+    assert json.loads(run(*arguments, "--json")[1])["latency_ms"] == 1.5
+    assert "nothing was written" in run(*arguments, "--missing-rows", tmp_path / "none.csv")[1]
+    assert not (tmp_path / "none.csv").exists()
+    code, _, err = run("latency", network, "--missing-rows", out)
+    assert code == 2
+    assert "give one table" in err
 
 
 def test_a_layer_list_of_real_networks(run: Run, shared_data: Path) -> None:
@@ -240,6 +273,10 @@ def test_a_wrong_file_of_a_target_is_one_line(run: Run, tmp_path: Path, change: 
         (["latency", "base", "--target", "table:"], "table:FILE.csv"),
         (["latency", "base", "--target", "table:nowhere.csv"], "nowhere.csv: no such file"),
         (["latency", "net.json", "--plot", "cost.png"], ".svg"),
+        (["latency", "nowhere.json", "--plot", "/proc/cost.svg"], "cannot write /proc/cost.svg"),
+        (["latency", "nowhere.json", "--plot", "folder.svg"], "cannot write folder.svg: is a folder"),
+        (["latency", "net.json", "--input", "64x64"], "net.json: a layer list fixes its own input size"),
+        (["latency", ""], "name is empty"),
         (["latency", "net.json", "-t", "coral_usb", "-t", "ethos_u55_256", "--plot", "cost.svg"], ".html"),
         (["latency", "base", "--input", "12"], "write HEIGHTxWIDTH"),
         (["latency", "base", "--tasks", "segmentation"], "needs its number of channels"),
@@ -263,6 +300,7 @@ def test_each_mistake_is_one_line_and_exit_code_2(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "picture.tflite").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
     (tmp_path / "empty.tflite").write_bytes(b"")
+    (tmp_path / "folder.svg").mkdir()
     (tmp_path / "few.csv").write_text("network,latency_ms\nnet.json,1.5\n")
     write_list(tmp_path / "net.json")
     before = set(tmp_path.iterdir())

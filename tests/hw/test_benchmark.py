@@ -195,6 +195,11 @@ class TestPieces:
         ):
             assert len(_pieces(graph)) == len(graph.layers)
 
+    def test_a_size_is_for_the_architectures_among_the_models(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "net.tflite", convolution(8))
+        entry = load_entry(f"base+{path}", tmp_path, heads={"depth": 1}, input_size=(64, 64))
+        assert [model.is_random for model in entry.models] == [True, False]
+
     def test_every_layer_of_a_real_network_is_in_one_piece(self, tmp_path: Path) -> None:
         entry = load_entry("base", tmp_path, heads={"depth": 1}, input_size=(64, 64))
         graph = entry.models[0].graph

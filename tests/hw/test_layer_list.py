@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,62 @@ def test_wrong_content_is_one_clear_error(tmp_path: Path, content: Any, name: st
         read(tmp_path, content, name)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def conv(input_: list[int], output: list[int], **more: Any) -> dict[str, Any]:
+    return {"op": "CONV_2D", "input": input_, "output": output, "kernel": [3, 3], **more}
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [conv([32, 32, 3], [16, 16, 8], stride=2)],  # SAME
+        [conv([32, 32, 3], [15, 15, 8], stride=2)],  # VALID
+        [conv([33, 32, 3], [17, 16, 8], stride=2)],
+        [conv([32, 32, 3], [34, 34, 8])],  # padding of its own
+        [conv([32, 32, 3], [16, 32, 8], stride=2)],  # a stride of 2x1, of which the larger is written
+        [conv([8, 8, 3], [8, 8, 8], dilation=4)],
+        [{"op": "AVERAGE_POOL_2D", "input": [7, 7, 8], "output": [1, 1, 8]}],  # a window that is not told
+        [conv([8, 8, 3], [8, 8, 8]), conv([4, 4, 8], [4, 4, 8])],  # producers that are counted are guessed
+        [
+            conv([8, 8, 3], [8, 8, 8]),
+            {"op": "FULLY_CONNECTED", "input": [1, 1, 512], "output": [1, 1, 9], "inputs": [0]},
+        ],
+    ],
+)
+def test_shapes_that_may_be_right_are_accepted(tmp_path: Path, layers: list[dict[str, Any]]) -> None:
+    assert len(read(tmp_path, network(*layers)).layers) == len(layers)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (
+            [conv([32, 32, 3], [320, 320, 8], stride=2)],
+            "32x32 to 320x320 cannot be with kernel 3x3, stride 2, dilation 1",
+        ),
+        ([conv([32, 32, 3], [32, 32, 8], stride=2)], "32x32 to 32x32 cannot be"),
+        ([conv([32, 32, 3], [8, 8, 8])], "32x32 to 8x8 cannot be"),
+        ([{"op": "MAX_POOL_2D", "input": [8, 8, 3], "output": [4, 4, 8], "stride": 2}], "makes 8 channels of 3"),
+        (
+            [conv([64, 64, 3], [64, 64, 16]), conv([10, 10, 3], [10, 10, 3], inputs=[0])],
+            "layer 1: layer '1 conv_2d' (CONV_2D): reads 10x10x3, its producer, layer 0, makes 64x64x16",
+        ),
+    ],
+)
+def test_shapes_that_cannot_be_are_refused(tmp_path: Path, layers: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, network(*layers))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_long_list_takes_no_time_squared(tmp_path: Path) -> None:
+    layers = [conv([16, 16, 8], [16, 16, 8])] * 10_000
+    begin = time.process_time()
+    graph = read(tmp_path, network(*layers))
+    assert graph.layers[-1].inputs == (9998,)
+    assert time.process_time() - begin < 5  # 0.5 s on a slow machine; with time squared 12 s
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

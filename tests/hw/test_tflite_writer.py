@@ -361,3 +361,10 @@ def test_small_networks_run(graph: LayerGraph, dtype, tmp_path_factory: pytest.T
     write_tflite(graph, path, dtype=dtype)
     (output,) = run(path)
     assert output.shape == (1, *graph.layers[-1].output)
+
+
+def test_a_tensor_that_no_runtime_can_count_is_refused(tmp_path: Path) -> None:
+    huge = Layer("a", "", "CONV_2D", (20_000, 20_000, 64), (20_000, 20_000, 64))
+    with pytest.raises(TargetError, match=r"layer 'a' \(CONV_2D\): a tensor has 25600000000 elements"):
+        write_tflite(LayerGraph((huge,), 1, 1), tmp_path / "x.tflite")
+    assert not list(tmp_path.iterdir())

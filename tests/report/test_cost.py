@@ -184,3 +184,21 @@ def test_hostile_names_are_escaped(base):
 )  # fmt: skip
 def test_kinds_of_operators(op, kind):
     assert op_kind(op) == kind
+
+
+def test_a_processor_is_told_in_full(base):
+    target = load_target("cpu_generic")
+    root = ElementTree.fromstring(draw_cost(simulate(base, target), target, title="base, 256x256, depth:1"))
+    texts = {element.text or "": element for element in root.iter(f"{SVG}text")}
+    assert target.title in texts
+    assert any("processor" in text and "accelerator" not in text for text in texts if " ms = " in text)
+    label = next(element for text, element in texts.items() if text.startswith("on-chip memory: "))
+    assert label.attrib.get("text-anchor", "start") == "start"  # there is no room before its line
+
+
+def test_one_layer_is_not_plural():
+    layers = [Layer(name, name, "CONV_2D", (8, 8, 8), (8, 8, 8), macs=4096, weight_bytes=96) for name in "ab"]
+    layers.append(Layer("c", "b", "ADD", (8, 8, 8), (8, 8, 8)))
+    picture = draw_cost(simulate(LayerGraph(tuple(layers), 512, 512), CORAL), CORAL)
+    assert "1 layers" not in picture
+    assert "not in the plot: 1 layer " in picture

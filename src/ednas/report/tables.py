@@ -380,7 +380,8 @@ def _bounds(cost: Cost) -> str:
 
 def _host_reason(cost: Cost) -> str:
     reasons = [layer.reason for layer in cost.layers if layer.reason]
-    return f"{len(reasons)} layers, the first: {reasons[0]}" if reasons else ""
+    layers = f"{len(reasons)} layers, the first" if len(reasons) > 1 else "1 layer"
+    return f"{layers}: {reasons[0]}" if reasons else ""
 
 
 def _setting(key: str, value: object) -> tuple[str, str, str, str, str]:

@@ -10,8 +10,9 @@ import pytest
 
 from ednas.exceptions import TargetError
 from ednas.hw.graph import Layer, LayerGraph
-from ednas.hw.sources import litert_worker
+from ednas.hw.sources import litert_worker, load_source
 from ednas.hw.sources.litert import MISSING, Delegate, LiteRT, Measurement, RunError
+from ednas.hw.tflite import load_tflite
 from ednas.hw.tflite_writer import write_tflite
 
 QUICK = LiteRT(processes=2, runs=3, warmup=1)
@@ -56,6 +57,22 @@ class TestMeasured:
         write_tflite(convolution(64), tmp_path / "large.tflite", dtype="float32")
         large = QUICK.measure(convolution(4), tmp_path / "large.tflite")
         assert large.latency_ms > QUICK.measure(convolution(4)).latency_ms
+
+    def test_a_file_of_another_type_than_asked_for_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.tflite"
+        write_tflite(convolution(8), path)
+        with pytest.raises(TargetError, match=r"x\.tflite: computes int8, litert:float32 measures float32"):
+            load_source("litert:float32").cost(load_tflite(path), path)
+        assert "int8, 1 thread" in QUICK.cost(load_tflite(path), path).notes[1]
+        write_tflite(convolution(8), path, dtype="float32")
+        with pytest.raises(TargetError, match=r"x\.tflite: computes float32, litert:int8 measures int8"):
+            load_source("litert:int8").cost(load_tflite(path), path)
+        assert "float32, 1 thread" in QUICK.cost(load_tflite(path), path).notes[1]
+
+    def test_the_memory_is_a_figure_of_the_cost(self) -> None:
+        cost = QUICK.cost(convolution(64))
+        assert cost.peak_memory_kb is not None
+        assert f"{cost.peak_memory_kb / 1024:.1f} MiB" in cost.notes[0]
 
     def test_what_is_no_model_is_one_line(self, tmp_path: Path) -> None:
         (tmp_path / "x.tflite").write_text("no model", encoding="utf-8")
@@ -146,6 +163,17 @@ class TestProcess:
         )
         measurement = LiteRT(python=python_that(does, tmp_path)).measure_file(model)
         assert measurement == Measurement(5.0, 2.0, 4.0, runs=30, processes=3, peak_memory_kb=None)
+
+
+def test_a_file_that_is_gone_again_is_not_named(tmp_path: Path) -> None:
+    does = (
+        "import json, sys; (model,) = json.loads(sys.argv[-1])['models'];"
+        "print(json.dumps({'error': 'model', 'message': 'no', 'model': model}))"
+    )
+    source = LiteRT(python=python_that(does, tmp_path))
+    with pytest.raises(RunError, match=r"^the network: LiteRT cannot run it: no$") as caught:
+        source.measure(convolution(4))
+    assert caught.value.kind == "model"
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:

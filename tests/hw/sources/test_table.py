@@ -8,8 +8,11 @@ import pytest
 
 from ednas.arch import zoo
 from ednas.exceptions import TargetError
-from ednas.hw import LayerGraph, trace_network
+from ednas.hw import Layer, LayerGraph, trace_network
+from ednas.hw.measurements import layers_text, row_values
 from ednas.hw.sources import load_source
+from ednas.hw.sources.table import Table
+from ednas.report.cost import draw_cost
 
 GRAPH = trace_network(zoo.architecture("base"), {"depth": 1}, (64, 64))
 
@@ -54,4 +57,30 @@ def test_a_layer_without_a_row_is_named(tmp_path: Path) -> None:
     path.write_text("\n".join(lines[:1] + lines[3:]))
     with pytest.raises(TargetError) as caught:
         load_source(f"table:{path}").cost(GRAPH)
-    assert f"no row for 2 layers, the first is {','.join(lines[1].split(',')[:-1])}" in str(caught.value)
+    assert "no row for 2 layers" in str(caught.value)
+    assert f"op,input,output,kernel,stride,dilation,groups {','.join(row_values(GRAPH.layers[0]))};" in str(
+        caught.value
+    )
+
+
+def test_what_only_the_file_tells_is_told_and_the_rest_is_not(tmp_path: Path) -> None:
+    cost = load_source(f"table:{written(tmp_path, GRAPH)}").cost(GRAPH)
+    assert sum(layer.macs for layer in cost.layers) == GRAPH.macs
+    assert cost.parameter_bytes == sum(layer.parameter_bytes or 0 for layer in cost.layers) == GRAPH.weight_bytes
+    unknown = ("bound_by", "compute_ms", "cycles", "utilisation", "on_chip_bytes", "streamed_bytes", "spilled_bytes")
+    assert {getattr(layer, name) for layer in cost.layers for name in unknown} == {None}
+    assert "Not told apart" in draw_cost(cost)
+
+
+def test_the_missing_rows_complete_a_table(tmp_path: Path) -> None:
+    dilated = [Layer(str(i), "", "CONV_2D", (8, 8, 4), (8, 8, 4), kernel=(3, 3), dilation=i) for i in (2, 1, 2)]
+    graph = LayerGraph(tuple(dilated), 1, 1)
+    path = tmp_path / "layers.csv"
+    path.write_text("op,input,output,latency_ms\nADD,8x8x16,8x8x16,1\n")
+    missing = Table(path).missing(graph)
+    assert missing == dilated[:2]
+    path.write_text(
+        "".join(f"{line}1\n" for line in layers_text(missing).splitlines()).replace("latency_ms1", "latency_ms")
+    )
+    assert Table(path).missing(graph) == []
+    assert Table(path).cost(graph).latency_ms == 3

@@ -13,6 +13,7 @@ from ednas.exceptions import TargetError
 from ednas.hw import Layer, LayerGraph, load_target
 from ednas.hw.sources import vela
 from ednas.hw.sources.vela import ACCELERATORS, Vela
+from ednas.hw.tflite import load_tflite
 from ednas.hw.tflite_writer import write_tflite
 
 
@@ -40,7 +41,7 @@ class TestCompiled:
         assert cost.host_ms == 0
         assert cost.latency_ms == cost.accelerator_ms == pytest.approx(sum(layer.latency_ms for layer in cost.layers))
         assert {layer.where for layer in cost.layers} == {"accelerator"}
-        assert all(0 <= layer.utilisation <= 1 for layer in cost.layers)
+        assert all(0 <= (layer.utilisation or 0) <= 1 for layer in cost.layers)
         assert cost.parameter_bytes
 
     def test_is_the_same_again(self) -> None:
@@ -64,14 +65,16 @@ class TestCompiled:
     def test_the_newest_generation_resizes_by_four(self) -> None:
         assert Vela("ethos-u85-256").cost(network(factor=4)).host_ms == 0
 
-    def test_charges_a_network_in_floating_point_as_a_whole(self, tmp_path: Path) -> None:
+    def test_refuses_a_network_in_floating_point(self, tmp_path: Path) -> None:
         path = tmp_path / "float.tflite"
         write_tflite(network(), path, dtype="float32")
-        cost = Vela().cost(network(), path)
-        assert cost.accelerator_ms == 0
-        assert [layer.where for layer in cost.layers] == ["host"] * 3
-        assert cost.latency_ms == cost.host_ms
-        assert cost.latency_ms
+        with pytest.raises(TargetError, match=r"float\.tflite: .* runs none of its operators, .*Float32.*quantise"):
+            Vela().cost(load_tflite(path), path)
+
+    def test_cycles_are_those_of_computing(self) -> None:
+        cost = Vela().cost(network())
+        assert cost.accelerator_cycles == sum(layer.cycles or 0 for layer in cost.layers)
+        assert 0 < cost.accelerator_cycles <= (cost.accelerator_ms or 0) * 500e3
 
     def test_needs_the_graph_of_the_file_to_charge(self, tmp_path: Path) -> None:
         path = tmp_path / "model.tflite"
