@@ -94,6 +94,8 @@ def print_speed(result: Benchmark, names: Mapping[str, str]) -> None:
             f"{measured.processor_ms:.2f} | {predicted} | {memory} | {ratio} |"
         )
     for remark in result.remarks:
+        for path, name in names.items():
+            remark = remark.replace(path, name)  # noqa: PLW2901
         print(f"\n{remark}")
 
 
@@ -101,6 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", type=Path, help="folder of a study")
     parser.add_argument("--data", required=True, help="its dataset")
+    parser.add_argument("--qat-steps", type=int, default=0, help="of fine-tuning before the multi-task networks' int8")
     parser.add_argument("--processes", type=int, default=8, help="rounds of the measurement")
     options = parser.parse_args()
     console = Console(stderr=True)
@@ -111,7 +114,7 @@ def main() -> None:
         for name in ("base", "found"):
             console.print(f"exporting {name}")
             model = load_checkpoint(checkpoint(options.study, name))
-            config = ExportConfig(int8=True, data=options.data, target="coral_usb")
+            config = ExportConfig(int8=True, data=options.data, target="coral_usb", qat_steps=options.qat_steps)
             result = export_model(model, folder / name, config, name=name)
             print_proof(name, model, result)
             singles = [

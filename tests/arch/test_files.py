@@ -30,6 +30,12 @@ def test_missing_file_and_unknown_name(tmp_path: Path) -> None:
         load_architecture("bse")
 
 
+@pytest.mark.parametrize("text", ["ibn_k3 " * 1000, "base\0"])
+def test_what_is_no_path_either_is_one_clear_error(text: str) -> None:
+    with pytest.raises(ArchitectureError, match=r"is no architecture and no path"):
+        load_architecture(text)
+
+
 TEXT = json.dumps(BASE.to_dict())
 
 

@@ -24,9 +24,15 @@ def load_architecture(source: str | Path) -> Architecture:
     if text.lstrip().startswith("stem_"):
         return Architecture.from_text(text)
     path = Path(text)
-    if path.is_dir():
+    try:
+        is_folder, is_there = path.is_dir(), path.exists()
+    except (OSError, ValueError):  # too long for a path, or with a null byte
+        raise ArchitectureError(
+            f"'{text[:60]}...' is no architecture and no path; a text form begins with stem_"
+        ) from None
+    if is_folder:
         path = path / "config.json"
-    elif text in zoo.names() or not (path.suffix or path.exists()):
+    elif text in zoo.names() or not (path.suffix or is_there):
         return zoo.architecture(text)
     value = read_json(path, ArchitectureError)
     if isinstance(value, dict) and "architecture" in value:
