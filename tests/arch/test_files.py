@@ -30,10 +30,9 @@ def test_missing_file_and_unknown_name(tmp_path: Path) -> None:
         load_architecture("bse")
 
 
-@pytest.mark.parametrize("text", ["ibn_k3 " * 1000, "base\0"])
-def test_what_is_no_path_either_is_one_clear_error(text: str) -> None:
+def test_a_text_too_long_for_a_path_is_one_clear_error() -> None:
     with pytest.raises(ArchitectureError, match=r"is no architecture and no path"):
-        load_architecture(text)
+        load_architecture("ibn_k3 " * 1000)
 
 
 TEXT = json.dumps(BASE.to_dict())
