@@ -141,6 +141,19 @@ class TestMistakes:
             export_model(model, tmp_path / "out", ExportConfig(target="coral_usb"))
         assert not (tmp_path / "out").exists()
 
+    def test_a_target_without_what_is_fused(self, model: Model, tmp_path: Path) -> None:
+        pytest.importorskip("litert_torch", reason='needs litert-torch: pip install "ednas[export]"')
+        config = ExportConfig(int8=True, data="streets", target="coral_usb", fuse="argmax")
+        with pytest.raises(ExportError, match="coral_usb runs no ARG_MAX; leave the argmax to the host"):
+            export_model(model, tmp_path / "out", config)
+
+    def test_a_missing_package_is_named_with_its_extra(
+        self, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ednas.export.run.find_spec", lambda package: None if "onnx" in package else object())
+        with pytest.raises(ExportError, match=r'onnx, onnxscript, onnxruntime; pip install "ednas\[onnx\]"'):
+            export_model(model, tmp_path / "out", ExportConfig(format="onnx"))
+
     def test_a_folder_that_is_something_else(self, model: Model, tmp_path: Path) -> None:
         (tmp_path / "thesis.tex").write_text("years of work")
         with pytest.raises(ExportError, match="exists and is no export; choose another folder"):

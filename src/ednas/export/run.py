@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
@@ -34,7 +35,15 @@ if TYPE_CHECKING:
 
 CHECK_FILE, AUDIT_FILE = "check.json", "audit.json"
 
+Format = Literal["litert", "onnx"]
+
 _SUFFIX = {"litert": ".tflite", "onnx": ".onnx"}
+
+_NEEDS: dict[Format, tuple[str, tuple[str, ...]]] = {
+    "litert": ("export", ("litert_torch", "ai_edge_quantizer", "ai_edge_litert")),
+    "onnx": ("onnx", ("onnx", "onnxscript", "onnxruntime")),
+}
+"""The extra of the package and what it installs, by format."""
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is done, how much of it is done, how much there is)."""
@@ -65,7 +74,7 @@ class ExportConfig(StrictModel):
         device: Where the fine-tuning runs.
     """
 
-    format: Literal["litert", "onnx"] = "litert"
+    format: Format = "litert"
     int8: bool = False
     io: Literal["int8", "uint8", "float"] | None = None
     calibration: str | None = None
@@ -184,22 +193,24 @@ def export_model(
 
     told = progress or _untold
     out = Path(out)
-    _check_place(out)
     size = config.input_size or model.input_size
+    # What can be known to fail fails before anything that takes long.
+    _check_packages(config.format)
     check_export_size(size)
     target = _target(config)
-    training = _split(config.calibration or config.data, "train", size, told) if config.int8 else None
-    validation = _split(config.data or config.calibration, config.split, size, told)
-    exported = _finetuned(model, training, config, told) if config.qat_steps and training else model
-    deployed = Deployed(
-        exported, input_size=size, output_stride=config.output_stride, fuse_argmax=config.fuse == "argmax"
-    )
+    _check_place(out)
     suffix = _SUFFIX[config.format]
     ratios: dict[str, float] = {}
     with atomic_path(out) as folder:
         folder.mkdir()
         path = folder / f"model{suffix}"
         float_path = folder / f"model_float{suffix}" if config.int8 else path
+        training = _split(config.calibration or config.data, "train", size, told) if config.int8 else None
+        validation = _split(config.data or config.calibration, config.split, size, told)
+        exported = _finetuned(model, training, config, told) if config.qat_steps and training else model
+        deployed = Deployed(
+            exported, input_size=size, output_stride=config.output_stride, fuse_argmax=config.fuse == "argmax"
+        )
         with _stage(told, "converting"):
             manifest = _convert(deployed, float_path, name, config)
         if training is not None:
@@ -226,6 +237,13 @@ def export_model(
     return Exported(out, out / path.name, manifest, report, found, ratios)
 
 
+def _check_packages(runtime: Format) -> None:
+    extra, packages = _NEEDS[runtime]
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        raise ExportError(f'format {runtime} needs {", ".join(missing)}; pip install "ednas[{extra}]"')
+
+
 def _check_place(out: Path) -> None:
     """Refuse to replace a folder that is something else than an export."""
     if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST_FILE).is_file():
@@ -243,6 +261,10 @@ def _target(config: ExportConfig) -> Target | None:
     target = load_target(config.target)
     if not config.int8 and "float32" not in target.operators.dtypes:
         raise ExportError(f"{target.name} computes integers only; add --int8 --calibration DATA")
+    if config.fuse and not target.operators.runs("ARG_MAX"):
+        raise ExportError(
+            f"{target.name} runs no ARG_MAX; leave the argmax to the host: examples/deploy/decode.py does it"
+        )
     return target
 
 

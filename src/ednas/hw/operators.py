@@ -54,6 +54,10 @@ class OperatorConfig(StrictModel):
     def _device(self) -> str:
         return "device" if self.supported == "all" else "accelerator"  # a processor, for example, is none
 
+    def runs(self, op: str) -> bool:
+        """Return whether the accelerator has an operator, whatever its shapes."""
+        return op in self._mapped
+
     def obstacle(self, layer: Layer) -> str:
         """Return why the accelerator cannot run a layer; empty if it can."""
         if layer.op not in self._mapped:
