@@ -83,7 +83,7 @@ def test_a_searchs_result_says_its_tasks_and_size(tmp_path: Path) -> None:
 def test_a_text_form_is_no_path() -> None:
     text = load_architecture("base").to_text()
     assert load_network(text, input_size=(64, 64)).graph == load_network("base", input_size=(64, 64)).graph
-    with pytest.raises(ArchitectureError, match="is no architecture, and no file"):
+    with pytest.raises(ArchitectureError, match="is no architecture and no path"):
         load_network("a" * 300)
 
 

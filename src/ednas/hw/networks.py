@@ -172,10 +172,7 @@ def _traced(source: str, path: Path, heads: Mapping[str, int] | None, input_size
     from ednas.hw.trace import trace_network
 
     _check_folder(source)
-    try:
-        architecture = load_architecture(source)
-    except OSError as error:  # a text that is too long for a path
-        raise ArchitectureError(f"{source:.60}: is no architecture, and no file ({error.strerror})") from None
+    architecture = load_architecture(source)
     facts = _facts(path)
     size = input_size or _size(facts.get("input_size")) or architecture.input_size or DEFAULT_INPUT_SIZE
     tasks = heads or _searched_heads(facts) or _checkpoint_heads(facts) or DEFAULT_HEADS
