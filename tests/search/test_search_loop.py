@@ -382,7 +382,13 @@ class TestKill:
         script.write_text(SCRIPT.format(tests=str(Path(__file__).parents[1])).replace("0.01", "30.0"))
         command = [sys.executable, str(script), str(tmp_path / "study.db"), "2", "8"]
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            # A shell starts jobs in the background with Ctrl-C ignored, which children inherit.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         deadline = time.monotonic() + 60
         running: list[Trial] = []
