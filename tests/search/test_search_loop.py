@@ -388,7 +388,7 @@ class TestKill:
             text=True,
             start_new_session=True,
             # A shell starts jobs in the background with Ctrl-C ignored, which children inherit.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
         deadline = time.monotonic() + 60
         running: list[Trial] = []
