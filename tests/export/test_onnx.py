@@ -220,8 +220,8 @@ def test_the_terminal_stays_quiet(network: Small, tmp_path: Path, capfd: pytest.
     ("calibration", "message"),
     [
         (images(0), "there is no calibration image"),
-        ([*images(), images(1)[0][:, :, 1:]], "calibration image 8 is 1x16x23x3, the model takes 1x16x24x3"),
-        ([images(1)[0][..., :1]], "calibration image 0 is 1x16x24x1, the model takes 1x16x24x3"),
+        ([*images(), images(1)[0][:, :, 1:]], "calibration image 8 is 1x16x23x3, but the model takes 1x16x24x3"),
+        ([images(1)[0][..., :1]], "calibration image 0 is 1x16x24x1, but the model takes 1x16x24x3"),
         ([images(1)[0] * np.float32("nan")], "calibration image 0 holds NaN"),
     ],
 )

@@ -18,9 +18,9 @@ from torch import nn
 
 from ednas.config import StrictModel
 from ednas.data.cache import CachedSplit
-from ednas.data.loader import load_samples
 from ednas.exceptions import ConfigError, ExportError
-from ednas.export.evaluate import evaluate_exported, normalised
+from ednas.export.calibration import spread_images
+from ednas.export.evaluate import evaluate_exported
 from ednas.export.layers import LayerSNR, entry_layer, per_layer_snr, snr_db
 from ednas.export.manifest import Manifest, Precision, Runtime
 from ednas.export.runtime import Runner, open_model
@@ -281,8 +281,7 @@ def _pictures(manifest: Manifest, cached: CachedSplit | None, count: int) -> Flo
     """Return normalised images ``(N, H, W, 3)``: samples spread over a split, or else noise."""
     if cached is None:
         return np.random.default_rng(0).standard_normal((count, *manifest.input_size, 3), np.float32)
-    chosen = np.unique(np.linspace(0, len(cached) - 1, min(count, len(cached))).round().astype(int))
-    return normalised(load_samples(cached, chosen.tolist(), ())["image"], manifest)
+    return spread_images(cached, count, manifest.normalisation)
 
 
 def _predict(deployed: nn.Module, manifest: Manifest, pictures: Floats) -> dict[str, Floats]:

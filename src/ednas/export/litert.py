@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ednas.exceptions import DataError, EdnasError, ExportError
+from ednas.exceptions import EdnasError, ExportError
+from ednas.export.calibration import check_calibration
 from ednas.export.manifest import METADATA_NAME, Manifest
 from ednas.export.tflite_model import IO, MISSING, TfliteModel
 from ednas.files import atomic_path
@@ -91,7 +92,7 @@ def quantise(
         EdnasError: The file cannot be written.
     """
     images = list(calibration)
-    _check_calibration(images, TfliteModel(float_path).input.shape)
+    check_calibration(images, TfliteModel(float_path).input.shape)
     with atomic_path(path) as temporary:
         _in_child(_quantise, float_path, images, temporary, io, ranges)
 
@@ -197,17 +198,6 @@ def _check_integer(model: TfliteModel) -> None:
     floats = [name for name, dtype in model.computed_dtypes.items() if dtype == "float32"]
     if floats:
         raise ExportError(f"the quantiser left {len(floats)} tensors in floating point, the first is '{floats[0]}'")
-
-
-def _check_calibration(images: Sequence[Floats], shape: tuple[int, ...]) -> None:
-    if not images:
-        raise DataError("there is no calibration image; give a dataset that has some")
-    for index, image in enumerate(images):
-        if image.shape != shape:
-            found, expected = ("x".join(map(str, sides)) for sides in (image.shape, shape))
-            raise DataError(f"calibration image {index} is {found}, but the model takes {expected}")
-        if not np.isfinite(image).all():
-            raise DataError(f"calibration image {index} holds NaN or infinite values")
 
 
 def _in_child(function: Callable[..., None], *arguments: Any) -> None:

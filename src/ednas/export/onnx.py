@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ednas.exceptions import DataError, ExportError
+from ednas.exceptions import ExportError
+from ednas.export.calibration import check_calibration
 from ednas.export.manifest import METADATA_NAME, Manifest, TensorSpec
 from ednas.files import atomic_path
 
@@ -83,7 +84,7 @@ def quantise(float_path: Path, calibration: Iterable[Floats], path: Path) -> Non
     image = _spec(_load(float_path).graph.input[0])
     images = list(calibration)
     batch, channels, height, width = image.shape
-    _check_calibration(images, (batch, height, width, channels))
+    check_calibration(images, (batch, height, width, channels))
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     with atomic_path(path) as temporary, _quiet():
@@ -141,17 +142,6 @@ def _check_installed(*packages: str) -> None:
             import_module(package)
         except ImportError:
             raise ExportError(f'ONNX needs {package}, which is not installed; pip install "ednas[onnx]"') from None
-
-
-def _check_calibration(images: Sequence[Floats], shape: tuple[int, ...]) -> None:
-    if not images:
-        raise DataError("there is no calibration image; give a dataset that has some")
-    for index, image in enumerate(images):
-        if image.shape != shape:
-            found, expected = ("x".join(map(str, sides)) for sides in (image.shape, shape))
-            raise DataError(f"calibration image {index} is {found}, the model takes {expected}")
-        if not np.isfinite(image).all():
-            raise DataError(f"calibration image {index} holds NaN or infinite values")
 
 
 def _without_origins(model: Any) -> Any:

@@ -188,6 +188,7 @@ def export_model(
         ExportError: A package is missing, the target does not run what is fused, or the conversion fails.
         EdnasError: Data, target or input size are wrong, or the folder cannot be written.
     """
+    from ednas.export.calibration import spread_images
     from ednas.export.check import check
     from ednas.export.deployed import Deployed, check_export_size
 
@@ -215,7 +216,7 @@ def export_model(
             manifest = _convert(deployed, float_path, name, config)
         if training is not None:
             with _stage(told, "quantising"):
-                images = _images(training, config.samples, model)
+                images = spread_images(training, config.samples, model.normalisation)
                 manifest, ratios = _quantise(deployed, float_path, path, images, name, config)
         write_manifest(folder / MANIFEST_FILE, manifest)
         _write_labels(folder, manifest)
@@ -326,19 +327,6 @@ def _converter(config: ExportConfig) -> Converter:
         ranges: partial(litert.quantise, io=config.io or "int8", ranges=ranges) for ranges in tried
     }
     return Converter(litert.convert, quantise, litert.finish)
-
-
-def _images(data: CachedSplit, count: int, model: Model) -> npt.NDArray[np.float32]:
-    """Return normalised images ``(N, H, W, 3)``, spread evenly over a split."""
-    import numpy as np
-
-    from ednas.data.loader import load_samples
-    from ednas.training.model import normalise
-
-    chosen = np.unique(np.linspace(0, len(data) - 1, min(count, len(data))).round().astype(int))
-    image = load_samples(data, chosen.tolist(), ())["image"]
-    values: npt.NDArray[np.float32] = normalise(image, model.normalisation).permute(0, 2, 3, 1).contiguous().numpy()
-    return values
 
 
 def _audit(path: Path, target: Target | None) -> Audit | None:
