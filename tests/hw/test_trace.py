@@ -30,7 +30,10 @@ from ednas.nn import MultiTaskNetwork
 from ednas.nn.blocks import build_block
 
 HEADS = {"segmentation": 19, "depth": 1}
-SPACE = SearchSpace(zoo.architecture("base"), SpaceConfig(bifpn_widths=(24, 64), bifpn_depths=(1, 2, 4)))
+SPACE = SearchSpace(
+    zoo.architecture("base"),
+    SpaceConfig(bifpn_widths=(24, 64), bifpn_depths=(1, 2, 4), head_laterals=(0, 4)),
+)
 
 
 def random_architecture(seed: int) -> Architecture:
@@ -113,7 +116,7 @@ def test_any_block_is_traced_alike(data: st.DataObject, stem: int, size: tuple[i
         )
         for stride in BLOCK_STRIDES
     ]
-    check_blocks(Plan(stem, tuple(blocks), 64, 1, None), size)
+    check_blocks(Plan(stem, tuple(blocks), 64, 1, 4, None), size)
 
 
 @pytest.mark.slow
@@ -197,7 +200,9 @@ def test_lifetimes_come_out_the_same_piece_by_piece(seed: int, size: tuple[int, 
 
     backbone = [[(1, 3, *size)], *[list(piece.output_shapes) for piece in pieces.all[:NUM_BLOCKS]]]
     features = [pieces.all[number].output_shapes[0] for number in (5, 11, 16)]
-    inputs = [*backbone, features, pieces.levels.output_shapes, *[pieces.fusion.output_shapes] * len(heads)]
+    fine = [pieces.all[3].output_shapes] if pieces.detail else []
+    shared = [pieces.fusion.output_shapes[0], *([pieces.detail.output_shapes[0]] if pieces.detail else [])]
+    inputs = [*backbone, features, pieces.levels.output_shapes, *fine, *[shared] * len(heads)]
     by_piece: list[int] = []
     for piece, shapes, kept, crossing in zip(pieces.all, inputs, pieces.kept, pieces.crossing_bytes, strict=True):
         own = {-1 - number: prod(shape) for number, shape in enumerate(shapes) if number not in kept}
@@ -262,4 +267,4 @@ def test_wrong_heads_and_sizes_are_clear_errors(heads: dict[str, int], size: tup
 )
 def test_plans_made_by_hand_are_checked(blocks: list[str], message: str) -> None:
     with pytest.raises(ArchitectureError, match=message):
-        trace_network(Plan(32, tuple(blocks), 64, 4, None), HEADS, (64, 64))
+        trace_network(Plan(32, tuple(blocks), 64, 4, 4, None), HEADS, (64, 64))

@@ -54,7 +54,15 @@ def test_same_seed_same_weights(build, short, whole):
     assert_same_weights(model.network, whole)
 
 
-@pytest.mark.parametrize("options", [{}, {"decoupled": True, "grad_clip": 0.5, "warmup_steps": 4}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"optimizer": "AdamW", "decay_all": False, "grad_clip": 0.5, "warmup_steps": 4, "encoder_rate": 0.3},
+        {"optimizer": "SGD", "optimizer_options": {"momentum": 0.9}, "schedule": "constant"},
+        {"ema_decay": 0.9},
+    ],
+)
 def test_resuming_ends_with_the_same_weights_bit_for_bit(build, short, tmp_path, options):
     recipe = short.model_copy(update=options)
     expected, model = build(), build()

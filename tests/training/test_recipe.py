@@ -16,7 +16,7 @@ def test_papers_recipes():
         assert (found.learning_rate, found.batch_size, found.weight_decay) == (3e-4, 16, 1e-4)
         assert found.augment is not None
         assert (found.augment.scale, found.augment.mirror) == ((0.5, 1.5), 0.5)
-        assert not found.decoupled
+        assert (found.optimizer, found.schedule, found.ema_decay) == ("Adam", "cosine", None)
     assert recipe("full", learning_rate=MAX_LEARNING_RATE, augment={"crop": (224, 224)}).augment.scale == (0.5, 1.5)
 
 

@@ -39,6 +39,7 @@ class SpaceConfig(StrictModel):
         expand_ratios: Expansion ratios; block 1 keeps the base's ratio of 1, as in Tables 6 and 7.
         bifpn_widths: Channels of the BiFPN; empty = the base's.
         bifpn_depths: Layers of the BiFPN; empty = the base's.
+        head_laterals: Strides of the stage that the heads read beside P3 (4, or 0 for none); empty = the base's.
         input_sizes: ``(height, width)`` pairs; empty = the data or the recipe decide.
         stages: Choices of single stages, by stage number 1-7.
     """
@@ -49,6 +50,7 @@ class SpaceConfig(StrictModel):
     expand_ratios: tuple[int, ...] = (3, 6)
     bifpn_widths: tuple[int, ...] = ()
     bifpn_depths: tuple[int, ...] = ()
+    head_laterals: tuple[int, ...] = ()
     input_sizes: tuple[tuple[int, int], ...] = ()
     stages: Mapping[int, StageConfig] = Field(default_factory=dict)
 
@@ -191,7 +193,12 @@ def _choices(base: Architecture, config: SpaceConfig) -> Iterator[tuple[str, tup
         for block in blocks:
             yield from _block_choices(index, block, stage, config)
             index += 1
-    for path, values in (("bifpn_width", config.bifpn_widths), ("bifpn_depth", config.bifpn_depths)):
+    rest = {
+        "bifpn_width": config.bifpn_widths,
+        "bifpn_depth": config.bifpn_depths,
+        "head_lateral": config.head_laterals,
+    }
+    for path, values in rest.items():
         if values:
             for value in _checked(path, values):
                 base.clone(override={path: value})
@@ -250,7 +257,7 @@ def _block_values(block: Block) -> dict[str, Any]:
 
 def _field_values(architecture: Architecture) -> list[dict[str, Any]]:
     """Return the values of each block, and last those of the architecture itself."""
-    keys = ("stem_filters", "bifpn_width", "bifpn_depth", "input_size")
+    keys = ("stem_filters", "bifpn_width", "bifpn_depth", "head_lateral", "input_size")
     rest = {key: architecture.sym_getattr(key) for key in keys}
     return [*map(_block_values, architecture.sym_getattr("blocks")), rest]
 

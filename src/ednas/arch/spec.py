@@ -1,9 +1,9 @@
 """What a network is: small immutable values from which everything else is derived.
 
-An :class:`Architecture` is a stem, 16 :class:`Block` values in EfficientNet-B0's seven stages, and the width and depth
-of the BiFPN neck. Both classes are PyGlove objects, so that any field can become a ``pg.oneof`` (see
-:mod:`ednas.arch.space`). A :class:`Plan` says the same in texts and numbers, for code that meets architectures by the
-thousand: PyGlove's checks take milliseconds an architecture.
+An :class:`Architecture` is a stem, 16 :class:`Block` values in EfficientNet-B0's seven stages, the width and depth of
+the BiFPN neck, and what the heads read. Both classes are PyGlove objects, so that any field can become a ``pg.oneof``
+(see :mod:`ednas.arch.space`). A :class:`Plan` says the same in texts and numbers, for code that meets architectures by
+the thousand: PyGlove's checks take milliseconds an architecture.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _ALLOWED: dict[str, tuple[Any, ...] | range] = {
     "stem_filters": range(1, 1025),
     "bifpn_width": range(1, 1025),
     "bifpn_depth": range(1, 17),
+    "head_lateral": (0, 4),
 }
 MIN_INPUT_SIZE = 32
 MAX_INPUT_SIZE = 8192
@@ -142,6 +143,7 @@ def parse_block(text: str) -> dict[str, Any]:
 
 
 _BLOCK_FIELDS = ("kind", "kernel_size", "stride", "expand_ratio", "filters")
+_NUMBERS = ("stem_filters", "bifpn_width", "bifpn_depth", "head_lateral")
 
 
 class Plan(NamedTuple):
@@ -154,6 +156,7 @@ class Plan(NamedTuple):
         blocks: The text forms of the 16 backbone blocks.
         bifpn_width: Channels of every level of the BiFPN.
         bifpn_depth: Number of BiFPN layers.
+        head_lateral: Stride of the stage that the heads read beside P3; 0 = P3 alone.
         input_size: ``(height, width)`` in pixels, or None where the data or the recipe decide.
     """
 
@@ -161,11 +164,13 @@ class Plan(NamedTuple):
     blocks: tuple[str, ...]
     bifpn_width: int
     bifpn_depth: int
+    head_lateral: int
     input_size: tuple[int, int] | None
 
     def to_text(self) -> str:
-        """Return the one-line text form: stem, 16 blocks, neck, and the input size if it is set."""
-        parts = [f"stem_c{self.stem_filters}", *self.blocks, f"bifpn_w{self.bifpn_width}_d{self.bifpn_depth}"]
+        """Return the one-line text form: stem, 16 blocks, neck, heads, and the input size if it is set."""
+        neck = f"bifpn_w{self.bifpn_width}_d{self.bifpn_depth}"
+        parts = [f"stem_c{self.stem_filters}", *self.blocks, neck, f"heads_l{self.head_lateral}"]
         if self.input_size is not None:
             parts.append(f"in_{self.input_size[0]}x{self.input_size[1]}")
         return " ".join(parts)
@@ -182,6 +187,7 @@ class Plan(NamedTuple):
         ("stem_filters", pg.typing.Int(default=32), "Output channels of the stride-2 stem."),
         ("bifpn_width", pg.typing.Int(default=64), "Channels of every BiFPN level."),
         ("bifpn_depth", pg.typing.Int(default=4), "Number of BiFPN layers."),
+        ("head_lateral", pg.typing.Int(default=4), "Stride of the stage that the heads read beside P3; 0 = none."),
         (
             "input_size",
             pg.typing.Tuple([pg.typing.Int(), pg.typing.Int()]).noneable(),
@@ -198,6 +204,8 @@ class Architecture(pg.Object):
         stem_filters: Output channels of the 3x3 stride-2 stem.
         bifpn_width: Channels of every level of the BiFPN.
         bifpn_depth: Number of BiFPN layers (4 in the paper).
+        head_lateral: Stride of the stage that the heads read beside P3, for fine detail: 4, or 0 for P3 alone. The
+            paper does not say how its heads look.
         input_size: ``(height, width)`` in pixels, or None where the data or the recipe decide.
         name: For people; neither the fingerprint nor ``==`` of fingerprints depends on it.
 
@@ -209,6 +217,7 @@ class Architecture(pg.Object):
     stem_filters: int
     bifpn_width: int
     bifpn_depth: int
+    head_lateral: int
     input_size: tuple[int, int] | None
     name: str
 
@@ -229,7 +238,7 @@ class Architecture(pg.Object):
         for index, (block, stride) in enumerate(zip(self.blocks, BLOCK_STRIDES, strict=True), start=1):
             if block.stride != stride:
                 raise ArchitectureError(f"block {index}: stride is {block.stride}, must be {stride} (EfficientNet-B0)")
-        _check("architecture: ", {name: getattr(self, name) for name in ("stem_filters", "bifpn_width", "bifpn_depth")})
+        _check("architecture: ", {name: getattr(self, name) for name in _NUMBERS})
         if self.input_size is not None:
             check_input_size(self.input_size)
 
@@ -237,7 +246,8 @@ class Architecture(pg.Object):
         """Return the same in texts and numbers, without the name."""
         if self._plan is None:  # kept, since reading a symbolic field takes microseconds
             blocks = tuple([str(block) for block in self.blocks])
-            self._plan = Plan(self.stem_filters, blocks, self.bifpn_width, self.bifpn_depth, self.input_size)
+            numbers = {name: getattr(self, name) for name in _NUMBERS}
+            self._plan = Plan(blocks=blocks, input_size=self.input_size, **numbers)
         return self._plan
 
     def stages(self) -> tuple[tuple[Block, ...], ...]:
@@ -246,7 +256,7 @@ class Architecture(pg.Object):
         return tuple(tuple(next(blocks) for _ in range(depth)) for depth in STAGE_DEPTHS)
 
     def to_text(self) -> str:
-        """Return the one-line text form: stem, 16 blocks, neck, and the input size if it is set."""
+        """Return the one-line text form: stem, 16 blocks, neck, heads, and the input size if it is set."""
         return self.plan().to_text()
 
     @classmethod
@@ -257,18 +267,20 @@ class Architecture(pg.Object):
             ArchitectureError: The text is not an architecture; the message names the part.
         """
         parts = text.split()
-        if not (NUM_BLOCKS + 2 <= len(parts) <= NUM_BLOCKS + 3):
+        if not (NUM_BLOCKS + 3 <= len(parts) <= NUM_BLOCKS + 4):
             raise ArchitectureError(
-                f"architecture: {len(parts)} parts, must be a stem, {NUM_BLOCKS} blocks and a bifpn"
+                f"architecture: {len(parts)} parts, must be a stem, {NUM_BLOCKS} blocks, a bifpn and heads"
             )
         (stem,) = _numbers(r"stem_c(\d+)", parts[0], "stem_c32")
         width, depth = _numbers(r"bifpn_w(\d+)_d(\d+)", parts[NUM_BLOCKS + 1], "bifpn_w64_d4")
-        size = _numbers(r"in_(\d+)x(\d+)", parts[-1], "in_128x256") if len(parts) == NUM_BLOCKS + 3 else None
+        (lateral,) = _numbers(r"heads_l(\d+)", parts[NUM_BLOCKS + 2], "heads_l4")
+        size = _numbers(r"in_(\d+)x(\d+)", parts[-1], "in_128x256") if len(parts) == NUM_BLOCKS + 4 else None
         return cls(
             blocks=_parse_blocks(parts[1 : NUM_BLOCKS + 1]),
             stem_filters=stem,
             bifpn_width=width,
             bifpn_depth=depth,
+            head_lateral=lateral,
             input_size=None if size is None else (size[0], size[1]),
             name=name,
         )
@@ -283,6 +295,7 @@ class Architecture(pg.Object):
             "blocks": list(plan.blocks),
             "bifpn_width": plan.bifpn_width,
             "bifpn_depth": plan.bifpn_depth,
+            "head_lateral": plan.head_lateral,
             "input_size": None if plan.input_size is None else list(plan.input_size),
         }
 
@@ -295,7 +308,7 @@ class Architecture(pg.Object):
         """
         if not isinstance(value, Mapping):
             raise ArchitectureError(f"architecture: {type(value).__name__}, must be a JSON object with 'blocks'")
-        known = {"format", "name", "stem_filters", "blocks", "bifpn_width", "bifpn_depth", "input_size"}
+        known = {"format", "name", "blocks", "input_size", *_NUMBERS}
         if unknown := sorted(map(str, set(value) - known)):
             raise ArchitectureError(f"architecture: unknown key {unknown[0]!r}; known keys: {', '.join(sorted(known))}")
         if value.get("format", FORMAT) != FORMAT:
@@ -307,7 +320,7 @@ class Architecture(pg.Object):
             )
         if size is not None and not (isinstance(size, list) and len(size) == 2):
             raise ArchitectureError(f"architecture: input_size is {size!r:.80}, must be [height, width] or null")
-        fields = {key: value[key] for key in ("name", "stem_filters", "bifpn_width", "bifpn_depth") if key in value}
+        fields = {key: value[key] for key in ("name", *_NUMBERS) if key in value}
         return cls(blocks=_parse_blocks(blocks), input_size=None if size is None else tuple(size), **fields)
 
     def fingerprint(self) -> str:

@@ -31,8 +31,8 @@ class BlockSummary:
     """A row of the table.
 
     Attributes:
-        index: 0 for the stem, 1-16 for the blocks, then the neck and the heads.
-        name: ``stem``, ``block 1`` ... ``block 16``, ``neck``, ``head.<task>``.
+        index: 0 for the stem, 1-16 for the blocks, then the neck, the heads' lateral and the heads.
+        name: ``stem``, ``block 1`` ... ``block 16``, ``neck``, ``detail``, ``head.<task>``.
         text: What it is, for example ``ibn_k5_s2_e6_c36``.
         stride: Its stride; 1 for neck and heads.
         params: Its parameters.
@@ -100,6 +100,8 @@ def summarise(architecture: Architecture | Plan, heads: Mapping[str, int], input
     ):
         named.append((f"block {number}", text, stride, (piece,)))
     named.append(("neck", f"bifpn_w{plan.bifpn_width}_d{plan.bifpn_depth}", 1, (pieces.levels, pieces.fusion)))
+    if pieces.detail is not None:
+        named.append(("detail", f"heads_l{plan.head_lateral}", 1, (pieces.detail,)))
     for (task, channels), piece in zip(heads.items(), pieces.heads, strict=True):
         named.append((f"head.{task}", f"head_c{channels}", 1, (piece,)))
     rows = tuple(_row(index, *part) for index, part in enumerate(named))

@@ -28,9 +28,8 @@ from ednas.hw.memory import lifetimes
 from ednas.hw.template import Powers, Template, make_template
 from ednas.nn.bifpn import NUM_LEVELS, BiFPN
 from ednas.nn.blocks import ConvBNAct, build_block
-from ednas.nn.encoder import STAGE_STRIDES
 from ednas.nn.heads import DenseHead
-from ednas.nn.network import OUTPUT_STRIDE, PYRAMID_STAGES
+from ednas.nn.network import OUTPUT_STAGE, PYRAMID_STAGES
 
 IMAGE_CHANNELS = 3
 
@@ -38,15 +37,15 @@ _LAST_BLOCKS = tuple(accumulate(STAGE_DEPTHS))
 """Number (1-16) of each stage's last block."""
 
 _PYRAMID_BLOCKS = tuple(_LAST_BLOCKS[stage] for stage in PYRAMID_STAGES)
-_OUTPUT_BLOCK = _LAST_BLOCKS[STAGE_STRIDES.index(OUTPUT_STRIDE)]
+_OUTPUT_BLOCK = _LAST_BLOCKS[OUTPUT_STAGE]
 
 _LEVELS = NUM_BLOCKS + 1
 """Place of the neck's first part among the pieces, after the stem and the blocks."""
 
 _FUSION = _LEVELS + 1
 
-_KEPT_BY_BACKBONE = tuple([(0,) if number - 1 in _PYRAMID_BLOCKS else () for number in range(_LEVELS)])
-"""Inputs of the stem and of each block that the neck reads too: a block after a pyramid feature."""
+_DETAIL = _FUSION + 1
+"""Place of the heads' lateral, in architectures that have one; the heads follow."""
 
 _BLOCK_BASE = 1 << 11
 """Above any coefficient of a block: a fused 9x9 block with an expansion of 12 has 9 * 9 * 12 * c * c weights."""
@@ -111,8 +110,10 @@ def trace_network(
     backbone = [(piece, [(number - 1, 0)]) for number, piece in enumerate((pieces.stem, *pieces.blocks))]
     levels = (pieces.levels, [(number, 0) for number in _PYRAMID_BLOCKS])
     fusion = (pieces.fusion, [(_LEVELS, level) for level in range(NUM_LEVELS)])
-    outputs = [(head, [(_FUSION, 0)]) for head in pieces.heads]
-    return join([*backbone, levels, fusion, *outputs], pieces.input_bytes, pieces.output_bytes)
+    detail = [] if pieces.detail is None else [(pieces.detail, [(_OUTPUT_BLOCK, 0)])]
+    read_by_heads = [(_FUSION, 0), *[(_DETAIL, 0) for _ in detail]]
+    outputs = [(head, read_by_heads) for head in pieces.heads]
+    return join([*backbone, levels, fusion, *detail, *outputs], pieces.input_bytes, pieces.output_bytes)
 
 
 class NetworkPieces(NamedTuple):
@@ -120,13 +121,15 @@ class NetworkPieces(NamedTuple):
 
     Attributes:
         all: Every piece, in the order of execution: the stem, the 16 blocks, the neck's five levels, the neck's BiFPN
-            layers, and a head for each task. Equal pieces of different networks are the same object.
+            layers, the heads' lateral if there is one, and a head for each task. Equal pieces of different networks are
+            the same object.
         kept: For each piece, the numbers of its inputs that later pieces read too.
         crossing_bytes: For each piece, the bytes of all tensors that are made before it and needed after it, those it
             reads itself among them. With ``kept`` left out of its inputs, a piece's own tensors add to this.
         peak_bytes: Most bytes of tensors that exist at once (int8).
         input_bytes: Bytes of the image.
         output_bytes: Bytes of all predictions.
+        has_detail: Whether the heads have a lateral.
     """
 
     all: tuple[Piece, ...]
@@ -135,6 +138,7 @@ class NetworkPieces(NamedTuple):
     peak_bytes: int
     input_bytes: int
     output_bytes: int
+    has_detail: bool
 
     @property
     def stem(self) -> Piece:
@@ -157,9 +161,14 @@ class NetworkPieces(NamedTuple):
         return self.all[_FUSION]
 
     @property
+    def detail(self) -> Piece | None:
+        """The lateral from the stage of stride 4 to the heads."""
+        return self.all[_DETAIL] if self.has_detail else None
+
+    @property
     def heads(self) -> tuple[Piece, ...]:
         """One head for each task."""
-        return self.all[_FUSION + 1 :]
+        return self.all[_DETAIL + self.has_detail :]
 
 
 def network_pieces(
@@ -173,14 +182,15 @@ def network_pieces(
     if len(plan.blocks) != NUM_BLOCKS:
         raise ArchitectureError(f"plan: {len(plan.blocks)} blocks, must be {NUM_BLOCKS}")
     height, width = input_size
-    step = _stem(plan.stem_filters, height, width)
+    taps = _taps(plan.head_lateral)
+    step = _stem(plan.stem_filters, height, width, taps)
     steps = [step]
     for text in plan.blocks:
         step = step.following[text]
         steps.append(step)
     features = tuple([steps[number].piece.output_shapes[0] for number in _PYRAMID_BLOCKS])
-    _, _, *size = steps[_OUTPUT_BLOCK].piece.output_shapes[0]
-    rest = _rest(features, plan.bifpn_width, plan.bifpn_depth, tuple(heads.items()), tuple(size))
+    fine = steps[_OUTPUT_BLOCK].piece.output_shapes[0]
+    rest = _rest(features, fine, plan.bifpn_width, plan.bifpn_depth, taps, tuple(heads.items()))
     peaks = [step.peak_bytes + crossing for step, crossing in zip(steps, rest.crossing_bytes, strict=False)]
     return NetworkPieces(
         all=(*[step.piece for step in steps], *rest.pieces),
@@ -189,13 +199,20 @@ def network_pieces(
         peak_bytes=max(rest.peak_bytes, *peaks),
         input_bytes=IMAGE_CHANNELS * height * width,
         output_bytes=rest.output_bytes,
+        has_detail=_OUTPUT_BLOCK in taps,
     )
 
 
 def clear_cache() -> None:
     """Forget all traced pieces, for example to time a cold start."""
-    for cached in (_stem, _following, _block_template, _rest, _levels, _levels_template, _fusion, _head):
+    for cached in (_stem, _following, _block_template, _rest, _levels, _levels_template, _fusion, _detail, _head):
         cached.cache_clear()
+
+
+@cache
+def _taps(head_lateral: int) -> tuple[int, ...]:
+    """Return the numbers of the blocks whose features are read by the neck or the heads, not only by the next block."""
+    return (_OUTPUT_BLOCK, *_PYRAMID_BLOCKS) if head_lateral else _PYRAMID_BLOCKS
 
 
 class _Step(NamedTuple):
@@ -218,30 +235,37 @@ class _Following(dict[str, _Step]):
     Args:
         number: Number (1-16) of the block.
         input_shape: What it reads.
+        taps: See :func:`_taps`.
     """
 
-    def __init__(self, number: int, input_shape: _Shape) -> None:
+    def __init__(self, number: int, input_shape: _Shape, taps: tuple[int, ...]) -> None:
         super().__init__()
         self._number = number
         self._input_shape = input_shape
+        self._taps = taps
 
     def __missing__(self, text: str) -> _Step:
         piece = _block(self._number, text, self._input_shape)
-        peak = _peak_bytes(piece, [self._input_shape], _KEPT_BY_BACKBONE[self._number])
-        self[text] = step = _Step(piece, peak, _following(self._number + 1, piece.output_shapes[0]))
+        peak = _peak_bytes(piece, [self._input_shape], _kept(self._number, self._taps))
+        self[text] = step = _Step(piece, peak, _following(self._number + 1, piece.output_shapes[0], self._taps))
         return step
 
 
-@cache
-def _following(number: int, input_shape: _Shape) -> _Following:
-    return _Following(number, input_shape)
+def _kept(number: int, taps: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the inputs of the stem (0) or of a block that are read later too."""
+    return (0,) if number - 1 in taps else ()
 
 
 @cache
-def _stem(filters: int, height: int, width: int) -> _Step:
+def _following(number: int, input_shape: _Shape, taps: tuple[int, ...]) -> _Following:
+    return _Following(number, input_shape, taps)
+
+
+@cache
+def _stem(filters: int, height: int, width: int, taps: tuple[int, ...]) -> _Step:
     shape = (1, IMAGE_CHANNELS, height, width)
     piece = _piece(lambda: ConvBNAct(IMAGE_CHANNELS, filters, 3, stride=2), [shape], "stem")
-    return _Step(piece, _peak_bytes(piece, [shape]), _following(1, piece.output_shapes[0]))
+    return _Step(piece, _peak_bytes(piece, [shape]), _following(1, piece.output_shapes[0], taps))
 
 
 def _block(number: int, text: str, input_shape: _Shape) -> Piece:
@@ -297,25 +321,35 @@ class _Rest(NamedTuple):
 
 @cache
 def _rest(
-    features: tuple[_Shape, ...], width: int, depth: int, heads: tuple[tuple[str, int], ...], size: tuple[int, int]
+    features: tuple[_Shape, ...],
+    fine: _Shape,
+    width: int,
+    depth: int,
+    taps: tuple[int, ...],
+    heads: tuple[tuple[str, int], ...],
 ) -> _Rest:
     levels = _levels(features, width)
     fusion = _fusion(levels.output_shapes, depth)
+    detail = [_detail(fine, width)] if _OUTPUT_BLOCK in taps else []
     (p3,) = fusion.output_shapes
-    outputs = [_head(task, channels, p3, size) for task, channels in heads]
-    pieces = (levels, fusion, *outputs)
-    last = _FUSION + len(outputs)
+    shared = (p3, *[piece.output_shapes[0] for piece in detail])
+    outputs = [_head(task, channels, shared, fine[2:]) for task, channels in heads]
+    pieces = (levels, fusion, *detail, *outputs)
+    first, last = _DETAIL + len(detail), _FUSION + len(detail) + len(outputs)
     # Tensors that more than the next piece needs: the piece that makes each, the last that reads it, and its bytes.
     tensors = [
         *[(number, _LEVELS, prod(shape)) for number, shape in zip(_PYRAMID_BLOCKS, features, strict=True)],
-        (_FUSION, last, prod(p3)),
-        *[(number, last + 1, _output_bytes([head])) for number, head in enumerate(outputs, start=_FUSION + 1)],
+        *[(_OUTPUT_BLOCK, _DETAIL, prod(fine)) for _ in detail],
+        *[(number, last, prod(shape)) for number, shape in enumerate(shared, start=_FUSION)],
+        *[(number, last + 1, _output_bytes([head])) for number, head in enumerate(outputs, start=first)],
     ]
     crossing = tuple(
         [sum([size for made, read, size in tensors if made < number < read]) for number in range(last + 1)]
     )
-    kept = (*_KEPT_BY_BACKBONE, (), (), *[(0,)] * (len(outputs) - 1), ())
-    inputs = (features, levels.output_shapes, *[(p3,)] * len(outputs))
+    backbone = [_kept(number, taps) for number in range(_LEVELS)]
+    read_again = [tuple(range(len(shared)))] * (len(outputs) - 1)
+    kept = (*backbone, (), (), *[() for _ in detail], *read_again, ())
+    inputs = (features, levels.output_shapes, *[(fine,) for _ in detail], *[shared] * len(outputs))
     own = [_peak_bytes(*part) for part in zip(pieces, inputs, kept[_LEVELS:], strict=True)]
     peak = max(map(add, own, crossing[_LEVELS:]))
     return _Rest(pieces, kept, crossing, peak, _output_bytes(outputs))
@@ -368,8 +402,17 @@ def _fusion(levels: tuple[_Shape, ...], depth: int) -> Piece:
 
 
 @cache
-def _head(task: str, channels: int, p3: _Shape, size: tuple[int, int]) -> Piece:
-    return _piece(lambda: DenseHead(p3[1], channels), [p3], f"head.{task}", lambda head, inputs: head(inputs[0], size))
+def _detail(fine: _Shape, width: int) -> Piece:
+    return _piece(lambda: ConvBNAct(fine[1], width, act=False), [fine], "detail")
+
+
+@cache
+def _head(task: str, channels: int, inputs: tuple[_Shape, ...], size: _Shape) -> Piece:
+    def run(head: nn.Module, tensors: Sequence[torch.Tensor]) -> Any:
+        p3, *detail = tensors
+        return head(p3, size, *detail)
+
+    return _piece(lambda: DenseHead(inputs[0][1], channels), inputs, f"head.{task}", run)
 
 
 def _piece(

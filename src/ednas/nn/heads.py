@@ -20,6 +20,8 @@ def resize_bilinear(x: Tensor, size: Sequence[int]) -> Tensor:
 class DenseHead(nn.Module):
     """Two separable convolutions at stride 8, bilinear x2, one more and a 1x1 prediction at stride 4.
 
+    Where there are features of stride 4 they are added after the resizing: P3 alone does not know where edges are.
+
     Args:
         width: Channels of the neck's P3.
         channels: Output channels, for example the number of classes.
@@ -28,10 +30,23 @@ class DenseHead(nn.Module):
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
         self.coarse = nn.Sequential(SeparableConv(width, width), SeparableConv(width, width))
+        self.act = nn.ReLU6()
         self.fine = SeparableConv(width, width)
         self.predict = nn.Conv2d(width, channels, 1)
 
-    def forward(self, p3: Tensor, size: Sequence[int]) -> Tensor:
-        """Map P3 ``(N, width, H / 8, W / 8)`` to ``(N, channels, *size)``, ``size`` = the feature size at stride 4."""
-        y: Tensor = self.predict(self.fine(resize_bilinear(self.coarse(p3), size)))
+    def forward(self, p3: Tensor, size: Sequence[int], detail: Tensor | None = None) -> Tensor:
+        """Predict at stride 4.
+
+        Args:
+            p3: ``(N, width, H / 8, W / 8)``.
+            size: Height and width of the features at stride 4.
+            detail: Features ``(N, width, *size)`` to add, or None.
+
+        Returns:
+            ``(N, channels, *size)``.
+        """
+        x = resize_bilinear(self.coarse(p3), size)
+        if detail is not None:
+            x = self.act(x + detail)
+        y: Tensor = self.predict(self.fine(x))
         return y

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from ednas.arch import Architecture
 from ednas.exceptions import ArchitectureError
 from ednas.nn.bifpn import BiFPN
-from ednas.nn.encoder import Encoder
+from ednas.nn.blocks import ConvBNAct
+from ednas.nn.encoder import STAGE_STRIDES, Encoder
 from ednas.nn.heads import DenseHead, resize_bilinear
 
 PYRAMID_STAGES = (2, 4, 6)
@@ -17,6 +18,9 @@ PYRAMID_STAGES = (2, 4, 6)
 
 OUTPUT_STRIDE = 4
 """Stride of the heads' predictions."""
+
+OUTPUT_STAGE = STAGE_STRIDES.index(OUTPUT_STRIDE)
+"""Stage whose features have that stride: the heads may read them too, and give predictions of their size."""
 
 
 class MultiTaskNetwork(nn.Module):
@@ -47,16 +51,20 @@ class MultiTaskNetwork(nn.Module):
         self.architecture = architecture
         self.encoder = Encoder(architecture)
         pyramid_channels = [self.encoder.out_channels[stage] for stage in PYRAMID_STAGES]
-        self.neck = BiFPN(pyramid_channels, architecture.bifpn_width, architecture.bifpn_depth)
-        self.heads = nn.ModuleDict({task: DenseHead(architecture.bifpn_width, n) for task, n in heads.items()})
+        width = architecture.bifpn_width
+        self.neck = BiFPN(pyramid_channels, width, architecture.bifpn_depth)
+        fine = self.encoder.out_channels[OUTPUT_STAGE]
+        self.detail = ConvBNAct(fine, width, act=False) if architecture.head_lateral else None
+        self.heads = nn.ModuleDict({task: DenseHead(width, n) for task, n in heads.items()})
         self.apply(_initialise)
 
     def predict_heads(self, image: Tensor) -> dict[str, Tensor]:
         """Map a normalised image ``(N, 3, H, W)`` to predictions at stride 4, as deployed: ``(N, C, H / 4, W / 4)``."""
         features = self.encoder(image)
         p3 = self.neck([features[stage] for stage in PYRAMID_STAGES])[0]
-        size = features[self.encoder.strides.index(OUTPUT_STRIDE)].shape[2:]
-        return {task: head(p3, size) for task, head in self.heads.items()}
+        fine = features[OUTPUT_STAGE]
+        detail = None if self.detail is None else self.detail(fine)
+        return {task: head(p3, fine.shape[2:], detail) for task, head in self.heads.items()}
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Map a normalised image ``(N, 3, H, W)``, any size from 32 px, to predictions ``(N, C, H, W)``."""
@@ -65,6 +73,8 @@ class MultiTaskNetwork(nn.Module):
 
 def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        # By what a unit reads. "fan_out" takes a depthwise convolution for a dense one, whose weights then start tens
+        # of times too small, and learns far less in a short training (docs/training.md).
+        nn.init.kaiming_normal_(module.weight, mode="fan_in")
         if module.bias is not None:
             nn.init.zeros_(module.bias)

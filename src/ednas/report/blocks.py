@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def block_rows(architecture: Architecture, summary: Summary | None = None) -> tuple[BlockRow, ...]:
-    """Return stem, the 16 blocks and the neck; with a summary also the heads, and what each costs.
+    """Return stem, the 16 blocks, the neck and the heads' lateral; with a summary also the heads, and what each costs.
 
     Args:
         architecture: The architecture.
@@ -24,6 +24,8 @@ def block_rows(architecture: Architecture, summary: Summary | None = None) -> tu
         name = LAYER_NAMES[block.kind]
         rows.append(BlockRow(str(index), name, block.stride, block.kernel_size, block.filters, block.expand_ratio))
     rows.append(BlockRow("", f"BiFPN ×{architecture.bifpn_depth}", filters=architecture.bifpn_width))
+    if architecture.head_lateral:
+        rows.append(BlockRow("", f"Lateral 1/{architecture.head_lateral}", kernel=1, filters=architecture.bifpn_width))
     if summary is None:
         return tuple(rows)
     heads = summary.blocks[len(rows) :]

@@ -8,7 +8,7 @@ weights as one that was not interrupted: on a CPU with the same number of thread
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,10 @@ class BatchSource(Protocol):
         ...
 
 
+Validation = Callable[[nn.Module, int], None]
+"""Called with the network to measure (the average of the weights where there is one) and the number of steps done."""
+
+
 @dataclass(frozen=True)
 class FitResult:
     """What :func:`fit` did.
@@ -71,11 +75,12 @@ def fit(
     device: str = "auto",
     fabric: Fabric | None = None,
     callbacks: Sequence[Callback] = (),
+    validate: Validation | None = None,
     checkpoint_folder: Path | None = None,
     resume: bool = False,
     identity: Mapping[str, Any] | None = None,
 ) -> FitResult:
-    """Train a network in place.
+    """Train a network in place; where the recipe averages the weights, it ends with the average.
 
     With a ``checkpoint_folder`` the state is saved there every ``recipe.checkpoint_every`` steps, at the end, and on
     Ctrl-C and SIGTERM, which wait for the end of the step. What is saved is always finite.
@@ -89,6 +94,7 @@ def fit(
         device: As :func:`ednas.training.device.resolve_device` takes it; not used if ``fabric`` is given.
         fabric: A launched Fabric, for several processes.
         callbacks: Told about the run every ``recipe.log_every`` steps and after the last one.
+        validate: Called every ``recipe.evaluate_every`` steps before the last one.
         checkpoint_folder: Where the state is saved; None = nowhere.
         resume: Go on from the state in ``checkpoint_folder``, if there is one.
         identity: JSON values that say what the run is; resuming the state of another one is an error.
@@ -109,16 +115,20 @@ def fit(
     start = saver.load() if resume else 0
     # cuDNN tries its algorithms once per shape, and shapes are the same in every step.
     with torch.backends.cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=True):
-        return _run(
+        result = _run(
             step,
             loader=loader,
             tasks=tuple(tasks),
             recipe=recipe,
             fabric=fabric,
             callbacks=callbacks,
+            validate=validate,
             saver=saver,
             start=start,
         )
+    if step.averaged is not None:
+        network.load_state_dict(step.learned.state_dict())
+    return result
 
 
 def _run(
@@ -129,6 +139,7 @@ def _run(
     recipe: Recipe,
     fabric: Fabric,
     callbacks: Sequence[Callback],
+    validate: Validation | None,
     saver: _Saver,
     start: int,
 ) -> FitResult:
@@ -153,7 +164,10 @@ def _run(
                     report = watch.report(done)
                     for callback in callbacks if fabric.is_global_zero else ():
                         callback(report)
-                    step.train()  # a callback may have evaluated the network
+                if validate and recipe.evaluate_every and not last and done % recipe.evaluate_every == 0:
+                    watch.check()
+                    validate(step.learned, done)
+                step.train()  # a callback may have evaluated the network
                 if interruption.requested:
                     interruption.act()
         except KeyboardInterrupt:
@@ -189,7 +203,7 @@ class _Saver:
     def load(self) -> int:
         if self._file is None or not self._file.is_file():
             return 0
-        done, scaler = load_state(self._file, self._step.network, self._step.optimizer, self._identity)
+        done, scaler = load_state(self._file, self._step.modules, self._step.optimizer, self._identity)
         self._fabric._precision.load_state_dict(scaler)
         self._saved = done
         return done
@@ -198,7 +212,7 @@ class _Saver:
         if self._file is None or done == self._saved or not self._fabric.is_global_zero:
             return
         scaler = self._fabric._precision.state_dict()
-        save_state(self._file, self._step.network, self._step.optimizer, done, identity=self._identity, scaler=scaler)
+        save_state(self._file, self._step.modules, self._step.optimizer, done, identity=self._identity, scaler=scaler)
         self._saved = done
 
 

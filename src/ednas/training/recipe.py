@@ -18,6 +18,9 @@ from ednas.tasks.base import hint
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 """Arithmetic of training; ``auto`` is mixed precision on CUDA (bfloat16 where the GPU has it) and float32 elsewhere."""
 
+Optimizer = Literal["Adam", "AdamW", "NAdam", "RAdam", "Adamax", "SGD", "RMSprop", "Adagrad", "Adadelta", "Adafactor"]
+"""The classes of ``torch.optim`` that step by gradients alone and take parameters of any shape."""
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -39,10 +42,16 @@ class Recipe(StrictModel):
         steps: Steps to train for.
         batch_size: Samples in a step, over all devices together; at least 2, since batch normalisation needs more than
             one value per channel.
-        learning_rate: Highest learning rate, reached after the warm-up; falls to 0 along a cosine.
+        optimizer: Class of ``torch.optim``; ``Adam`` is the paper's.
+        optimizer_options: Its other arguments, for example ``{"momentum": 0.9}``.
+        learning_rate: Highest learning rate, reached after the warm-up.
+        encoder_rate: The encoder's share of the learning rate; below 1 it keeps more of what it learned before.
+        schedule: ``cosine`` falls to 0 after the warm-up, ``constant`` stays (for ``ema_decay``).
         warmup_steps: Steps over which the learning rate rises linearly; 0 = none.
-        weight_decay: Adam's weight decay.
-        decoupled: Decay the weights beside Adam's step (AdamW) instead of adding to the gradient (Adam, the paper's).
+        weight_decay: The optimizer's weight decay: coupled in Adam and SGD, decoupled in AdamW.
+        decay_all: Whether biases and batch normalisation decay too (Adam's way), or only the weights of convolutions.
+        ema_decay: Decay of an exponential moving average of the weights, which then is what is measured and saved;
+            it is warmed up, so that the first steps are forgotten. None = the last weights.
         grad_clip: Largest norm of the whole gradient; None = no limit.
         input_size: ``(H, W)`` that the data are resized to. An architecture's own input size goes before it; where
             neither is set the data's own size is taken.
@@ -54,6 +63,8 @@ class Recipe(StrictModel):
         depth_loss_weights: JAReD's weights of the absolute and of the relative error; 1 and 0.05 by default.
         precision: Arithmetic.
         eval_batch_size: Samples in a batch of the evaluation.
+        evaluate_every: Steps between two validations, on a part of the training split that is held out for them and not
+            trained on; None = the result alone is measured, on the validation split.
         checkpoint_every: Steps between two saves of the state that a broken-off run resumes from.
         log_every: Steps between two reports to progress bar and logs.
     """
@@ -61,10 +72,15 @@ class Recipe(StrictModel):
     name: str = "custom"
     steps: PositiveInt
     batch_size: int = Field(default=16, ge=2)
+    optimizer: Optimizer = "Adam"
+    optimizer_options: Mapping[str, Any] = Field(default_factory=dict)
     learning_rate: Positive = 3e-4
+    encoder_rate: NonNegative = 1.0
+    schedule: Literal["cosine", "constant"] = "cosine"
     warmup_steps: NonNegativeInt = 0
     weight_decay: NonNegative = 1e-4
-    decoupled: bool = False
+    decay_all: bool = True
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     grad_clip: Positive | None = None
     input_size: tuple[int, int] | None = None
     augment: AugmentConfig | None = AugmentConfig()
@@ -74,6 +90,7 @@ class Recipe(StrictModel):
     depth_loss_weights: tuple[NonNegative, NonNegative] | None = None
     precision: Precision = "auto"
     eval_batch_size: PositiveInt = 16
+    evaluate_every: PositiveInt | None = None
     checkpoint_every: PositiveInt = 500
     log_every: PositiveInt = 10
 
@@ -95,9 +112,11 @@ class Recipe(StrictModel):
         return value
 
     def learning_rate_at(self, step: int) -> float:
-        """Return the learning rate of a step (from 0): a linear warm-up, then half a cosine down to 0."""
+        """Return the learning rate of a step (from 0): a linear warm-up, then half a cosine down to 0, or the same."""
         if step < self.warmup_steps:
             return self.learning_rate * ((step + 1) / self.warmup_steps)
+        if self.schedule == "constant":
+            return self.learning_rate
         progress = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 

@@ -1,4 +1,4 @@
-"""The state that a broken-off run resumes from: weights, buffers, Adam's moments and the step, in one file."""
+"""The state that a broken-off run resumes from: weights, buffers, the optimizer's state and the step, in one file."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from ednas.training.tensors import load_into, read_tensors, write_tensors
 
 STATE = "state.safetensors"
 
-_FORMAT = 1
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+_FORMAT = 2
 
 
 def save_state(
     file: Path,
-    network: nn.Module,
+    modules: Mapping[str, nn.Module],
     optimizer: Optimizer,
     step: int,
     *,
@@ -32,8 +31,9 @@ def save_state(
 
     Args:
         file: Where to.
-        network: Its parameters and buffers are saved.
-        optimizer: Adam over the network's parameters.
+        modules: By name, what is saved with parameters and buffers: ``network``, which the optimizer trains, and
+            others that follow it.
+        optimizer: Over the network's parameters.
         step: Steps done.
         identity: What the run is; a resumed one must be the same.
         scaler: State of the loss scaling of float16 training; empty otherwise.
@@ -42,24 +42,25 @@ def save_state(
         TrainingError: A weight or buffer is not finite; the older state stays.
         EdnasError: The place cannot be written; the older state stays.
     """
-    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors = {f"{owner}.{name}": t for owner, module in modules.items() for name, t in module.state_dict().items()}
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise TrainingError(
-                f"step {step}: '{name.removeprefix('network.')}' is no longer finite; training has diverged: "
+                f"step {step}: '{name.partition('.')[2]}' is no longer finite; training has diverged: "
                 "lower the learning rate or set grad_clip"
             )
-    for name, parameter in network.named_parameters():
-        moments = optimizer.state.get(parameter, {})
-        tensors |= {f"adam.{kind}.{name}": moments[kind] for kind in _MOMENTS if kind in moments}
+    for name, parameter in modules["network"].named_parameters():
+        for kind, value in optimizer.state.get(parameter, {}).items():
+            if value is not None:  # as SGD's without momentum
+                tensors[f"optimizer.{name}.{kind}"] = value
     notes = {"format": _FORMAT, "step": step, "identity": dict(identity), "scaler": dict(scaler)}
     write_tensors(file, tensors, notes)
 
 
 def load_state(
-    file: Path, network: nn.Module, optimizer: Optimizer, identity: Mapping[str, Any]
+    file: Path, modules: Mapping[str, nn.Module], optimizer: Optimizer, identity: Mapping[str, Any]
 ) -> tuple[int, dict[str, Any]]:
-    """Bring network and optimizer to the saved state.
+    """Bring modules and optimizer to the saved state.
 
     Returns:
         The number of steps done, and the state of the loss scaling.
@@ -79,23 +80,26 @@ def load_state(
                 f"{file}: belongs to another run ({key} was {other!r:.60}, is {value!r:.60}); "
                 "choose another folder or delete the file"
             )
-    prefix = "network."
-    weights = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    load_into(network, weights, file)
-    for name, parameter in network.named_parameters():
-        _load_moments(optimizer, parameter, name, tensors, file)
+    for owner, module in modules.items():
+        load_into(module, _below(tensors, owner), file)
+    parameters = dict(modules["network"].named_parameters())
+    for key, value in _below(tensors, "optimizer").items():
+        name, _, kind = key.rpartition(".")
+        if name not in parameters:
+            raise CheckpointError(f"{file}: '{name}' is no parameter of the network; delete the file to start anew")
+        optimizer.state[parameters[name]][kind] = _placed(value, parameters[name], optimizer)
     return step, scaler
 
 
-def _load_moments(
-    optimizer: Optimizer, parameter: nn.Parameter, name: str, tensors: Mapping[str, Tensor], file: Path
-) -> None:
-    saved = {kind: tensors[f"adam.{kind}.{name}"] for kind in _MOMENTS if f"adam.{kind}.{name}" in tensors}
-    if not saved:
-        return  # a parameter that has no gradient has no moments
-    if len(saved) < len(_MOMENTS) or any(saved[kind].shape != parameter.shape for kind in _MOMENTS[1:]):
-        raise CheckpointError(f"{file}: Adam's moments of '{name}' are damaged; delete the file to start anew")
-    # Moments must lie in memory as their parameter does: the fused step walks over both alike.
-    moments = {kind: torch.zeros_like(parameter, requires_grad=False).copy_(saved[kind]) for kind in _MOMENTS[1:]}
-    fused = optimizer.defaults.get("fused") and parameter.device.type != "cpu"
-    optimizer.state[parameter] = {"step": saved["step"].to(parameter.device if fused else "cpu"), **moments}
+def _below(tensors: Mapping[str, Tensor], owner: str) -> dict[str, Tensor]:
+    prefix = f"{owner}."
+    return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _placed(value: Tensor, parameter: nn.Parameter, optimizer: Optimizer) -> Tensor:
+    """Return a part of the optimizer's state where the optimizer expects it."""
+    if value.shape == parameter.shape:
+        # It must lie in memory as the parameter does: the fused step walks over both alike.
+        return torch.zeros_like(parameter, requires_grad=False).copy_(value)
+    counts_on_device = optimizer.defaults.get("fused") or optimizer.defaults.get("capturable")
+    return value.to(parameter.device if value.dim() or counts_on_device else "cpu")

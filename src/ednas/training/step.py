@@ -1,13 +1,16 @@
-"""One step of training: forward, weighted sum of the losses, backward, Adam."""
+"""One step of training: forward, weighted sum of the losses, backward, the optimizer, the average of the weights."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
+from ednas.exceptions import ConfigError
 from ednas.tasks import Task
 from ednas.training.config import Normalisation
 from ednas.training.model import normalise
@@ -31,11 +34,12 @@ class TrainingStep:
 
     Attributes:
         network: As given.
-        optimizer: Adam over its parameters.
+        optimizer: Over its parameters.
+        averaged: Moving average of the network; None where the recipe has none.
         weights: Weight of each task's loss.
 
     Raises:
-        ConfigError: The loss weights do not fit the tasks.
+        ConfigError: The loss weights do not fit the tasks, or the optimizer is unknown or refuses its options.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class TrainingStep:
         self._normalisation = normalisation
         self._module = fabric.setup_module(self.network)
         self.optimizer = _make_optimizer(self.network, recipe, fabric)
+        self.averaged = None if recipe.ema_decay is None else _average(self.network, recipe.ema_decay)
         self._stepper = cast("_FabricOptimizer", fabric.setup_optimizers(self.optimizer))
         self._module.train()
 
@@ -69,7 +74,7 @@ class TrainingStep:
         """
         self._stepper.zero_grad(set_to_none=True)  # first, so that old gradients take no memory beside activations
         for group in self.optimizer.param_groups:
-            group["lr"] = self._recipe.learning_rate_at(step)
+            group["lr"] = self._recipe.learning_rate_at(step) * group["rate"]
         losses = self._losses(batch)
         total = torch.stack([w * loss for w, loss in zip(self.weights.values(), losses, strict=True)]).sum()
         self._fabric.backward(total)
@@ -78,6 +83,8 @@ class TrainingStep:
                 self._module, self._stepper, max_norm=self._recipe.grad_clip, error_if_nonfinite=False
             )
         self._stepper.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.network)
         return torch.stack([loss.detach() for loss in losses])
 
     def _losses(self, batch: Mapping[str, Tensor]) -> list[Tensor]:
@@ -89,10 +96,53 @@ class TrainingStep:
         """Return to training mode, after an evaluation in between."""
         self._module.train()
 
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """What a resumed run needs, by name."""
+        return {"network": self.network} | ({} if self.averaged is None else {"average": self.averaged})
+
+    @property
+    def learned(self) -> nn.Module:
+        """The network to measure and to keep: the average where there is one."""
+        return self.network if self.averaged is None else cast(nn.Module, self.averaged.module)
+
+
+def _average(network: nn.Module, decay: float) -> AveragedModel:
+    """Return a moving average of a network's weights and buffers that forgets the first steps.
+
+    The decay of update n is ``(1 + n) / (10 + n)`` until that exceeds ``decay``, as in TensorFlow's moving averages.
+    """
+
+    def update(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
+        weight = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
+        with torch.no_grad():
+            for old, new in zip(averaged, current, strict=True):
+                old.lerp_(new, weight) if old.is_floating_point() else old.copy_(new)
+
+    return AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+
 
 def _make_optimizer(network: nn.Module, recipe: Recipe, fabric: Fabric) -> torch.optim.Optimizer:
-    kind = torch.optim.AdamW if recipe.decoupled else torch.optim.Adam
+    kind = getattr(torch.optim, recipe.optimizer)
     # The fused step unscales float16 gradients by itself, too late for them to be clipped.
     clips_float16 = recipe.grad_clip is not None and fabric._precision.precision == "16-mixed"
-    fused = fabric.device.type in ("cpu", "cuda") and not clips_float16
-    return kind(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused)
+    can_fuse = "fused" in inspect.signature(kind).parameters and not clips_float16
+    fused = {"fused": True} if can_fuse and fabric.device.type in ("cpu", "cuda") else {}
+    try:
+        optimizer: torch.optim.Optimizer = kind(
+            _groups(network, recipe), lr=recipe.learning_rate, **fused, **recipe.optimizer_options
+        )
+    except (TypeError, ValueError, RuntimeError) as cause:
+        reason = " ".join(str(cause).split())
+        raise ConfigError(f"optimizer {recipe.optimizer}: {reason}; see torch.optim.{recipe.optimizer}") from None
+    return optimizer
+
+
+def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Sort the parameters by their share of the learning rate and by whether they decay."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        rate = recipe.encoder_rate if name.startswith("encoder.") else 1.0
+        decay = recipe.weight_decay if recipe.decay_all or parameter.dim() > 1 else 0.0
+        groups.setdefault((rate, decay), []).append(parameter)
+    return [{"params": parameters, "rate": rate, "weight_decay": decay} for (rate, decay), parameters in groups.items()]
