@@ -104,7 +104,7 @@ class TrainingStep:
     @property
     def learned(self) -> nn.Module:
         """The network to measure and to keep: the average where there is one."""
-        return self.network if self.averaged is None else cast(nn.Module, self.averaged.module)
+        return self.network if self.averaged is None else self.averaged.module
 
 
 def _average(network: nn.Module, decay: float) -> AveragedModel:
