@@ -1,165 +1,127 @@
 from __future__ import annotations
 
-import doctest
 import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn import functional as F
 
-import ednas.tasks.losses
-from ednas.exceptions import ConfigError, DataError
-from ednas.tasks.losses import (
-    LOSS_PRESETS,
-    InverseCosineLoss,
-    JAReDLoss,
-    L1Loss,
+from ednas.exceptions import ConfigError
+from ednas.tasks import LOSS_PRESETS, BerHuLoss, InverseCosineLoss, JAReDLoss, L1Loss, SILogLoss, loss_preset
+from ednas.tasks.depth_losses import DEPTH_LOSSES
+from ednas.tasks.losses import make_loss, resize_target
+from ednas.tasks.segmentation_losses import (
+    DiceLoss,
+    FocalLoss,
+    LovaszSoftmaxLoss,
     MaskedCrossEntropy,
-    loss_preset,
-    resize_target,
+    OhemCrossEntropy,
 )
 
-
-@pytest.fixture(autouse=True)
-def _seed():
-    torch.manual_seed(0)
-
-
-def unit(shape, dtype=torch.float32):
-    return F.normalize(torch.randn(shape, dtype=dtype), dim=1)
-
-
-class TestJARed:
-    def test_equation_8_by_hand(self):
-        label = torch.tensor([2.0, 4.0, 0.5, 0.0])
-        prediction = torch.tensor([1.0, 5.0, 0.5, 9.0])
-        # |y - p| = 1, 1, 0 and |y - p| / y = 0.5, 0.25, 0 over three valid pixels
-        assert JAReDLoss(1.0, 0.4)(prediction, label).item() == pytest.approx(2 / 3 + 0.4 * 0.75 / 3)
-        assert JAReDLoss(0.95, 0.05)(prediction, label).item() == pytest.approx(0.95 * 2 / 3 + 0.05 * 0.25)
-
-    def test_largest_inverse(self):
-        label, prediction = torch.tensor([1e-4, 1.0]), torch.tensor([1.0001, 2.0])
-        assert JAReDLoss(0.0, 1.0)(prediction, label).item() == pytest.approx((1e4 + 1) / 2, rel=1e-3)
-        assert JAReDLoss(0.0, 1.0, max_inverse=10)(prediction, label).item() == pytest.approx((10 + 1) / 2)
-
-    def test_smallest_valid_label(self):
-        label, prediction = torch.tensor([3e-5, 1.0]), torch.tensor([1.0, 2.0])
-        assert JAReDLoss(1.0, 0.0, min_valid=3e-5)(prediction, label).item() == pytest.approx(1.0)
-
-    def test_without_relative_term_it_is_l1(self):
-        label, prediction = torch.rand(2, 1, 5, 7) + 0.1, torch.randn(2, 1, 5, 7)
-        assert L1Loss()(prediction, label).item() == pytest.approx(F.l1_loss(prediction, label).item())
-
-    def test_gradient(self):
-        label = torch.rand(2, 1, 3, 4, dtype=torch.float64) + 0.2
-        label[0, 0, 0] = 0.0
-        prediction = (label + torch.randn_like(label)).requires_grad_()
-        for loss in (JAReDLoss(0.95, 0.05), JAReDLoss(1.0, 0.3, max_inverse=2.0), L1Loss()):
-            assert torch.autograd.gradcheck(lambda p, loss=loss: loss(p, label), prediction)
-
-    def test_negative_output_still_learns(self):
-        prediction = torch.full((1, 1, 2, 2), -3.0, requires_grad=True)
-        L1Loss()(prediction, torch.ones(1, 1, 2, 2)).backward()
-        assert (prediction.grad < 0).all()
-
-    @pytest.mark.parametrize(
-        "arguments",
-        [
-            {"abs_weight": -1.0},
-            {"rel_weight": math.nan},
-            {"abs_weight": 0.0, "rel_weight": 0.0},
-            {"max_inverse": 0.0},
-            {"min_valid": -1e-5},
-            {"min_valid": math.inf},
-        ],
-    )
-    def test_arguments_out_of_range(self, arguments):
-        with pytest.raises(ConfigError):
-            JAReDLoss(**arguments)
-
-    def test_description(self):
-        assert "rel_weight=0.05" in repr(JAReDLoss())
-
-
-class TestInverseCosine:
-    def test_known_angles(self):
-        label = torch.tensor([1.0, 0.0, 0.0]).reshape(1, 3, 1, 1)
-        for vector, expected in (([2.0, 0, 0], 0), ([0, 5.0, 0], 1), ([-0.1, 0, 0], 2), ([1.0, 1.0, 0], 1 - 0.5**0.5)):
-            prediction = torch.tensor(vector).reshape(1, 3, 1, 1)
-            assert InverseCosineLoss()(prediction, label).item() == pytest.approx(expected, abs=1e-5)
-
-    def test_mean_over_valid_pixels_as_torch_has_it(self):
-        label, prediction = unit((2, 3, 4, 5)), torch.randn(2, 3, 4, 5)
-        label[:, :, :2] = 0
-        expected = 1 - F.cosine_similarity(prediction[:, :, 2:], label[:, :, 2:], dim=1).mean()
-        assert InverseCosineLoss()(prediction, label).item() == pytest.approx(expected.item(), abs=1e-5)
-
-    def test_gradient(self):
-        label = unit((2, 3, 3, 2), torch.float64)
-        label[0, :, 0, 0] = 0
-        prediction = torch.randn(2, 3, 3, 2, dtype=torch.float64, requires_grad=True)
-        assert torch.autograd.gradcheck(lambda p: InverseCosineLoss()(p, label), prediction)
-
-    def test_output_of_zero_has_a_finite_gradient(self):
-        prediction = torch.zeros(1, 3, 2, 2, requires_grad=True)
-        InverseCosineLoss()(prediction, unit((1, 3, 2, 2))).backward()
-        assert torch.isfinite(prediction.grad).all()
-        assert prediction.grad.abs().sum() > 0
-
-
-class TestCrossEntropy:
-    def test_agrees_with_torch_where_labels_are_valid(self):
-        logits, labels = torch.randn(2, 5, 4, 6), torch.randint(0, 5, (2, 4, 6))
-        labels[0, 0] = 255
-        expected = F.cross_entropy(logits, labels, ignore_index=255)
-        assert MaskedCrossEntropy()(logits, labels).item() == pytest.approx(expected.item(), rel=1e-5)
-
-    def test_wrong_label_is_named(self):
-        with pytest.raises(DataError, match="5 classes"):
-            MaskedCrossEntropy()(torch.randn(1, 5, 2, 2), torch.full((1, 2, 2), 5))
-
-
+NOT_POSITIVE = (0.0, -1.0, math.nan, math.inf, -math.inf)
+WEIGHTS = [1.0, 0.0, 3.0, 0.5]
+# By name: the loss, the channels of its prediction, and what an invalid label may hold.
 CASES = {
-    "cross_entropy": (MaskedCrossEntropy(), 4, lambda: torch.full((2, 3, 5), 255)),
-    "l1": (L1Loss(), 1, lambda: torch.zeros(2, 1, 3, 5)),
-    "jared": (JAReDLoss(), 1, lambda: torch.zeros(2, 1, 3, 5)),
-    "jared_nan": (JAReDLoss(), 1, lambda: torch.full((2, 1, 3, 5), math.nan)),
-    "jared_inf": (JAReDLoss(max_inverse=5.0), 1, lambda: torch.full((2, 1, 3, 5), math.inf)),
-    "cosine": (InverseCosineLoss(), 3, lambda: torch.zeros(2, 3, 3, 5)),
-    "cosine_nan": (InverseCosineLoss(), 3, lambda: torch.full((2, 3, 3, 5), math.nan)),
+    "cross_entropy": (MaskedCrossEntropy(), 4, (255,)),
+    "cross_entropy_weighted": (MaskedCrossEntropy(WEIGHTS, label_smoothing=0.2), 4, (255,)),
+    "focal": (FocalLoss(), 4, (255,)),
+    "focal_weighted": (FocalLoss(0.5, WEIGHTS, label_smoothing=0.2), 4, (255,)),
+    "ohem": (OhemCrossEntropy(0.3, 0.5), 4, (255,)),
+    "ohem_weighted": (OhemCrossEntropy(0.3, 0.5, WEIGHTS), 4, (255,)),
+    "dice": (DiceLoss(), 4, (255,)),
+    "lovasz": (LovaszSoftmaxLoss(), 4, (255,)),
+    "l1": (L1Loss(), 1, NOT_POSITIVE),
+    "jared": (JAReDLoss(), 1, NOT_POSITIVE),
+    "jared_limited": (JAReDLoss(max_inverse=5.0), 1, NOT_POSITIVE),
+    "silog": (SILogLoss(), 1, NOT_POSITIVE),
+    "berhu": (BerHuLoss(), 1, NOT_POSITIVE),
+    "cosine": (InverseCosineLoss(), 3, (0.0, math.nan, math.inf, -math.inf)),
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_no_valid_label_gives_zero_on_the_graph(case):
-    loss, channels, invalid = CASES[case]
-    prediction = torch.randn(2, channels, 3, 5, requires_grad=True)
-    value = loss(prediction, invalid())
+def example(channels, seed, dtype=torch.float64):
+    """A prediction ``(2, channels, 3, 5)`` and a valid label for it."""
+    generator = torch.Generator().manual_seed(seed)
+    prediction = 2 * torch.randn(2, channels, 3, 5, generator=generator, dtype=torch.float64)
+    if channels == 4:
+        return prediction.to(dtype), torch.randint(0, 4, (2, 3, 5), generator=generator)
+    label = torch.rand(2, channels, 3, 5, generator=generator, dtype=torch.float64) + 0.1
+    return prediction.to(dtype), (F.normalize(label, dim=1) if channels == 3 else label).to(dtype)
+
+
+def pixels(values):
+    """Bring ``(N, ..., H, W)`` to one image of one row."""
+    return values.movedim(0, -3).flatten(-3)[None, ..., None, :]
+
+
+def differentiated(loss, prediction, label):
+    prediction = prediction.clone().requires_grad_()
+    value = loss(prediction, label)
     value.backward()
-    assert value.shape == ()
-    assert value.item() == 0
-    assert (prediction.grad == 0).all()
+    return value.detach(), prediction.grad
 
 
-INVALID = [0.0, math.nan, math.inf, -math.inf]
+@pytest.mark.parametrize("name", CASES)
+def test_no_valid_label_gives_zero_on_the_graph(name):
+    loss, channels, invalid = CASES[name]
+    for bad in invalid:
+        prediction, label = example(channels, 0)
+        value, gradient = differentiated(loss, prediction, torch.full_like(label, bad))
+        assert value.shape == ()
+        assert value == 0
+        assert (gradient == 0).all()
 
 
-@pytest.mark.parametrize(
-    ("loss", "channels", "bad"),
-    [(loss, 1, bad) for loss in (JAReDLoss(), L1Loss()) for bad in (*INVALID, -1.0)]
-    + [(InverseCosineLoss(), 3, bad) for bad in INVALID],
-)
-def test_invalid_pixels_change_nothing(loss, channels, bad):
-    label = unit((2, 3, 4, 5)) if channels == 3 else torch.rand(2, 1, 4, 5) + 0.1
-    prediction = torch.randn(2, channels, 4, 5, requires_grad=True)
-    expected = loss(prediction[:, :, 1:], label[:, :, 1:])
-    label[:, :, 0] = bad
-    found = loss(prediction, label)
-    found.backward()
-    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
-    assert torch.isfinite(prediction.grad).all()
-    assert (prediction.grad[:, :, 0] == 0).all()
-    assert (prediction.grad[:, :, 1:] != 0).any()
+@pytest.mark.parametrize("name", CASES)
+@settings(max_examples=30)
+@given(seed=st.integers(0, 2**31), share=st.floats(0, 1), data=st.data())
+def test_a_loss_and_its_gradient_are_those_of_the_valid_pixels_alone(name, seed, share, data):
+    loss, channels, invalid = CASES[name]
+    prediction, label = example(channels, seed)
+    valid = torch.rand(2, 3, 5, generator=torch.Generator().manual_seed(seed + 1)) < share
+    valid[0, 0, 0] = True
+    value, gradient = differentiated(
+        loss, pixels(prediction)[..., valid.flatten()], pixels(label)[..., valid.flatten()]
+    )
+    label.movedim(-3 if channels == 4 else 1, 0)[..., ~valid] = data.draw(st.sampled_from(invalid))
+    found, found_gradient = differentiated(loss, prediction, label)
+    assert found.item() == pytest.approx(value.item(), rel=1e-6, abs=1e-12)
+    assert (found_gradient.movedim(1, 0)[:, ~valid] == 0).all()
+    torch.testing.assert_close(pixels(found_gradient)[..., valid.flatten()], gradient, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", CASES)
+@settings(max_examples=30)
+@given(seed=st.integers(0, 2**31), scale=st.sampled_from([0.0, 1e-30, 1.0, 100.0]))
+def test_gradients_are_finite_for_any_output(name, seed, scale):
+    loss, channels, _ = CASES[name]
+    prediction, label = example(channels, seed, torch.float32)
+    value, gradient = differentiated(loss, scale * prediction, label)
+    assert torch.isfinite(value)
+    assert torch.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_right_outputs_cost_nothing_and_have_finite_gradients(name):
+    loss, channels, _ = CASES[name]
+    _, label = example(channels, 0, torch.float32)
+    right = 1e3 * F.one_hot(label, 4).movedim(-1, 1).float() if channels == 4 else label
+    value, gradient = differentiated(loss, right, label)
+    assert getattr(loss, "label_smoothing", 0.0) > 0 or value.item() == pytest.approx(0, abs=1e-6)
+    assert torch.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_outputs_are_computed_on_in_float32(name, dtype):
+    loss, channels, _ = CASES[name]
+    prediction, label = example(channels, 0, torch.float32)
+    value, gradient = differentiated(loss, prediction.to(dtype), label)
+    assert value.dtype == torch.float32
+    assert value == loss(prediction.to(dtype).float(), label)
+    assert gradient.dtype == dtype
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -169,6 +131,43 @@ def test_half_precision_predictions_are_summed_in_float32(dtype):
     value = JAReDLoss(1.0, 1.0)(prediction, torch.ones(1, 1, 600, 600))
     assert value.dtype == torch.float32
     assert value.item() == pytest.approx(2.0)
+
+
+class TestMakeLoss:
+    def make(self, loss, **options):
+        return make_loss("depth", DEPTH_LOSSES, loss, options)
+
+    def test_options_reach_the_losses_that_take_them(self):
+        prediction, label = example(1, 0)
+        options = {"rel_weight": 0.5, "variance_focus": 0.9, "min_valid": 0.3}
+        found = self.make({"jared": 2.0, "silog": 0.25}, **options)(prediction, label)
+        jared, silog = JAReDLoss(rel_weight=0.5, min_valid=0.3), SILogLoss(0.9, min_valid=0.3)
+        assert found.item() == pytest.approx(2 * jared(prediction, label).item() + silog(prediction, label).item() / 4)
+
+    def test_one_loss_is_that_loss(self):
+        prediction, label = example(1, 0)
+        assert self.make("jared", rel_weight=None)(prediction, label) == JAReDLoss()(prediction, label)
+
+    @pytest.mark.parametrize(
+        ("loss", "options", "words"),
+        [
+            ("berhuu", {}, "task 'depth': unknown loss 'berhuu'; did you mean 'berhu'"),
+            ({"l1": 1, "sillog": 1}, {}, "unknown loss 'sillog'; did you mean 'silog'"),
+            (["l1"], {}, "unknown loss"),
+            ({1: 1}, {}, "unknown loss '1'"),
+            (None, {}, "unknown loss 'None'"),
+            ({}, {}, "nothing would be learned"),
+            ({"l1": 0}, {}, "nothing would be learned"),
+            ({"l1": -1}, {}, "weight of loss 'l1' = -1 must be a finite number of at least 0"),
+            ({"l1": "much"}, {}, "weight of loss 'l1' = 'much'"),
+            ({"l1": 1, "berhu": 1}, {"max_inverse": 3.0}, "max_inverse belongs to loss 'jared', but .* 'l1 . berhu'"),
+            ("silog", {"variance_focus": True}, "variance_focus = True must be a finite number from 0 to 1"),
+        ],
+    )
+    def test_mistakes_are_one_line(self, loss, options, words):
+        with pytest.raises(ConfigError, match=words) as caught:
+            self.make(loss, **options)
+        assert "\n" not in str(caught.value)
 
 
 def test_labels_are_resized_by_nearest_neighbour():
@@ -205,9 +204,3 @@ class TestPresets:
     def test_unknown_name(self):
         with pytest.raises(ConfigError, match="did you mean 'cityscapes_jared'"):
             loss_preset("cityscapes_jaret")
-
-
-def test_examples_in_docstrings():
-    result = doctest.testmod(ednas.tasks.losses)
-    assert result.attempted
-    assert not result.failed

@@ -18,6 +18,7 @@ from ednas.tasks import base as registry
 from ednas.tasks.pictures import paint_classes, paint_scale
 
 LABELS = TargetInfo("labels", 19)
+NAMED = TargetInfo("labels", 3, ("road", "car", "sky"))
 METRES = TargetInfo("distance", unit="m")
 DISPARITY = TargetInfo("disparity", unit="p/65535")
 NORMALS = TargetInfo("normals")
@@ -91,11 +92,39 @@ class TestRegistry:
             ({"loss": "jarde"}, "unknown loss 'jarde'; did you mean 'jared'"),
             ({"rel_weight": 0.1}, "rel_weight belongs to loss 'jared'"),
             ({"loss": "jared", "rel_weight": -0.1}, "rel_weight = -0.1"),
+            (
+                {"loss": "jared", "variance_focus": 0.5},
+                "variance_focus belongs to loss 'silog', but the loss is 'jared'",
+            ),
         ],
     )
-    def test_wrong_options(self, options, words):
+    def test_wrong_options_of_depth(self, options, words):
         with pytest.raises(ConfigError, match=words):
             make_task("depth", METRES, **options)
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ({"loss": "lovas"}, "unknown loss 'lovas'; did you mean 'lovasz'"),
+            ({"gamma": 2}, "gamma belongs to loss 'focal', but the loss is 'cross_entropy'"),
+            ({"loss": "focal", "threshold": 0.5}, "threshold belongs to loss 'ohem', but the loss is 'focal'"),
+            (
+                {"loss": {"dice": 1, "lovasz": 1}, "class_weights": [1, 1, 1]},
+                "class_weights belongs to loss 'cross_entropy' or 'focal' or 'ohem', but the loss is 'dice . lovasz'",
+            ),
+            ({"class_weights": [1, 2]}, "class_weights: 2 weights for 3 classes"),
+            ({"class_weights": [1, 2, -3]}, r"class_weights\[2\] = -3"),
+            ({"class_weights": {"cra": 2}}, "class_weights: unknown class 'cra'; did you mean 'car'"),
+            ({"class_weights": {"car": math.nan}}, r"class_weights\[1\] = nan"),
+            ({"class_weights": "frequency"}, "class_weights = 'frequency': .* is for the configuration of a training"),
+            ({"class_weights": 3}, "class_weights = 3: give a number per class"),
+            ({"label_smoothing": 1}, "label_smoothing = 1"),
+        ],
+    )
+    def test_wrong_options_of_segmentation(self, options, words):
+        with pytest.raises(ConfigError, match=words) as caught:
+            make_task("segmentation", NAMED, **options)
+        assert "\n" not in str(caught.value)
 
     def test_several_tasks(self):
         tasks = make_tasks(["depth"], TARGETS, {"depth": {"loss": "jared", "rel_weight": 0.5}})
@@ -230,6 +259,21 @@ class TestSegmentationTask:
         prediction = torch.randn(1, 3, 1, 2)
         expected = F.cross_entropy(prediction, torch.tensor([[[0, 1]]]))
         assert task.loss(prediction, labels).item() == pytest.approx(expected.item(), rel=1e-5)
+
+    def test_class_weights_by_name_or_in_order(self):
+        prediction, labels = torch.randn(2, 3, 4, 4), torch.randint(0, 3, (2, 4, 4))
+        expected = F.cross_entropy(prediction, labels, torch.tensor([1.0, 5.0, 0.5])).item()
+        for weights in ([1, 5, 0.5], {"sky": 0.5, "car": 5}):
+            task = make_task("segmentation", NAMED, class_weights=weights)
+            assert task.loss(prediction, labels).item() == pytest.approx(expected)
+
+    def test_region_loss_beside_cross_entropy(self):
+        prediction, labels = torch.randn(2, 3, 4, 4), torch.randint(0, 3, (2, 4, 4))
+        alone, other, both = (
+            make_task("segmentation", NAMED, loss=loss).loss(prediction, labels).item()
+            for loss in ("cross_entropy", "lovasz", {"cross_entropy": 1, "lovasz": 0.5})
+        )
+        assert both == pytest.approx(alone + other / 2)
 
     def test_decode(self):
         task = make_task("segmentation", TargetInfo("labels", 3))

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
+from training_fakes import write_dataset
 
 from ednas.exceptions import ConfigError, DataError, EdnasError
 from ednas.scoring import load_metrics
@@ -198,6 +200,7 @@ def test_sizes_of_architecture_recipe_and_data(config):
         ({"tasks": ("segmentation", "dpeth")}, ConfigError, "did you mean 'depth'"),
         ({"data": "nowhere"}, DataError, "nowhere"),
         ({"task_options": {"depth": {"lss": "l1"}}}, ConfigError, "did you mean 'loss'"),
+        ({"task_options": {"depth": {"class_weights": "frequency"}}}, ConfigError, "needs class labels"),
         ({"architecture": "bse"}, EdnasError, "did you mean 'base'"),
         ({"plugins": ("nothing.py",)}, ConfigError, "nothing.py"),
         ({"data_options": {"x": 1}}, ConfigError, "x"),
@@ -208,6 +211,33 @@ def test_mistakes_are_one_line(config, tmp_path, change, error, said):
         train(config.model_copy(update=change), tmp_path / "run")
     assert said in str(found.value)
     assert "\n" not in str(found.value)
+
+
+def test_class_weights_by_frequency_are_numbers_in_the_checkpoint(config, tmp_path):
+    own = config.model_copy(update={"task_options": {"segmentation": {"class_weights": "frequency"}}})
+    result = train(own, tmp_path / "run", logs=False)
+    model = load_checkpoint(result.checkpoint)
+    _, split, _ = prepare(config)
+    shares = [np.mean(split.targets["segmentation"] == label) for label in range(4)]  # no void in the tiny data
+    found = model.task_options["segmentation"]["class_weights"]
+    assert found == pytest.approx([1 / np.log(1.02 + share) for share in shares])
+    assert load_config(tmp_path / "run" / "config.yaml").task_options == own.task_options
+    prediction, target = torch.randn(1, 4, 2, 2), torch.tensor([[[0, 1], [2, 3]]])
+    expected = torch.nn.functional.cross_entropy(prediction, target, torch.tensor(found))
+    assert model.tasks["segmentation"].loss(prediction, target).item() == pytest.approx(expected.item())
+
+
+def test_void_has_no_part_in_the_frequencies(tmp_path, config):
+    folder = tmp_path / "data"
+    file = write_dataset(folder)
+    for path in (folder / "train" / "segmentation").iterdir():
+        labels = np.full((32, 64), 255, np.uint8)
+        labels[0, :4] = [0, 0, 0, 1]
+        Image.fromarray(labels).save(path)
+    own = {"data": str(file), "task_options": {"segmentation": {"class_weights": "frequency"}}}
+    model, _, _ = prepare(config.model_copy(update=own))
+    expected = [1 / np.log(1.02 + share) for share in (0.75, 0.25, 0, 0)]
+    assert model.task_options["segmentation"]["class_weights"] == pytest.approx(expected)
 
 
 def test_a_plugins_task_is_trained(config, tmp_path):

@@ -23,9 +23,18 @@ from ednas.tasks.base import (
 
 if TYPE_CHECKING:
     from ednas.tasks.depth import DepthTask
-    from ednas.tasks.losses import LOSS_PRESETS, InverseCosineLoss, JAReDLoss, L1Loss, LossPreset, loss_preset
+    from ednas.tasks.depth_losses import BerHuLoss, JAReDLoss, L1Loss, SILogLoss
+    from ednas.tasks.losses import LOSS_PRESETS, LossPreset, loss_preset
     from ednas.tasks.normals import NormalsTask
+    from ednas.tasks.normals_losses import InverseCosineLoss
     from ednas.tasks.segmentation import SegmentationTask
+    from ednas.tasks.segmentation_losses import (
+        DiceLoss,
+        FocalLoss,
+        LovaszSoftmaxLoss,
+        MaskedCrossEntropy,
+        OhemCrossEntropy,
+    )
 
 __all__ = [
     "EvaluationProtocol",
@@ -41,9 +50,16 @@ __all__ = [
     "DepthTask",
     "NormalsTask",
     "SegmentationTask",
+    "BerHuLoss",
+    "DiceLoss",
+    "FocalLoss",
     "InverseCosineLoss",
     "JAReDLoss",
     "L1Loss",
+    "LovaszSoftmaxLoss",
+    "MaskedCrossEntropy",
+    "OhemCrossEntropy",
+    "SILogLoss",
     "LOSS_PRESETS",
     "LossPreset",
     "loss_preset",
@@ -53,9 +69,16 @@ _LAZY = {
     "DepthTask": "depth",
     "NormalsTask": "normals",
     "SegmentationTask": "segmentation",
-    "InverseCosineLoss": "losses",
-    "JAReDLoss": "losses",
-    "L1Loss": "losses",
+    "BerHuLoss": "depth_losses",
+    "DiceLoss": "segmentation_losses",
+    "FocalLoss": "segmentation_losses",
+    "InverseCosineLoss": "normals_losses",
+    "JAReDLoss": "depth_losses",
+    "L1Loss": "depth_losses",
+    "LovaszSoftmaxLoss": "segmentation_losses",
+    "MaskedCrossEntropy": "segmentation_losses",
+    "OhemCrossEntropy": "segmentation_losses",
+    "SILogLoss": "depth_losses",
     "LOSS_PRESETS": "losses",
     "LossPreset": "losses",
     "loss_preset": "losses",

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
 from ednas.data.sample import TargetInfo
-from ednas.exceptions import ConfigError
-from ednas.tasks.base import EvaluationProtocol, Task, check_kind, hint, register_task
-from ednas.tasks.losses import DEFAULT_REL_WEIGHT, DepthLoss, JAReDLoss, L1Loss, resize_target
+from ednas.tasks.base import EvaluationProtocol, Task, check_kind, register_task
+from ednas.tasks.depth_losses import DEPTH_LOSSES
+from ednas.tasks.losses import make_loss, resize_target
 from ednas.tasks.metrics import DepthMetrics
 from ednas.tasks.pictures import paint_scale
 
 
 class DepthTask(Task):
-    """Depth estimation by L1 or by JAReD (Eq. 8).
+    """Depth estimation, by L1 or another loss of :mod:`ednas.tasks.depth_losses`.
 
     The network's output is the depth itself, without an activation: the loss acts on the raw number, so that a pixel
     whose output has fallen below 0 still gets a gradient that lifts it, which a ReLU in the network would cut off.
@@ -23,10 +25,11 @@ class DepthTask(Task):
 
     Args:
         target_info: A target of kind ``distance`` or ``disparity``.
-        loss: ``l1`` or ``jared``.
+        loss: ``l1``, ``jared`` (Eq. 8), ``silog`` or ``berhu``; or weights by name, for a weighted sum of several.
         abs_weight: Weight of the absolute error; 1 by default. JAReD only.
         rel_weight: Weight of the relative error; 0.05 by default. JAReD only.
         max_inverse: Largest 1 / label that counts in the relative error; no limit by default. JAReD only.
+        variance_focus: Share of a common factor's error that is forgiven; 0.5 by default. ``silog`` only.
         min_valid: Labels at or below this are invalid in the loss and in the ``standard`` metrics.
 
     Raises:
@@ -40,20 +43,28 @@ class DepthTask(Task):
         self,
         target_info: TargetInfo,
         *,
-        loss: DepthLoss = "l1",
+        loss: str | Mapping[str, float] = "l1",
         abs_weight: float | None = None,
         rel_weight: float | None = None,
         max_inverse: float | None = None,
+        variance_focus: float | None = None,
         min_valid: float = 0.0,
     ) -> None:
         check_kind(self.name, target_info, "distance", "disparity")
         self.kind = target_info.kind
         self.unit = target_info.unit
         self._min_valid = min_valid
-        self._loss = _make_loss(loss, abs_weight, rel_weight, max_inverse, min_valid)
+        options = {
+            "abs_weight": abs_weight,
+            "rel_weight": rel_weight,
+            "max_inverse": max_inverse,
+            "variance_focus": variance_focus,
+            "min_valid": min_valid,
+        }
+        self._loss = make_loss(self.name, DEPTH_LOSSES, loss, options)
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """L1 or JAReD over valid pixels of raw output ``(N, 1, h, w)`` and labels ``(N, 1, H, W)``, 0 = invalid."""
+        """Loss over valid pixels of raw output ``(N, 1, h, w)`` and labels ``(N, 1, H, W)``, 0 = invalid."""
         loss: Tensor = self._loss(prediction, resize_target(target, (prediction.shape[-2], prediction.shape[-1])))
         return loss
 
@@ -82,24 +93,6 @@ class DepthTask(Task):
             value_range = float(low), float(high)
         far_to_near = value_range if self.kind == "disparity" else value_range[::-1]
         return paint_scale(values, valid, *far_to_near)
-
-
-def _make_loss(
-    loss: str, abs_weight: float | None, rel_weight: float | None, max_inverse: float | None, min_valid: float
-) -> JAReDLoss:
-    if loss == "jared":
-        return JAReDLoss(
-            1.0 if abs_weight is None else abs_weight,
-            DEFAULT_REL_WEIGHT if rel_weight is None else rel_weight,
-            max_inverse,
-            min_valid,
-        )
-    if loss != "l1":
-        raise ConfigError(f"task 'depth': unknown loss '{loss}'; {hint(loss, ('l1', 'jared'))}")
-    for name, value in (("abs_weight", abs_weight), ("rel_weight", rel_weight), ("max_inverse", max_inverse)):
-        if value is not None:
-            raise ConfigError(f"task 'depth': {name} belongs to loss 'jared', but the loss is 'l1'")
-    return L1Loss(min_valid)
 
 
 register_task(DepthTask.name, DepthTask)

@@ -1,14 +1,16 @@
-"""Losses of the built-in tasks, and the loss weights that the paper trained with (Tables 8 and 9).
+"""What the losses of the built-in tasks share, and the loss weights that the paper trained with (Tables 8 and 9).
 
-Every loss is a mean over the pixels with a valid label. Where there is none it is 0 and still attached to the graph,
+Every loss looks at the pixels with a valid label alone. Where there is none it is 0 and still attached to the graph,
 so that a batch without labels trains nothing instead of breaking the run, and an invalid label never reaches a
-gradient, whatever it holds (NaN included). Half-precision predictions are computed on in float32.
+gradient, whatever it holds (NaN included). Half-precision predictions are computed on in float32. On CUDA nothing is
+added up in random order, which would end exact resuming.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
@@ -17,157 +19,95 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ednas.data.sample import VOID
-from ednas.exceptions import ConfigError, DataError
+from ednas.exceptions import ConfigError
 from ednas.tasks.base import hint
 
-DepthLoss = Literal["l1", "jared"]
-"""The two losses for depth."""
 
-DEFAULT_REL_WEIGHT = 0.05
-"""Weight of JAReD's relative term in the paper's CityScapes models (Table 8)."""
-
-# Added to the squared length of a predicted normal. It bounds the gradient where the network outputs almost nothing,
-# and moves the cosine of a vector of length 1 by 5e-9.
-_LENGTH_EPSILON = 1e-8
-
-
-class JAReDLoss(nn.Module):
-    """Joint absolute-relative depth loss (Eq. 8).
-
-    ``abs_weight * mean |y - p| + rel_weight * mean |y - p| / y`` over the pixels with a valid y. Equation 8 has
-    weights (1, lambda); the paper's final models use (0.95, 0.05) on CityScapes and (0.999, 0.001) on NYUv2 (Table 8,
-    in :data:`LOSS_PRESETS`).
-
-    1 / y grows without bound as y goes to 0: on disparity divided by 65535 it reaches 3e4, and a handful of far
-    pixels then outweighs all others. ``max_inverse`` cuts it off.
-
-    Example:
-        >>> loss = JAReDLoss(abs_weight=1.0, rel_weight=0.5)
-        >>> loss(torch.tensor([[1.0, 5.0]]), torch.tensor([[2.0, 0.0]])).item()  # the second label is invalid
-        1.25
+class WeightedSum(nn.Module):
+    """Weighted sum of losses.
 
     Args:
-        abs_weight: Weight of the absolute error, at least 0.
-        rel_weight: Weight of the relative error (lambda), at least 0.
-        max_inverse: Largest 1 / y that counts; no limit by default.
-        min_valid: Labels at or below this are invalid; at least 0. Labels that are not finite always are.
+        losses: The losses and their weights.
+    """
+
+    def __init__(self, losses: Mapping[nn.Module, float]) -> None:
+        super().__init__()
+        self.losses = nn.ModuleList(losses)
+        self.weights = tuple(losses.values())
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Return the sum, a scalar."""
+        values = [w * loss(prediction, target) for w, loss in zip(self.weights, self.losses, strict=True)]
+        return torch.stack(values).sum()
+
+
+def make_loss(
+    task: str,
+    known: Mapping[str, Callable[..., nn.Module]],
+    loss: str | Mapping[str, float],
+    options: Mapping[str, Any],
+) -> WeightedSum:
+    """Make a task's loss from its options.
+
+    Args:
+        task: Name of the task, for errors.
+        known: The task's losses by name.
+        loss: Name of one, or weights by name for a weighted sum.
+        options: Arguments of the losses; each goes to the losses that take it; None = not given.
 
     Raises:
-        ConfigError: An argument is out of range.
+        ConfigError: Unknown loss (with the nearest known name), a weight or an argument is out of range, or none of the
+            losses takes an argument that is given.
     """
-
-    def __init__(
-        self,
-        abs_weight: float = 1.0,
-        rel_weight: float = DEFAULT_REL_WEIGHT,
-        max_inverse: float | None = None,
-        min_valid: float = 0.0,
-    ) -> None:
-        super().__init__()
-        for name, value in (("abs_weight", abs_weight), ("rel_weight", rel_weight), ("min_valid", min_valid)):
-            if not math.isfinite(value) or value < 0:
-                raise ConfigError(f"{name} = {value} must be a finite number of at least 0")
-        if abs_weight == rel_weight == 0:
-            raise ConfigError("abs_weight and rel_weight are both 0, so nothing would be learned; raise one")
-        if max_inverse is not None and not max_inverse > 0:
-            raise ConfigError(f"max_inverse = {max_inverse} must be above 0")
-        self.abs_weight = abs_weight
-        self.rel_weight = rel_weight
-        self.max_inverse = max_inverse
-        self.min_valid = min_valid
-
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Return the loss, a scalar.
-
-        Args:
-            prediction: Raw depth or disparity, any shape.
-            target: Labels of the same shape.
-        """
-        prediction = _full_precision(prediction)
-        valid = torch.isfinite(target) & (target > self.min_valid)
-        label = torch.where(valid, target, 1.0).to(prediction.dtype)
-        error = torch.where(valid, prediction - label, 0.0).abs()
-        loss = self.abs_weight * error
-        if self.rel_weight:
-            inverse = label.reciprocal()
-            if self.max_inverse is not None:
-                inverse = inverse.clamp(max=self.max_inverse)
-            loss = loss + self.rel_weight * error * inverse
-        return _mean(loss, valid)
-
-    def extra_repr(self) -> str:
-        """Describe the loss in a printed model."""
-        return (
-            f"abs_weight={self.abs_weight}, rel_weight={self.rel_weight}, max_inverse={self.max_inverse}, "
-            f"min_valid={self.min_valid}"
-        )
+    chosen = loss.items() if isinstance(loss, Mapping) else [(loss, 1.0)]
+    weights = {str(name): weight for name, weight in chosen}
+    given = {name: value for name, value in options.items() if value is not None}
+    takes = {name: inspect.signature(make).parameters for name, make in known.items()}
+    for name, weight in weights.items():
+        if name not in known:
+            raise ConfigError(f"task '{task}': unknown loss '{name}'; {hint(name, known)}")
+        check_number(f"task '{task}': weight of loss '{name}'", weight, lambda value: value >= 0, "of at least 0")
+    if not any(weights.values()):
+        raise ConfigError(f"task '{task}': no loss has a weight above 0, so nothing would be learned")
+    for option in given:
+        if not any(option in takes[name] for name in weights):
+            owners = " or ".join(f"'{name}'" for name in known if option in takes[name])
+            names = " + ".join(weights)
+            raise ConfigError(f"task '{task}': {option} belongs to loss {owners}, but the loss is '{names}'")
+    return WeightedSum(
+        {
+            known[name](**{option: value for option, value in given.items() if option in takes[name]}): weight
+            for name, weight in weights.items()
+        }
+    )
 
 
-class L1Loss(JAReDLoss):
-    """Mean absolute error over the pixels with a valid label: :class:`JAReDLoss` without its relative term.
+def check_number(name: str, value: Any, allowed: Callable[[float], bool], words: str) -> None:
+    """Check an argument.
 
     Args:
-        min_valid: Labels at or below this are invalid.
+        name: Of the argument.
+        value: The argument.
+        allowed: Whether a finite number is in range.
+        words: The range, after "must be a finite number".
+
+    Raises:
+        ConfigError: It is no finite number in range.
     """
-
-    def __init__(self, min_valid: float = 0.0) -> None:
-        super().__init__(abs_weight=1.0, rel_weight=0.0, min_valid=min_valid)
-
-
-class InverseCosineLoss(nn.Module):
-    """One minus the mean cosine between predicted and true normals, over the pixels with a valid label.
-
-    Predictions of any length other than 0 count alike: they are L2-normalised. Labels of length 0 are invalid, as are
-    labels that are not finite.
-    """
-
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Return the loss, a scalar in [0, 2].
-
-        Args:
-            prediction: Vectors ``(N, 3, H, W)``.
-            target: Unit vectors ``(N, 3, H, W)``; zero vectors are invalid.
-        """
-        prediction = _full_precision(prediction)
-        valid = valid_normals(target)
-        label = F.normalize(torch.where(valid, target, 0.0).to(prediction.dtype), dim=1)
-        # An invalid pixel's prediction is replaced before the division, so that its gradient is exactly 0.
-        vector = torch.where(valid, prediction, 1.0)
-        cosine = (vector * label).sum(1, keepdim=True) * (
-            vector.square().sum(1, keepdim=True) + _LENGTH_EPSILON
-        ).rsqrt()
-        return _mean(torch.where(valid, 1.0 - cosine, 0.0), valid)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or not allowed(value):
+        raise ConfigError(f"{name} = {value!r} must be a finite number {words}")
 
 
-class MaskedCrossEntropy(nn.Module):
-    """Cross-entropy over the pixels that have a class (label other than void, 255)."""
-
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Return the loss, a scalar.
-
-        Args:
-            prediction: Logits ``(N, C, H, W)``.
-            target: Class ids, int64 ``(N, H, W)``, 255 = void.
-
-        Raises:
-            DataError: A label is neither a class nor void (noticed on CPU; a GPU stops with an error of its own).
-        """
-        prediction = _full_precision(prediction)
-        try:
-            # On CUDA the reductions of cross_entropy itself add in random order, which would end exact resuming.
-            each = F.cross_entropy(prediction, target, ignore_index=VOID, reduction="none")
-        except IndexError as error:
-            raise DataError(
-                f"a label is neither one of the {prediction.shape[1]} classes nor void ({VOID}): {error}"
-            ) from None
-        return _mean(each, target != VOID)
+def full_precision(prediction: Tensor) -> Tensor:
+    """Return a prediction in float32, or in float64 if it is."""
+    return prediction if prediction.dtype == torch.float64 else prediction.float()
 
 
-def valid_normals(target: Tensor) -> Tensor:
-    """Mask ``(N, 1, H, W)`` of the pixels of ``(N, 3, H, W)`` that hold a direction, not the zero vector or NaN."""
-    length = target.square().sum(1, keepdim=True)
-    return torch.isfinite(length) & (length > 0.25)
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Sum of ``values``, divided by the sum of ``weights`` (or the number of pixels of a mask) unless that is 0."""
+    total = weights.sum()
+    return values.sum() / (total + (total == 0))
 
 
 def resize_target(target: Tensor, size: tuple[int, int]) -> Tensor:
@@ -196,7 +136,7 @@ class LossPreset:
     """
 
     task_weights: Mapping[str, float]
-    depth_loss: DepthLoss = "l1"
+    depth_loss: Literal["l1", "jared"] = "l1"
     abs_weight: float = 1.0
     rel_weight: float = 0.0
 
@@ -245,11 +185,3 @@ def loss_preset(name: str) -> LossPreset:
     if name not in LOSS_PRESETS:
         raise ConfigError(f"unknown loss preset '{name}'; {hint(name, LOSS_PRESETS)}")
     return LOSS_PRESETS[name]
-
-
-def _full_precision(prediction: Tensor) -> Tensor:
-    return prediction if prediction.dtype == torch.float64 else prediction.float()
-
-
-def _mean(values: Tensor, valid: Tensor) -> Tensor:
-    return values.sum() / valid.sum().clamp(min=1)

@@ -46,7 +46,7 @@ from ednas.data.sample import VOID
 from ednas.exceptions import DataError, TrainingError
 from ednas.scoring import HIGHER_IS_BETTER
 from ednas.tasks.base import EvaluationProtocol, TaskMetrics, check_protocol
-from ednas.tasks.losses import valid_normals
+from ednas.tasks.normals_losses import valid_normals
 
 ADASHARE_MIN_DEPTH = 3e-5
 """Depth labels at or below this are invalid under AdaShare's protocol, whatever their unit."""

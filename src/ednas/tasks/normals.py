@@ -8,8 +8,9 @@ from torch import Tensor
 
 from ednas.data.sample import TargetInfo
 from ednas.tasks.base import EvaluationProtocol, Task, check_kind, register_task
-from ednas.tasks.losses import InverseCosineLoss, resize_target
+from ednas.tasks.losses import resize_target
 from ednas.tasks.metrics import NormalMetrics, unit_normals
+from ednas.tasks.normals_losses import InverseCosineLoss
 from ednas.tasks.pictures import paint_normals
 
 

@@ -2,33 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
 from ednas.data.sample import VOID, TargetInfo
 from ednas.exceptions import ConfigError
-from ednas.tasks.base import EvaluationProtocol, Task, check_kind, register_task
-from ednas.tasks.losses import MaskedCrossEntropy, resize_target
+from ednas.tasks.base import EvaluationProtocol, Task, check_kind, hint, register_task
+from ednas.tasks.losses import make_loss, resize_target
 from ednas.tasks.metrics import SegmentationMetrics
 from ednas.tasks.pictures import paint_classes
+from ednas.tasks.segmentation_losses import FREQUENCY, SEGMENTATION_LOSSES
 
 
 class SegmentationTask(Task):
-    """Semantic segmentation by cross-entropy.
+    """Semantic segmentation, by cross-entropy or another loss of :mod:`ednas.tasks.segmentation_losses`.
 
     Args:
         target_info: A target of kind ``labels``.
+        loss: ``cross_entropy``, ``focal``, ``ohem``, ``dice`` or ``lovasz``; or weights by name, for a weighted sum of
+            several: ``{"cross_entropy": 1, "dice": 0.5}``.
+        class_weights: One weight per class, or weights by class name (1 for a class that is not named); equal by
+            default. Not for ``dice`` and ``lovasz``, as the next.
+        label_smoothing: Share of the label that all classes get alike, in [0, 1); 0 by default.
+        gamma: How much less a pixel counts that is right already; 2 by default. ``focal`` only.
+        threshold: Probability of the true class from which on a pixel is easy; 0.7 by default. ``ohem`` only.
+        min_kept: Least share of the pixels to keep; 1/16 by default. ``ohem`` only.
         void_counts: Under the ``adashare`` protocol, count pixels without a label as wrong in the pixel accuracy, as
             AdaShare does on CityScapes.
 
     Raises:
-        ConfigError: The target is of another kind, or its number of classes is out of range.
+        ConfigError: The target is of another kind, its number of classes is out of range, or an option is wrong.
     """
 
     name = "segmentation"
 
-    def __init__(self, target_info: TargetInfo, *, void_counts: bool = False) -> None:
+    def __init__(
+        self,
+        target_info: TargetInfo,
+        *,
+        loss: str | Mapping[str, float] = "cross_entropy",
+        class_weights: Sequence[float] | Mapping[str, float] | None = None,
+        label_smoothing: float | None = None,
+        gamma: float | None = None,
+        threshold: float | None = None,
+        min_kept: float | None = None,
+        void_counts: bool = False,
+    ) -> None:
         check_kind(self.name, target_info, "labels")
         if not 1 <= target_info.num_classes <= VOID:
             raise ConfigError(
@@ -37,10 +60,17 @@ class SegmentationTask(Task):
         self.channels = target_info.num_classes
         self.class_names = target_info.class_names
         self._void_counts = void_counts
-        self._loss = MaskedCrossEntropy()
+        options = {
+            "class_weights": _weight_list(class_weights, target_info),
+            "label_smoothing": label_smoothing,
+            "gamma": gamma,
+            "threshold": threshold,
+            "min_kept": min_kept,
+        }
+        self._loss = make_loss(self.name, SEGMENTATION_LOSSES, loss, options)
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Mean cross-entropy over labelled pixels of logits ``(N, C, h, w)`` and class ids ``(N, H, W)``."""
+        """Loss over labelled pixels of logits ``(N, C, h, w)`` and class ids ``(N, H, W)``."""
         loss: Tensor = self._loss(prediction, resize_target(target, (prediction.shape[-2], prediction.shape[-1])))
         return loss
 
@@ -55,6 +85,29 @@ class SegmentationTask(Task):
     def picture(self, decoded: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
         """Paint class ids ``(H, W)``: the Cityscapes palette for 19 classes; void is black."""
         return paint_classes(decoded, self.channels)
+
+
+def _weight_list(weights: Any, info: TargetInfo) -> list[float] | None:
+    """Return one weight per class, its value still unchecked.
+
+    Raises:
+        ConfigError: There are too few or too many, a class is unknown, or it is no list and no mapping.
+    """
+    if weights is None:
+        return None
+    if isinstance(weights, Mapping):
+        for name in weights:
+            if name not in info.class_names:
+                raise ConfigError(f"class_weights: unknown class '{name}'; {hint(str(name), info.class_names)}")
+        weights = [weights.get(name, 1.0) for name in info.class_names]
+    if not isinstance(weights, Sequence) or isinstance(weights, str):
+        raise ConfigError(
+            f"class_weights = {weights!r}: give a number per class, or a mapping from class names to numbers; "
+            f"'{FREQUENCY}' is for the configuration of a training, which counts the classes"
+        )
+    if len(weights) != info.num_classes:
+        raise ConfigError(f"class_weights: {len(weights)} weights for {info.num_classes} classes")
+    return list(weights)
 
 
 register_task(SegmentationTask.name, SegmentationTask)

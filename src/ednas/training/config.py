@@ -45,7 +45,7 @@ class TrainConfig(StrictModel):
             (``recipe: {name: mini, steps: 100}``).
         seed: Of the weights, of the order of the samples and of their augmentation.
         task_options: Options by task, for example ``{"depth": {"max_inverse": 100}}``; a depth loss that is named here
-            goes before the recipe's.
+            goes before the recipe's. Class weights may be ``frequency``, see :func:`ednas.training.run.prepare`.
         data_options: Options of the dataset's format.
         normalisation: Mean and standard deviation that the image is normalised by.
         protocol: How the result is measured, ``standard`` or ``adashare``.

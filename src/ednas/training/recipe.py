@@ -59,7 +59,8 @@ class Recipe(StrictModel):
         loss_preset: Name of loss weights that the paper trained with (Tables 8 and 9), for example
             ``cityscapes_jared``; see :data:`ednas.tasks.losses.LOSS_PRESETS`.
         loss_weights: Weight of each task's loss in the sum; goes before the preset's; 1 where neither names a task.
-        depth_loss: ``l1`` or ``jared`` (Eq. 8); goes before the preset's; ``l1`` where neither says.
+        depth_loss: ``l1``, ``jared`` (Eq. 8), ``silog`` or ``berhu``; goes before the preset's; ``l1`` where neither
+            says.
         depth_loss_weights: JAReD's weights of the absolute and of the relative error; 1 and 0.05 by default.
         precision: Arithmetic.
         eval_batch_size: Samples in a batch of the evaluation.
@@ -86,7 +87,7 @@ class Recipe(StrictModel):
     augment: AugmentConfig | None = AugmentConfig()
     loss_preset: str | None = None
     loss_weights: Mapping[str, NonNegative] = Field(default_factory=dict)
-    depth_loss: Literal["l1", "jared"] | None = None
+    depth_loss: Literal["l1", "jared", "silog", "berhu"] | None = None
     depth_loss_weights: tuple[NonNegative, NonNegative] | None = None
     precision: Precision = "auto"
     eval_batch_size: PositiveInt = 16

@@ -8,16 +8,21 @@ import statistics
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ednas.config import parse, read_yaml
 from ednas.data import CachedSplit, open_cache, open_dataset
 from ednas.data.loader import BatchLoader
+from ednas.data.sample import VOID
 from ednas.exceptions import CheckpointError, ConfigError
 from ednas.files import write_json
 from ednas.seeding import derive_seed
-from ednas.tasks import load_plugin
+from ednas.tasks import load_plugin, task_target
+from ednas.tasks.segmentation_losses import FREQUENCY, frequency_weights
 from ednas.training.callbacks import Callback
 from ednas.training.checkpoint import METRICS, read_metrics, save_checkpoint
 from ednas.training.config import TrainConfig, difference
@@ -267,6 +272,8 @@ def prepare(
 ) -> tuple[Model, CachedSplit, CachedSplit]:
     """Open the data and make the fresh network of a configuration.
 
+    Where a task's ``class_weights`` are ``frequency``, numbers that are counted from the training split take its place.
+
     Args:
         config: What to train, on what, and how.
         decode_progress: Told about the decoding of the dataset.
@@ -279,19 +286,38 @@ def prepare(
     """
     architecture = config.load_architecture()
     train_set, val_set = (open_dataset(config.data, split, **config.data_options) for split in ("train", "val"))
-    size = architecture.input_size or config.recipe.input_size or train_set[0].image.shape[:2]
+    height, width = architecture.input_size or config.recipe.input_size or train_set[0].image.shape[:2]
+    open_split = partial(open_cache, size=(int(height), int(width)), progress=decode_progress)
+    task_options = config.all_task_options()
+    for task, options in task_options.items():
+        if options.get("class_weights") == FREQUENCY:
+            options["class_weights"] = _frequency_weights(open_split(train_set), task_target(task))
     model = build_model(
         architecture,
         config.tasks,
         train_set.info.targets,
-        input_size=(int(size[0]), int(size[1])),
+        input_size=(int(height), int(width)),
         seed=derive_seed(config.seed, "weights"),
-        task_options=config.all_task_options(),
+        task_options=task_options,
         normalisation=config.normalisation,
         dataset=train_set.info.name,
     )
-    splits = [open_cache(split, model.input_size, progress=decode_progress) for split in (train_set, val_set)]
-    return model, splits[0], splits[1]
+    return model, open_split(train_set), open_split(val_set)
+
+
+def _frequency_weights(split: CachedSplit, target: str) -> list[float]:
+    """Class weights by the frequencies of a split's labels, void excluded.
+
+    Raises:
+        ConfigError: The split has no such target of kind ``labels``.
+    """
+    info = split.info.targets.get(target)
+    if info is None or info.kind != "labels":
+        raise ConfigError(f"class_weights: '{FREQUENCY}' needs class labels, which the dataset's '{target}' has not")
+    counts = np.zeros(VOID + 1, dtype=np.int64)
+    for labels in split.targets[target]:
+        counts += np.bincount(labels.ravel(), minlength=len(counts))
+    return frequency_weights(counts[: info.num_classes].tolist())
 
 
 def _is_begun(out: Path, config: TrainConfig, resume: bool) -> bool:
