@@ -3,6 +3,11 @@
 Every loss is a mean over the pixels with a valid label. Where there is none it is 0 and still attached to the graph,
 so that a batch without labels trains nothing instead of breaking the run, and an invalid label never reaches a
 gradient, whatever it holds (NaN included). Half-precision predictions are computed on in float32.
+
+Where only k of a batch's N samples have a label, the mean is over those k, not over N: two samples with depth weigh
+as much as sixteen. So the balance of the tasks stays what the loss weights say; a mean over N would scale a task's
+weight by its share of labels, and starve the task that has the fewest. The price is noise: the task's gradient is as
+noisy as that of a batch of k, which a larger batch makes up for.
 """
 
 from __future__ import annotations
