@@ -28,9 +28,9 @@ def described(name: str, shared_data: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("name", "names"), [("nyuv2", NYU_40), ("streets", CITYSCAPES_19)])
 def test_class_names(name, names):
-    config, targets = read_folder_config(EXAMPLES / f"{name}.yaml")
-    assert targets["segmentation"].class_names == names
-    assert config.split_names() == ("train", "val")
+    description = read_folder_config(EXAMPLES / f"{name}.yaml")
+    assert description.targets["segmentation"].class_names == names
+    assert description.split_names() == ("train", "val")
 
 
 def test_nyuv2(shared_data, tmp_path):

@@ -238,9 +238,9 @@ def test_the_description_belongs_to_the_fingerprint(root):
 
 
 def test_read_folder_config_gives_the_targets_by_name(root):
-    config, targets = read_folder_config(root / "dataset.yaml")
-    assert config.split_names() == ("train", "val")
-    assert {name: target.kind for name, target in targets.items()} == {
+    description = read_folder_config(root / "dataset.yaml")
+    assert description.split_names() == ("train", "val")
+    assert {name: target.kind for name, target in description.targets.items()} == {
         "segmentation": "labels",
         "depth": "distance",
         "normals": "normals",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ednas.data.formats import dataset_splits, open_dataset
 from ednas.data.reader import Progress, Reader
-from ednas.data.sample import VOID, DenseDataset, TargetInfo
+from ednas.data.sample import VOID, DenseDataset, TargetInfo, valid_pixels
 from ednas.exceptions import DataError
 
 _FACING = 0.97
@@ -28,6 +28,7 @@ class TargetReport:
 
     Attributes:
         kind: As in :class:`ednas.data.sample.TargetInfo`.
+        labelled: Number of samples that have a label: a valid pixel at least.
         pixels: Number of pixels read.
         invalid: Share of pixels without a label, 0 to 1.
         minimum: Smallest valid value of a distance or disparity; NaN if there is none.
@@ -40,6 +41,7 @@ class TargetReport:
     """
 
     kind: str
+    labelled: int
     pixels: int
     invalid: float
     minimum: float = float("nan")
@@ -116,7 +118,8 @@ class CheckReport:
         for split in self.splits:
             sizes = ", ".join(f"{height} x {width}" for height, width in split.sizes)
             lines.append(f"{split.split}: {split.samples} samples, {split.bad} bad; {sizes or 'no sizes'}")
-            lines += [f"  {name}: {_target_text(target)}" for name, target in split.targets.items()]
+            readable = split.samples - split.bad
+            lines += [f"  {name}: {_target_text(target, readable)}" for name, target in split.targets.items()]
         lines += [f"warning: {warning}" for warning in self.warnings]
         lines += [f"problem: {problem}" for problem in self.problems]
         return "\n".join(lines)
@@ -162,6 +165,7 @@ class _Tally:
     """Running numbers of one target."""
 
     info: TargetInfo
+    labelled: int = 0
     pixels: int = 0
     valid: int = 0
     total: float = 0.0
@@ -171,20 +175,21 @@ class _Tally:
     classes: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(VOID + 1, np.int64))
 
     def add(self, values: npt.NDArray[Any]) -> None:
-        self.pixels += values.shape[0] * values.shape[1]
+        valid = valid_pixels(values, self.info)
+        self.pixels += valid.size
+        self.valid += int(valid.sum())
+        if not valid.any():
+            return
+        self.labelled += 1
         if self.info.kind == "labels":
             self.classes += np.bincount(values.ravel(), minlength=VOID + 1)
-            self.valid = self.pixels - int(self.classes[VOID])
         elif self.info.kind == "normals":
-            self.valid += int((values != 0).any(axis=-1).sum())
             self.facing += _count_facing(values)
         else:
-            measured = values[values > 0]
-            self.valid += measured.size
-            if measured.size:
-                self.total += float(measured.sum(dtype=np.float64))
-                self.minimum = min(self.minimum, float(measured.min()))
-                self.maximum = max(self.maximum, float(measured.max()))
+            measured = values[valid]
+            self.total += float(measured.sum(dtype=np.float64))
+            self.minimum = min(self.minimum, float(measured.min()))
+            self.maximum = max(self.maximum, float(measured.max()))
 
     def report(self) -> TargetReport:
         info, nan = self.info, float("nan")
@@ -192,6 +197,7 @@ class _Tally:
         counts = self.classes[: info.num_classes]
         return TargetReport(
             kind=info.kind,
+            labelled=self.labelled,
             pixels=self.pixels,
             invalid=1 - self.valid / self.pixels if self.pixels else nan,
             minimum=self.minimum if any_value else nan,
@@ -266,8 +272,8 @@ def _oddities(report: SplitReport) -> list[str]:
     return found
 
 
-def _target_text(target: TargetReport) -> str:
-    text = f"{target.kind}, {target.invalid:.1%} invalid"
+def _target_text(target: TargetReport, samples: int) -> str:
+    text = f"{target.kind}, {target.labelled} of {samples} samples labelled, {target.invalid:.1%} invalid"
     if target.frequencies:
         present = sum(share > 0 for share in target.frequencies)
         largest = int(np.argmax(target.frequencies))
@@ -296,6 +302,7 @@ def _target_json(target: TargetReport) -> dict[str, Any]:
     }
     return {
         "kind": target.kind,
+        "labelled": target.labelled,
         "pixels": target.pixels,
         **numbers,
         "frequencies": list(target.frequencies),

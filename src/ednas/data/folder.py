@@ -32,6 +32,21 @@
         path: "{split}/normal/{id}.png" # v / 127.5 - 1; an .npy may hold the components as floating point numbers
         axes: [r, g, b]                 # stored channels of our x (right), y (down), z (forward); -g turns one round
         invalid: [[128, 128, 128]]      # colours without a normal; grey is always invalid
+        partial: true                   # of any target: a sample without this file has no label; default: an error
+
+Images from several places, which may have different targets, are ``parts`` of one dataset. Each part holds what a
+description without parts does, but for the name. Its samples have no label of the other parts' targets; a split has the
+samples of all parts that name it.
+
+.. code-block:: yaml
+
+    name: Labelled rooms and scanned rooms
+    parts:
+      - {root: ../labelled, image: ..., splits: {train: train, val: val}, targets: {segmentation: ..., depth: ...}}
+      - {root: ../scanned, image: ..., splits: {train: train}, targets: {depth: ...}}
+
+A target must have the same kind, classes and unit in all parts. An image without a label of any target is an error, and
+so is an image in two parts of a split.
 
 An id is what ``{id}`` stands for in the path of an image; it may contain folders. Files are PNG, JPEG or NPY; labels
 are not JPEG, which would blur their ids.
@@ -43,7 +58,9 @@ import fnmatch
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -52,7 +69,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from ednas.config import StrictModel, parse, read_yaml
 from ednas.data.decode import MAX_CLASSES, MAX_ID, MIN_ID, decode_depth, decode_labels, decode_normals, parse_axes
 from ednas.data.rasters import SUFFIXES, Array, brief, read_channel, read_image, read_vectors, require_file
-from ednas.data.reader import IMAGE, FileReader, Format, choose_split, relative_path
+from ednas.data.reader import IMAGE, Format, Reader, choose_split, relative_path
 from ednas.data.sample import VOID, DatasetInfo, TargetInfo, TargetKind
 from ednas.exceptions import ConfigError, DataError
 
@@ -63,11 +80,18 @@ _SPLIT_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
-class LabelsTarget(StrictModel):
+class _Target(StrictModel):
+    """What all kinds of targets say."""
+
+    path: str
+    # Decides which files there are, not how one is read, which is all that a fingerprint wants from here.
+    partial: bool = Field(default=False, exclude=True)
+
+
+class LabelsTarget(_Target):
     """A target of class ids; see the module's text."""
 
     kind: Literal["labels"]
-    path: str
     num_classes: int = Field(ge=1, le=MAX_CLASSES)
     class_names: tuple[str, ...] = ()
     void: tuple[int, ...] | Literal["rest"] = (VOID,)
@@ -101,11 +125,10 @@ class LabelsTarget(StrictModel):
         return self
 
 
-class DepthTarget(StrictModel):
+class DepthTarget(_Target):
     """A target of depth or disparity; see the module's text."""
 
     kind: Literal["distance", "disparity"]
-    path: str
     scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     invalid: tuple[float, ...] = (0.0,)
     maximum: float | None = Field(default=None, gt=0)
@@ -117,11 +140,10 @@ class DepthTarget(StrictModel):
         return _as_tuple(value)
 
 
-class NormalsTarget(StrictModel):
+class NormalsTarget(_Target):
     """A target of surface normals; see the module's text."""
 
     kind: Literal["normals"]
-    path: str
     axes: tuple[str, str, str] = ("r", "g", "b")
     invalid: tuple[tuple[int, int, int], ...] = ()
 
@@ -149,10 +171,9 @@ _MODELS: dict[str, type[LabelsTarget] | type[DepthTarget] | type[NormalsTarget]]
 }
 
 
-class FolderConfig(StrictModel):
-    """The content of a ``dataset.yaml``; see the module's text. Targets are checked by :func:`read_folder_config`."""
+class PartConfig(StrictModel):
+    """One of the ``parts``; see the module's text. Targets are checked by :func:`read_folder_config`."""
 
-    name: str = ""
     root: str = "."
     image: str
     splits: dict[str, str] = Field(default_factory=dict)
@@ -168,7 +189,7 @@ class FolderConfig(StrictModel):
         return value
 
     @model_validator(mode="after")
-    def _check_splits(self) -> FolderConfig:
+    def _check_splits(self) -> PartConfig:
         for split in self.splits:
             if _SPLIT_NAME.fullmatch(split) is None:
                 raise ValueError(f"splits: '{split}' is no name of a split (letters, digits, _ and -)")
@@ -187,17 +208,73 @@ class FolderConfig(StrictModel):
         return (*(self.splits or ("train",)), "val")
 
 
+class FolderConfig(PartConfig):
+    """The content of a ``dataset.yaml`` without ``parts``."""
+
+    name: str = ""
+
+
+class PartsConfig(StrictModel):
+    """The content of a ``dataset.yaml`` with ``parts``."""
+
+    name: str = ""
+    parts: tuple[dict[str, Any], ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images from one place, checked.
+
+    Attributes:
+        config: As described.
+        targets: By name.
+        where: What to name in an error: the file, and which of its parts.
+    """
+
+    config: PartConfig
+    targets: dict[str, AnyTarget]
+    where: str
+
+
+@dataclass(frozen=True)
+class Description:
+    """A ``dataset.yaml``, checked.
+
+    Attributes:
+        name: For people; may be empty.
+        parts: One, or those of the file.
+        targets: Those of all parts, by name.
+    """
+
+    name: str
+    parts: tuple[Part, ...]
+    targets: dict[str, TargetInfo]
+
+    def split_names(self) -> tuple[str, ...]:
+        """Names of the splits of all parts."""
+        return tuple(dict.fromkeys(split for part in self.parts for split in part.config.split_names()))
+
+
 class FolderOptions(StrictModel):
     """Options of :class:`Folder` (none: everything is in ``dataset.yaml``)."""
 
 
 class _Fingerprinted(StrictModel):
-    """What decides how the files are read, for the fingerprint."""
+    """What decides how the files are read, for the fingerprint: targets and number of samples of every part."""
 
-    targets: dict[str, AnyTarget]
+    targets: tuple[dict[str, AnyTarget], ...]
+    samples: tuple[int, ...]
 
 
-class Folder(FileReader):
+@dataclass(frozen=True)
+class _Record:
+    """A sample: the targets of its part, and its files below the root; a target without a file has no label."""
+
+    targets: Mapping[str, AnyTarget]
+    paths: Mapping[str, str]
+
+
+class Folder(Reader[_Record]):
     """A dataset described by a ``dataset.yaml``: the targets and kinds that it names."""
 
     def __init__(self, path: Path, split: str = "train", options: Mapping[str, Any] | None = None) -> None:
@@ -210,34 +287,38 @@ class Folder(FileReader):
 
         Raises:
             ConfigError: The description is wrong; names the key.
-            DataError: The split does not exist or has no images.
+            DataError: The split does not exist or has no images; an image has no label or is there twice.
         """
         parse(FolderOptions, options or {}, "options of folder")
-        config, targets = read_folder_config(path)
-        choose_split(split, config.split_names(), path)
-        root = Path(os.path.realpath(path.parent / config.root))
-        patterns = {IMAGE: config.image, **{name: target.path for name, target in targets.items()}}
-        self._targets = targets
+        description = read_folder_config(path)
+        choose_split(split, description.split_names(), path)
+        places = [Path(os.path.realpath(path.parent / part.config.root)) for part in description.parts]
+        root = Path(os.path.commonpath(places))
+        records = [_records(part, place, root, split) for part, place in zip(description.parts, places, strict=True)]
         super().__init__(
             root=root,
             split=split,
             info=DatasetInfo(
-                name=config.name or path.parent.resolve().name,
-                format="folder",
-                targets={name: _target_info(target) for name, target in targets.items()},
+                name=description.name or path.parent.resolve().name, format="folder", targets=description.targets
             ),
-            records=[
-                {part: _fill(pattern, value, sample) for part, pattern in patterns.items()}
-                for value, sample in _samples(config, root, split, path)
-            ],
-            options=_Fingerprinted(targets=targets),
+            records=[record for of_part in records for record in of_part],
+            options=_Fingerprinted(
+                targets=tuple(part.targets for part in description.parts), samples=tuple(map(len, records))
+            ),
         )
+        _check_records(self._records, root)
 
-    def _load(self, part: str, record: Mapping[str, str]) -> Array:
-        path = self._root / record[part]
+    def _name(self, record: _Record) -> str:
+        return record.paths[IMAGE]
+
+    def _paths(self, record: _Record) -> Mapping[str, Path]:
+        return {part: self._root / path for part, path in record.paths.items()}
+
+    def _load(self, part: str, record: _Record) -> Array:
+        path = self._root / record.paths[part]
         if part == IMAGE:
             return read_image(path)
-        target = self._targets[part]
+        target = record.targets[part]
         if isinstance(target, LabelsTarget):
             return _load_labels(target, path)
         if isinstance(target, DepthTarget):
@@ -247,33 +328,58 @@ class Folder(FileReader):
         return decode_normals(read_vectors(path), axes=parse_axes(target.axes), invalid=target.invalid, where=path)
 
 
-def read_folder_config(path: Path) -> tuple[FolderConfig, dict[str, AnyTarget]]:
+def read_folder_config(path: Path) -> Description:
     """Read and check a ``dataset.yaml``.
 
-    Args:
-        path: The file.
-
-    Returns:
-        The description, and its targets by name.
-
     Raises:
-        ConfigError: A key or value is wrong.
+        ConfigError: A key or value is wrong, or a target differs between the parts.
     """
-    config = parse(FolderConfig, read_yaml(path), str(path))
+    values = read_yaml(path)
+    if "parts" in values:
+        described = parse(PartsConfig, values, str(path))
+        places = [f"{path}: part {number}" for number in range(1, len(described.parts) + 1)]
+        name = described.name
+        parts = tuple(
+            _check_part(parse(PartConfig, part, where), where)
+            for part, where in zip(described.parts, places, strict=True)
+        )
+    else:
+        config = parse(FolderConfig, values, str(path))
+        name, parts = config.name, (_check_part(config, str(path)),)
+    return Description(name, parts, _merge_targets(parts))
+
+
+def _check_part(config: PartConfig, where: str) -> Part:
     targets: dict[str, AnyTarget] = {}
     for name, values in config.targets.items():
         if _TARGET_NAME.fullmatch(name) is None or name == IMAGE:
-            raise ConfigError(f"{path}: targets: '{name}' is no name of a target (letters, digits and _; not 'image')")
-        where = f"{path}: target '{name}'"
+            raise ConfigError(f"{where}: targets: '{name}' is no name of a target (letters, digits and _; not 'image')")
+        place = f"{where}: target '{name}'"
         kind = values.get("kind")
         if not isinstance(kind, str) or kind not in _MODELS:
-            raise ConfigError(f"{where}: kind is {kind!r:.40}, must be one of {', '.join(_MODELS)}")
-        targets[name] = parse(_MODELS[kind], values, where)
-        _check_pattern(targets[name].path, f"{where}: path")
-    _check_pattern(config.image, f"{path}: image")
+            raise ConfigError(f"{place}: kind is {kind!r:.40}, must be one of {', '.join(_MODELS)}")
+        targets[name] = parse(_MODELS[kind], values, place)
+        _check_pattern(targets[name].path, f"{place}: path")
+    _check_pattern(config.image, f"{where}: image")
     if "{id}" not in config.image:
-        raise ConfigError(f"{path}: image '{config.image}' lacks {{id}}, which tells one image from another")
-    return config, targets
+        raise ConfigError(f"{where}: image '{config.image}' lacks {{id}}, which tells one image from another")
+    return Part(config, targets, where)
+
+
+def _merge_targets(parts: Sequence[Part]) -> dict[str, TargetInfo]:
+    merged: dict[str, TargetInfo] = {}
+    for part in parts:
+        for name, target in part.targets.items():
+            info = _target_info(target)
+            first = merged.setdefault(name, info)
+            for what in (field.name for field in fields(TargetInfo)):
+                ours, theirs = getattr(info, what), getattr(first, what)
+                if ours != theirs:
+                    raise ConfigError(
+                        f"{part.where}: target '{name}': {what} is {ours!r}, but {theirs!r} in an earlier part; all "
+                        "parts must agree"
+                    )
+    return merged
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:
@@ -324,7 +430,35 @@ def _fill(pattern: str, split: str, sample: str) -> str:
     return pattern.replace("{split}", split).replace("{id}", sample)
 
 
-def _samples(config: FolderConfig, root: Path, split: str, where: Path) -> list[tuple[str, str]]:
+def _records(part: Part, place: Path, root: Path, split: str) -> list[_Record]:
+    """The samples that a part at ``place`` adds to a split, with their files below ``root``."""
+    if split not in part.config.split_names():
+        return []
+    below = PurePosixPath(place.relative_to(root).as_posix())
+    patterns = {IMAGE: part.config.image, **{name: target.path for name, target in part.targets.items()}}
+    may_lack = {name for name, target in part.targets.items() if target.partial}
+    records = []
+    for value, sample in _samples(part.config, place, split, part.where):
+        paths = {name: str(below / _fill(pattern, value, sample)) for name, pattern in patterns.items()}
+        # A link that leads nowhere is a fault of the data, not a sample without a label.
+        missing = {name for name in may_lack if not os.path.lexists(root / paths[name])}
+        records.append(_Record(part.targets, {name: path for name, path in paths.items() if name not in missing}))
+    return records
+
+
+def _check_records(records: Sequence[_Record], root: Path) -> None:
+    bare = [record.paths[IMAGE] for record in records if len(record.paths) == 1]
+    if bare:
+        raise DataError(
+            f"{root / bare[0]}: has no label of any target, one of {len(bare)} such images; leave them out of the "
+            "split, for example by a list of ids (.txt)"
+        )
+    image, count = Counter(record.paths[IMAGE] for record in records).most_common(1)[0]
+    if count > 1:
+        raise DataError(f"{root / image}: is in {count} parts; describe it in one, with 'partial: true' where needed")
+
+
+def _samples(config: PartConfig, root: Path, split: str, where: str) -> list[tuple[str, str]]:
     """What ``{split}`` and ``{id}`` stand for in every sample of a split, in a fixed order."""
     drawn = config.val_fraction is not None and split in ("train", "val")
     name = "train" if drawn else split
@@ -336,7 +470,7 @@ def _samples(config: FolderConfig, root: Path, split: str, where: Path) -> list[
     return [(value, sample) for sample in ids]
 
 
-def _select(pattern: str, root: Path, split: str, selector: str, where: Path) -> tuple[str, list[str]]:
+def _select(pattern: str, root: Path, split: str, selector: str, where: str) -> tuple[str, list[str]]:
     """What ``{split}`` stands for, and the ids of a split, by list file, pattern of ids, or subfolder."""
     if selector.endswith(".txt"):
         return split, _read_list(root / _relative(selector, where), where)
@@ -352,14 +486,14 @@ def _select(pattern: str, root: Path, split: str, selector: str, where: Path) ->
     return folder, _find_ids(pattern.replace("{split}", folder), root, where)
 
 
-def _relative(selector: str, where: Path) -> str:
+def _relative(selector: str, where: str) -> str:
     try:
         return relative_path(selector, where)
     except DataError as error:
         raise ConfigError(str(error)) from None
 
 
-def _read_list(path: Path, where: Path) -> list[str]:
+def _read_list(path: Path, where: str) -> list[str]:
     require_file(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -379,7 +513,7 @@ def _read_list(path: Path, where: Path) -> list[str]:
     return list(found)
 
 
-def _find_ids(pattern: str, root: Path, where: Path) -> list[str]:
+def _find_ids(pattern: str, root: Path, where: str) -> list[str]:
     """Ids of all images below ``root`` that fit ``pattern``, sorted."""
     fixed, _, _ = pattern.partition("{id}")
     folder = root / fixed.rpartition("/")[0]
@@ -413,7 +547,7 @@ def _find(path: Path) -> Path | None:
 
 
 def _splits(path: Path) -> tuple[str, ...]:
-    return read_folder_config(path)[0].split_names()
+    return read_folder_config(path).split_names()
 
 
 FORMAT = Format(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from ednas.data.colors import color_target
-from ednas.data.sample import DenseDataset
+from ednas.data.sample import DenseDataset, TargetInfo, valid_pixels
 from ednas.exceptions import ConfigError
 from ednas.files import atomic_path
 
@@ -52,10 +52,17 @@ def preview(dataset: DenseDataset, out_path: Path | str, *, count: int = 8, widt
 def _row(dataset: DenseDataset, index: int, width: int) -> tuple[str, list[Image.Image]]:
     sample = dataset[index]
     size = (width, max(1, round(width * sample.image.shape[0] / sample.image.shape[1])))
-    targets = [color_target(sample.targets[name], info) for name, info in dataset.info.targets.items()]
     cells = [_resize(sample.image, size, Image.Resampling.BILINEAR)]
-    cells += [_resize(picture, size, Image.Resampling.NEAREST) for picture in targets]
+    cells += [_target_cell(sample.targets[name], info, size) for name, info in dataset.info.targets.items()]
     return dataset.source(index), cells
+
+
+def _target_cell(values: npt.NDArray[np.generic], info: TargetInfo, size: tuple[int, int]) -> Image.Image:
+    if valid_pixels(values, info).any():
+        return _resize(color_target(values, info), size, Image.Resampling.NEAREST)
+    cell = Image.new("RGB", size, _PAPER)
+    ImageDraw.Draw(cell).text((_GAP, _GAP), "no label", fill=_INK, font=ImageFont.load_default())
+    return cell
 
 
 def _resize(picture: npt.NDArray[np.uint8], size: tuple[int, int], how: Image.Resampling) -> Image.Image:

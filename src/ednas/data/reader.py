@@ -7,7 +7,7 @@ import json
 import operator
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Generic, TypeVar
@@ -16,7 +16,7 @@ import numpy as np
 
 from ednas.config import StrictModel
 from ednas.data.rasters import Array
-from ednas.data.sample import DatasetInfo, DenseDataset, Sample
+from ednas.data.sample import DatasetInfo, DenseDataset, Sample, no_label
 from ednas.exceptions import DataError
 
 IMAGE = "image"
@@ -94,15 +94,21 @@ class Reader(ABC, Generic[Record]):
     def __getitem__(self, index: int) -> Sample:
         """Read sample ``index``; see :class:`ednas.data.sample.DenseDataset`.
 
+        A target that the sample has no label of is void or invalid everywhere.
+
         Raises:
             DataError: A file of the sample is missing, corrupt, of another size than the image, or holds values out
                 of range.
         """
         record = self._record(index)
         image = self._load(IMAGE, record)
-        targets = {name: self._load(name, record) for name in self._info.targets}
-        for name, target in targets.items():
-            self._check_size(name, record, target, image)
+        targets: dict[str, Array] = {}
+        for name, info in self._info.targets.items():
+            if self._has(name, record):
+                targets[name] = self._load(name, record)
+                self._check_size(name, record, targets[name], image)
+            else:
+                targets[name] = no_label(info, image.shape[:2])
         return Sample(image=image, targets=targets)
 
     def problems(self, index: int) -> tuple[str, ...]:
@@ -110,7 +116,7 @@ class Reader(ABC, Generic[Record]):
         record = self._record(index)
         found: list[str] = []
         image: Array | None = None
-        for part in (IMAGE, *self._info.targets):
+        for part in (IMAGE, *(name for name in self._info.targets if self._has(name, record))):
             try:
                 values = self._load(part, record)
                 if part == IMAGE:
@@ -120,6 +126,10 @@ class Reader(ABC, Generic[Record]):
             except DataError as error:
                 found.append(str(error))
         return tuple(dict.fromkeys(found))
+
+    def has_label(self, target: str) -> bool:
+        """Whether any sample has a label of a target; reads no file."""
+        return any(self._has(target, record) for record in self._records)
 
     def source(self, index: int) -> str:
         """Path of the image of sample ``index`` below the root."""
@@ -142,6 +152,9 @@ class Reader(ABC, Generic[Record]):
             raise IndexError(f"sample {index} of {len(self._records)}")
         return self._records[index]
 
+    def _has(self, part: str, record: Record) -> bool:
+        return part in self._paths(record)
+
     def _check_size(self, part: str, record: Record, target: Array, image: Array) -> None:
         if target.shape[:2] != image.shape[:2]:
             paths = self._paths(record)
@@ -154,7 +167,10 @@ class Reader(ABC, Generic[Record]):
 
     @abstractmethod
     def _paths(self, record: Record) -> Mapping[str, Path]:
-        """Files of a sample by part: ``image``, every target, and any other file that its values depend on."""
+        """Files of a sample by part: ``image``, every target, and any other file that its values depend on.
+
+        A target that is absent has no label in this sample.
+        """
 
     @abstractmethod
     def _load(self, part: str, record: Record) -> Array:
@@ -205,6 +221,20 @@ def choose_split(split: str, known: Sequence[str], where: object) -> str:
     if split not in known:
         raise DataError(f"{where}: has no split '{split}'; it has {', '.join(known) or 'none'}")
     return split
+
+
+def check_labels(dataset: DenseDataset, targets: Iterable[str]) -> None:
+    """Refuse a split in which no sample has a label of one of ``targets``; reads no file.
+
+    Raises:
+        DataError: Names the target.
+    """
+    # What does not come from files has every label.
+    missing = [name for name in targets if isinstance(dataset, Reader) and not dataset.has_label(name)]
+    if missing:
+        raise DataError(
+            f"dataset {dataset.info.name}: no sample of split '{dataset.split}' has a label of {', '.join(missing)}"
+        )
 
 
 def nearest_rows(size: int, wanted: int) -> Array:

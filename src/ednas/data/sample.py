@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,20 @@ class TargetInfo:
     unit: str = ""
 
 
+def no_label(info: TargetInfo, size: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return the target of a sample that has none: void or invalid in every pixel of ``size`` ``(H, W)``."""
+    if info.kind == "labels":
+        return np.full(size, VOID, np.uint8)
+    return np.zeros((*size, 3) if info.kind == "normals" else size, np.float32)
+
+
+def valid_pixels(values: npt.NDArray[Any], info: TargetInfo) -> npt.NDArray[np.bool_]:
+    """Return which pixels of a target have a label, ``(H, W)``."""
+    if info.kind == "normals":
+        return np.asarray((values != 0).any(axis=-1))
+    return np.asarray(values != VOID if info.kind == "labels" else values > 0)
+
+
 @dataclass(frozen=True)
 class DatasetInfo:
     """What a dataset is, before any sample is read.
@@ -62,7 +76,8 @@ class Sample:
 
     Attributes:
         image: RGB, ``uint8`` ``(H, W, 3)``.
-        targets: By target name, arrays as :data:`TargetKind` says, all of the image's height and width.
+        targets: By target name, arrays as :data:`TargetKind` says, all of the image's height and width. Where a sample
+            has no label of a target, all of it is void or invalid: losses and metrics skip such pixels anyway.
     """
 
     image: npt.NDArray[np.uint8]

@@ -4,6 +4,11 @@ Every loss looks at the pixels with a valid label alone. Where there is none it 
 so that a batch without labels trains nothing instead of breaking the run, and an invalid label never reaches a
 gradient, whatever it holds (NaN included). Half-precision predictions are computed on in float32. On CUDA nothing is
 added up in random order, which would end exact resuming.
+
+Where only k of a batch's N samples have a label, the mean is over those k, not over N: two samples with depth weigh
+as much as sixteen. So the balance of the tasks stays what the loss weights say; a mean over N would scale a task's
+weight by its share of labels, and starve the task that has the fewest. The price is noise: the task's gradient is as
+noisy as that of a batch of k, which a larger batch makes up for.
 """
 
 from __future__ import annotations

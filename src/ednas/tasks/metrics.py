@@ -8,8 +8,8 @@ Published numbers depend on how they are measured, so every result names its pro
 prediction is resized  bilinearly                            by nearest neighbour
 mIoU                   over classes present in the labels    over classes with a true positive at all: a class that is
                        or the predictions (as torchmetrics)  never hit is dropped instead of counting 0
-pixel accuracy         over all labelled pixels              per image, then the mean; with ``void_counts`` a pixel
-                                                             without a label counts as wrong
+pixel accuracy         over all labelled pixels              per image with a label, then the mean; with
+                                                             ``void_counts`` a pixel without one counts as wrong
 depth, invalid labels  at or below ``min_valid``             at or below 3e-5
 depth errors           over all valid pixels, of the         per image, then the mean, of the raw output
                        decoded depth (at least 0)
@@ -165,7 +165,7 @@ class SegmentationMetrics(SumMetrics):
             right = ((predicted == labels) & valid).flatten(1).sum(1)
             self._add(
                 accuracy=(right.double() / per_image.clamp(min=1)).sum(),
-                images=(per_image > 0).sum(),
+                images=valid.flatten(1).any(1).sum(),
             )
 
     def compute(self) -> dict[str, float]:

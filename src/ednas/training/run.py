@@ -17,6 +17,7 @@ import numpy as np
 from ednas.config import parse, read_yaml
 from ednas.data import CachedSplit, open_cache, open_dataset
 from ednas.data.loader import BatchLoader
+from ednas.data.reader import check_labels
 from ednas.data.sample import VOID
 from ednas.exceptions import CheckpointError, ConfigError
 from ednas.files import write_json
@@ -282,7 +283,7 @@ def prepare(
         The model, the training split and the validation split, both at the model's input size.
 
     Raises:
-        EdnasError: The configuration, the data or the architecture are wrong.
+        EdnasError: The configuration, the data or the architecture are wrong; a split has no label at all of a task.
     """
     architecture = config.load_architecture()
     train_set, val_set = (open_dataset(config.data, split, **config.data_options) for split in ("train", "val"))
@@ -302,6 +303,8 @@ def prepare(
         normalisation=config.normalisation,
         dataset=train_set.info.name,
     )
+    for split in (train_set, val_set):
+        check_labels(split, model.targets)
     return model, open_split(train_set), open_split(val_set)
 
 
