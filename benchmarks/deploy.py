@@ -75,7 +75,8 @@ def print_proof(name: str, model: Model, result: Exported) -> None:
         for drop in report.metrics.drops if report.metrics else ():
             if drop.task == task:
                 before, after = (show_metric(drop.metric, value) for value in (drop.before, drop.after))
-                print(f"| | {metric_heading(drop.metric)} | {before} | {after} | {drop.drop_percent:+.2f} % |")
+                heading = metric_heading(drop.metric, unit=drop.unit)
+                print(f"| | {heading} | {before} | {after} | {drop.drop_percent:+.2f} % |")
     for target in TARGETS:
         found = audit(result.model, load_target(target))
         print(f"| {target} | operators, of these on the host | | {found.operators}, {found.host_ops} | |")

@@ -21,7 +21,7 @@ from ednas.export.qat import finetune
 from ednas.export.run import ExportConfig, export_model
 from ednas.export.runtime import open_model
 from ednas.report.labels import metric_heading, show_metric
-from ednas.scoring import metric_gain
+from ednas.scoring import metric_gain, scored_metrics
 from ednas.training import Model, evaluate, load_checkpoint
 
 
@@ -52,7 +52,7 @@ def main() -> None:
     headings = ("float", "int8", "cost %", f"fine-tuned {options.steps} steps, float", "int8", "cost %")
     print(f"| | {' | '.join(headings)} |\n|---|{'---:|' * len(headings)}")
     for task, values in columns[0]["tasks"].items():
-        for metric in values:
+        for metric in scored_metrics(values):
             up = columns[0]["higher_is_better"][metric]
             found = [column["tasks"][task][metric] for column in columns]
             shown = [show_metric(metric, value) for value in found]

@@ -9,14 +9,13 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from paper_tables import ROWS, Row
+from paper_tables import DEPTH, NORMALS, ROWS, SEGMENTATION, Row
 
 import ednas.scoring
 from ednas.exceptions import CheckpointError, ConfigError, TrainingError
 from ednas.scoring import (
-    HIGHER_IS_BETTER,
     LARGEST_RATIO,
-    PERCENT_METRICS,
+    METRICS,
     ModelMetrics,
     accuracy,
     compare,
@@ -25,6 +24,7 @@ from ednas.scoring import (
     merge_metrics,
     metric_gain,
     reward,
+    scored_metrics,
     violation,
 )
 
@@ -86,7 +86,7 @@ class TestRelativeGains:
 
     @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=6))
     def test_a_model_gains_nothing_over_itself(self, values):
-        names = list(HIGHER_IS_BETTER)
+        names = scored_metrics(METRICS)
         model = metrics("m", task=dict(zip(names, values, strict=False)))
         assert compare(model, [model]).models[0].delta == 0
 
@@ -114,6 +114,16 @@ class TestRelativeGains:
     def test_own_metric_with_a_direction(self):
         base = metrics("b", directions={"edge_f1": True}, edges={"edge_f1": 0.5})
         model = metrics("m", edges={"edge_f1": 0.6})
+        assert compare(base, [model]).models[0].delta == pytest.approx(20)
+
+    def test_metrics_beside_the_papers_do_not_enter(self):
+        base = metrics("b", depth={"abs_err": 0.5, "rel_err": 0.2})  # measured before there were others
+        model = metrics("m", depth={"rmse": math.nan, "abs_err": 0.4, "delta_1": 3.0, "rel_err": 0.2})
+        gain = compare(base, [model]).models[0]
+        assert (gain.delta, set(gain.tasks["depth"].metrics)) == (pytest.approx(10), {"abs_err", "rel_err"})
+
+    def test_of_a_task_with_no_other_all_metrics_enter(self):
+        base, model = metrics("b", heights={"rmse": 0.5}), metrics("m", heights={"rmse": 0.4})
         assert compare(base, [model]).models[0].delta == pytest.approx(20)
 
     def test_some_tasks_alone(self):
@@ -193,6 +203,12 @@ class TestMetricsFiles:
         found = load_metrics(write(tmp_path / "one.json", one.to_json()))
         assert (found.tasks, found.protocol, found.higher_is_better) == (one.tasks, one.protocol, {"f1": False})
 
+    def test_units_are_kept(self, tmp_path):
+        depth = ModelMetrics("d", "standard", {"depth": {"rmse": 0.5}}, units={"depth": {"rmse": "m"}})
+        found = load_metrics(write(tmp_path / "d.json", depth.to_json()))
+        assert found == depth
+        assert merge_metrics([metrics("s", segmentation={"miou": 40.0}), found]).units == depth.units
+
     def test_nan_survives_reading_and_fails_comparing(self, tmp_path):
         file = write(tmp_path / "n.json", '{"protocol": "standard", "tasks": {"depth": {"rel_err": NaN}}}')
         with pytest.raises(CheckpointError, match="not finite"):
@@ -211,6 +227,10 @@ class TestMetricsFiles:
             ({"protocol": "standard", "tasks": {"depth": {"rel_err": True}}}, "depth.rel_err"),
             ({"protocol": "standard", "tasks": {"depth": {"rel_err": 10**400}}}, "too large"),
             ({"protocol": "standard", "tasks": {"a": {"b": 1}}, "higher_is_better": {"b": "yes"}}, "higher_is_better"),
+            *[
+                ({"protocol": "standard", "tasks": {"a": {"b": 1}}, "units": units}, "'units' must map")
+                for units in ("m", {"a": "m"}, {"a": {"b": 1}})
+            ],
         ],
     )
     def test_damaged_files(self, tmp_path, content, words):
@@ -264,6 +284,22 @@ class TestAccuracy:
         weights = {"segmentation": {"miou": 3.0}}
         assert accuracy(tasks, weights=weights) == pytest.approx((0.4**3 * 0.9) ** 0.25)
         assert accuracy(tasks, weights={"segmentation": {"pixel_acc": 0.0}}) == pytest.approx(0.4)
+
+    def test_metrics_beside_the_papers_do_not_change_it(self):
+        papers = {"s": {"miou": 40.0, "pixel_acc": 90.0}, "d": {"abs_err": 0.02, "rel_err": 0.4}}
+        more = {
+            "s": {"mean_acc": 30.0, **papers["s"]},
+            "d": {"rmse": math.inf, "log_rmse": math.nan, "abs_err": 0.02, "delta_1": 0.0, "rel_err": 0.4},
+        }
+        assert accuracy(more) == accuracy(papers)
+
+    def test_a_weight_lets_another_metric_enter(self):
+        tasks = {"d": {"rel_err": 0.25, "delta_1": 50.0, "delta_2": 70.0}}
+        assert accuracy(tasks, weights={"d": {"delta_1": 1.0}}) == pytest.approx(math.sqrt(4 * 0.5))
+        assert accuracy(tasks, weights={"d": {"delta_1": 1.0, "rel_err": 0.0}}) == pytest.approx(0.5)
+
+    def test_of_a_task_with_no_other_all_metrics_enter(self):
+        assert accuracy({"heights": {"rmse": 4.0}}) == pytest.approx(0.25)
 
     def test_better_errors_score_higher(self):
         mt = {"segmentation": {"miou": 38.64, "pixel_acc": 88.49}, "depth": {"abs_err": 0.0171, "rel_err": 0.354}}
@@ -430,8 +466,12 @@ class TestLimitedReward:
                 function({"params": 1.0}, {"params": -1.0})
 
 
-def test_percent_metrics_are_built_in_and_higher_is_better():
-    assert all(HIGHER_IS_BETTER[name] for name in PERCENT_METRICS)
+def test_the_papers_metrics_are_those_of_its_tables():
+    assert scored_metrics(METRICS) == [*SEGMENTATION, *DEPTH, *NORMALS]
+
+
+def test_percentages_are_higher_is_better():
+    assert all(metric.higher_is_better for metric in METRICS.values() if metric.unit == "%")
 
 
 def test_needs_no_torch():

@@ -136,7 +136,11 @@ def _compare(config: SearchConfig, finals: Sequence[Final], trained: Mapping[str
     for final in finals:
         result = trained[final.folder]
         own = ModelMetrics(
-            final.name, result.metrics["protocol"], result.metrics["tasks"], result.metrics["higher_is_better"]
+            final.name,
+            result.metrics["protocol"],
+            result.metrics["tasks"],
+            result.metrics["higher_is_better"],
+            result.metrics.get("units", {}),  # a finished run of an earlier version has none
         )
         metrics.setdefault(final.name, []).append(own)
         spread.setdefault(final.name, {}).update(

@@ -2,9 +2,10 @@
 
 Pure functions over plain numbers: ``{task: {metric: value}}`` in, floats out; nothing here knows of networks.
 
-:data:`HIGHER_IS_BETTER` is the one place that says in which direction a built-in metric improves; the tasks read it
-too. A metric of the user's own brings its direction along: in code as an argument, in a ``metrics.json`` under
-``"higher_is_better": {"my_metric": true}``.
+:data:`METRICS` is the one place that says what a built-in metric is called, what it is measured in, in which direction
+it improves, and whether it is one of the paper's; tasks, tables and reports read it too. Only the paper's metrics make
+rewards and gains (:func:`scored_metrics`): measuring more changes neither. A metric of the user's own brings its
+direction along: in code as an argument, in a ``metrics.json`` under ``"higher_is_better": {"my_metric": true}``.
 """
 
 from __future__ import annotations
@@ -22,22 +23,58 @@ from ednas.files import read_json
 TaskValues = Mapping[str, Mapping[str, float]]
 """Metric values by task and metric: ``{"depth": {"abs_err": 0.0143, "rel_err": 0.281}}``."""
 
-HIGHER_IS_BETTER: Mapping[str, bool] = MappingProxyType(
+TaskUnits = Mapping[str, Mapping[str, str]]
+"""Units by task and metric, of the metrics whose unit is the label's: ``{"depth": {"abs_err": "m", "rmse": "m"}}``."""
+
+
+@dataclass(frozen=True)
+class MetricLabel:
+    """How a metric is written.
+
+    Attributes:
+        title: Short name for people.
+        unit: Unit; empty where there is none or it is the label's (:data:`TaskUnits`).
+        digits: Digits after the decimal point.
+    """
+
+    title: str
+    unit: str
+    digits: int
+
+
+@dataclass(frozen=True)
+class Metric(MetricLabel):
+    """A built-in metric. In percent, it enters :func:`accuracy` as a fraction of 1.
+
+    Attributes:
+        higher_is_better: Its direction.
+        in_paper: Whether it is one of the paper's.
+    """
+
+    higher_is_better: bool
+    in_paper: bool
+
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
     {
-        "miou": True,
-        "pixel_acc": True,
-        "abs_err": False,
-        "rel_err": False,
-        "mean_angle": False,
-        "within_11": True,
-        "within_22": True,
-        "within_30": True,
+        "miou": Metric("mIoU", "%", 2, higher_is_better=True, in_paper=True),
+        "pixel_acc": Metric("Pixel acc.", "%", 2, higher_is_better=True, in_paper=True),
+        "mean_acc": Metric("Mean class acc.", "%", 2, higher_is_better=True, in_paper=False),
+        "abs_err": Metric("Abs. error", "", 4, higher_is_better=False, in_paper=True),
+        "rel_err": Metric("Rel. error", "", 4, higher_is_better=False, in_paper=True),
+        "rmse": Metric("RMSE", "", 4, higher_is_better=False, in_paper=False),
+        "log_rmse": Metric("log RMSE", "", 4, higher_is_better=False, in_paper=False),
+        "delta_1": Metric("δ1", "%", 2, higher_is_better=True, in_paper=False),
+        "delta_2": Metric("δ2", "%", 2, higher_is_better=True, in_paper=False),
+        "delta_3": Metric("δ3", "%", 2, higher_is_better=True, in_paper=False),
+        "mean_angle": Metric("Mean angle", "°", 2, higher_is_better=False, in_paper=True),
+        "within_11": Metric("< 11.25°", "%", 2, higher_is_better=True, in_paper=True),
+        "within_22": Metric("< 22.5°", "%", 2, higher_is_better=True, in_paper=True),
+        "within_30": Metric("< 30°", "%", 2, higher_is_better=True, in_paper=True),
+        "median_angle": Metric("Median angle", "°", 2, higher_is_better=False, in_paper=False),
     }
 )
-"""Direction of every built-in metric."""
-
-PERCENT_METRICS = frozenset({"miou", "pixel_acc", "within_11", "within_22", "within_30"})
-"""Built-in metrics that are written in percent; they enter :func:`accuracy` as fractions of 1."""
+"""Every built-in metric; ``ednas.tasks.metrics`` defines them."""
 
 RewardMode = Literal["mnasnet", "hard", "absolute"]
 """How costs enter :func:`limited_reward`."""
@@ -49,6 +86,24 @@ LARGEST_RATIO = 1e6
 of 0 in :func:`limited_reward`; a cost of 0 counts as the reciprocal."""
 
 
+def scored_metrics(metrics: Iterable[str]) -> list[str]:
+    """Return which metrics of a task make its score: the paper's and those that are not built in.
+
+    Of a task that has none of these, for example one of the user's own with an ``rmse`` alone, all do.
+
+    Example:
+        >>> scored_metrics(["abs_err", "rel_err", "rmse", "my_metric"])
+        ['abs_err', 'rel_err', 'my_metric']
+    """
+    names = list(dict.fromkeys(metrics))
+    return [name for name in names if name not in METRICS or METRICS[name].in_paper] or names
+
+
+def direction(metric: str, own: Mapping[str, bool]) -> bool | None:
+    """Return whether higher is better; ``own`` are directions of metrics that are not built in, None = not known."""
+    return METRICS[metric].higher_is_better if metric in METRICS else own.get(metric)
+
+
 def accuracy(
     tasks: TaskValues,
     *,
@@ -58,8 +113,9 @@ def accuracy(
 ) -> float:
     """Accuracy of a multi-task model: the nested weighted product of Eq. 6 and 7.
 
-    Each task contributes the weighted geometric mean of its metrics, and the result is the plain geometric mean of
-    the tasks, so that no task outweighs another by having more metrics.
+    Each task contributes the weighted geometric mean of its metrics (:func:`scored_metrics`, and others with a weight
+    of their own), and the result is the plain geometric mean of the tasks, so that no task outweighs another by having
+    more metrics.
 
     The paper does not say how an error enters the product. Here a higher-is-better metric enters as it is (percent
     as a fraction, 46.52 as 0.4652) and a lower-is-better metric as ``reference / value``; the reference only scales
@@ -75,7 +131,7 @@ def accuracy(
     Args:
         tasks: The model's metrics.
         reference: Metrics of a reference model (the single-task baselines); a metric it lacks has reference 1.
-        weights: The w_ij of Eq. 7, at least 0; 1 where absent.
+        weights: The w_ij of Eq. 7, at least 0; where absent 1, and 0 for metrics that are not scored.
         higher_is_better: Directions of metrics of the user's own.
 
     Returns:
@@ -92,17 +148,18 @@ def accuracy(
     _check_weights(weights, tasks)
     log_sum = 0.0
     for task, metrics in tasks.items():
-        task_weights = {metric: weights.get(task, {}).get(metric, 1.0) for metric in metrics}
+        task_weights = dict.fromkeys(scored_metrics(metrics), 1.0) | dict(weights.get(task, {}))
         total = sum(task_weights.values())
         if total <= 0:
             raise ConfigError(f"task '{task}' has no metric with a weight above 0; give one or leave the task out")
-        for metric, value in metrics.items():
-            ratio = _ratio(task, metric, value, (reference or {}).get(task, {}).get(metric, 1.0), higher_is_better)
-            if task_weights[metric] == 0:
+        for metric, weight in task_weights.items():
+            scale = (reference or {}).get(task, {}).get(metric, 1.0)
+            ratio = _ratio(task, metric, metrics[metric], scale, higher_is_better)
+            if weight == 0:
                 continue
             if ratio == 0:
                 return 0.0
-            log_sum += task_weights[metric] / total * math.log(ratio)
+            log_sum += weight / total * math.log(ratio)
     return math.exp(log_sum / len(tasks))
 
 
@@ -242,12 +299,14 @@ class ModelMetrics:
         protocol: Under which protocol the metrics were measured (``standard`` or ``adashare``).
         tasks: Values by task and metric; percentages in percent, angles in degrees.
         higher_is_better: Directions of the metrics that are not built in; may name built-in ones too.
+        units: Units of the metrics whose unit is the label's; may be empty.
     """
 
     name: str
     protocol: str
     tasks: TaskValues
     higher_is_better: Mapping[str, bool] = field(default_factory=dict)
+    units: TaskUnits = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of a ``metrics.json`` that :func:`load_metrics` reads."""
@@ -255,8 +314,9 @@ class ModelMetrics:
             "protocol": self.protocol,
             "tasks": {task: dict(metrics) for task, metrics in self.tasks.items()},
         }
-        own = {m: higher for m, higher in self.higher_is_better.items() if HIGHER_IS_BETTER.get(m) != higher}
-        return value | ({"higher_is_better": own} if own else {})
+        own = {m: higher for m, higher in self.higher_is_better.items() if direction(m, {}) != higher}
+        units = {task: dict(named) for task, named in self.units.items()}
+        return value | ({"higher_is_better": own} if own else {}) | ({"units": units} if units else {})
 
 
 @dataclass(frozen=True)
@@ -265,7 +325,7 @@ class TaskGain:
 
     Attributes:
         delta: Mean gain over the task's metrics, percent (Eq. 11).
-        metrics: Gain by metric, percent (Eq. 9 and 10); positive is better whatever the metric's direction.
+        metrics: Gain by scored metric, percent (Eq. 9 and 10); positive is better whatever the metric's direction.
     """
 
     delta: float
@@ -332,7 +392,7 @@ def metric_gain(value: float, baseline: float, *, higher_is_better: bool) -> flo
 def compare(
     baseline: ModelMetrics, models: Iterable[ModelMetrics], *, tasks: Sequence[str] | None = None
 ) -> Comparison:
-    """Relative gains of models over a baseline (Eq. 9-12), for any number of tasks and metrics.
+    """Relative gains of models over a baseline (Eq. 9-12), for any number of tasks and :func:`scored_metrics`.
 
     Example:
         >>> single = ModelMetrics("single", "standard", {"depth": {"abs_err": 0.5, "rel_err": 0.2}})
@@ -346,8 +406,8 @@ def compare(
         tasks: Compare these tasks alone; every task by default.
 
     Raises:
-        CheckpointError: Protocols differ; a task or metric is missing on one side; a baseline is 0; a value is not
-            finite; a metric has no or two directions.
+        CheckpointError: Protocols differ; a task or scored metric is missing on one side; a baseline is 0; a value is
+            not finite; a metric has no or two directions.
     """
     return Comparison(tuple(_model_gain(baseline, model, tasks) for model in models))
 
@@ -375,7 +435,21 @@ def load_metrics(path: Path | str, name: str | None = None) -> ModelMetrics:
     if not isinstance(directions, dict) or not all(isinstance(v, bool) for v in directions.values()):
         raise CheckpointError(f"{file}: 'higher_is_better' must map metric names to true or false")
     default = file.resolve().parent.name if file.name == "metrics.json" else file.stem
-    return ModelMetrics(name or default, protocol, _tasks_from_json(value.get("tasks"), file), directions)
+    tasks, units = _tasks_from_json(value.get("tasks"), file), read_units(value.get("units", {}), file)
+    return ModelMetrics(name or default, protocol, tasks, directions, units)
+
+
+def read_units(value: Any, file: Path | str) -> TaskUnits:
+    """Check the ``units`` of a JSON file, and return them.
+
+    Raises:
+        CheckpointError: They do not map tasks to metrics to texts; the message names the file.
+    """
+    tasks = value.values() if isinstance(value, dict) else [None]
+    if not all(isinstance(named, dict) and all(isinstance(unit, str) for unit in named.values()) for named in tasks):
+        raise CheckpointError(f"{file}: 'units' must map each task to its metrics' units")
+    units: TaskUnits = value
+    return units
 
 
 def merge_metrics(parts: Sequence[ModelMetrics], name: str | None = None) -> ModelMetrics:
@@ -394,6 +468,7 @@ def merge_metrics(parts: Sequence[ModelMetrics], name: str | None = None) -> Mod
     tasks: dict[str, Mapping[str, float]] = {}
     owner: dict[str, str] = {}
     directions: dict[str, bool] = {}
+    units: dict[str, Mapping[str, str]] = {}
     for part in parts:
         _check_protocol(parts[0], part)
         for task, metrics in part.tasks.items():
@@ -403,7 +478,8 @@ def merge_metrics(parts: Sequence[ModelMetrics], name: str | None = None) -> Mod
                 )
             tasks[task], owner[task] = metrics, part.name
         directions = _merge_directions(directions, part.higher_is_better, part.name)
-    return ModelMetrics(name or "+".join(part.name for part in parts), parts[0].protocol, tasks, directions)
+        units |= part.units
+    return ModelMetrics(name or "+".join(part.name for part in parts), parts[0].protocol, tasks, directions, units)
 
 
 def _check_weights(weights: TaskValues, tasks: TaskValues) -> None:
@@ -432,23 +508,19 @@ def _ratio(task: str, metric: str, value: float, reference: float, own: Mapping[
     """The m_ij of Eq. 7: larger is better, at least 0, finite."""
     if not math.isfinite(value) or value < 0:
         raise TrainingError(f"metric '{task}.{metric}' is {value}; only finite numbers of at least 0 can be scored")
-    higher = _direction(metric, own or {})
+    higher = direction(metric, own or {})
     if higher is None:
         raise ConfigError(f"metric '{task}.{metric}' is not built in: say whether higher is better")
     if higher:
-        return value / 100 if metric in PERCENT_METRICS else value
+        return value / 100 if metric in METRICS and METRICS[metric].unit == "%" else value
     if not math.isfinite(reference) or reference <= 0:
         raise ConfigError(f"reference {reference} of '{task}.{metric}' is not a finite number above 0")
     return min(reference / value, LARGEST_RATIO) if value > 0 else LARGEST_RATIO
 
 
-def _direction(metric: str, own: Mapping[str, bool]) -> bool | None:
-    return HIGHER_IS_BETTER.get(metric, own.get(metric))
-
-
 def _merge_directions(known: Mapping[str, bool], more: Mapping[str, bool], name: str) -> dict[str, bool]:
     for metric, higher in more.items():
-        if {**known, **HIGHER_IS_BETTER}.get(metric, higher) != higher:
+        if direction(metric, {metric: higher, **known}) != higher:
             better = "higher" if higher else "lower"
             raise CheckpointError(f"'{name}' says that {better} is better for '{metric}', which is the other way round")
     return {**known, **more}
@@ -477,18 +549,19 @@ def _model_gain(baseline: ModelMetrics, model: ModelMetrics, tasks: Sequence[str
 
 def _task_gain(task: str, baseline: ModelMetrics, model: ModelMetrics, directions: Mapping[str, bool]) -> TaskGain:
     old, new = baseline.tasks[task], model.tasks[task]
+    compared = scored_metrics([*old, *new])
     for side in (baseline, model):
-        _check_complete([*old, *new], side.tasks[task], f"'{side.name}' lacks the {task} metric")
+        _check_complete(compared, side.tasks[task], f"'{side.name}' lacks the {task} metric")
     gains = {}
-    for metric, reference in old.items():
-        higher = _direction(metric, directions)
+    for metric in compared:
+        higher = direction(metric, directions)
         if higher is None:
             raise CheckpointError(
                 f'metric \'{task}.{metric}\' is not built in: add "higher_is_better": {{"{metric}": true}} or false '
                 f"to the metrics file of '{model.name}'"
             )
         try:
-            gains[metric] = metric_gain(new[metric], reference, higher_is_better=higher)
+            gains[metric] = metric_gain(new[metric], old[metric], higher_is_better=higher)
         except ConfigError as error:
             raise CheckpointError(f"'{model.name}' against '{baseline.name}', {task}.{metric}: {error}") from None
     return TaskGain(_mean(list(gains.values())), gains)

@@ -224,6 +224,12 @@ def test_train_evaluate_predict_and_resume(run: Run, tmp_path: Path, monkeypatch
     code, printed, err = run("evaluate", out / "checkpoint", "--data", folder, "--protocol", "adashare", "--json")
     assert code == 0, err
     assert json.loads(printed)["protocol"] == "adashare"
+    classes = json.loads(printed)["classes"]["segmentation"]
+    for options, is_shown in (([], False), (["--per-class"], True)):
+        code, printed, err = run("evaluate", out / "checkpoint", "--data", folder, *options)
+        assert code == 0, err
+        assert "RMSE m" in printed
+        assert all((name in printed) is is_shown for name in classes)
 
     image = next((folder / "val").rglob("*.png")) if (folder / "val").exists() else next(folder.rglob("*.png"))
     code, _, err = run("predict", out / "checkpoint", image, "--out", tmp_path / "seen")

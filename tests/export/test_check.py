@@ -295,7 +295,11 @@ def test_wrong_requests(model: Model, tiny: Tiny, float_path: Path, int8_path: P
 
 
 def result(**metrics: float) -> dict[str, Any]:
-    return {"tasks": {"depth": metrics}, "higher_is_better": {"miou": True, "abs_err": False}}
+    return {
+        "tasks": {"depth": metrics},
+        "higher_is_better": {"miou": True, "abs_err": False, "rmse": False},
+        "units": {"depth": {"abs_err": "m"}},
+    }
 
 
 @pytest.mark.parametrize(
@@ -315,6 +319,11 @@ def test_worse_is_positive_whatever_the_direction(
 ) -> None:
     (drop,) = metric_drops(result(**before), result(**after))
     assert drop.drop_percent == pytest.approx(percent)
+
+
+def test_metrics_beside_the_papers_cannot_fail_an_export() -> None:
+    (drop,) = metric_drops(result(abs_err=1.0, rmse=1.0), result(abs_err=1.0, rmse=9.0))
+    assert (drop.metric, drop.unit) == ("abs_err", "m")
 
 
 def test_a_report_is_json(model: Model, tiny: Tiny, float_path: Path) -> None:

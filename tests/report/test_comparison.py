@@ -30,6 +30,17 @@ def test_values_and_gains_stand_side_by_side():
     assert table.metrics == {"segmentation": ("miou",), "depth": ("abs_err", "rel_err")}
 
 
+def test_metrics_beside_the_papers_are_shown_without_a_gain(tmp_path):
+    depth = {"rmse": 0.5, **MODEL.tasks["depth"]}
+    model = ModelMetrics("multi", "standard", {**MODEL.tasks, "depth": depth}, units={"depth": {"rmse": "m"}})
+    table = tabulate(BASELINE, [model])
+    assert set(table.metrics["depth"]) == {"abs_err", "rel_err", "rmse"}
+    assert table.models[1].metric_deltas == tabulate(BASELINE, [MODEL]).models[1].metric_deltas
+    assert table.units == model.units
+    save_comparison(table, tmp_path / "comparison.json")
+    assert load_comparison(tmp_path / "comparison.json") == table
+
+
 def test_a_comparison_of_some_tasks_shows_these_only():
     comparison = scoring.compare(BASELINE, [MODEL], tasks=["depth"])
     assert tabulate(BASELINE, [MODEL], comparison).metrics == {"depth": ("abs_err", "rel_err")}
@@ -64,6 +75,7 @@ def test_what_compare_prints_can_be_read(tmp_path):
         {"models": [{"name": "a", "tasks": {"depth": 3}}]},
         {"models": [{"name": "a", "values": {"depth": {"x": "y"}}}]},
         {"models": [], "baseline": 3}, {"models": [], "higher_is_better": {"x": 1}},
+        {"models": [], "units": {"depth": "m"}},
     ],
 )  # fmt: skip
 def test_damaged_files_are_named(tmp_path, content):

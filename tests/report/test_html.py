@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
-from report_fakes import HOSTILE, fake_report, fake_trials, png
+from report_fakes import HOSTILE, fake_comparison, fake_report, fake_trials, png
 
 from ednas.exceptions import ConfigError
 from ednas.report import html, plots
@@ -220,6 +220,19 @@ def test_hover_shows_all_blocks_and_metrics():
         assert block in text
     assert "mIoU" in text
     assert text.count("<br>") > 8
+
+
+def test_the_comparison_shows_other_metrics_below_delta_with_their_unit():
+    table = fake_comparison()
+    models = tuple(
+        replace(model, values={**model.values, "depth": {"rmse": 0.25, **model.values["depth"]}})
+        for model in table.models
+    )
+    metrics = {**table.metrics, "depth": ("rmse", *table.metrics["depth"])}
+    units = {"depth": {"rmse": "m"}}
+    text = render(replace(fake_report(10), comparison=replace(table, models=models, metrics=metrics, units=units)))
+    part = text[text.index("Rel. error") :]
+    assert part.index("Δ") < part.index("RMSE m ↓") < part.index("0.2500")
 
 
 def test_the_baseline_is_a_point_where_its_accuracy_is_known():

@@ -17,15 +17,17 @@ from ednas.report import labels
 from ednas.report.tables import (
     architecture_table,
     calibration_tables,
+    classes_table,
     comparison_table,
     costs_table,
     layers_table,
+    metrics_table,
     parts_table,
     scopes_table,
     target_table,
     targets_table,
 )
-from ednas.scoring import ModelMetrics, compare
+from ednas.scoring import METRICS, ModelMetrics, compare
 
 HEADS = {"segmentation": 19, "depth": 1}
 
@@ -89,12 +91,38 @@ def test_the_comparison_table_takes_metrics():
 
 def test_three_tasks_fit_into_80_characters():
     metrics = {
-        "segmentation": {"miou": 40.0, "pixel_acc": 80.0}, "depth": {"abs_err": 0.0123, "rel_err": 0.3},
-        "normals": {"mean_angle": 12.0, "within_11": 50.0, "within_22": 80.0, "within_30": 90.0},
-    }  # fmt: skip
-    text = show(comparison_table(ModelMetrics("a", "standard", metrics), [ModelMetrics("b", "standard", metrics)]), 80)
+        "segmentation": dict.fromkeys(list(METRICS)[:3], 40.0),
+        "depth": dict.fromkeys(list(METRICS)[3:10], 50.0),
+        "normals": dict.fromkeys(list(METRICS)[10:], 90.0),
+    }
+    one, other = (ModelMetrics(name, "standard", metrics, units={"depth": {"rmse": "m"}}) for name in "ab")
+    text = show(comparison_table(one, [other]), 80)
     assert "…" not in text
-    assert len(rows(text)) == 8 + 3 + 1
+    assert len(rows(text)) == len(METRICS) + 3 + 1
+    found = [row[1] for row in rows(text)]
+    assert found.index("Rel. error ↓") < found.index("Δ %", 4) < found.index("RMSE m ↓")
+    assert "(" not in next(line for line in text.splitlines() if "RMSE m" in line)
+
+
+def test_the_metrics_table_begins_with_the_papers():
+    metrics = {
+        "tasks": {"depth": {"rmse": 0.5, "abs_err": 0.25, "delta_1": 80.0}, "edges": {"f1": 0.5}},
+        "higher_is_better": {"f1": True},
+        "units": {"depth": {"abs_err": "m", "rmse": "m"}},
+    }
+    assert rows(show(metrics_table(metrics))) == [
+        ["depth", "Abs. error m ↓", "0.2500"],
+        ["", "RMSE m ↓", "0.5000"],
+        ["", "δ1 % ↑", "80.00"],
+        ["edges", "f1 ↑", "0.5000"],
+    ]
+    spread = {"depth": {"abs_err": 0.125, "rmse": 0, "delta_1": 0}, "edges": {"f1": 0}}
+    assert rows(show(metrics_table(metrics, spread)))[0][2] == "0.2500 ± 0.1250"
+
+
+def test_a_class_that_does_not_occur_has_a_dash():
+    classes = {"road": {"iou": 50.0, "acc": 75.0}, "[red]sky": {"iou": None, "acc": None}}
+    assert rows(show(classes_table("segmentation", classes))) == [["road", "50.00", "75.00"], ["[red]sky", "–", "–"]]
 
 
 @pytest.fixture(scope="module")

@@ -10,16 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch.nn import functional as F
-from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
+from torchmetrics import MeanSquaredError, MeanSquaredLogError
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassJaccardIndex
 
 from ednas.exceptions import ConfigError, DataError, TrainingError
-from ednas.scoring import HIGHER_IS_BETTER
+from ednas.scoring import METRICS
 from ednas.tasks.base import PROTOCOLS
 from ednas.tasks.metrics import (
+    ANGLE_BIN,
+    SMALLEST_RATIO,
     DepthMetrics,
     NormalMetrics,
     SegmentationMetrics,
+    angle_histogram,
     angles_between,
+    histogram_median,
     octant_vectors,
     unit_normals,
 )
@@ -82,7 +87,37 @@ class TestSegmentation:
 
     def test_adashare_without_a_single_hit_is_zero(self):
         batch = (logits([[[1, 1]]], 2), torch.zeros(1, 1, 2, dtype=torch.int64))
-        assert measure(SegmentationMetrics(2, "adashare"), batch) == {"miou": 0.0, "pixel_acc": 0.0}
+        assert set(measure(SegmentationMetrics(2, "adashare"), batch).values()) == {0.0}
+
+    def test_mean_class_accuracy_is_over_classes_in_the_labels(self):
+        # Class 0: 3 of 3; class 1: 0 of 1; class 2: 0 of 1; class 3 is predicted alone, on a pixel of class 1.
+        classes = torch.tensor(self.CLASSES)
+        classes[0, 0, 2] = 3
+        found = measure(SegmentationMetrics(4), (logits(classes, 4), self.LABELS))
+        assert found["mean_acc"] == pytest.approx(100 * (1 + 0 + 0) / 3)
+
+    @pytest.mark.parametrize("protocol", PROTOCOLS)
+    def test_values_by_class(self, protocol):
+        metrics = SegmentationMetrics(4, protocol, class_names=("road", "car", "tree", "sky"), void_counts=True)
+        metrics.update(logits(self.CLASSES, 4), self.LABELS)
+        assert metrics.classes() == {
+            "road": {"iou": pytest.approx(75), "acc": 100},
+            "car": {"iou": 0, "acc": 0},
+            "tree": {"iou": 0, "acc": 0},
+            "sky": {"iou": None, "acc": None},
+        }
+        assert metrics.confusion() == [[3, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
+
+    def test_a_class_that_is_predicted_alone_has_no_accuracy(self):
+        metrics = SegmentationMetrics(2)
+        metrics.update(logits([[[0, 1]]], 2), torch.zeros(1, 1, 2, dtype=torch.int64))
+        assert metrics.classes()["1"] == {"iou": 0, "acc": None}
+
+    @pytest.mark.parametrize("names", [(), ("a", "b"), ("a", "b", "b"), ("a", "b", "c", "c")])
+    def test_classes_without_distinct_names_have_their_ids(self, names):
+        metrics = SegmentationMetrics(3, class_names=names)
+        metrics.update(logits(self.CLASSES, 3), self.LABELS)
+        assert list(metrics.classes()) == ["0", "1", "2"]
 
     @pytest.mark.parametrize("num_classes", [2, 7, 19, 40])
     @pytest.mark.parametrize("present", [2, 1000])
@@ -99,6 +134,25 @@ class TestSegmentation:
         right = MulticlassAccuracy(num_classes, average="micro", ignore_index=255)
         assert found["miou"] == pytest.approx(100 * jaccard(classes, labels).item(), abs=1e-3)
         assert found["pixel_acc"] == pytest.approx(100 * right(classes, labels).item(), abs=1e-3)
+
+    @pytest.mark.parametrize("num_classes", [2, 19])
+    def test_classes_agree_with_torchmetrics(self, num_classes):
+        generator = torch.Generator().manual_seed(num_classes)
+        labels, classes = (torch.randint(0, num_classes, (3, 24, 32), generator=generator) for _ in range(2))
+        labels[torch.rand(labels.shape, generator=generator) < 0.2] = 255
+        metrics = SegmentationMetrics(num_classes)
+        mean = measure(metrics, (logits(classes, num_classes), labels))["mean_acc"]
+        options = {"num_classes": num_classes, "ignore_index": 255}
+        ious = MulticlassJaccardIndex(average="none", **options)(classes, labels)
+        recalls = MulticlassAccuracy(average="none", **options)(classes, labels)
+        found = metrics.classes().values()
+        assert [values["iou"] for values in found] == pytest.approx((100 * ious).tolist(), abs=1e-3)
+        assert [values["acc"] for values in found] == pytest.approx((100 * recalls).tolist(), abs=1e-3)
+        # Torchmetrics counts a class that is predicted alone as 0; here every class is in the labels.
+        assert mean == pytest.approx(
+            100 * MulticlassAccuracy(average="macro", **options)(classes, labels).item(), abs=1e-3
+        )
+        assert metrics.confusion() == MulticlassConfusionMatrix(**options)(classes, labels).tolist()
 
     @pytest.mark.parametrize("label", [3, 200, -1])
     def test_a_label_out_of_range_is_an_error(self, label):
@@ -122,13 +176,60 @@ class TestDepth:
         label = torch.tensor([[[[2.0, 4.0, 0.0]]], [[[1.0, 0.0, 0.0]]]])
         prediction = torch.tensor([[[[1.0, 4.0, 7.0]]], [[[3.0, 7.0, 7.0]]]])
         found = measure(DepthMetrics(), (prediction, label))
-        assert found == {"abs_err": pytest.approx((1 + 0 + 2) / 3), "rel_err": pytest.approx((0.5 + 0 + 2) / 3)}
+        assert found["abs_err"] == pytest.approx((1 + 0 + 2) / 3)
+        assert found["rel_err"] == pytest.approx((0.5 + 0 + 2) / 3)
 
     def test_adashare_averages_images(self):
         label = torch.tensor([[[[2.0, 4.0, 0.0]]], [[[1.0, 0.0, 0.0]]], [[[0.0, 0.0, 0.0]]]])
         prediction = torch.tensor([[[[1.0, 4.0, 7.0]]], [[[3.0, 7.0, 7.0]]], [[[3.0, 7.0, 7.0]]]])
         found = measure(DepthMetrics("adashare"), (prediction, label))
-        assert found == {"abs_err": pytest.approx((0.5 + 2) / 2), "rel_err": pytest.approx((0.25 + 2) / 2)}
+        assert found["abs_err"] == pytest.approx((0.5 + 2) / 2)
+        assert found["rel_err"] == pytest.approx((0.25 + 2) / 2)
+
+    @pytest.mark.parametrize("protocol", PROTOCOLS)
+    def test_metrics_of_the_field_agree_with_numpy(self, protocol):
+        prediction, label = random_batch("depth", 5, size=(12, 16))
+        label[4] = 0  # an image without labels
+        found = measure(DepthMetrics(protocol), (prediction, label))
+        p, y = (values.double().numpy()[label.numpy() > 0] for values in (prediction.clamp(min=0), label))
+        assert (p == 0).any()
+        assert found["rmse"] == pytest.approx(np.sqrt(np.mean((p - y) ** 2)), rel=1e-9)
+        logs = np.log(np.maximum(p, SMALLEST_RATIO * y)) - np.log(y)
+        assert found["log_rmse"] == pytest.approx(np.sqrt(np.mean(logs**2)), rel=1e-9)
+        for power in (1, 2, 3):
+            within = [q > 0 and max(q / t, t / q) < 1.25**power for q, t in zip(p, y, strict=True)]
+            assert found[f"delta_{power}"] == pytest.approx(100 * np.mean(within), rel=1e-9)
+
+    def test_errors_agree_with_torchmetrics(self):
+        prediction, label = random_batch("depth", 3)
+        prediction, label = prediction.abs() + 0.1, label + 0.1
+        found = measure(DepthMetrics(), (prediction, label))
+        assert found["rmse"] == pytest.approx(MeanSquaredError(squared=False)(prediction, label).item(), rel=1e-5)
+        # Theirs is of log(1 + x).
+        logs = MeanSquaredLogError()(prediction - 1, label - 1)
+        assert found["log_rmse"] == pytest.approx(math.sqrt(logs.item()), rel=1e-5)
+
+    @pytest.mark.parametrize("protocol", PROTOCOLS)
+    def test_predictions_that_are_not_positive_are_misses(self, protocol):
+        label = torch.full((1, 1, 1, 4), 2.0)
+        found = measure(DepthMetrics(protocol), (torch.tensor([[[[0.0, -5.0, 2.0, 2.0]]]]), label))
+        assert [found[f"delta_{power}"] for power in (1, 2, 3)] == [50, 50, 50]
+        assert found["rmse"] == pytest.approx(math.sqrt((4 + 4) / 4))
+        assert found["log_rmse"] == pytest.approx(math.log(1000) / math.sqrt(2))
+
+    def test_a_threshold_itself_is_a_miss(self):
+        prediction, label = torch.tensor([[[[5.0, 4.0, 4.9]]]]), torch.tensor([[[[4.0, 5.0, 4.0]]]])
+        assert measure(DepthMetrics(), (prediction, label))["delta_1"] == pytest.approx(100 / 3)
+
+    @given(st.floats(1e-3, 1e3))
+    def test_only_errors_in_the_labels_unit_depend_on_it(self, unit):
+        prediction, label = random_batch("depth", 2)
+        one = measure(DepthMetrics(), (prediction.double(), label.double()))
+        other = measure(DepthMetrics(), (unit * prediction.double(), unit * label.double()))
+        scales = {"abs_err": unit, "rmse": unit}
+        assert other == pytest.approx({name: scales.get(name, 1) * value for name, value in one.items()}, rel=1e-6)
+        assert set(DepthMetrics(unit="m").units) == set(scales)
+        assert DepthMetrics().units == {}
 
     def test_valid_labels_differ(self):
         label, prediction = torch.tensor([[[[2e-5, 1.0]]]]), torch.tensor([[[[1.0, 1.5]]]])
@@ -145,7 +246,7 @@ class TestDepth:
         label = torch.tensor([[[[math.nan, math.inf, -1.0, 2.0]]]])
         for protocol in PROTOCOLS:
             found = measure(DepthMetrics(protocol), (torch.ones(1, 1, 1, 4), label))
-            assert found == {"abs_err": pytest.approx(1.0), "rel_err": pytest.approx(0.5)}
+            assert (found["abs_err"], found["rel_err"], found["rmse"]) == pytest.approx((1.0, 0.5, 1.0))
 
     def test_resizing(self):
         prediction, label = torch.tensor([[[[0.0, 4.0]]]]), torch.tensor([[[[1.0, 1.0, 3.0, 3.0]]]])
@@ -218,6 +319,25 @@ class TestNormals:
         assert measure(NormalMetrics(), batch)["within_22"] == 0
         assert measure(NormalMetrics("adashare"), batch)["within_22"] == 100
 
+    @pytest.mark.parametrize("protocol", PROTOCOLS)
+    def test_the_median_is_numpys_of_true_angles(self, protocol):
+        prediction, label = random_batch("normals", 5, size=(12, 16))
+        found = measure(NormalMetrics(protocol), (prediction, label))
+        p, y = (values.movedim(1, -1).double().numpy()[label.numpy().any(1)] for values in (prediction, label))
+        cosine = (p * y).sum(1) / np.linalg.norm(p, axis=1) / np.linalg.norm(y, axis=1)
+        assert found["median_angle"] == pytest.approx(np.median(np.degrees(np.arccos(cosine))), abs=ANGLE_BIN)
+
+    @given(st.lists(st.floats(0, 180), min_size=1, max_size=9))
+    def test_a_median_is_less_than_a_bin_off(self, angles):
+        histogram = angle_histogram(torch.tensor(angles, dtype=torch.float64))
+        assert histogram.sum() == len(angles)
+        assert ANGLE_BIN * histogram_median(histogram) == pytest.approx(np.median(angles), abs=ANGLE_BIN)
+
+    def test_within_a_bin_values_count_as_even(self):
+        assert histogram_median(torch.tensor([0, 4, 0])) == pytest.approx(1.5)
+        assert histogram_median(torch.tensor([1, 4])) == pytest.approx(1 + 1.5 / 4)
+        assert histogram_median(torch.tensor([1, 0, 0, 1])) == pytest.approx((0.5 + 3.5) / 2)
+
     def test_output_of_zero_faces_the_camera(self):
         assert unit_normals(torch.zeros(2, 3)).tolist() == [[0, 0, -1], [0, 0, -1]]
         found = measure(NormalMetrics(), (torch.zeros(1, 3, 1, 1), vectors((1.0, 0, 0))))
@@ -267,7 +387,11 @@ class TestEveryMetric:
         whole = measure(MAKERS[name](protocol), (prediction, target))
         bounds = list(zip([0, *cuts], [*cuts, images], strict=True))
         parts = [(prediction[a:b], target[a:b]) for a, b in bounds if b > a]
-        assert measure(MAKERS[name](protocol), *parts) == pytest.approx(whole, rel=1e-9)
+        metrics = MAKERS[name](protocol)
+        assert measure(metrics, *parts) == pytest.approx(whole, rel=1e-9)
+        again = MAKERS[name](protocol)
+        again.update(prediction, target)
+        assert (metrics.classes(), metrics.confusion()) == (again.classes(), again.confusion())
 
     def test_sums_of_two_processes_add_up(self, name, protocol):
         prediction, target = random_batch(name, 6)
@@ -319,7 +443,7 @@ class TestEveryMetric:
         metrics = MAKERS[name](protocol)
         found = measure(metrics, random_batch(name, 2))
         assert list(found) == list(metrics.higher_is_better)
-        assert metrics.higher_is_better == {key: HIGHER_IS_BETTER[key] for key in found}
+        assert metrics.higher_is_better == {key: METRICS[key].higher_is_better for key in found}
         assert all(isinstance(value, float) and math.isfinite(value) for value in found.values())
 
     def test_half_precision_output(self, name, protocol):

@@ -15,6 +15,7 @@ from ednas.data.sample import TargetInfo
 from ednas.exceptions import ConfigError
 from ednas.tasks import LOSS_PRESETS, Task, load_plugin, make_task, make_tasks, register_task, task_names, task_target
 from ednas.tasks import base as registry
+from ednas.tasks.metrics import ANGLE_BIN
 from ednas.tasks.pictures import paint_classes, paint_scale
 
 LABELS = TargetInfo("labels", 19)
@@ -287,6 +288,11 @@ class TestSegmentationTask:
         metrics.update(torch.tensor([[[[1.0, 1.0]], [[0.0, 0.0]]]]), torch.tensor([[[0, 255]]]))
         assert metrics.compute()["pixel_acc"] == 50
 
+    def test_class_names_reach_the_metrics(self):
+        metrics = make_task("segmentation", TargetInfo("labels", 2, ("road", "sky"))).metrics()
+        metrics.update(torch.tensor([[[[1.0]], [[0.0]]]]), torch.tensor([[[0]]]))
+        assert list(metrics.classes()) == ["road", "sky"]
+
     def test_picture(self):
         picture = make_task("segmentation", LABELS).picture(np.array([[0, 13], [255, 18]], dtype=np.uint8))
         assert picture.dtype == np.uint8
@@ -324,6 +330,10 @@ class TestDepthTask:
     def test_picture_of_a_constant(self, value):
         picture = make_task("depth", METRES).picture(np.full((1, 2, 2), value, dtype=np.float32))
         assert (picture == picture[0, 0]).all()
+
+    @pytest.mark.parametrize(("info", "units"), [(METRES, {"abs_err": "m", "rmse": "m"}), (DISPARITY, {})])
+    def test_errors_are_in_the_labels_unit_which_a_disparity_has_not(self, info, units):
+        assert make_task("depth", info).metrics().units == units
 
 
 class TestNormalsTask:
@@ -380,7 +390,8 @@ class TestEveryTask:
             metrics = task.metrics(protocol)
             metrics.update(prediction, target)
             for metric, value in metrics.compute().items():
-                assert value == pytest.approx(100 if metrics.higher_is_better[metric] else 0, abs=1e-3)
+                resolution = ANGLE_BIN if metric == "median_angle" else 1e-3
+                assert value == pytest.approx(100 if metrics.higher_is_better[metric] else 0, abs=resolution)
 
     def test_pictures_of_prediction_and_label(self, name):
         task, prediction, target = self.example(name)

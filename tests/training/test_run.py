@@ -47,10 +47,14 @@ def test_a_run_leaves_a_complete_folder(config, tmp_path):
     metrics = json.loads((result.checkpoint / "metrics.json").read_text())
     assert metrics == result.metrics
     assert load_metrics(result.checkpoint).tasks == result.metrics["tasks"]
-    assert {task: set(values) for task, values in metrics["tasks"].items()} == {
-        "segmentation": {"miou", "pixel_acc"},
-        "depth": {"abs_err", "rel_err"},
+    assert {task: list(values) for task, values in metrics["tasks"].items()} == {
+        "segmentation": ["miou", "pixel_acc", "mean_acc"],
+        "depth": ["abs_err", "rel_err", "rmse", "log_rmse", "delta_1", "delta_2", "delta_3"],
     }
+    assert metrics["units"] == {"depth": {"abs_err": "m", "rmse": "m"}}
+    assert list(metrics["classes"]["segmentation"]) == ["road", "car", "tree", "sky"]
+    assert np.shape(metrics["confusion"]["segmentation"]) == (4, 4)
+    assert "depth" not in metrics["classes"]
     assert (metrics["protocol"], metrics["steps"], metrics["seed"], metrics["input_size"]) == (
         "standard",
         6,
@@ -149,6 +153,7 @@ def test_several_runs_have_numpys_mean_and_deviation(config, tmp_path):
             assert found["mean"] == pytest.approx(np.mean(each))
             assert found["std"] == pytest.approx(np.std(each, ddof=1))
             assert load_metrics(tmp_path / "metrics.json").tasks[task][name] == found["mean"]
+    assert not {"classes", "confusion"} & result.metrics.keys()  # of one seed, beside means over all
     again = train_runs(config.model_copy(update={"seed": 5}), tmp_path, runs=3, resume=True, logs=False)
     assert again.summary == result.summary
 
@@ -165,6 +170,8 @@ def test_runs_of_different_protocols_are_not_averaged():
     first = {"protocol": "standard", "tasks": {"depth": {"abs_err": 1.0}}}
     with pytest.raises(EdnasError, match="different protocols"):
         summarise([first, {**first, "protocol": "adashare"}])
+    with pytest.raises(EdnasError, match="different tasks or metrics"):
+        summarise([{**first, "tasks": {"depth": {"abs_err": 1.0, "rmse": 2.0}}}, first])
 
 
 def test_the_result_does_not_depend_on_the_batch_size_of_evaluation(config):

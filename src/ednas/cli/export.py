@@ -160,5 +160,7 @@ def _check_table(report: CheckReport) -> Table:
         for drop in report.metrics.drops if report.metrics else ():
             if drop.task == task:
                 before, after = (show_metric(drop.metric, value) for value in (drop.before, drop.after))
-                table.add_row("", metric_heading(drop.metric), before, after, f"{drop.drop_percent:+.2f} %")
+                table.add_row(
+                    "", metric_heading(drop.metric, unit=drop.unit), before, after, f"{drop.drop_percent:+.2f} %"
+                )
     return table

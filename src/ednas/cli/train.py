@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ednas.cli.options import parse_size, parse_tasks, print_json
+from ednas.cli.options import parse_size, parse_tasks, print_json, print_table
 
 if TYPE_CHECKING:
+    from ednas.scoring import TaskValues
     from ednas.training import Callback, TrainConfig
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -80,7 +81,7 @@ def train(
     if runs == 1:
         with decoding() as decode, ProgressBar("training") as bar:
             result = run_training(settings, out, resume=resume, callbacks=[bar], decode_progress=decode, device=device)
-        _print_metrics(result.metrics, {}, as_json, f"wrote {result.checkpoint}")
+        _print_metrics(result.metrics, as_json, f"wrote {result.checkpoint}")
         return
     bars: list[Any] = []
 
@@ -98,7 +99,11 @@ def train(
     finally:
         for bar in bars:
             bar.__exit__(None, None, None)
-    _print_metrics(several.metrics, several.summary["tasks"], as_json, f"wrote {several.folder}")
+    spread = {
+        task: {metric: value["std"] for metric, value in values.items()}
+        for task, values in several.summary["tasks"].items()
+    }
+    _print_metrics(several.metrics, as_json, f"wrote {several.folder}", spread)
 
 
 def evaluate(
@@ -109,6 +114,7 @@ def evaluate(
     size: Annotated[
         str | None, typer.Option("--input", help="HEIGHTxWIDTH; default: the model's. Exported models have no other.")
     ] = None,
+    per_class: Annotated[bool, typer.Option("--per-class", help="Print IoU and accuracy of every class too.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write metrics.json here.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps; exported models run on the CPU.")] = "auto",
     as_json: _Json = False,
@@ -116,7 +122,7 @@ def evaluate(
     """Measure a checkpoint or an exported model on a dataset, in either protocol.
 
     An exported model runs in LiteRT or ONNX Runtime on this computer and is measured by the same code as the
-    checkpoint, so that the numbers are comparable.
+    checkpoint, so that the numbers are comparable. JSON always holds the classes and the confusion matrix.
 
     [bold]Examples[/bold]
 
@@ -138,7 +144,7 @@ def evaluate(
         metrics = measure(cached, chosen, progress=lambda done, total: progress(split, done, total))
     if out is not None:
         write_json(out, metrics)
-    _print_metrics(metrics, {}, as_json, f"wrote {out}" if out else "")
+    _print_metrics(metrics, as_json, f"wrote {out}" if out else "", per_class=per_class)
 
 
 def predict(
@@ -202,21 +208,21 @@ def _use_threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
-def _print_metrics(metrics: dict[str, Any], spread: dict[str, Any], as_json: bool, note: str) -> None:
+def _print_metrics(
+    metrics: dict[str, Any], as_json: bool, note: str, spread: TaskValues | None = None, *, per_class: bool = False
+) -> None:
     if as_json:
         print_json(metrics)
         return
-    from ednas.report.labels import metric_heading, show_metric
+    from ednas.report.tables import classes_table, metrics_table
 
     if "params" in metrics:
         about = f"{metrics['params'] / 1e6:.2f} M parameters"
     else:
         about = f"{metrics['model']}: {metrics['precision']} in {metrics['runtime']}, stride {metrics['output_stride']}"
     typer.echo(f"protocol {metrics['protocol']}, {about}")
-    for task, values in metrics["tasks"].items():
-        for metric, value in values.items():
-            std = spread.get(task, {}).get(metric, {}).get("std")
-            suffix = "" if std is None else f" ± {show_metric(metric, std)}"
-            typer.echo(f"  {task:14} {metric_heading(metric):24} {show_metric(metric, value)}{suffix}")
+    print_table(metrics_table(metrics, spread))
+    for task, classes in metrics["classes"].items() if per_class else ():
+        print_table(classes_table(task, classes))
     if note:
         typer.echo(note)

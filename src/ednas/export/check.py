@@ -24,7 +24,7 @@ from ednas.export.evaluate import evaluate_exported
 from ednas.export.layers import LayerSNR, entry_layer, per_layer_snr, snr_db
 from ednas.export.manifest import Manifest, Precision, Runtime
 from ednas.export.runtime import Runner, open_model
-from ednas.scoring import metric_gain
+from ednas.scoring import metric_gain, scored_metrics
 from ednas.tasks import EvaluationProtocol
 from ednas.training.evaluate import evaluate
 from ednas.training.model import Model
@@ -57,6 +57,7 @@ class MetricDrop(StrictModel):
         before: Its value in PyTorch.
         after: Its value in the exported model.
         drop_percent: The relative change; positive is worse, whether more or less of the metric is better.
+        unit: The metric's unit where that is the label's.
     """
 
     task: str
@@ -64,6 +65,7 @@ class MetricDrop(StrictModel):
     before: float
     after: float
     drop_percent: float
+    unit: str = ""
 
 
 class MetricsCheck(StrictModel):
@@ -74,7 +76,7 @@ class MetricsCheck(StrictModel):
         dataset: On which dataset,
         split: on which split of it,
         samples: and on how many samples.
-        drops: Every metric.
+        drops: Every metric of the paper's or the user's own (:func:`ednas.scoring.scored_metrics`).
     """
 
     protocol: str
@@ -252,7 +254,7 @@ def compare_metrics(
 
 
 def metric_drops(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[MetricDrop, ...]:
-    """Compare two results of an evaluation, metric by metric.
+    """Compare two results of an evaluation, metric by metric, as far as they are scored.
 
     Args:
         before: From :func:`ednas.training.evaluate`.
@@ -262,12 +264,13 @@ def metric_drops(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[M
         MetricDrop(
             task=task,
             metric=metric,
-            before=value,
+            before=values[metric],
             after=after["tasks"][task][metric],
-            drop_percent=_drop(value, after["tasks"][task][metric], before["higher_is_better"][metric]),
+            drop_percent=_drop(values[metric], after["tasks"][task][metric], before["higher_is_better"][metric]),
+            unit=before["units"].get(task, {}).get(metric, ""),
         )
         for task, values in before["tasks"].items()
-        for metric, value in values.items()
+        for metric in scored_metrics(values)
     )
 
 

@@ -12,7 +12,7 @@ from ednas import scoring
 from ednas.exceptions import CheckpointError
 from ednas.files import read_json, write_json
 from ednas.report.content import ComparisonTable, ModelRow
-from ednas.scoring import Comparison, ModelMetrics, TaskValues
+from ednas.scoring import Comparison, ModelMetrics, TaskValues, read_units
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,13 @@ def tabulate(
         deltas = {task: task_gain.delta for task, task_gain in gain.tasks.items()}
         metrics = {task: dict(task_gain.metrics) for task, task_gain in gain.tasks.items()}
         rows.append(_row(model, costs, spread, delta=gain.delta, task_deltas=deltas, metric_deltas=metrics))
-    directions = {name: up for model in (baseline, *models) for name, up in model.higher_is_better.items()}
+    everyone = (baseline, *models)
+    directions = {name: up for model in everyone for name, up in model.higher_is_better.items()}
     return ComparisonTable(
         models=tuple(rows),
-        metrics={task: tuple(baseline.tasks[task]) for task in compared},
+        metrics={task: tuple(dict.fromkeys(name for one in everyone for name in one.tasks[task])) for task in compared},
         higher_is_better=directions,
+        units={task: units for model in everyone for task, units in model.units.items()},
         baseline=baseline.name,
         protocol=baseline.protocol,
     )
@@ -85,7 +87,12 @@ def save_comparison(table: ComparisonTable, path: Path | str) -> None:
             entry["spread"] = _plain(model.spread)
         costs = {"latency_ms": model.latency_ms, "params": model.params, "macs": model.macs}
         models.append(entry | {key: value for key, value in costs.items() if value is not None})
-    head = {"baseline": table.baseline, "protocol": table.protocol, "higher_is_better": dict(table.higher_is_better)}
+    head = {
+        "baseline": table.baseline,
+        "protocol": table.protocol,
+        "higher_is_better": dict(table.higher_is_better),
+        "units": {task: dict(units) for task, units in table.units.items()},
+    }
     write_json(path, {**head, "models": models})
 
 
@@ -112,6 +119,7 @@ def load_comparison(path: Path | str) -> ComparisonTable:
         models=rows,
         metrics={task: tuple(names) for task, names in metrics.items()},
         higher_is_better=directions,
+        units=read_units(value.get("units", {}), path),
         baseline=_text(value.get("baseline", ""), f"{path}: 'baseline'"),
         protocol=_text(value.get("protocol", ""), f"{path}: 'protocol'"),
     )

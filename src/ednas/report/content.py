@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ednas.arch import Architecture, Block
 from ednas.arch.spec import KINDS
 from ednas.exceptions import ArchitectureError
-from ednas.scoring import TaskValues
+from ednas.scoring import TaskUnits, TaskValues
 from ednas.search.trial import Trial
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ class ComparisonTable:
         models: The rows; the baseline, if it is among them, is the one whose ``delta`` is None.
         metrics: Every task with its metrics, in the order of the columns.
         higher_is_better: Directions of the metrics.
+        units: Units of the metrics whose unit is the label's; may be empty.
         baseline: Name of the baseline; may be empty.
         protocol: Evaluation protocol; may be empty.
     """
@@ -138,6 +139,7 @@ class ComparisonTable:
     models: tuple[ModelRow, ...]
     metrics: Mapping[str, tuple[str, ...]]
     higher_is_better: Mapping[str, bool] = field(default_factory=dict)
+    units: TaskUnits = field(default_factory=dict)
     baseline: str = ""
     protocol: str = ""
 

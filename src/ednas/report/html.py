@@ -17,9 +17,10 @@ from markupsafe import Markup
 from ednas.exceptions import ConfigError
 from ednas.files import write_text
 from ednas.report import labels, plots
-from ednas.report.content import BestModel, BlockRow, ComparisonTable, ModelRow, Picture, ReportData
+from ednas.report.content import BestModel, BlockRow, ComparisonTable, Picture, ReportData
 from ednas.report.cost import draw_cost
 from ednas.report.drawing import draw_architecture
+from ednas.scoring import scored_metrics
 from ednas.search.trial import TrialState
 
 if TYPE_CHECKING:
@@ -221,15 +222,14 @@ def _slowest(best: BestModel) -> list[LayerCost]:
 
 
 def _groups(table: ComparisonTable) -> list[Group]:
-    """Return the comparison's rows: the metrics and Δ of each task, then the overall Δ and the costs."""
+    """Return the comparison's rows: of each task the metrics, Δ, and metrics beside it, then overall Δ and costs."""
     groups = []
     for task, metrics in table.metrics.items():
-        rows = [
-            Row(labels.metric_heading(metric, table.higher_is_better), _metric_cells(table.models, task, metric))
-            for metric in metrics
-        ]
-        deltas = tuple(Cell("", model.task_deltas.get(task)) for model in table.models)
-        groups.append(Group(task, (*rows, Row("Δ", deltas, emphasis=True))))
+        scored = scored_metrics(metrics)
+        others = [metric for metric in metrics if metric not in scored]
+        above, below = ([_metric_row(table, task, metric) for metric in part] for part in (scored, others))
+        deltas = Row("Δ", tuple(Cell("", model.task_deltas.get(task)) for model in table.models), emphasis=True)
+        groups.append(Group(task, (*above, deltas, *below)))
     rows = [Row("Δ", tuple(Cell("", model.delta) for model in table.models), emphasis=True)]
     costs = {
         "Latency ms": [labels.show_latency(model.latency_ms) for model in table.models],
@@ -242,15 +242,13 @@ def _groups(table: ComparisonTable) -> list[Group]:
     return [*groups, Group("All", tuple(rows))]
 
 
-def _metric_cells(models: Iterable[ModelRow], task: str, metric: str) -> tuple[Cell, ...]:
+def _metric_row(table: ComparisonTable, task: str, metric: str) -> Row:
     cells = []
-    for model in models:
-        text = labels.show_metric(metric, model.values.get(task, {}).get(metric))
-        spread = model.spread.get(task, {}).get(metric)
-        if spread is not None:
-            text += f" ± {labels.show_metric(metric, spread)}"
-        cells.append(Cell(text, model.metric_deltas.get(task, {}).get(metric)))
-    return tuple(cells)
+    for model in table.models:
+        value, spread = (values.get(task, {}).get(metric) for values in (model.values, model.spread))
+        cells.append(Cell(labels.show_metric(metric, value, spread), model.metric_deltas.get(task, {}).get(metric)))
+    unit = table.units.get(task, {}).get(metric, "")
+    return Row(labels.metric_heading(metric, table.higher_is_better, unit), tuple(cells))
 
 
 def _galleries(pictures: Iterable[Picture]) -> list[Gallery]:

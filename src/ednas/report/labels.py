@@ -4,36 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from ednas.scoring import HIGHER_IS_BETTER
-
-
-@dataclass(frozen=True)
-class MetricLabel:
-    """How a metric is written.
-
-    Attributes:
-        name: Short name.
-        unit: Unit; empty where there is none.
-        digits: Digits after the decimal point.
-    """
-
-    name: str
-    unit: str
-    digits: int
-
-
-_METRICS = {
-    "miou": MetricLabel("mIoU", "%", 2),
-    "pixel_acc": MetricLabel("Pixel acc.", "%", 2),
-    "abs_err": MetricLabel("Abs. error", "", 4),
-    "rel_err": MetricLabel("Rel. error", "", 4),
-    "mean_angle": MetricLabel("Mean angle", "°", 2),
-    "within_11": MetricLabel("< 11.25°", "%", 2),
-    "within_22": MetricLabel("< 22.5°", "%", 2),
-    "within_30": MetricLabel("< 30°", "%", 2),
-}
+from ednas.scoring import METRICS, MetricLabel, direction
 
 MISSING = "–"
 
@@ -78,25 +50,27 @@ def show_figure(value: float) -> str:
 
 def metric_label(metric: str) -> MetricLabel:
     """Return how a metric is written; a metric of the user's own keeps its name and gets four digits."""
-    return _METRICS.get(metric, MetricLabel(metric, "", 4))
+    return METRICS.get(metric, MetricLabel(metric, "", 4))
 
 
-def metric_heading(metric: str, own: Mapping[str, bool] | None = None) -> str:
+def metric_heading(metric: str, own: Mapping[str, bool] | None = None, unit: str = "") -> str:
     """Return a column's heading: name, unit, and an arrow for the better direction: ``mIoU % ↑``.
 
     Args:
         metric: The metric.
         own: Directions of metrics that are not built in.
+        unit: The unit of a metric whose unit is not built in.
     """
     label = metric_label(metric)
-    higher = {**(own or {}), **HIGHER_IS_BETTER}.get(metric)
+    higher = direction(metric, own or {})
     arrow = "" if higher is None else "↑" if higher else "↓"
-    return " ".join(part for part in (label.name, label.unit, arrow) if part)
+    return " ".join(part for part in (label.title, label.unit or unit, arrow) if part)
 
 
-def show_metric(metric: str, value: float | None) -> str:
-    """Return a metric's value with its usual digits."""
-    return show_number(value, metric_label(metric).digits)
+def show_metric(metric: str, value: float | None, spread: float | None = None) -> str:
+    """Return a metric's value with its usual digits, and its spread over several runs where there is one."""
+    digits = metric_label(metric).digits
+    return show_number(value, digits) + ("" if spread is None else f" ± {show_number(spread, digits)}")
 
 
 def show_number(value: float | None, digits: int = 2) -> str:

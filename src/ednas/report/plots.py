@@ -15,6 +15,7 @@ from ednas.arch.spec import NUM_BLOCKS, STAGE_DEPTHS
 from ednas.report.content import CHOICE_FIELDS, ReportData
 from ednas.report.labels import metric_label, show_latency, show_metric
 from ednas.report.svg import FAINT, FONT, INK, MUTED
+from ednas.scoring import scored_metrics
 from ednas.search.trial import Trial, TrialState
 
 Figure = dict[str, Any]
@@ -155,8 +156,8 @@ def details(trial: Trial) -> str:
     lines = [] if trial.reward is None else [f"reward {trial.reward:.4f}"]
     for task, metrics in trial.metrics.items():
         values = (
-            f"{metric_label(metric).name} {show_metric(metric, value)}{metric_label(metric).unit}"
-            for metric, value in metrics.items()
+            f"{metric_label(metric).title} {show_metric(metric, metrics[metric])}{metric_label(metric).unit}"
+            for metric in scored_metrics(metrics)
         )
         lines.append(html.escape(f"{task}: {' · '.join(values)}"))
     return "".join(f"<br>{line}" for line in [*lines, *_architecture_lines(trial.architecture)])

@@ -1,8 +1,8 @@
-"""Tables for the terminal: an architecture, a comparison, what an inference costs, a target, a calibration."""
+"""Tables for the terminal: an architecture, metrics, a comparison, what an inference costs, a target, a calibration."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +25,10 @@ from ednas.report.labels import (
     show_figure,
     show_latency,
     show_metric,
+    show_number,
     show_unit,
 )
-from ednas.scoring import Comparison, ModelMetrics
+from ednas.scoring import Comparison, ModelMetrics, TaskValues, scored_metrics
 
 if TYPE_CHECKING:
     from ednas.hw.calibration import Calibration
@@ -101,6 +102,39 @@ def architecture_table(architecture: Architecture, summary: Summary | None = Non
     return table
 
 
+def metrics_table(metrics: Mapping[str, Any], spread: TaskValues | None = None) -> Table:
+    """Return what was measured of one model: of each task the paper's metrics, then the others.
+
+    Args:
+        metrics: Content of a ``metrics.json``, from :func:`ednas.training.evaluate`.
+        spread: Standard deviations over several runs.
+    """
+    table = _table("Metrics")
+    table.add_column("Task")
+    table.add_column("Metric")
+    table.add_column("Value" if spread is None else "Mean ± std", justify="right")
+    units = metrics.get("units", {})
+    for task, values in metrics["tasks"].items():
+        scored = scored_metrics(values)
+        for number, metric in enumerate(sorted(values, key=lambda name: name not in scored)):
+            heading = metric_heading(metric, metrics["higher_is_better"], units.get(task, {}).get(metric, ""))
+            value = show_metric(metric, values[metric], (spread or {}).get(task, {}).get(metric))
+            table.add_row(Text(task if number == 0 else ""), Text(heading), value)
+        table.add_section()
+    return table
+
+
+def classes_table(task: str, classes: Mapping[str, Mapping[str, float | None]]) -> Table:
+    """Return a task's metrics by class in percent; a dash where a class does not occur."""
+    table = _table(f"{task} by class")
+    table.add_column("Class", overflow="fold")
+    for heading in ("IoU %", "Acc. %"):
+        table.add_column(heading, justify="right")
+    for name, values in classes.items():
+        table.add_row(Text(name), show_number(values["iou"]), show_number(values["acc"]))
+    return table
+
+
 def comparison_table(
     baseline: ModelMetrics | ComparisonTable,
     models: Sequence[ModelMetrics] = (),
@@ -109,7 +143,7 @@ def comparison_table(
     """Return metrics by models: values with their relative gains in percent, and the gains Δ by task and overall.
 
     A model is a column, so that three tasks fit into a terminal of 80 characters. Gains (Eq. 9-12) are positive where
-    the model is better than the baseline.
+    the model is better than the baseline. Metrics that do not enter Δ stand below it, without a gain.
 
     Args:
         baseline: The baseline's metrics, or a whole table, in which case nothing else is given.
@@ -127,12 +161,14 @@ def comparison_table(
     for model in content.models:
         table.add_column(Text(model.name), justify="right", overflow="fold")
     for task, metrics in content.metrics.items():
-        for number, metric in enumerate(metrics):
-            heading = metric_heading(metric, content.higher_is_better)
-            values = [_value(model, task, metric) for model in content.models]
-            table.add_row(Text(task if number == 0 else ""), Text(heading), *values)
-        deltas = [_delta(model.task_deltas.get(task)) for model in content.models]
-        table.add_row("", "Δ %", *deltas, end_section=True)
+        scored = scored_metrics(metrics)
+        for number, metric in enumerate(scored):
+            table.add_row(Text(task if number == 0 else ""), *_metric_row(content, task, metric))
+        table.add_row("", "Δ %", *[_delta(model.task_deltas.get(task)) for model in content.models])
+        for metric in metrics:
+            if metric not in scored:
+                table.add_row("", *_metric_row(content, task, metric), style="dim")
+        table.add_section()
     table.add_row("all", "Δ %", *[_delta(model.delta) for model in content.models], style="bold", end_section=True)
     for heading, texts in _known_costs(content).items():
         table.add_row("", heading, *texts)
@@ -403,11 +439,14 @@ def _integer(value: int | None) -> Text:
     return Text(MISSING if value is None else str(value))
 
 
+def _metric_row(content: ComparisonTable, task: str, metric: str) -> list[Text]:
+    heading = metric_heading(metric, content.higher_is_better, content.units.get(task, {}).get(metric, ""))
+    return [Text(heading), *[_value(model, task, metric) for model in content.models]]
+
+
 def _value(model: ModelRow, task: str, metric: str) -> Text:
-    text = Text(show_metric(metric, model.values.get(task, {}).get(metric)))
-    spread = model.spread.get(task, {}).get(metric)
-    if spread is not None:
-        text.append(f" ± {show_metric(metric, spread)}")
+    value, spread = (values.get(task, {}).get(metric) for values in (model.values, model.spread))
+    text = Text(show_metric(metric, value, spread))
     gain = model.metric_deltas.get(task, {}).get(metric)
     if gain is not None:
         text.append(" (").append_text(_delta(gain)).append(")")

@@ -31,7 +31,8 @@ class RewardConfig(StrictModel):
         p: Exponent at or below a limit.
         q: Exponent above a limit.
         beta: Slope of ``absolute``.
-        weights: The w_ij of Eq. 7 by task and metric; 1 where absent.
+        weights: The w_ij of Eq. 7 by task and metric; where absent 1, and 0 for built-in metrics that are not the
+            paper's.
         reference: Metrics by task that the errors are divided into (the single-task baselines); 1 where absent. They
             scale the rewards and never change which of two candidates has the higher accuracy.
     """

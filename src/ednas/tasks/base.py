@@ -39,7 +39,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from ednas.exceptions import ConfigError
@@ -62,9 +62,11 @@ class TaskMetrics(ABC):
 
     Attributes:
         higher_is_better: Every metric's name and direction, in the order of :meth:`compute`.
+        units: Units of metrics that depend on the data or are not built in, for tables; may be empty.
     """
 
     higher_is_better: Mapping[str, bool]
+    units: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def update(self, prediction: Tensor, target: Tensor) -> None:
@@ -90,6 +92,22 @@ class TaskMetrics(ABC):
     @abstractmethod
     def reset(self) -> None:
         """Forget everything taken in."""
+
+    def classes(self) -> dict[str, dict[str, float | None]]:
+        """Return ``iou`` and ``acc`` in percent by class name, None where not defined; empty without classes.
+
+        Raises:
+            DataError: Nothing valid was taken in.
+        """
+        return {}
+
+    def confusion(self) -> list[list[int]]:
+        """Return how many pixels of each class (row) were predicted as each (column); empty without classes.
+
+        Raises:
+            DataError: Nothing valid was taken in.
+        """
+        return []
 
 
 class Task(ABC):

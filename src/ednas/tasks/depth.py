@@ -69,8 +69,9 @@ class DepthTask(Task):
         return loss
 
     def metrics(self, protocol: EvaluationProtocol = "standard") -> DepthMetrics:
-        """Return fresh ``abs_err`` (in the label's unit) and ``rel_err``."""
-        return DepthMetrics(protocol, min_valid=self._min_valid)
+        """Return fresh metrics; ``abs_err`` and ``rmse`` are in the label's unit, which a disparity has not."""
+        unit = self.unit if self.kind == "distance" else ""
+        return DepthMetrics(protocol, min_valid=self._min_valid, unit=unit)
 
     def decode(self, prediction: Tensor) -> Tensor:
         """Return depth ``(N, 1, H, W)`` of at least 0, in the label's unit."""

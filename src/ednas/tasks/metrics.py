@@ -15,7 +15,18 @@ depth errors           over all valid pixels, of the         per image, then the
                        decoded depth (at least 0)
 normals                angles between unit vectors; below    angles between vectors in the positive octant; at or
                        a threshold                           below a threshold
+other metrics          as defined below, over all valid      the same; the median angle too is then a true one, about
+                       pixels                                twice as large as the mean beside it
 =====================  ====================================  =========================================================
+
+The paper has mIoU, pixel accuracy, absolute and relative error, mean angle and shares within angles. The others are
+what the field reports beside them:
+
+- ``mean_acc``: mean over the classes in the labels of the share of their pixels that is right (FCN's "mean accuracy").
+- ``rmse``, ``log_rmse`` (natural logarithm), ``delta_1`` to ``delta_3`` (percent of pixels with
+  max(p / y, y / p) < 1.25, 1.25^2, 1.25^3), of the decoded depth (Eigen et al., 2014). A prediction of 0 or less is a
+  miss; in the logarithm, a prediction counts as :data:`SMALLEST_RATIO` of its label at least, whatever the unit.
+- ``median_angle``: from a histogram of :data:`ANGLE_BIN` degrees, and no further than that from the exact median.
 
 ``adashare`` follows the public evaluation code of AdaShare, which the paper's numbers are compared with.
 
@@ -27,7 +38,7 @@ and a right prediction scores 0. The result is on AdaShare's scale but not its t
 AdaShare's learns in the encoded space, and may put its output outside of what any true normal encodes to. AdaShare also
 counts pixels whose stored vector is zero, (127, 127, 127), which are invalid here.
 
-State is a handful of float64 and int64 sums on the device of the predictions (:attr:`SumMetrics.sums`): batches of any
+State is a number of float64 and int64 sums on the device of the predictions (:attr:`SumMetrics.sums`): batches of any
 size give the same result, and summing the states of several processes gives the result of all.
 
 **A prediction that is not finite is an error** (:class:`~ednas.exceptions.TrainingError`): an argmax or a clamp would
@@ -36,7 +47,8 @@ turn NaN into an ordinary-looking score.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -44,7 +56,7 @@ from torch.nn import functional as F
 
 from ednas.data.sample import VOID
 from ednas.exceptions import DataError, TrainingError
-from ednas.scoring import HIGHER_IS_BETTER
+from ednas.scoring import METRICS
 from ednas.tasks.base import EvaluationProtocol, TaskMetrics, check_protocol
 from ednas.tasks.normals_losses import valid_normals
 
@@ -53,6 +65,15 @@ ADASHARE_MIN_DEPTH = 3e-5
 
 ANGLE_THRESHOLDS: Mapping[str, float] = {"within_11": 11.25, "within_22": 22.5, "within_30": 30.0}
 """Angle in degrees that a normal must be within, by metric."""
+
+ANGLE_BIN = 0.01
+"""Width in degrees of the bins that the median angle is taken from."""
+
+DELTA_THRESHOLDS: Mapping[str, float] = {"delta_1": 1.25, "delta_2": 1.25**2, "delta_3": 1.25**3}
+"""Factor that a depth must be within, by metric."""
+
+SMALLEST_RATIO = 1e-3
+"""Smallest prediction / label in the logarithmic error: the floor that keeps it finite for predictions of 0."""
 
 
 class SumMetrics(TaskMetrics):
@@ -65,7 +86,7 @@ class SumMetrics(TaskMetrics):
 
     def __init__(self, task: str, channels: int, names: tuple[str, ...], protocol: EvaluationProtocol) -> None:
         check_protocol(protocol)
-        self.higher_is_better = {name: HIGHER_IS_BETTER[name] for name in names}
+        self.higher_is_better = {name: METRICS[name].higher_is_better for name in names}
         self.protocol = protocol
         self.sums: dict[str, Tensor] = {}
         self._task = task
@@ -119,20 +140,28 @@ class SumMetrics(TaskMetrics):
 
 
 class SegmentationMetrics(SumMetrics):
-    """mIoU and pixel accuracy, in percent.
+    """mIoU, pixel accuracy and mean class accuracy, in percent; also by class.
 
     Args:
         num_classes: Number of classes.
         protocol: ``standard`` or ``adashare``.
+        class_names: Their names; the ids where these are missing or not distinct.
         void_counts: Under ``adashare``, count pixels without a label as wrong in the pixel accuracy. AdaShare does so
             on CityScapes (which is why it reports 74.7 where the paper has 88.7) and not on NYUv2. ``standard`` never
             does.
     """
 
     def __init__(
-        self, num_classes: int, protocol: EvaluationProtocol = "standard", *, void_counts: bool = False
+        self,
+        num_classes: int,
+        protocol: EvaluationProtocol = "standard",
+        *,
+        class_names: Sequence[str] = (),
+        void_counts: bool = False,
     ) -> None:
-        super().__init__("segmentation", num_classes, ("miou", "pixel_acc"), protocol)
+        super().__init__("segmentation", num_classes, ("miou", "pixel_acc", "mean_acc"), protocol)
+        is_named = len(set(class_names)) == len(class_names) == num_classes
+        self.class_names = tuple(class_names if is_named else map(str, range(num_classes)))
         self.void_counts = void_counts
 
     @torch.no_grad()
@@ -169,7 +198,7 @@ class SegmentationMetrics(SumMetrics):
             )
 
     def compute(self) -> dict[str, float]:
-        """Return ``miou`` and ``pixel_acc`` in percent.
+        """Return ``miou``, ``pixel_acc`` and ``mean_acc`` in percent.
 
         Raises:
             DataError: No pixel with a label was taken in.
@@ -182,19 +211,40 @@ class SegmentationMetrics(SumMetrics):
         # Under adashare every class may be dropped; a network without one true positive scores 0, not NaN.
         miou = ious.mean().item() if len(ious) else 0.0
         accuracy = self._mean("accuracy", "images") if self.protocol == "adashare" else hits.sum().item() / pixels
-        return {"miou": 100 * miou, "pixel_acc": 100 * accuracy}
+        labelled = confusion.sum(1)
+        recalls = (hits.double() / labelled)[labelled > 0]
+        return {"miou": 100 * miou, "pixel_acc": 100 * accuracy, "mean_acc": 100 * recalls.mean().item()}
+
+    def classes(self) -> dict[str, dict[str, float | None]]:
+        """Return ``iou`` and ``acc`` in percent by class name, as under ``standard``.
+
+        A class has no ``acc`` (None) where it is not in the labels, and no ``iou`` where it is not predicted either.
+        """
+        confusion, _ = self._get("confusion", "pixels")
+        hits, labelled = confusion.diagonal(), confusion.sum(1)
+        union = confusion.sum(0) + labelled - hits
+        counts = zip(self.class_names, hits.tolist(), union.tolist(), labelled.tolist(), strict=True)
+        return {name: {"iou": _percent(hit, all_), "acc": _percent(hit, own)} for name, hit, all_, own in counts}
+
+    def confusion(self) -> list[list[int]]:
+        """Return how many labelled pixels of each class (row) were predicted as each (column)."""
+        confusion, _ = self._get("confusion", "pixels")
+        counts: list[list[int]] = confusion.tolist()
+        return counts
 
 
 class DepthMetrics(SumMetrics):
-    """Mean absolute error in the label's unit, and mean relative error.
+    """Absolute, relative, squared and logarithmic errors, and shares of pixels within a factor.
 
     Args:
         protocol: ``standard`` or ``adashare``.
         min_valid: Under ``standard``, labels at or below this are invalid.
+        unit: The label's; empty where it has none.
     """
 
-    def __init__(self, protocol: EvaluationProtocol = "standard", *, min_valid: float = 0.0) -> None:
-        super().__init__("depth", 1, ("abs_err", "rel_err"), protocol)
+    def __init__(self, protocol: EvaluationProtocol = "standard", *, min_valid: float = 0.0, unit: str = "") -> None:
+        super().__init__("depth", 1, ("abs_err", "rel_err", "rmse", "log_rmse", *DELTA_THRESHOLDS), protocol)
+        self.units = {"abs_err": unit, "rmse": unit} if unit else {}
         self.min_valid = ADASHARE_MIN_DEPTH if protocol == "adashare" else min_valid
 
     @torch.no_grad()
@@ -219,25 +269,42 @@ class DepthMetrics(SumMetrics):
             sums = [value / pixels.clamp(min=1) for value in sums]
             pixels = pixels > 0
         self._add(abs_err=sums[0].sum(), rel_err=sums[1].sum(), count=pixels.sum())
+        self._add_field_metrics(predicted[valid].double().clamp(min=0), target[valid].double())
+
+    def _add_field_metrics(self, depth: Tensor, label: Tensor) -> None:
+        ratio = depth / label
+        factor = torch.maximum(ratio, 1 / ratio)  # of a depth of 0 it is infinite
+        self._add(
+            squared=(depth - label).square().sum(),
+            squared_log=ratio.clamp(min=SMALLEST_RATIO).log().square().sum(),
+            pixels=torch.tensor(len(label), device=label.device),
+            **{name: (factor < limit).sum() for name, limit in DELTA_THRESHOLDS.items()},
+        )
 
     def compute(self) -> dict[str, float]:
-        """Return ``abs_err`` and ``rel_err``.
+        """Return ``abs_err`` and ``rmse`` in the label's unit, ``rel_err``, ``log_rmse``, and the rest in percent.
 
         Raises:
             DataError: No valid label was taken in.
         """
-        return {name: self._mean(name, "count") for name in self.higher_is_better}
+        return {
+            "abs_err": self._mean("abs_err", "count"),
+            "rel_err": self._mean("rel_err", "count"),
+            "rmse": math.sqrt(self._mean("squared", "pixels")),
+            "log_rmse": math.sqrt(self._mean("squared_log", "pixels")),
+            **{name: 100 * self._mean(name, "pixels") for name in DELTA_THRESHOLDS},
+        }
 
 
 class NormalMetrics(SumMetrics):
-    """Mean angle in degrees, and the percentage of pixels within 11.25, 22.5 and 30 degrees.
+    """Mean and median angle in degrees, and the percentage of pixels within 11.25, 22.5 and 30 degrees.
 
     Args:
         protocol: ``standard`` or ``adashare``; see the module's text on what the latter measures.
     """
 
     def __init__(self, protocol: EvaluationProtocol = "standard") -> None:
-        super().__init__("normals", 3, ("mean_angle", *ANGLE_THRESHOLDS), protocol)
+        super().__init__("normals", 3, ("mean_angle", *ANGLE_THRESHOLDS, "median_angle"), protocol)
 
     @torch.no_grad()
     def update(self, prediction: Tensor, target: Tensor) -> None:
@@ -253,9 +320,10 @@ class NormalMetrics(SumMetrics):
         valid = valid_normals(target)[:, 0]
         # In float64, else the last bit of an angle depends on where its pixel lies in the batch.
         first, second = (unit_normals(field.movedim(1, -1)[valid].double()) for field in (predicted, target))
-        if self.protocol == "adashare":
-            first, second = octant_vectors(first), octant_vectors(second)
         angles = angles_between(first, second)
+        self._add(histogram=angle_histogram(angles))
+        if self.protocol == "adashare":
+            angles = angles_between(octant_vectors(first), octant_vectors(second))
         within = {
             name: (angles <= limit if self.protocol == "adashare" else angles < limit).sum()
             for name, limit in ANGLE_THRESHOLDS.items()
@@ -263,13 +331,17 @@ class NormalMetrics(SumMetrics):
         self._add(mean_angle=angles.sum(), count=valid.sum(), **within)
 
     def compute(self) -> dict[str, float]:
-        """Return ``mean_angle`` in degrees and the rest in percent.
+        """Return ``mean_angle`` and ``median_angle`` in degrees and the rest in percent.
 
         Raises:
             DataError: No valid label was taken in.
         """
-        shares = {name: 100 * self._mean(name, "count") for name in ANGLE_THRESHOLDS}
-        return {"mean_angle": self._mean("mean_angle", "count"), **shares}
+        histogram, _ = self._get("histogram", "count")
+        return {
+            "mean_angle": self._mean("mean_angle", "count"),
+            **{name: 100 * self._mean(name, "count") for name in ANGLE_THRESHOLDS},
+            "median_angle": ANGLE_BIN * histogram_median(histogram),
+        }
 
 
 def unit_normals(vectors: Tensor, dim: int = -1) -> Tensor:
@@ -297,3 +369,28 @@ def angles_between(first: Tensor, second: Tensor) -> Tensor:
     """Angles in degrees, 0 to 180, between vectors ``(..., 3)``; exact for small ones, where acos is not."""
     cross = torch.linalg.vector_norm(torch.linalg.cross(first, second), dim=-1)
     return torch.rad2deg(torch.atan2(cross, (first * second).sum(-1)))
+
+
+def angle_histogram(angles: Tensor) -> Tensor:
+    """Count angles in degrees, 0 to 180, in bins of :data:`ANGLE_BIN`; int64."""
+    bins = round(180 / ANGLE_BIN)
+    return torch.bincount((angles / ANGLE_BIN).long().clamp(max=bins - 1), minlength=bins)
+
+
+def histogram_median(counts: Tensor) -> float:
+    """Median of values in bins 0, 1, ... of width 1, as if they lay evenly in their bins; less than a bin off.
+
+    Args:
+        counts: Values in each bin, int64 ``(bins,)``; one value at least. The mean of the two middle ones is the median
+            of an even number.
+    """
+    upto = counts.cumsum(0)
+    total = int(upto[-1])
+    ranks = torch.tensor([(total - 1) // 2, total // 2])
+    bins = torch.searchsorted(upto, ranks, right=True)
+    before = upto[bins] - counts[bins]
+    return (bins + (ranks - before + 0.5) / counts[bins].double()).mean().item()
+
+
+def _percent(part: int, whole: int) -> float | None:
+    return 100 * part / whole if whole else None

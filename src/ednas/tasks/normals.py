@@ -40,7 +40,7 @@ class NormalsTask(Task):
         return loss
 
     def metrics(self, protocol: EvaluationProtocol = "standard") -> NormalMetrics:
-        """Return fresh ``mean_angle`` in degrees and ``within_11``, ``within_22``, ``within_30`` in percent."""
+        """Return fresh metrics: mean and median angle in degrees, shares within 11.25, 22.5 and 30 in percent."""
         return NormalMetrics(protocol)
 
     def decode(self, prediction: Tensor) -> Tensor:

@@ -75,8 +75,8 @@ class SegmentationTask(Task):
         return loss
 
     def metrics(self, protocol: EvaluationProtocol = "standard") -> SegmentationMetrics:
-        """Return fresh ``miou`` and ``pixel_acc``, in percent."""
-        return SegmentationMetrics(self.channels, protocol, void_counts=self._void_counts)
+        """Return fresh ``miou``, ``pixel_acc`` and ``mean_acc``, in percent."""
+        return SegmentationMetrics(self.channels, protocol, class_names=self.class_names, void_counts=self._void_counts)
 
     def decode(self, prediction: Tensor) -> Tensor:
         """Return class ids, int64 ``(N, H, W)``."""

@@ -85,8 +85,9 @@ def measure(
         progress: Called with (samples done, samples in all).
 
     Returns:
-        ``protocol``, ``tasks`` (values by task and metric), ``higher_is_better`` by metric, ``input_size``,
-        ``dataset``, ``split`` and ``samples``.
+        ``protocol``, ``tasks`` (values by task and metric), ``higher_is_better`` by metric, ``units`` by task and
+        metric, ``input_size``, ``dataset``, ``split``, ``samples``, and of tasks with classes ``classes`` (values by
+        task, class and metric) and ``confusion`` (a matrix by task; rows are labels).
 
     Raises:
         TrainingError: A prediction is not finite.
@@ -107,8 +108,11 @@ def measure(
         "protocol": protocol,
         "tasks": {name: metric.compute() for name, metric in metrics.items()},
         "higher_is_better": {key: up for metric in metrics.values() for key, up in metric.higher_is_better.items()},
+        "units": {name: dict(metric.units) for name, metric in metrics.items() if metric.units},
         "input_size": list(cached.size),
         "dataset": cached.info.name,
         "split": cached.split,
         "samples": len(cached),
+        "classes": {name: classes for name, metric in metrics.items() if (classes := metric.classes())},
+        "confusion": {name: matrix for name, metric in metrics.items() if (matrix := metric.confusion())},
     }

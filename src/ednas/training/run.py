@@ -69,7 +69,7 @@ class TrainRunsResult:
         runs: The runs.
         summary: Content of ``summary.json``: ``runs``, ``seeds``, and by task and metric ``mean``, ``std`` and
             ``values``.
-        metrics: Content of ``metrics.json``: that of one run, with means as values.
+        metrics: Content of ``metrics.json``: that of one run, with means as values and without its classes.
     """
 
     folder: Path
@@ -173,7 +173,7 @@ def train_runs(
         )
     summary = summarise([result.metrics for result in results])
     metrics = {
-        **results[0].metrics,
+        **{key: value for key, value in results[0].metrics.items() if key not in ("classes", "confusion")},
         "tasks": {
             task: {name: value["mean"] for name, value in values.items()} for task, values in summary["tasks"].items()
         },
@@ -194,12 +194,11 @@ def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         ``protocol``, ``runs``, ``seeds``, and ``tasks``: by task and metric ``mean``, ``std``, ``values``.
 
     Raises:
-        CheckpointError: The runs were measured under different protocols or on different tasks.
+        CheckpointError: The runs were measured under different protocols or on different tasks or metrics.
     """
     first = runs[0]
-    for run in runs:
-        if run["protocol"] != first["protocol"] or run["tasks"].keys() != first["tasks"].keys():
-            raise CheckpointError("the runs were measured under different protocols or on different tasks")
+    if any(_measured(run) != _measured(first) for run in runs):
+        raise CheckpointError("the runs were measured under different protocols or on different tasks or metrics")
     tasks = {
         task: {name: _spread([run["tasks"][task][name] for run in runs]) for name in values}
         for task, values in first["tasks"].items()
@@ -340,6 +339,11 @@ def _is_begun(out: Path, config: TrainConfig, resume: bool) -> bool:
     if found is not None:
         raise ConfigError(f"{out}: holds a run of another configuration ({found}); choose another folder")
     return finished
+
+
+def _measured(metrics: dict[str, Any]) -> tuple[str, dict[str, set[str]]]:
+    """Return under which protocol which metrics of which tasks were measured."""
+    return metrics["protocol"], {task: set(values) for task, values in metrics["tasks"].items()}
 
 
 def _spread(values: list[float]) -> dict[str, Any]:
