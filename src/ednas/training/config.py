@@ -53,7 +53,7 @@ class TrainConfig(StrictModel):
 
     Example:
         >>> TrainConfig(data="streets", recipe="mini", tasks=("depth",)).recipe.steps
-        400
+        800
     """
 
     architecture: str | dict[str, Any] = "base"

@@ -161,14 +161,23 @@ class Recipe(StrictModel):
 
 
 RECIPES: Mapping[str, Recipe] = {
-    # A short training wants a high rate, which wants a warm-up, and mild augmentation.
+    # Of what was compared on street scenes (docs/training.md), what learns most in a few hundred steps: many small steps
+    # at a high rate, which a clipped gradient and a short memory of its squares (beta 0.95) make safe; decay that is not
+    # divided by that memory (AdamW) and leaves batch normalisation alone; and samples as they are but for mirroring:
+    # a few passes over the data do not overfit.
     "mini": Recipe(
         name="mini",
-        steps=400,
-        learning_rate=3e-3,
+        steps=800,
+        batch_size=8,
+        optimizer="AdamW",
+        optimizer_options={"betas": (0.9, 0.95)},
+        learning_rate=2e-2,
         warmup_steps=20,
+        weight_decay=0.1,
+        decay_all=False,
+        grad_clip=1.0,
         input_size=(64, 128),
-        augment=AugmentConfig(scale=(0.8, 1.25)),
+        augment=AugmentConfig(scale=(1.0, 1.0)),
         eval_batch_size=32,
         checkpoint_every=100,
     ),
@@ -178,7 +187,7 @@ RECIPES: Mapping[str, Recipe] = {
 }
 """Recipes by name.
 
-``mini`` trains within two minutes on a laptop's CPU, on small images. ``proxy`` and ``full`` are the paper's 5,000 and
+``mini`` trains within three minutes on one core of a CPU, on small images. ``proxy`` and ``full`` are the paper's 5,000 and
 20,000 iterations: Adam, cosine, learning rate 3e-4, and from AdaShare batch 16, weight decay 1e-4, scale U(0.5, 1.5),
 mirror. AdaShare's crops are :data:`CITYSCAPES_CROP` and :data:`NYUV2_CROP`.
 """
