@@ -39,6 +39,9 @@ HIGHER_IS_BETTER: Mapping[str, bool] = MappingProxyType(
 PERCENT_METRICS = frozenset({"miou", "pixel_acc", "within_11", "within_22", "within_30"})
 """Built-in metrics that are written in percent; they enter :func:`accuracy` as fractions of 1."""
 
+NO_NETWORK = "no network (mean label)"
+"""What tables call the mean training label of each pixel, which any network must beat."""
+
 RewardMode = Literal["mnasnet", "hard", "absolute"]
 """How costs enter :func:`limited_reward`."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,8 @@ import typer
 from ednas.cli.options import parse_size, parse_tasks, print_json
 
 if TYPE_CHECKING:
+    from ednas.data import CachedSplit
+    from ednas.tasks import Task
     from ednas.training import Callback, TrainConfig
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -116,7 +119,8 @@ def evaluate(
     """Measure a checkpoint or an exported model on a dataset, in either protocol.
 
     An exported model runs in LiteRT or ONNX Runtime on this computer and is measured by the same code as the
-    checkpoint, so that the numbers are comparable.
+    checkpoint, so that the numbers are comparable. Where the training split is at hand, decoded by a training before,
+    its mean label of each pixel is measured beside the network.
 
     [bold]Examples[/bold]
 
@@ -128,14 +132,17 @@ def evaluate(
     from ednas.data import open_cache, open_dataset
     from ednas.files import write_json
     from ednas.tasks.base import check_protocol
+    from ednas.training.trivial import measure_trivial
 
     chosen = check_protocol(protocol)
-    input_size, measure = _measured(model, device)
+    input_size, tasks, measure = _measured(model, device)
     dataset = open_dataset(data, split)
     with decoding() as decode:
         cached = open_cache(dataset, parse_size(size) if size else input_size, progress=decode)
     with counting("evaluating") as progress:
         metrics = measure(cached, chosen, progress=lambda done, total: progress(split, done, total))
+    if train_split := _decoded_before(data, "train", cached.size):
+        metrics["trivial"] = measure_trivial(tasks, train_split, cached, chosen)
     if out is not None:
         write_json(out, metrics)
     _print_metrics(metrics, {}, as_json, f"wrote {out}" if out else "")
@@ -163,22 +170,36 @@ def predict(
     typer.echo(f"wrote {len(written)} files to {out}")
 
 
-def _measured(path: Path, device: str) -> tuple[tuple[int, int], Callable[..., dict[str, Any]]]:
-    """Open a checkpoint or an exported model; return its input size and what measures it."""
+def _decoded_before(data: str, split: str, size: tuple[int, int]) -> CachedSplit | None:
+    """Return a split if there is one, and it is at hand without decoding it."""
+    from ednas.data import open_dataset
+    from ednas.data.cache import find_cache
+    from ednas.exceptions import EdnasError
+
+    with suppress(EdnasError):
+        return find_cache(open_dataset(data, split), size)
+    return None
+
+
+def _measured(path: Path, device: str) -> tuple[tuple[int, int], Mapping[str, Task], Callable[..., dict[str, Any]]]:
+    """Open a checkpoint or an exported model; return its input size, its tasks and what measures it."""
     if path.is_file() or path.suffix in (".tflite", ".onnx"):
         from ednas.exceptions import ConfigError
         from ednas.export.evaluate import evaluate_exported
         from ednas.export.runtime import open_model
+        from ednas.tasks import make_tasks
 
         if device not in ("auto", "cpu"):
             raise ConfigError(f"device '{device}': exported models run on the CPU; leave --device out")
         runner = open_model(path)
-        return runner.manifest.input_size, partial(evaluate_exported, runner)
+        manifest = runner.manifest
+        tasks = make_tasks(manifest.tasks, manifest.targets, manifest.task_options)
+        return manifest.input_size, tasks, partial(evaluate_exported, runner)
     from ednas.training import evaluate as evaluate_checkpoint
     from ednas.training import load_checkpoint
 
     model = load_checkpoint(path)
-    return model.input_size, partial(evaluate_checkpoint, model, device=device)
+    return model.input_size, model.tasks, partial(evaluate_checkpoint, model, device=device)
 
 
 def _train_config(file: Path | None, given: dict[str, Any], recipe: str | None, changes: dict[str, Any]) -> TrainConfig:
@@ -207,16 +228,25 @@ def _print_metrics(metrics: dict[str, Any], spread: dict[str, Any], as_json: boo
         print_json(metrics)
         return
     from ednas.report.labels import metric_heading, show_metric
+    from ednas.scoring import NO_NETWORK
+    from ednas.training.trivial import shortcomings
 
     if "params" in metrics:
         about = f"{metrics['params'] / 1e6:.2f} M parameters"
     else:
         about = f"{metrics['model']}: {metrics['precision']} in {metrics['runtime']}, stride {metrics['output_stride']}"
     typer.echo(f"protocol {metrics['protocol']}, {about}")
+    trivial = metrics.get("trivial", {}).get("tasks", {})
+    if trivial:
+        typer.echo(f"  {'':14} {'':24} {'network':18} {NO_NETWORK}")
     for task, values in metrics["tasks"].items():
         for metric, value in values.items():
             std = spread.get(task, {}).get(metric, {}).get("std")
-            suffix = "" if std is None else f" ± {show_metric(metric, std)}"
-            typer.echo(f"  {task:14} {metric_heading(metric):24} {show_metric(metric, value)}{suffix}")
+            shown = show_metric(metric, value) + ("" if std is None else f" ± {show_metric(metric, std)}")
+            if metric in trivial.get(task, {}):
+                shown = f"{shown:18} {show_metric(metric, trivial[task][metric])}"
+            typer.echo(f"  {task:14} {metric_heading(metric):24} {shown}")
+    for line in shortcomings(metrics):
+        typer.echo(f"warning: {line}")
     if note:
         typer.echo(note)

@@ -54,6 +54,9 @@ ADASHARE_MIN_DEPTH = 3e-5
 ANGLE_THRESHOLDS: Mapping[str, float] = {"within_11": 11.25, "within_22": 22.5, "within_30": 30.0}
 """Angle in degrees that a normal must be within, by metric."""
 
+COLLAPSED_SHARE = 0.995
+"""A network that predicts one class for this share of the pixels tells no classes apart."""
+
 
 class SumMetrics(TaskMetrics):
     """Metrics that follow from sums over pixels or images.
@@ -183,6 +186,14 @@ class SegmentationMetrics(SumMetrics):
         miou = ious.mean().item() if len(ious) else 0.0
         accuracy = self._mean("accuracy", "images") if self.protocol == "adashare" else hits.sum().item() / pixels
         return {"miou": 100 * miou, "pixel_acc": 100 * accuracy}
+
+    def remark(self) -> str:
+        """Say so if one class is predicted for all pixels, or nearly, though the labels hold several."""
+        confusion, pixels = self._get("confusion", "pixels")
+        count, predicted = confusion.sum(0).max(0)
+        if count < COLLAPSED_SHARE * pixels or (confusion.sum(1) > 0).sum() < 2:
+            return ""
+        return f"class {int(predicted)} is predicted for {100 * int(count) / pixels:.1f} % of the labelled pixels"
 
 
 class DepthMetrics(SumMetrics):

@@ -85,8 +85,8 @@ def measure(
         progress: Called with (samples done, samples in all).
 
     Returns:
-        ``protocol``, ``tasks`` (values by task and metric), ``higher_is_better`` by metric, ``input_size``,
-        ``dataset``, ``split`` and ``samples``.
+        ``protocol``, ``tasks`` (values by task and metric), ``higher_is_better`` by metric, ``remarks`` (lines on what
+        the metrics do not tell), ``input_size``, ``dataset``, ``split`` and ``samples``.
 
     Raises:
         TrainingError: A prediction is not finite.
@@ -107,6 +107,7 @@ def measure(
         "protocol": protocol,
         "tasks": {name: metric.compute() for name, metric in metrics.items()},
         "higher_is_better": {key: up for metric in metrics.values() for key, up in metric.higher_is_better.items()},
+        "remarks": [f"{name}: {remark}" for name, metric in metrics.items() if (remark := metric.remark())],
         "input_size": list(cached.size),
         "dataset": cached.info.name,
         "split": cached.split,
