@@ -130,7 +130,7 @@ class Misbehaving:
         misbehave(self.mode)
         if self.mode == "nonsense":
             return Evaluation({"depth": {"rel_err": "many"}})  # type: ignore[dict-item]
-        return Evaluation(fake_metrics(architecture))
+        return Evaluation(fake_metrics(architecture), remark=self.mode)
 
 
 class Environment:

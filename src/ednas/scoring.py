@@ -76,6 +76,9 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 )
 """Every built-in metric; ``ednas.tasks.metrics`` defines them."""
 
+NO_NETWORK = "no network (mean label)"
+"""What tables call the mean training label of each pixel, which any network must beat."""
+
 RewardMode = Literal["mnasnet", "hard", "absolute"]
 """How costs enter :func:`limited_reward`."""
 

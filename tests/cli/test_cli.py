@@ -214,7 +214,7 @@ def test_train_evaluate_predict_and_resume(run: Run, tmp_path: Path, monkeypatch
     assert code == 0, err
     metrics = json.loads(printed)
     assert metrics == json.loads((out / "checkpoint" / "metrics.json").read_text())
-    assert set(metrics["tasks"]) == {"segmentation", "depth", "normals"}
+    assert set(metrics["tasks"]) == set(metrics["trivial"]["tasks"]) == {"segmentation", "depth", "normals"}
 
     code, _, err = run(*train)
     assert code == 2
@@ -224,6 +224,7 @@ def test_train_evaluate_predict_and_resume(run: Run, tmp_path: Path, monkeypatch
     code, printed, err = run("evaluate", out / "checkpoint", "--data", folder, "--protocol", "adashare", "--json")
     assert code == 0, err
     assert json.loads(printed)["protocol"] == "adashare"
+    assert json.loads(printed)["trivial"]["samples"] == 4  # the training split was decoded by the training
     classes = json.loads(printed)["classes"]["segmentation"]
     for options, is_shown in (([], False), (["--per-class"], True)):
         code, printed, err = run("evaluate", out / "checkpoint", "--data", folder, *options)
@@ -249,4 +250,5 @@ def test_train_several_seeds_reports_mean_and_spread(run: Run, tmp_path: Path, m
     code, out, err = run("train", "--config", config, "--runs", 2, "--out", tmp_path / "runs")
     assert code == 0, err
     assert "±" in out
+    assert "network            no network (mean label)" in out
     assert json.loads((tmp_path / "runs" / "summary.json").read_text())["seeds"] == [0, 1]

@@ -15,6 +15,7 @@ from training_fakes import write_dataset
 
 from ednas.data import open_cache, open_dataset
 from ednas.training import evaluate
+from ednas.training.trivial import measure_trivial
 
 TINY = Tiny().eval()
 
@@ -60,6 +61,19 @@ def test_people_read_what_was_measured(run: Run, data: Path, tflite: Path) -> No
     assert code == 0
     assert "protocol standard, tiny: float32 in litert, stride 4" in out
     assert "mIoU" in out
+
+
+def test_no_network_stands_beside_it_where_the_training_split_is_at_hand(run: Run, data: Path, tflite: Path) -> None:
+    assert "no network" not in run("evaluate", tflite, "--data", data)[1]
+    train_split, val_split = (open_cache(open_dataset(str(data), split), SIZE) for split in ("train", "val"))
+    expected = measure_trivial(tiny_model(TINY).tasks, train_split, val_split)
+    assert json.loads(run("evaluate", tflite, "--data", data, "--json")[1])["trivial"] == expected
+    code, out, err = run("evaluate", tflite, "--data", data)
+    assert (code, err) == (0, "")
+    assert "network            no network (mean label)" in out
+    (row,) = (line.split() for line in out.splitlines() if "Abs. error" in line and not line.startswith("warning"))
+    assert row[-1] == f"{expected['tasks']['depth']['abs_err']:.4f}"
+    assert "warning: depth abs_err: the network (" in out
 
 
 def test_help_names_both_kinds(run: Run) -> None:

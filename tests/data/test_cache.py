@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from memory_dataset import SIZE, TARGETS, MemoryDataset, open_in_process, open_never_ending
 
 from ednas.data import cache
-from ednas.data.cache import CachedSplit, load_cache, open_cache, resize_image, resize_nearest
+from ednas.data.cache import CachedSplit, find_cache, load_cache, open_cache, resize_image, resize_nearest
 from ednas.data.sample import VOID, DatasetInfo, Sample, TargetInfo
 from ednas.exceptions import ConfigError, DataError, EdnasError
 
@@ -46,6 +46,18 @@ def test_holds_every_sample_in_memory_mapped_read_only_arrays(tmp_path: Path) ->
     for array in (cached.image, *cached.targets.values()):
         assert isinstance(array, np.memmap)
         assert not array.flags.writeable
+
+
+def test_finds_only_what_was_decoded_before(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    dataset = MemoryDataset(log=log)
+    assert find_cache(dataset, SIZE, tmp_path / "cache") is None
+    assert not log.exists()
+    cached = open_cache(dataset, SIZE, tmp_path / "cache")
+    found = find_cache(dataset, SIZE, tmp_path / "cache")
+    assert found is not None
+    assert found.folder == cached.folder
+    assert find_cache(dataset, (6, 10), tmp_path / "cache") is None
 
 
 def test_normals_lose_less_than_the_documented_angle_and_stay_invalid(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -65,6 +66,23 @@ def test_a_finished_run(run):
     assert report.winners == 5
     assert report.comparison == fake_comparison()
     assert [(picture.sample, picture.task) for picture in report.pictures] == [("scene", "depth")]
+
+
+def test_what_no_network_scores(run):
+    assert collect(run).trivial == {}
+    assert "no network" not in render(collect(run))
+    tasks = {"segmentation": {"miou": 9.84}, "depth": {"abs_err": 0.0448}}
+    write_json(run / "trivial.json", {"protocol": "standard", "tasks": tasks, "samples": 5, "accuracy": 0.125})
+    report = collect(run)
+    assert (report.trivial, report.trivial_accuracy) == (tasks, 0.125)
+    row = re.search(r"<tr>[^\n]*no network \(mean label\).*?</tr>", render(report))[0]
+    assert "0.1250" in row
+    assert "segmentation: mIoU % ↑ 9.84; depth: Abs. error ↓ 0.0448" in row
+    write_json(run / "trivial.json", {"protocol": "standard", "tasks": tasks, "samples": 5, "accuracy": None})
+    assert collect(run).trivial_accuracy is None
+    write_text(run / "trivial.json", "[]")
+    with pytest.raises(CheckpointError, match=r"trivial\.json"):
+        collect(run)
 
 
 def test_the_best_model_is_counted_where_heads_and_size_are_known(run):

@@ -81,6 +81,13 @@ def test_every_trial_of_the_front_is_in_the_table(page):
         )
 
 
+def test_a_worthless_trial_is_called_so():
+    trials = fake_trials(10)
+    trials = tuple(replace(trial, error="all road") if trial.number == 0 else trial for trial in trials)
+    page = Page(render(replace(fake_report(10), trials=trials, pareto=(0,), best=None)))
+    assert page.text.count(trials[0].architecture) == page.text.count("all road") == 2  # on the front, and in its list
+
+
 def test_pictures_are_inlined_once_with_alternative_texts(page):
     images = [attrs for tag, attrs in page.elements if tag == "img"]
     assert len(images) == 2 + 2 * 2 * 3  # an image per sample; label and two predictions per sample and task

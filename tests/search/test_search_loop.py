@@ -95,6 +95,17 @@ class TestWhatIsStored:
         uninterrupted(path, 4, executor=Watching(FakeEvaluator()))
         assert seen == [[TrialState.DONE] * number + [TrialState.RUNNING] for number in range(4)]
 
+    @pytest.mark.parametrize("executor", [InlineExecutor, ProcessExecutor])
+    def test_what_is_remarked_of_a_trial_stays_with_it(
+        self, path: Path, caplog: pytest.LogCaptureFixture, executor: type[InlineExecutor | ProcessExecutor]
+    ) -> None:
+        with Study(path, IDENTITY) as study:
+            make_search(study, trials=1, executor=executor(Misbehaving("all road"))).run()
+            (trial,) = study.trials()
+        assert (trial.state, trial.error) == (TrialState.DONE, "all road")
+        assert trial.scored
+        assert "trial 0: all road" in caplog.text
+
 
 class TestSlowCandidates:
     def test_they_are_pruned_without_an_evaluation_and_do_not_count(self, path: Path, tmp_path: Path) -> None:

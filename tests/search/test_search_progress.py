@@ -63,6 +63,17 @@ def test_in_a_terminal_it_is_a_table_of_the_best() -> None:
     assert [line for line in last.splitlines() if "0.9000" in line and "12.50" in line and "no" in line]
     assert [line for line in last.splitlines() if "0.4000" in line and "10.00" in line and "yes" in line]
     assert "0.3000" not in last
+    assert "no network" not in last
+
+
+def test_what_no_network_scores_is_the_last_row() -> None:
+    text = io.StringIO()
+    with SearchProgress(Console(file=text, force_terminal=True, width=140)) as progress:
+        progress.on_trivial(0.1234)
+        progress.on_start([make_trial(0)], 6, {"latency_ms": 12.0})
+    last = text.getvalue().rpartition("Best trials")[2]
+    row = next(line for line in last.splitlines() if "0.1234" in line)
+    assert [cell.strip() for cell in row.split("│")[1:4]] == ["no network (mean label)", "", "0.1234"]
 
 
 def test_every_limit_has_its_column() -> None:

@@ -15,9 +15,11 @@ from ednas.exceptions import ConfigError, StudyError
 from ednas.hw import Cost, LayerGraph, estimate, load_target
 from ednas.hw.sources import SOURCES
 from ednas.hw.target import target_text
+from ednas.scoring import accuracy, load_metrics
 from ednas.search import SearchConfig, StudyReader, TrialState, load_search_config, pareto, run_search
 from ednas.search.evaluators.proxy import ProxyEvaluator
-from ednas.training import train
+from ednas.training import prepare, train
+from ednas.training.trivial import measure_trivial
 
 HEADS = {"segmentation": 19, "depth": 1}
 TINY: dict[str, Any] = {
@@ -81,6 +83,23 @@ def test_a_search_from_its_configuration_to_its_folder(tmp_path: Path) -> None:
         run_search(written.model_copy(update={"seed": 1}), tmp_path / "run", resume=True)
     with pytest.raises(StudyError, match="holds a search already"):
         run_search(written, tmp_path / "run")
+
+
+def test_it_says_what_the_mean_label_scores(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    told: list[float] = []
+    recorder = Recorder()
+    recorder.on_trivial = told.append  # type: ignore[method-assign]
+    run_search(config(trials=1), tmp_path / "run", callbacks=[recorder])
+    trivial = json.loads((tmp_path / "run" / "trivial.json").read_text())
+    model, train_split, val_split = prepare(config().train_config(load_architecture("base")))
+    assert trivial["tasks"] == measure_trivial(model.tasks, train_split, val_split)["tasks"]
+    assert load_metrics(tmp_path / "run" / "trivial.json").tasks == trivial["tasks"]
+    assert told == [trivial["accuracy"]] == [accuracy(trivial["tasks"])]
+    with StudyReader(tmp_path / "run" / "study.db") as reader:
+        (trial,) = reader.trials()
+    assert (trial.accuracy or 0) < trivial["accuracy"]  # after two steps
+    warning = f"(accuracy {trial.accuracy:.4f} at most) is better than the mean training label of each pixel"
+    assert warning in caplog.text
 
 
 def test_a_candidate_is_trained_as_the_training_command_would(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torchmetrics import MeanSquaredError, MeanSquaredLogError
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassJaccardIndex
 
+from ednas.data.sample import VOID
 from ednas.exceptions import ConfigError, DataError, TrainingError
 from ednas.scoring import METRICS
 from ednas.tasks.base import PROTOCOLS
@@ -169,6 +170,22 @@ class TestSegmentation:
         prediction = torch.tensor([[[[1.0, 0.0]], [[0.0, 9.0]]]])
         assert measure(SegmentationMetrics(2), (prediction, labels))["pixel_acc"] < 100
         assert measure(SegmentationMetrics(2, "adashare"), (prediction, labels))["pixel_acc"] == 100
+
+    @pytest.mark.parametrize(
+        ("others", "labels", "remark"),
+        [
+            (0, [0, 1], "class 1 is predicted for 100.0 % of the labelled pixels"),
+            (1, [0, 1], "class 1 is predicted for 99.5 % of the labelled pixels"),
+            (2, [0, 1], ""),
+            (0, [1, 1], ""),  # all labels are of the class, so it is right
+        ],
+    )
+    def test_one_class_everywhere_is_remarked(self, others, labels, remark):
+        metrics = SegmentationMetrics(3)
+        classes = [0] * others + [1] * (200 - others)
+        measure(metrics, (logits([[classes]], 3), torch.tensor([[labels * 100]])))
+        measure(metrics, (logits([[classes]], 3), torch.full((1, 1, 200), VOID)))
+        assert metrics.remark() == remark
 
 
 class TestDepth:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +13,9 @@ import typer
 from ednas.cli.options import parse_size, parse_tasks, print_json, print_table
 
 if TYPE_CHECKING:
+    from ednas.data import CachedSplit
     from ednas.scoring import TaskValues
+    from ednas.tasks import Task
     from ednas.training import Callback, TrainConfig
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -122,7 +125,8 @@ def evaluate(
     """Measure a checkpoint or an exported model on a dataset, in either protocol.
 
     An exported model runs in LiteRT or ONNX Runtime on this computer and is measured by the same code as the
-    checkpoint, so that the numbers are comparable. JSON always holds the classes and the confusion matrix.
+    checkpoint, so that the numbers are comparable. Where the training split is at hand, decoded by a training before,
+    its mean label of each pixel is measured beside the network. JSON always holds the classes and the confusion matrix.
 
     [bold]Examples[/bold]
 
@@ -134,14 +138,17 @@ def evaluate(
     from ednas.data import open_cache, open_dataset
     from ednas.files import write_json
     from ednas.tasks.base import check_protocol
+    from ednas.training.trivial import measure_trivial
 
     chosen = check_protocol(protocol)
-    input_size, measure = _measured(model, device)
+    input_size, tasks, measure = _measured(model, device)
     dataset = open_dataset(data, split)
     with decoding() as decode:
         cached = open_cache(dataset, parse_size(size) if size else input_size, progress=decode)
     with counting("evaluating") as progress:
         metrics = measure(cached, chosen, progress=lambda done, total: progress(split, done, total))
+    if train_split := _decoded_before(data, "train", cached.size):
+        metrics["trivial"] = measure_trivial(tasks, train_split, cached, chosen)
     if out is not None:
         write_json(out, metrics)
     _print_metrics(metrics, as_json, f"wrote {out}" if out else "", per_class=per_class)
@@ -169,22 +176,36 @@ def predict(
     typer.echo(f"wrote {len(written)} files to {out}")
 
 
-def _measured(path: Path, device: str) -> tuple[tuple[int, int], Callable[..., dict[str, Any]]]:
-    """Open a checkpoint or an exported model; return its input size and what measures it."""
+def _decoded_before(data: str, split: str, size: tuple[int, int]) -> CachedSplit | None:
+    """Return a split if there is one, and it is at hand without decoding it."""
+    from ednas.data import open_dataset
+    from ednas.data.cache import find_cache
+    from ednas.exceptions import EdnasError
+
+    with suppress(EdnasError):
+        return find_cache(open_dataset(data, split), size)
+    return None
+
+
+def _measured(path: Path, device: str) -> tuple[tuple[int, int], Mapping[str, Task], Callable[..., dict[str, Any]]]:
+    """Open a checkpoint or an exported model; return its input size, its tasks and what measures it."""
     if path.is_file() or path.suffix in (".tflite", ".onnx"):
         from ednas.exceptions import ConfigError
         from ednas.export.evaluate import evaluate_exported
         from ednas.export.runtime import open_model
+        from ednas.tasks import make_tasks
 
         if device not in ("auto", "cpu"):
             raise ConfigError(f"device '{device}': exported models run on the CPU; leave --device out")
         runner = open_model(path)
-        return runner.manifest.input_size, partial(evaluate_exported, runner)
+        manifest = runner.manifest
+        tasks = make_tasks(manifest.tasks, manifest.targets, manifest.task_options)
+        return manifest.input_size, tasks, partial(evaluate_exported, runner)
     from ednas.training import evaluate as evaluate_checkpoint
     from ednas.training import load_checkpoint
 
     model = load_checkpoint(path)
-    return model.input_size, partial(evaluate_checkpoint, model, device=device)
+    return model.input_size, model.tasks, partial(evaluate_checkpoint, model, device=device)
 
 
 def _train_config(file: Path | None, given: dict[str, Any], recipe: str | None, changes: dict[str, Any]) -> TrainConfig:
@@ -215,6 +236,7 @@ def _print_metrics(
         print_json(metrics)
         return
     from ednas.report.tables import classes_table, metrics_table
+    from ednas.training.trivial import shortcomings
 
     if "params" in metrics:
         about = f"{metrics['params'] / 1e6:.2f} M parameters"
@@ -224,5 +246,7 @@ def _print_metrics(
     print_table(metrics_table(metrics, spread))
     for task, classes in metrics["classes"].items() if per_class else ():
         print_table(classes_table(task, classes))
+    for line in shortcomings(metrics):
+        typer.echo(f"warning: {line}")
     if note:
         typer.echo(note)

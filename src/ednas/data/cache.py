@@ -127,12 +127,7 @@ def open_cache(
             :mod:`ednas.data.sample`; the message names it.
         EdnasError: The cache cannot be written (disk full, no permission); nothing is left behind.
     """
-    height, width = size
-    if height < 1 or width < 1:
-        raise ConfigError(f"input size {height}x{width}: height and width must be at least 1")
-    key = _key(dataset, size)
-    label = re.sub(r"[^A-Za-z0-9_.-]+", "_", f"{dataset.info.name[:60]}-{dataset.split}")
-    path = (cache_folder() if folder is None else folder) / f"{label}-{height}x{width}-{key}"
+    path = _place(dataset, size, folder)
     cached = _load_if_sound(path)
     if cached is not None:
         return cached
@@ -143,6 +138,24 @@ def open_cache(
                 _log.warning("%s is damaged and is decoded again", path)
             cached = _build_or_use(dataset, size, path, progress)
     return cached
+
+
+def find_cache(dataset: DenseDataset, size: tuple[int, int], folder: Path | None = None) -> CachedSplit | None:
+    """Return what :func:`open_cache` decoded before, with the same arguments; None if it would have to decode now.
+
+    Raises:
+        ConfigError: ``size`` is not two positive numbers.
+    """
+    return _load_if_sound(_place(dataset, size, folder))
+
+
+def _place(dataset: DenseDataset, size: tuple[int, int], folder: Path | None) -> Path:
+    height, width = size
+    if height < 1 or width < 1:
+        raise ConfigError(f"input size {height}x{width}: height and width must be at least 1")
+    key = _key(dataset, size)
+    label = re.sub(r"[^A-Za-z0-9_.-]+", "_", f"{dataset.info.name[:60]}-{dataset.split}")
+    return (cache_folder() if folder is None else folder) / f"{label}-{height}x{width}-{key}"
 
 
 def _build_or_use(dataset: DenseDataset, size: tuple[int, int], path: Path, progress: Progress | None) -> CachedSplit:

@@ -5,6 +5,7 @@ What is read, all of it optional:
 - ``study.db``: the trials and the search's identity (:class:`ednas.search.StudyReader`);
 - ``best.json``: the chosen architecture and the target latency; without it the best trial so far is shown;
 - ``config.yaml``: the configuration; shown as it is, and read for the device, the tasks and the number of trials;
+- ``trivial.json``: what the mean training label of each pixel scores, without a network;
 - ``comparison.json``: models against a baseline (:mod:`ednas.report.comparison`);
 - ``predictions/``: pictures (:mod:`ednas.report.pictures`).
 
@@ -31,11 +32,13 @@ from ednas.report.blocks import block_rows
 from ednas.report.comparison import load_comparison
 from ednas.report.content import BestModel, ComparisonTable, ReportData, choice_shares, select_winners
 from ednas.report.pictures import INDEX, load_pictures
+from ednas.scoring import load_metrics
 from ednas.search import results
 from ednas.search.study import StudyReader
 from ednas.search.trial import Trial
 
 STUDY, BEST, CONFIG, COMPARISON, PREDICTIONS = "study.db", "best.json", "config.yaml", "comparison.json", "predictions"
+TRIVIAL = "trivial.json"
 
 _TOLERANCE = 1e-3
 """Relative difference of latencies that are taken to be the same."""
@@ -86,6 +89,7 @@ def collect(run_folder: Path | str) -> ReportData:
     setting = _read_setting(config, identity, best)
     comparison = load_comparison(folder / COMPARISON) if (folder / COMPARISON).is_file() else None
     winners = select_winners(trials)
+    has_trivial = (folder / TRIVIAL).is_file()
     has_pictures = (folder / PREDICTIONS / INDEX).is_file()
     return ReportData(
         title=f"Search in {folder.resolve().name}" if trials else f"Report on {folder.resolve().name}",
@@ -96,6 +100,8 @@ def collect(run_folder: Path | str) -> ReportData:
         target_latency_ms=setting.target_ms,
         planned_trials=setting.planned,
         trials=trials,
+        trivial=load_metrics(folder / TRIVIAL).tasks if has_trivial else {},
+        trivial_accuracy=_number(read_json(folder / TRIVIAL, StudyError).get("accuracy")) if has_trivial else None,
         pareto=tuple(trial.number for trial in results.pareto(trials)),
         choices=choice_shares(winners, trials, setting.base),
         winners=len(winners),

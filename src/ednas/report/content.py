@@ -196,6 +196,8 @@ class ReportData:
         target_latency_ms: The latency that the search aimed at, milliseconds.
         planned_trials: How many trials the search is to have.
         trials: The candidates.
+        trivial: What the mean training label of each pixel scores, without a network; may be empty.
+        trivial_accuracy: Its accuracy on the search's scale, where it predicts all tasks.
         pareto: Numbers of the trials on the Pareto front, fastest first.
         choices: Which values the winners share.
         winners: How many trials count as winners in ``choices``.
@@ -213,6 +215,8 @@ class ReportData:
     target_latency_ms: float | None = None
     planned_trials: int | None = None
     trials: tuple[Trial, ...] = ()
+    trivial: TaskValues = field(default_factory=dict)
+    trivial_accuracy: float | None = None
     pareto: tuple[int, ...] = ()
     choices: tuple[ChoiceShare, ...] = ()
     winners: int = 0

@@ -20,7 +20,7 @@ from ednas.report import labels, plots
 from ednas.report.content import BestModel, BlockRow, ComparisonTable, Picture, ReportData
 from ednas.report.cost import draw_cost
 from ednas.report.drawing import draw_architecture
-from ednas.scoring import scored_metrics
+from ednas.scoring import NO_NETWORK, TaskValues, scored_metrics
 from ednas.search.trial import TrialState
 
 if TYPE_CHECKING:
@@ -104,7 +104,13 @@ def render(report: ReportData) -> str:
         plots={"pareto": None, "reward": None, "choices": None} | {plot.name: plot for plot in page_plots},
         plotly=plotly_script() if page_plots else "",
         front=[trials[number] for number in report.pareto if number in trials],
-        failed=[trial for trial in report.trials if trial.state is TrialState.FAILED],
+        no_network=NO_NETWORK,
+        trivial=_metrics_text(report.trivial),
+        failed=[
+            trial
+            for trial in report.trials
+            if trial.state is TrialState.FAILED or (trial.state is TrialState.DONE and trial.error)
+        ],
         drawing=Markup(draw_architecture(best.architecture, tasks=best.tasks)) if best else "",
         cost_drawing=Markup(draw_cost(best.cost, best.target, title=best.architecture.name))
         if best and best.cost
@@ -249,6 +255,17 @@ def _metric_row(table: ComparisonTable, task: str, metric: str) -> Row:
         cells.append(Cell(labels.show_metric(metric, value, spread), model.metric_deltas.get(task, {}).get(metric)))
     unit = table.units.get(task, {}).get(metric, "")
     return Row(labels.metric_heading(metric, table.higher_is_better, unit), tuple(cells))
+
+
+def _metrics_text(tasks: TaskValues) -> str:
+    """Return ``depth: Abs. error ↓ 0.0448, Rel. error ↓ 0.5836``, a part for each task."""
+    return "; ".join(
+        f"{task}: "
+        + ", ".join(
+            f"{labels.metric_heading(name)} {labels.show_metric(name, value)}" for name, value in values.items()
+        )
+        for task, values in tasks.items()
+    )
 
 
 def _galleries(pictures: Iterable[Picture]) -> list[Gallery]:

@@ -28,7 +28,7 @@ from ednas.report.labels import (
     show_number,
     show_unit,
 )
-from ednas.scoring import Comparison, ModelMetrics, TaskValues, scored_metrics
+from ednas.scoring import NO_NETWORK, Comparison, ModelMetrics, TaskValues, scored_metrics
 
 if TYPE_CHECKING:
     from ednas.hw.calibration import Calibration
@@ -105,6 +105,8 @@ def architecture_table(architecture: Architecture, summary: Summary | None = Non
 def metrics_table(metrics: Mapping[str, Any], spread: TaskValues | None = None) -> Table:
     """Return what was measured of one model: of each task the paper's metrics, then the others.
 
+    Beside them stands what the mean training label of each pixel scores, where it was measured.
+
     Args:
         metrics: Content of a ``metrics.json``, from :func:`ednas.training.evaluate`.
         spread: Standard deviations over several runs.
@@ -113,13 +115,17 @@ def metrics_table(metrics: Mapping[str, Any], spread: TaskValues | None = None) 
     table.add_column("Task")
     table.add_column("Metric")
     table.add_column("Value" if spread is None else "Mean ± std", justify="right")
+    trivial = metrics.get("trivial", {}).get("tasks", {})
+    if trivial:
+        table.add_column(NO_NETWORK, justify="right")
     units = metrics.get("units", {})
     for task, values in metrics["tasks"].items():
         scored = scored_metrics(values)
         for number, metric in enumerate(sorted(values, key=lambda name: name not in scored)):
             heading = metric_heading(metric, metrics["higher_is_better"], units.get(task, {}).get(metric, ""))
             value = show_metric(metric, values[metric], (spread or {}).get(task, {}).get(metric))
-            table.add_row(Text(task if number == 0 else ""), Text(heading), value)
+            beside = [show_metric(metric, trivial.get(task, {}).get(metric))] if trivial else []
+            table.add_row(Text(task if number == 0 else ""), Text(heading), value, *beside)
         table.add_section()
     return table
 

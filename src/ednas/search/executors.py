@@ -248,7 +248,7 @@ def run_job(evaluator: Evaluator, job: Job) -> Outcome:
     started = time.monotonic()
     try:
         evaluation = evaluator.evaluate(Architecture.from_text(job.architecture), job.seed)
-        evaluation = Evaluation(_as_floats(evaluation.tasks), dict(evaluation.higher_is_better))
+        evaluation = Evaluation(_as_floats(evaluation.tasks), dict(evaluation.higher_is_better), evaluation.remark)
     except Exception as error:
         return Outcome(
             job.number, error=_one_line(error), details=traceback.format_exc(), seconds=time.monotonic() - started

@@ -118,8 +118,10 @@ class Search:
             accuracy, reward = self.objective.score(outcome.evaluation, trial.cost)
         except TrainingError as error:  # NaN, for example
             return self.study.finish(trial, TrialState.FAILED, metrics=metrics, error=str(error), seconds=seconds)
+        if remark := outcome.evaluation.remark:
+            _log.warning("trial %d: %s", trial.number, remark)
         return self.study.finish(
-            trial, TrialState.DONE, metrics=metrics, accuracy=accuracy, reward=reward, seconds=seconds
+            trial, TrialState.DONE, metrics=metrics, accuracy=accuracy, reward=reward, error=remark, seconds=seconds
         )
 
     def _tell(self, trial: Trial) -> None:

@@ -82,6 +82,20 @@ class Objective:
             if known[name] > factor * limit
         )
 
+    def accuracy(self, evaluation: Evaluation) -> float:
+        """Return the accuracy (Eq. 6).
+
+        Raises:
+            TrainingError: A metric is NaN, infinite or negative.
+            ConfigError: A weight belongs to no metric, or a metric has no direction.
+        """
+        return accuracy(
+            evaluation.tasks,
+            reference=self.config.reference,
+            weights=self.config.weights,
+            higher_is_better=evaluation.higher_is_better,
+        )
+
     def score(self, evaluation: Evaluation, cost: Mapping[str, float]) -> tuple[float, float]:
         """Return accuracy (Eq. 6) and reward (Eq. 4).
 
@@ -89,13 +103,7 @@ class Objective:
             TrainingError: A metric is NaN, infinite or negative.
             ConfigError: A weight belongs to no metric, or a metric has no direction.
         """
-        value = accuracy(
-            evaluation.tasks,
-            reference=self.config.reference,
-            weights=self.config.weights,
-            higher_is_better=evaluation.higher_is_better,
-        )
-        config = self.config
+        value, config = self.accuracy(evaluation), self.config
         return value, limited_reward(
             value, cost, self.limits, mode=config.mode, p=config.p, q=config.q, beta=config.beta
         )

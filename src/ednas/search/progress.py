@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ednas.scoring import NO_NETWORK
 from ednas.search.quantities import QUANTITIES, show
 from ednas.search.trial import Trial, TrialState
 
@@ -28,6 +29,9 @@ class SearchCallback:
             total: How many candidates will have been evaluated in the end.
             limits: What a candidate should not exceed, by quantity.
         """
+
+    def on_trivial(self, accuracy: float) -> None:
+        """The accuracy of the mean training label of each pixel, without a network, is known; before the start."""
 
     def on_trial(self, trial: Trial) -> None:
         """A trial began to run, or ended."""
@@ -64,6 +68,7 @@ class SearchProgress(SearchCallback):
         self._counts = Counter[TrialState]()
         self._running: set[int] = set()
         self._best: list[Trial] = []
+        self._trivial: float | None = None
         self._total = 0
         self._limits: Mapping[str, float] = {}
         self._live: Live | None = None
@@ -91,6 +96,10 @@ class SearchProgress(SearchCallback):
             self._live.start()
         else:
             self._console.print(f"search: {self._line()}", highlight=False, soft_wrap=True)
+
+    def on_trivial(self, accuracy: float) -> None:
+        """Show it below the trials."""
+        self._trivial = accuracy
 
     def on_trial(self, trial: Trial) -> None:
         """Show the trial."""
@@ -156,6 +165,9 @@ class SearchProgress(SearchCallback):
                 *(QUANTITIES[name].show(trial.cost[name]) for name in shown),
                 Text("yes", "green") if met else Text("no", "yellow"),
             )
+        if self._trivial is not None:
+            table.add_section()
+            table.add_row(NO_NETWORK, "", f"{self._trivial:.4f}")
         return Group(table, Text(self._line()))
 
     def _stop(self) -> None:

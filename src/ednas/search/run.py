@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ednas.arch import Architecture, Plan, SearchSpace
 from ednas.exceptions import ArchitectureError, ConfigError, StudyError
+from ednas.files import write_json
+from ednas.search.evaluators.base import Evaluation
 from ednas.search.evaluators.proxy import MODULES, ProxyEvaluator
 from ednas.search.executors import Executor, InlineExecutor, ProcessExecutor
 from ednas.search.loop import Search
@@ -18,18 +21,21 @@ from ednas.search.progress import SearchCallback
 from ednas.search.quantities import ACCURACY, resolve
 from ednas.search.results import SearchResult, summarise, write_results
 from ednas.search.study import Study, StudyReader
-from ednas.search.trial import TrialState
+from ednas.search.trial import Trial, TrialState
 from ednas.tasks import load_plugin
 
 if TYPE_CHECKING:
+    from ednas.data.cache import CachedSplit
     from ednas.hw.sources import Source
     from ednas.search.config import SearchConfig
     from ednas.training.model import Model
 
-STUDY, CONFIG = "study.db", "config.yaml"
+STUDY, CONFIG, TRIVIAL = "study.db", "config.yaml", "trivial.json"
 
 REMEMBERED = 4096
 """Networks whose costs are kept: no candidate is proposed twice, but the base network is asked for often."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,8 @@ def run_search(
 ) -> SearchResult:
     """Search, and write the run's folder: ``config.yaml``, ``study.db``, ``best.json``, ``pareto.json``.
 
+    And ``trivial.json``, the ``metrics.json`` of no network: of the mean training label of each pixel.
+
     Ctrl-C, a crash or a power failure at any moment leaves a folder that can be resumed, and the resumed search
     proposes what the uninterrupted one would have.
 
@@ -112,7 +120,7 @@ def run_search(
     base = config.load_architecture()
     space = SearchSpace(base, config.space)
     training = config.train_config(base)
-    model, _, _ = prepare(training, decode_progress)
+    model, train_split, val_split = prepare(training, decode_progress)
     _check_weights(config, model)
     heads = {name: task.channels for name, task in model.tasks.items()}
     size = config.latency_input_size or model.input_size
@@ -136,6 +144,12 @@ def run_search(
     sizes = [len(decision.candidates) for decision in space.decisions]
     with Study(out / STUDY, identity, resume=resume) as study:
         config.save(out / CONFIG)
+        trivial = _trivial(config, objective, model, train_split, val_split)
+        if trivial["tasks"]:
+            write_json(out / TRIVIAL, trivial)
+        if trivial["accuracy"] is not None:
+            for callback in callbacks:
+                callback.on_trivial(trivial["accuracy"])
         run = Search(
             space=space,
             cost=cost,
@@ -157,7 +171,32 @@ def run_search(
             trials = study.trials()
             if any(trial.state is TrialState.DONE for trial in trials):
                 write_results(outcome(trials), out)
-        return outcome(trials)
+        result = outcome(trials)
+        _warn_if_worthless(trials, trivial["accuracy"])
+        return result
+
+
+def _trivial(
+    config: SearchConfig, objective: Objective, model: Model, train_split: CachedSplit, val_split: CachedSplit
+) -> dict[str, Any]:
+    """Return ``trivial.json``; its accuracy is None unless every task has a trivial prediction."""
+    from ednas.training.trivial import measure_trivial
+
+    measured = measure_trivial(model.tasks, train_split, val_split, config.protocol)
+    metrics = [task.metrics(config.protocol).higher_is_better for task in model.tasks.values()]
+    directions = {name: higher for task in metrics for name, higher in task.items()}
+    is_complete = measured["tasks"].keys() == model.tasks.keys()
+    accuracy = objective.accuracy(Evaluation(measured["tasks"], directions)) if is_complete else None
+    return {"protocol": config.protocol, **measured, "higher_is_better": directions, "accuracy": accuracy}
+
+
+def _warn_if_worthless(trials: Sequence[Trial], trivial: float | None) -> None:
+    highest = max((trial.accuracy for trial in trials if trial.accuracy is not None), default=0.0)
+    if trivial is not None and highest <= trivial:
+        _log.warning(
+            "no candidate (accuracy %.4f at most) is better than the mean training label of each pixel (%.4f); "
+            "train them longer, or check the data", highest, trivial,
+        )  # fmt: skip
 
 
 def _definition(source: Source) -> dict[str, Any]:

@@ -109,6 +109,10 @@ class TaskMetrics(ABC):
         """
         return []
 
+    def remark(self) -> str:
+        """Say what is wrong with the predictions that no metric tells; empty, as by default, if nothing is."""
+        return ""
+
 
 class Task(ABC):
     """A dense prediction task.
@@ -161,6 +165,19 @@ class Task(ABC):
         A task that derives its labels from another target overrides this, so that ``picture`` can show them.
         """
         return target
+
+    def trivial(self, targets: Iterable[Tensor]) -> Tensor | None:  # noqa: ARG002
+        """Predict without a network: what each pixel's label is on average.
+
+        It says what the metrics are worth: a network that is no better has learned nothing from its images. Optional.
+
+        Args:
+            targets: Batches of the training data's target.
+
+        Returns:
+            Raw output ``(1, C, H, W)``, the same for every image; None, as by default, if there is no such prediction.
+        """
+        return None
 
     @abstractmethod
     def picture(self, decoded: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:

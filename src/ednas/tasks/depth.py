@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from ednas.data.sample import TargetInfo
 from ednas.tasks.base import EvaluationProtocol, Task, check_kind, register_task
 from ednas.tasks.depth_losses import DEPTH_LOSSES
 from ednas.tasks.losses import make_loss, resize_target
+from ednas.tasks.means import mean_label
 from ednas.tasks.metrics import DepthMetrics
 from ednas.tasks.pictures import paint_scale
 
@@ -76,6 +78,10 @@ class DepthTask(Task):
     def decode(self, prediction: Tensor) -> Tensor:
         """Return depth ``(N, 1, H, W)`` of at least 0, in the label's unit."""
         return prediction.clamp(min=0)
+
+    def trivial(self, targets: Iterable[Tensor]) -> Tensor | None:
+        """Return the mean of each pixel's valid labels."""
+        return mean_label((target, torch.isfinite(target) & (target > self._min_valid)) for target in targets)
 
     def picture(
         self, decoded: npt.NDArray[np.generic], value_range: tuple[float, float] | None = None

@@ -75,6 +75,9 @@ DELTA_THRESHOLDS: Mapping[str, float] = {"delta_1": 1.25, "delta_2": 1.25**2, "d
 SMALLEST_RATIO = 1e-3
 """Smallest prediction / label in the logarithmic error: the floor that keeps it finite for predictions of 0."""
 
+COLLAPSED_SHARE = 0.995
+"""A network that predicts one class for this share of the pixels tells no classes apart."""
+
 
 class SumMetrics(TaskMetrics):
     """Metrics that follow from sums over pixels or images.
@@ -231,6 +234,14 @@ class SegmentationMetrics(SumMetrics):
         confusion, _ = self._get("confusion", "pixels")
         counts: list[list[int]] = confusion.tolist()
         return counts
+
+    def remark(self) -> str:
+        """Say so if one class is predicted for all pixels, or nearly, though the labels hold several."""
+        confusion, pixels = self._get("confusion", "pixels")
+        count, predicted = confusion.sum(0).max(0)
+        if count < COLLAPSED_SHARE * pixels or (confusion.sum(1) > 0).sum() < 2:
+            return ""
+        return f"class {int(predicted)} is predicted for {100 * int(count) / pixels:.1f} % of the labelled pixels"
 
 
 class DepthMetrics(SumMetrics):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
@@ -9,8 +11,9 @@ from torch import Tensor
 from ednas.data.sample import TargetInfo
 from ednas.tasks.base import EvaluationProtocol, Task, check_kind, register_task
 from ednas.tasks.losses import resize_target
+from ednas.tasks.means import mean_label
 from ednas.tasks.metrics import NormalMetrics, unit_normals
-from ednas.tasks.normals_losses import InverseCosineLoss
+from ednas.tasks.normals_losses import InverseCosineLoss, valid_normals
 from ednas.tasks.pictures import paint_normals
 
 
@@ -46,6 +49,10 @@ class NormalsTask(Task):
     def decode(self, prediction: Tensor) -> Tensor:
         """Return unit vectors ``(N, 3, H, W)``; an output of exactly 0 counts as facing the camera."""
         return unit_normals(prediction, dim=1)
+
+    def trivial(self, targets: Iterable[Tensor]) -> Tensor | None:
+        """Return the mean of each pixel's valid vectors."""
+        return mean_label((target, valid_normals(target)) for target in targets)
 
     def picture(self, decoded: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
         """Paint normals ``(3, H, W)``, or ``(H, W, 3)`` as datasets store them: RGB = (n + 1) / 2, invalid black."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from ednas.data.sample import VOID, TargetInfo
@@ -81,6 +82,20 @@ class SegmentationTask(Task):
     def decode(self, prediction: Tensor) -> Tensor:
         """Return class ids, int64 ``(N, H, W)``."""
         return prediction.argmax(1)
+
+    def trivial(self, targets: Iterable[Tensor]) -> Tensor | None:
+        """Return the logarithms of how often each pixel has each class, counted from 1.
+
+        Their argmax is the most frequent class; of all pixels where one has no label. None if none has.
+        """
+        counts = torch.zeros((), dtype=torch.int32)
+        for labels in targets:
+            ids = labels.clamp(max=self.channels)  # what is no class goes into one channel more
+            added = torch.zeros(self.channels + 1, *ids.shape[1:], dtype=torch.int32)
+            counts = counts + added.scatter_add_(0, ids, torch.ones_like(ids, dtype=torch.int32))[: self.channels]
+        if not counts.any():
+            return None
+        return torch.where(counts.sum(0) > 0, counts, counts.sum((1, 2), keepdim=True)).log1p()[None]
 
     def picture(self, decoded: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
         """Paint class ids ``(H, W)``: the Cityscapes palette for 19 classes; void is black."""

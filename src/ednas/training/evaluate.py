@@ -86,8 +86,9 @@ def measure(
 
     Returns:
         ``protocol``, ``tasks`` (values by task and metric), ``higher_is_better`` by metric, ``units`` by task and
-        metric, ``input_size``, ``dataset``, ``split``, ``samples``, and of tasks with classes ``classes`` (values by
-        task, class and metric) and ``confusion`` (a matrix by task; rows are labels).
+        metric, ``remarks`` (lines on what the metrics do not tell), ``input_size``, ``dataset``, ``split``,
+        ``samples``, and of tasks with classes ``classes`` (values by task, class and metric) and ``confusion`` (a
+        matrix by task; rows are labels).
 
     Raises:
         TrainingError: A prediction is not finite.
@@ -109,6 +110,7 @@ def measure(
         "tasks": {name: metric.compute() for name, metric in metrics.items()},
         "higher_is_better": {key: up for metric in metrics.values() for key, up in metric.higher_is_better.items()},
         "units": {name: dict(metric.units) for name, metric in metrics.items() if metric.units},
+        "remarks": [f"{name}: {remark}" for name, metric in metrics.items() if (remark := metric.remark())],
         "input_size": list(cached.size),
         "dataset": cached.info.name,
         "split": cached.split,

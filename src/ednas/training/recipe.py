@@ -161,10 +161,10 @@ class Recipe(StrictModel):
 
 
 RECIPES: Mapping[str, Recipe] = {
-    # Of what was compared on street scenes (docs/training.md), what learns most in a few hundred steps: many small steps
-    # at a high rate, which a clipped gradient and a short memory of its squares (beta 0.95) make safe; decay that is not
-    # divided by that memory (AdamW) and leaves batch normalisation alone; and samples as they are but for mirroring:
-    # a few passes over the data do not overfit.
+    # Of what was compared on street scenes (docs/training.md), what learns most in a few hundred steps: many small
+    # steps at a high rate, which a clipped gradient and a short memory of its squares (beta 0.95) make safe; decay that
+    # is not divided by that memory (AdamW) and leaves batch normalisation alone; and samples as they are but for
+    # mirroring: a few passes over the data do not overfit.
     "mini": Recipe(
         name="mini",
         steps=800,
@@ -187,9 +187,9 @@ RECIPES: Mapping[str, Recipe] = {
 }
 """Recipes by name.
 
-``mini`` trains within three minutes on one core of a CPU, on small images. ``proxy`` and ``full`` are the paper's 5,000 and
-20,000 iterations: Adam, cosine, learning rate 3e-4, and from AdaShare batch 16, weight decay 1e-4, scale U(0.5, 1.5),
-mirror. AdaShare's crops are :data:`CITYSCAPES_CROP` and :data:`NYUV2_CROP`.
+``mini`` trains within three minutes on one core of a CPU, on small images. ``proxy`` and ``full`` are the paper's 5,000
+and 20,000 iterations: Adam, cosine, learning rate 3e-4, and from AdaShare batch 16, weight decay 1e-4, scale
+U(0.5, 1.5), mirror. AdaShare's crops are :data:`CITYSCAPES_CROP` and :data:`NYUV2_CROP`.
 """
 
 

@@ -33,6 +33,7 @@ from ednas.training.logs import RunLogs, run_log
 from ednas.training.loop import fit
 from ednas.training.model import Model, build_model
 from ednas.training.state import STATE
+from ednas.training.trivial import measure_trivial, shortcomings
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -177,6 +178,7 @@ def train_runs(
         "tasks": {
             task: {name: value["mean"] for name, value in values.items()} for task, values in summary["tasks"].items()
         },
+        "remarks": [remark for result in results for remark in result.metrics.get("remarks", ())],
         "seed": None,
         "runs": runs,
     }
@@ -257,6 +259,7 @@ def _train(
         )
         model = model.with_training(steps=result.steps, seed=config.seed)
         metrics = evaluate(model, val_split, config.protocol, batch_size=config.recipe.eval_batch_size)
+        metrics["trivial"] = measure_trivial(model.tasks, train_split, val_split, config.protocol, device=fabric.device)
         if run_logs is not None:
             run_logs.write_metrics(metrics, result.steps)
     checkpoint = out / CHECKPOINT
@@ -264,6 +267,8 @@ def _train(
         save_checkpoint(checkpoint, model, metrics)
         (out / STATE).unlink(missing_ok=True)
     _log.info("finished: %s", metrics["tasks"])
+    for line in shortcomings(metrics):
+        _log.warning("%s", line)
     return TrainResult(out, checkpoint, metrics)
 
 

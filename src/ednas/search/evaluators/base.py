@@ -17,10 +17,12 @@ class Evaluation:
     Attributes:
         tasks: Values by task and metric; percentages in percent, angles in degrees.
         higher_is_better: Directions of the metrics that are not built in.
+        remark: What is wrong with it that no metric tells, one line; empty if nothing is.
     """
 
     tasks: TaskValues
     higher_is_better: Mapping[str, bool] = field(default_factory=dict)
+    remark: str = ""
 
 
 class Evaluator(Protocol):

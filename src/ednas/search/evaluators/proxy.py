@@ -58,4 +58,4 @@ class ProxyEvaluator:
         )
         fit(model.network, model.tasks, loader, config.recipe, normalisation=config.normalisation, fabric=fabric)
         metrics = evaluate(model, val_split, config.protocol, batch_size=config.recipe.eval_batch_size)
-        return Evaluation(metrics["tasks"], metrics["higher_is_better"])
+        return Evaluation(metrics["tasks"], metrics["higher_is_better"], "; ".join(metrics["remarks"]))
