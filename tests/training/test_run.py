@@ -10,7 +10,16 @@ from training_fakes import write_dataset
 
 from ednas.exceptions import ConfigError, DataError, EdnasError
 from ednas.scoring import load_metrics
-from ednas.training import TrainConfig, load_checkpoint, load_config, prepare, summarise, train, train_runs
+from ednas.training import (
+    TrainConfig,
+    load_checkpoint,
+    load_config,
+    prepare,
+    prepare_judgement,
+    summarise,
+    train,
+    train_runs,
+)
 from ednas.training.evaluate import evaluate
 
 
@@ -286,3 +295,31 @@ def test_two_processes_train_together(config, tmp_path):
 
 def test_defaults_name_a_base_network():
     assert TrainConfig(data="streets").load_architecture().name == "base"
+
+
+def test_validation_while_training_holds_out_a_part_and_keeps_the_best(config, tmp_path):
+    run = tmp_path / "run"
+    result = train(changed(config, evaluate_every=2), run)
+    best = json.loads((run / "best" / "metrics.json").read_text())
+    assert best["split"] == "train (held out)"
+    assert best["steps"] in (2, 4)
+    assert best["samples"] < 6
+    assert result.metrics["split"] == "val"
+    assert "held out" in (run / "log.txt").read_text()
+    assert load_checkpoint(run / "best").steps == best["steps"]
+
+
+def test_validation_does_not_change_what_is_learned(config, tmp_path):
+    rare, often = (train(changed(config, evaluate_every=n), tmp_path / str(n)) for n in (5, 1))
+    for name, tensor in weights(rare.checkpoint).items():
+        assert torch.equal(tensor, weights(often.checkpoint)[name]), name
+
+
+def test_a_judgement_needs_no_validation_split(config, tmp_path):
+    root = tmp_path / "data"
+    file = write_dataset(root)
+    content = yaml.safe_load(file.read_text())
+    content["splits"] = {"train": "train"}
+    file.write_text(yaml.safe_dump(content))
+    _, kept, held = prepare_judgement(config.model_copy(update={"data": str(file)}))
+    assert len(kept) + len(held) == 6

@@ -32,10 +32,13 @@ def train(
     tasks: Annotated[str | None, typer.Option(help="Tasks to learn together, like segmentation,depth.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")] = Path("runs/train"),
     config: Annotated[Path | None, typer.Option(help="A YAML file; options given here win over it.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="mini (CPU), proxy (5k steps) or full (20k steps).")] = None,
+    recipe: Annotated[str | None, typer.Option(help="finetune (own data), mini (CPU), proxy (5k steps), full (20k).")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps, instead of the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples a step, instead of the recipe's.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--lr", help="Peak rate, instead of the recipe's.")] = None,
+    init: Annotated[
+        str | None, typer.Option(help="Start from imagenet, a checkpoint or a file of EfficientNet-Lite0's weights.")
+    ] = None,
     size: Annotated[str | None, typer.Option("--input", help="HEIGHTxWIDTH; default: the data's own.")] = None,
     loss_preset: Annotated[str | None, typer.Option(help="Loss weights of Table 8, like cityscapes_jared.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Gives every random number.")] = None,
@@ -64,6 +67,7 @@ def train(
         "steps": steps,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "init": init,
         "loss_preset": loss_preset,
         "input_size": parse_size(size) if size else None,
     }

@@ -3,7 +3,7 @@
 A cached split is a folder::
 
     <dataset>-<split>-<H>x<W>-<key>/
-      info.json              what the dataset is, and size and checksum of every array
+      info.json              what the dataset is, the samples' names, and size and checksum of every array
       image.npy              uint8   (N, H, W, 3)
       targets/<name>.npy     labels uint8 (N, H, W); distance, disparity float32 (N, H, W); normals float16 (N, H, W, 3)
 
@@ -47,7 +47,7 @@ from ednas.data.sample import VOID, DatasetInfo, DenseDataset, Sample, TargetInf
 from ednas.exceptions import ConfigError, DataError, EdnasError
 from ednas.files import atomic_path, read_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Part of every cache's key; to be raised when the contents of the arrays change their meaning."""
 
 Progress = Callable[[int, int], None]
@@ -82,9 +82,11 @@ class CachedSplit:
         info: What the dataset is, targets included.
         split: ``train`` or ``val``.
         size: ``(H, W)`` of the images and the targets.
-        image: RGB, ``uint8`` ``(N, H, W, 3)``, read-only.
-        targets: Labels by target name, ``(N, H, W)`` or ``(N, H, W, 3)``, read-only: ``uint8`` class ids, ``float32``
+        image: RGB, ``uint8`` ``(M, H, W, 3)``, read-only.
+        targets: Labels by target name, ``(M, H, W)`` or ``(M, H, W, 3)``, read-only: ``uint8`` class ids, ``float32``
             distances and disparities, ``float16`` normals.
+        sources: Names of the M samples (:meth:`DenseDataset.source`).
+        rows: Which of the M samples belong to the split, ``(N,)``: all, but for what :meth:`select` returns.
     """
 
     folder: Path
@@ -93,12 +95,27 @@ class CachedSplit:
     size: tuple[int, int]
     image: Array
     targets: Mapping[str, Array]
+    sources: tuple[str, ...]
+    rows: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
-        return len(self.image)
+        return len(self.rows)
 
-    def __reduce__(self) -> tuple[Callable[[Path], CachedSplit], tuple[Path]]:
-        return load_cache, (self.folder,)
+    def __reduce__(self) -> tuple[Callable[..., CachedSplit], tuple[Any, ...]]:
+        return _reopen, (self.folder, self.split, self.rows)
+
+    def select(self, chosen: npt.NDArray[np.bool_], split: str) -> CachedSplit:
+        """Return a part of the split under another name; the arrays are shared.
+
+        Args:
+            chosen: Which samples, ``(N,)``.
+            split: The part's name.
+        """
+        return dataclasses.replace(self, split=split, rows=self.rows[chosen])
+
+
+def _reopen(folder: Path, split: str, rows: npt.NDArray[np.int64]) -> CachedSplit:
+    return dataclasses.replace(load_cache(folder), split=split, rows=rows)
 
 
 def cache_folder() -> Path:
@@ -200,6 +217,8 @@ def load_cache(folder: Path) -> CachedSplit:
             size=(height, width),
             image=arrays["image.npy"],
             targets={name: arrays[_target_file(name)] for name in targets},
+            sources=tuple(content["sources"]),
+            rows=np.arange(content["length"]),
         )
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as cause:
         raise DataError(f"{folder}: a damaged cache ({cause}); delete it") from cause
@@ -300,6 +319,7 @@ def _build(dataset: DenseDataset, size: tuple[int, int], path: Path, progress: P
             "split": dataset.split,
             "size": list(size),
             "length": length,
+            "sources": [dataset.source(index) for index in range(length)],
             "arrays": {
                 name: {"bytes": (temporary / name).stat().st_size, "checksum": _spot_checksum(temporary / name)}
                 for name in layout

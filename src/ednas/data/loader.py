@@ -172,9 +172,10 @@ def _order(seed: int, epoch: int, length: int) -> Indices:
 
 def _read(cached: CachedSplit, indices: Indices, kinds: dict[str, TargetKind], device: torch.device) -> Batch:
     """Copy samples out of the cache to the device, in the types they are stored in and the shapes of a batch."""
-    stored = {"image": _copy(cached.image, indices, device).permute(0, 3, 1, 2)}
+    rows = cached.rows[indices]
+    stored = {"image": _copy(cached.image, rows, device).permute(0, 3, 1, 2)}
     for name, kind in kinds.items():
-        values = _copy(cached.targets[name], indices, device)
+        values = _copy(cached.targets[name], rows, device)
         match kind:
             case "labels":
                 stored[name] = values

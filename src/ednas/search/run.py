@@ -111,7 +111,7 @@ def run_search(
         EdnasError: Data, device or architecture are wrong, or the folder cannot be written.
     """
     from ednas.hw.sources import Simulated, load_source
-    from ednas.training import prepare
+    from ednas.training import prepare_judgement
 
     config, out = config.standalone(), Path(out)
     for plugin in config.plugins:
@@ -120,7 +120,7 @@ def run_search(
     base = config.load_architecture()
     space = SearchSpace(base, config.space)
     training = config.train_config(base)
-    model, train_split, val_split = prepare(training, decode_progress)
+    model, train_split, held_out = prepare_judgement(training, decode_progress)
     _check_weights(config, model)
     heads = {name: task.channels for name, task in model.tasks.items()}
     size = config.latency_input_size or model.input_size
@@ -144,7 +144,7 @@ def run_search(
     sizes = [len(decision.candidates) for decision in space.decisions]
     with Study(out / STUDY, identity, resume=resume) as study:
         config.save(out / CONFIG)
-        trivial = _trivial(config, objective, model, train_split, val_split)
+        trivial = _trivial(config, objective, model, train_split, held_out)
         if trivial["tasks"]:
             write_json(out / TRIVIAL, trivial)
         if trivial["accuracy"] is not None:
@@ -177,12 +177,12 @@ def run_search(
 
 
 def _trivial(
-    config: SearchConfig, objective: Objective, model: Model, train_split: CachedSplit, val_split: CachedSplit
+    config: SearchConfig, objective: Objective, model: Model, train_split: CachedSplit, held_out: CachedSplit
 ) -> dict[str, Any]:
     """Return ``trivial.json``; its accuracy is None unless every task has a trivial prediction."""
     from ednas.training.trivial import measure_trivial
 
-    measured = measure_trivial(model.tasks, train_split, val_split, config.protocol)
+    measured = measure_trivial(model.tasks, train_split, held_out, config.protocol)
     metrics = [task.metrics(config.protocol).higher_is_better for task in model.tasks.values()]
     directions = {name: higher for task in metrics for name, higher in task.items()}
     is_complete = measured["tasks"].keys() == model.tasks.keys()

@@ -13,7 +13,15 @@ from ednas.training.model import Model, build_model
 from ednas.training.predict import Prediction, find_images, predict, write_predictions
 from ednas.training.progress import ProgressBar
 from ednas.training.recipe import MAX_LEARNING_RATE, RECIPES, Recipe, recipe
-from ednas.training.run import TrainResult, TrainRunsResult, prepare, summarise, train, train_runs
+from ednas.training.run import (
+    TrainResult,
+    TrainRunsResult,
+    prepare,
+    prepare_judgement,
+    summarise,
+    train,
+    train_runs,
+)
 
 __all__ = [
     "Callback",
@@ -42,6 +50,7 @@ __all__ = [
     "TrainResult",
     "TrainRunsResult",
     "prepare",
+    "prepare_judgement",
     "summarise",
     "train",
     "train_runs",

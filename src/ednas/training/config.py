@@ -47,7 +47,8 @@ class TrainConfig(StrictModel):
         task_options: Options by task, for example ``{"depth": {"max_inverse": 100}}``; a depth loss that is named here
             goes before the recipe's. Class weights may be ``frequency``, see :func:`ednas.training.run.prepare`.
         data_options: Options of the dataset's format.
-        normalisation: Mean and standard deviation that the image is normalised by.
+        normalisation: Mean and standard deviation that the image is normalised by; None = those that the weights of
+            ``recipe.init`` were trained with, and 0.5 and 0.25 from scratch.
         protocol: How the result is measured, ``standard`` or ``adashare``.
         plugins: Python files or modules of the user's own tasks and formats, imported before anything else.
 
@@ -63,7 +64,7 @@ class TrainConfig(StrictModel):
     seed: NonNegativeInt = 0
     task_options: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     data_options: Mapping[str, Any] = Field(default_factory=dict)
-    normalisation: Normalisation = Normalisation()
+    normalisation: Normalisation | None = None
     protocol: EvaluationProtocol = "standard"
     plugins: tuple[str, ...] = ()
 
@@ -123,11 +124,13 @@ class TrainConfig(StrictModel):
         Raises:
             ArchitectureError: The architecture cannot be found or is wrong.
         """
-        changes = {
+        changes: dict[str, Any] = {
             "architecture": self.load_architecture().to_dict(),
             "data": _absolute(self.data),
             "plugins": tuple(_absolute(plugin) for plugin in self.plugins),
         }
+        if self.recipe.init is not None:
+            changes["recipe"] = self.recipe.model_copy(update={"init": _absolute(self.recipe.init)})
         return self.model_copy(update=changes)
 
     def save(self, path: Path | str) -> None:

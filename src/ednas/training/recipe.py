@@ -39,6 +39,8 @@ class Recipe(StrictModel):
 
     Attributes:
         name: Of the recipe it comes from, for people.
+        init: What the weights start from, as :func:`ednas.training.init.load_weights` takes it: ``imagenet``, a
+            checkpoint, a file; None = from scratch, as in the paper.
         steps: Steps to train for.
         batch_size: Samples in a step, over all devices together; at least 2, since batch normalisation needs more than
             one value per channel.
@@ -71,6 +73,7 @@ class Recipe(StrictModel):
     """
 
     name: str = "custom"
+    init: str | None = None
     steps: PositiveInt
     batch_size: int = Field(default=16, ge=2)
     optimizer: Optimizer = "Adam"

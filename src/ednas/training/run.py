@@ -7,20 +7,22 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from ednas.config import parse, read_yaml
 from ednas.data import CachedSplit, open_cache, open_dataset
+from ednas.data.holdout import hold_out
 from ednas.data.loader import BatchLoader
 from ednas.data.reader import check_labels
 from ednas.data.sample import VOID
 from ednas.exceptions import CheckpointError, ConfigError
 from ednas.files import write_json
+from ednas.scoring import accuracy
 from ednas.seeding import derive_seed
 from ednas.tasks import load_plugin, task_target
 from ednas.tasks.segmentation_losses import FREQUENCY, frequency_weights
@@ -29,6 +31,7 @@ from ednas.training.checkpoint import METRICS, read_metrics, save_checkpoint
 from ednas.training.config import TrainConfig, difference
 from ednas.training.device import make_fabric
 from ednas.training.evaluate import evaluate
+from ednas.training.init import initialise, load_weights
 from ednas.training.logs import RunLogs, run_log
 from ednas.training.loop import fit
 from ednas.training.model import Model, build_model
@@ -37,8 +40,11 @@ from ednas.training.trivial import measure_trivial, shortcomings
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+    from torch import nn
 
-CHECKPOINT, CONFIG, LOG, LOGS, SUMMARY = "checkpoint", "config.yaml", "log.txt", "logs", "summary.json"
+    from ednas.nn import MultiTaskNetwork
+
+CHECKPOINT, BEST, CONFIG, LOG, LOGS, SUMMARY = "checkpoint", "best", "config.yaml", "log.txt", "logs", "summary.json"
 
 DecodeProgress = Callable[[int, int], None]
 """Called with (samples decoded, samples in all) while a dataset is decoded for the first time."""
@@ -92,8 +98,11 @@ def train(
 ) -> TrainResult:
     """Train a network, measure it on the validation split, and write the run's folder.
 
-    The folder holds ``config.yaml`` (complete: it can be run again from anywhere), ``checkpoint/``, ``log.txt``,
-    ``logs/`` (CSV and TensorBoard), and until the run is finished ``state.safetensors``, from which it resumes.
+    With ``recipe.evaluate_every``, a part of the training split is held out and measured while the network is trained.
+
+    The folder holds ``config.yaml`` (complete: it can be run again from anywhere), ``checkpoint/``, ``best/`` (the
+    checkpoint that was best on the part that was held out, where there is one), ``log.txt``, ``logs/`` (CSV and
+    TensorBoard), and until the run is finished ``state.safetensors``, from which it resumes.
 
     Args:
         config: What to train, on what, and how.
@@ -225,6 +234,9 @@ def _train(
     logs: bool,
 ) -> TrainResult:
     model, train_split, val_split = prepare(config, decode_progress)
+    held_out = None
+    if config.recipe.evaluate_every:
+        train_split, held_out = hold_out(train_split)
     model.to(fabric.device)
     _log.info(
         "training %s (%d parameters) on %s at %dx%d: %s, %d steps of %d samples, seed %d",
@@ -250,9 +262,10 @@ def _train(
             model.tasks,
             loader,
             config.recipe,
-            normalisation=config.normalisation,
+            normalisation=model.normalisation,
             fabric=fabric,
             callbacks=[*([] if run_logs is None else [run_logs]), *callbacks],
+            validate=None if held_out is None else _Validation(config, model, held_out, out, run_logs),
             checkpoint_folder=out,
             resume=resume,
             identity={"data": train_split.folder.name, "architecture": model.architecture.fingerprint()},
@@ -275,7 +288,7 @@ def _train(
 def prepare(
     config: TrainConfig, decode_progress: DecodeProgress | None = None
 ) -> tuple[Model, CachedSplit, CachedSplit]:
-    """Open the data and make the fresh network of a configuration.
+    """Open the data and make the network of a configuration, fresh or with the weights of ``recipe.init``.
 
     Where a task's ``class_weights`` are ``frequency``, numbers that are counted from the training split take its place.
 
@@ -289,8 +302,35 @@ def prepare(
     Raises:
         EdnasError: The configuration, the data or the architecture are wrong; a split has no label at all of a task.
     """
+    model, (train_split, val_split) = _prepare(config, ("train", "val"), decode_progress)
+    return model, train_split, val_split
+
+
+def prepare_judgement(
+    config: TrainConfig, decode_progress: DecodeProgress | None = None
+) -> tuple[Model, CachedSplit, CachedSplit]:
+    """Do as :func:`prepare` for a training whose result only helps to choose, as in a search.
+
+    Such a choice must not look at the validation split, which is for the final figure alone: it is not opened.
+
+    Returns:
+        The model, and the training split in two parts: to train on, and to measure on
+        (:func:`ednas.data.holdout.hold_out`).
+
+    Raises:
+        EdnasError: As :func:`prepare`.
+    """
+    model, (split,) = _prepare(config, ("train",), decode_progress)
+    return model, *hold_out(split)
+
+
+def _prepare(
+    config: TrainConfig, splits: Sequence[str], decode_progress: DecodeProgress | None
+) -> tuple[Model, list[CachedSplit]]:
     architecture = config.load_architecture()
-    train_set, val_set = (open_dataset(config.data, split, **config.data_options) for split in ("train", "val"))
+    datasets = [open_dataset(config.data, split, **config.data_options) for split in splits]
+    weights = None if config.recipe.init is None else load_weights(config.recipe.init)
+    train_set = datasets[0]
     height, width = architecture.input_size or config.recipe.input_size or train_set[0].image.shape[:2]
     open_split = partial(open_cache, size=(int(height), int(width)), progress=decode_progress)
     task_options = config.all_task_options()
@@ -304,12 +344,41 @@ def prepare(
         input_size=(int(height), int(width)),
         seed=derive_seed(config.seed, "weights"),
         task_options=task_options,
-        normalisation=config.normalisation,
+        normalisation=config.normalisation or (None if weights is None else weights.normalisation),
         dataset=train_set.info.name,
     )
-    for split in (train_set, val_set):
-        check_labels(split, model.targets)
-    return model, open_split(train_set), open_split(val_set)
+    if weights is not None:
+        _log.info("start from %s; taken %s", config.recipe.init, initialise(model, weights))
+    for dataset in datasets:
+        check_labels(dataset, model.targets)
+    return model, [open_split(dataset) for dataset in datasets]
+
+
+class _Validation:
+    """Measures the network while it is trained, logs what it measures, and keeps the best checkpoint so far."""
+
+    def __init__(
+        self, config: TrainConfig, model: Model, held_out: CachedSplit, out: Path, logs: RunLogs | None
+    ) -> None:
+        self._config = config
+        self._model = model
+        self._held_out = held_out
+        self._out = out
+        self._logs = logs
+        best = out / BEST / METRICS
+        self._best = accuracy(read_metrics(out / BEST)["tasks"]) if best.is_file() else -math.inf
+
+    def __call__(self, network: nn.Module, step: int) -> None:
+        model = replace(self._model, network=cast("MultiTaskNetwork", network))
+        model = model.with_training(steps=step, seed=self._config.seed)
+        metrics = evaluate(model, self._held_out, self._config.protocol, batch_size=self._config.recipe.eval_batch_size)
+        value = accuracy(metrics["tasks"], higher_is_better=metrics["higher_is_better"])
+        _log.info("step %d: accuracy %.4f on the part of train that is held out: %s", step, value, metrics["tasks"])
+        if self._logs is not None:
+            self._logs.write_metrics(metrics, step)
+        if value > self._best:
+            self._best = value
+            save_checkpoint(self._out / BEST, model, metrics)
 
 
 def _frequency_weights(split: CachedSplit, target: str) -> list[float]:
@@ -322,7 +391,7 @@ def _frequency_weights(split: CachedSplit, target: str) -> list[float]:
     if info is None or info.kind != "labels":
         raise ConfigError(f"class_weights: '{FREQUENCY}' needs class labels, which the dataset's '{target}' has not")
     counts = np.zeros(VOID + 1, dtype=np.int64)
-    for labels in split.targets[target]:
+    for labels in split.targets[target][split.rows]:
         counts += np.bincount(labels.ravel(), minlength=len(counts))
     return frequency_weights(counts[: info.num_classes].tolist())
 

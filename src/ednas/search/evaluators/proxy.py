@@ -17,7 +17,7 @@ MODULES = ("ednas.training.run", "lightning.fabric")
 
 @dataclass(frozen=True)
 class ProxyEvaluator:
-    """Trains a candidate by a configuration's recipe and measures it on the validation split.
+    """Trains a candidate by a configuration's recipe and measures it on a part of the training split that is held out.
 
     Holds settings only: a worker opens the decoded data, which all workers share, when it starts.
 
@@ -30,7 +30,7 @@ class ProxyEvaluator:
     device: str = "auto"
 
     def evaluate(self, architecture: Architecture, seed: int) -> Evaluation:
-        """Train and measure a candidate; the result is that of :func:`ednas.training.train`.
+        """Train and measure a candidate.
 
         Raises:
             TrainingError: A loss or a prediction is not finite.
@@ -39,14 +39,14 @@ class ProxyEvaluator:
         from ednas.data.loader import BatchLoader
         from ednas.seeding import derive_seed
         from ednas.tasks import load_plugin
-        from ednas.training import evaluate, fit, prepare
+        from ednas.training import evaluate, fit, prepare_judgement
         from ednas.training.device import make_fabric
 
         for plugin in self.config.plugins:
             load_plugin(plugin)
         config = self.config.model_copy(update={"architecture": architecture.to_dict(), "seed": seed})
         fabric = make_fabric(self.device, config.recipe.precision)
-        model, train_split, val_split = prepare(config)
+        model, train_split, held_out = prepare_judgement(config)
         model.to(fabric.device)
         loader = BatchLoader(
             train_split,
@@ -56,6 +56,6 @@ class ProxyEvaluator:
             sorted(model.targets),
             device=fabric.device,
         )
-        fit(model.network, model.tasks, loader, config.recipe, normalisation=config.normalisation, fabric=fabric)
-        metrics = evaluate(model, val_split, config.protocol, batch_size=config.recipe.eval_batch_size)
+        fit(model.network, model.tasks, loader, config.recipe, normalisation=model.normalisation, fabric=fabric)
+        metrics = evaluate(model, held_out, config.protocol, batch_size=config.recipe.eval_batch_size)
         return Evaluation(metrics["tasks"], metrics["higher_is_better"], "; ".join(metrics["remarks"]))
