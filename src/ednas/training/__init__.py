@@ -14,6 +14,7 @@ from ednas.training.predict import Prediction, find_images, predict, write_predi
 from ednas.training.progress import ProgressBar
 from ednas.training.recipe import MAX_LEARNING_RATE, RECIPES, Recipe, recipe
 from ednas.training.run import TrainResult, TrainRunsResult, prepare, summarise, train, train_runs
+from ednas.training.tiles import Tiling
 
 __all__ = [
     "Callback",
@@ -45,4 +46,5 @@ __all__ = [
     "summarise",
     "train",
     "train_runs",
+    "Tiling",
 ]
