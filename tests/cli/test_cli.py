@@ -238,6 +238,31 @@ def test_train_evaluate_predict_and_resume(run: Run, tmp_path: Path, monkeypatch
     depth = np.load(next((tmp_path / "seen").glob("*_depth.npy")))
     assert depth.shape[:2] == np.asarray(Image.open(image)).shape[:2]
 
+    image = tmp_path / "large.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (70, 100, 3), dtype=np.uint8)).save(image)
+    code, _, err = run("predict", out / "checkpoint", image, "--tile", "auto", "--out", tmp_path / "tiled")
+    assert code == 0, err
+    assert np.load(tmp_path / "tiled" / "large_depth.npy").shape == (70, 100)
+
+    tiled = ["evaluate", out / "checkpoint", "--data", folder, "--json", "--tile", "32x32", "--overlap", "0.5"]
+    for options, size in (([], [32, 64]), (["--input", "64x96"], [64, 96])):
+        code, printed, err = run(*tiled, *options)
+        assert code == 0, err
+        metrics = json.loads(printed)
+        assert (metrics["input_size"], metrics["tile"], metrics["overlap"]) == (size, [32, 32], 0.5)
+
+    for options, message in (
+        (["--tile", "16x64"], "tile '16x64': write HEIGHTxWIDTH in pixels, 32 to 8192"),
+        (["--tile", "full"], "tile 'full': write HEIGHTxWIDTH"),
+        (["--tile", "auto", "--overlap", "0.95"], "overlap 0.95: must be a share of the tile from 0 to 0.9"),
+        (["--overlap", "0.5"], "--overlap: is that of tiles; give --tile too"),
+        (["--tile", "auto", "--model-size"], "size 'model': tiles cover a picture at its own size"),
+    ):
+        code, _, err = run("predict", out / "checkpoint", image, "--out", tmp_path / "refused", *options)
+        assert (code, err.count("\n")) == (2, 1)
+        assert message in err
+    assert not (tmp_path / "refused").exists()
+
 
 def test_train_several_seeds_reports_mean_and_spread(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))

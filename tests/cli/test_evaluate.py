@@ -14,7 +14,7 @@ from tiny_exports import SIZE, Tiny, tiny_model, write_tiny_onnx, write_tiny_tfl
 from training_fakes import write_dataset
 
 from ednas.data import open_cache, open_dataset
-from ednas.training import evaluate
+from ednas.training import Tiling, evaluate
 from ednas.training.trivial import measure_trivial
 
 TINY = Tiny().eval()
@@ -56,6 +56,17 @@ def test_metrics_of_an_exported_model_are_the_checkpoints(
         assert metrics["tasks"][task] == pytest.approx(values, rel=1e-3)
 
 
+def test_an_exported_model_sees_a_larger_image_in_tiles_of_its_size(run: Run, data: Path, tflite: Path) -> None:
+    code, printed, err = run("evaluate", tflite, "--data", data, "--input", "64x64", "--tile", "auto", "--json")
+    assert (code, err) == (0, "")
+    metrics = json.loads(printed)
+    assert (metrics["input_size"], metrics["tile"], metrics["overlap"]) == ([64, 64], list(SIZE), 0.25)
+    cached = open_cache(open_dataset(str(data), "val"), (64, 64))
+    expected = evaluate(tiny_model(TINY), cached, tiling=Tiling(SIZE))
+    for task, values in expected["tasks"].items():
+        assert metrics["tasks"][task] == pytest.approx(values, rel=1e-3)
+
+
 def test_people_read_what_was_measured(run: Run, data: Path, tflite: Path) -> None:
     code, out, _ = run("evaluate", tflite, "--data", data)
     assert code == 0
@@ -86,6 +97,8 @@ def test_help_names_both_kinds(run: Run) -> None:
     ("options", "message"),
     [
         (["--input", "64x64"], "takes images of 32x64 alone, not 64x64"),
+        (["--input", "64x64", "--tile", "64x32"], "takes images of 32x64 alone, not 64x32"),
+        (["--input", "64x32", "--tile", "auto"], "takes images of 32x64 alone, not 32x32"),
         (["--device", "cuda"], "exported models run on the CPU"),
         (["--protocol", "adashar"], "did you mean 'adashare'"),
     ],

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ednas.exceptions import ConfigError, DataError
-from ednas.training import find_images, predict, write_predictions
+from ednas.training import Tiling, find_images, predict, write_predictions
 
 
 @pytest.fixture
@@ -36,6 +37,19 @@ def test_predictions_at_the_models_size(build, pictures):
     for prediction in predict(build(), [pictures / "a.png", pictures / "b.jpg"], size="model"):
         assert {values.shape[:2] for values in prediction.values.values()} == {(32, 64)}
         assert prediction.image.shape == (32, 64, 3)
+
+
+def test_tiles_cover_a_picture_at_its_own_size(build, pictures):
+    model = build()
+    for prediction in predict(model, [pictures], tiling=Tiling((32, 32)), batch_size=3):
+        image = np.asarray(Image.open(prediction.source))
+        np.testing.assert_array_equal(prediction.image, image)
+        assert {values.shape[:2] for values in prediction.values.values()} == {image.shape[:2]}
+        np.testing.assert_allclose(np.linalg.norm(prediction.values["normals"], axis=-1), 1, atol=1e-5)
+        with torch.inference_mode():
+            whole = model.forward(torch.tensor(image / 255, dtype=torch.float32).permute(2, 0, 1)[None])
+        (as_one,) = predict(model, [prediction.source], tiling=Tiling((128, 128)))
+        np.testing.assert_allclose(as_one.values["depth"], whole["depth"][0, 0].clamp(min=0), atol=1e-5)
 
 
 def test_the_batch_size_changes_nothing(build, pictures):
@@ -82,5 +96,7 @@ def test_a_missing_picture_is_found_before_anything_is_predicted(build, pictures
 def test_wrong_options(build, pictures):
     with pytest.raises(ConfigError, match="size"):
         predict(build(), [pictures], size="large")
+    with pytest.raises(ConfigError, match="size 'model': tiles cover a picture at its own size"):
+        predict(build(), [pictures], size="model", tiling=Tiling((32, 32)))
     with pytest.raises(ConfigError, match="batch size 0"):
         predict(build(), [pictures], batch_size=0)

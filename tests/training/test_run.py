@@ -11,6 +11,7 @@ from training_fakes import write_dataset
 from ednas.exceptions import ConfigError, DataError, EdnasError
 from ednas.scoring import load_metrics
 from ednas.training import (
+    Tiling,
     TrainConfig,
     load_checkpoint,
     load_config,
@@ -192,6 +193,18 @@ def test_the_result_does_not_depend_on_the_batch_size_of_evaluation(config):
     assert first["samples"] == 4
     for task, values in first["tasks"].items():
         assert values == pytest.approx(second["tasks"][task], rel=1e-5)
+
+
+def test_tiles_are_measured_and_recorded(config):
+    model, _, val = prepare(config)
+    whole = evaluate(model, val)
+    as_one = evaluate(model, val, tiling=Tiling(val.size))
+    assert (as_one.pop("tile"), as_one.pop("overlap")) == (list(val.size), 0.25)
+    assert as_one.pop("tasks") == {task: pytest.approx(values) for task, values in whole.pop("tasks").items()}
+    assert as_one == whole
+    tiled = evaluate(model, val, tiling=Tiling((32, 32), 0.5), batch_size=2)
+    assert (tiled["tile"], tiled["overlap"], tiled["input_size"]) == ([32, 32], 0.5, list(val.size))
+    assert tiled["samples"] == len(val)
 
 
 def test_protocols_differ(config):

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 DEFAULT_CHANNELS = {"depth": 1, "normals": 3}
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """Parse ``HxW`` (or ``N`` for a square) into ``(height, width)``.
+def parse_size(text: str, name: str = "input size") -> tuple[int, int]:
+    """Parse ``HxW`` (or ``N`` for a square) into ``(height, width)``; ``name`` says in errors what it is the size of.
 
     Raises:
         ConfigError: The text is not a size from 32 to 8192 pixels.
@@ -27,7 +27,7 @@ def parse_size(text: str) -> tuple[int, int]:
     size = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if not all(MIN_INPUT_SIZE <= side <= MAX_INPUT_SIZE for side in size):
         raise ConfigError(
-            f"input size '{text}': write HEIGHTxWIDTH in pixels, {MIN_INPUT_SIZE} to {MAX_INPUT_SIZE}, like 128x256"
+            f"{name} '{text}': write HEIGHTxWIDTH in pixels, {MIN_INPUT_SIZE} to {MAX_INPUT_SIZE}, like 128x256"
         )
     return size
 

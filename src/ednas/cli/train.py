@@ -16,10 +16,20 @@ if TYPE_CHECKING:
     from ednas.data import CachedSplit
     from ednas.scoring import TaskValues
     from ednas.tasks import Task
-    from ednas.training import Callback, TrainConfig
+    from ednas.training import Callback, Tiling, TrainConfig
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 _Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+_Tile = Annotated[
+    str | None,
+    typer.Option(
+        help="HEIGHTxWIDTH, or auto (the model's input size): do not resize images to the model's input size, predict "
+        "them in overlapping tiles and blend these."
+    ),
+]
+_Overlap = Annotated[
+    float | None, typer.Option(help="Share of a tile that the next one covers too, 0 to 0.9; default: 0.25.")
+]
 
 
 def train(
@@ -32,7 +42,9 @@ def train(
     tasks: Annotated[str | None, typer.Option(help="Tasks to learn together, like segmentation,depth.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")] = Path("runs/train"),
     config: Annotated[Path | None, typer.Option(help="A YAML file; options given here win over it.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="finetune (own data), mini (CPU), proxy (5k steps), full (20k).")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="finetune (own data), mini (CPU), proxy (5k steps), full (20k).")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps, instead of the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples a step, instead of the recipe's.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--lr", help="Peak rate, instead of the recipe's.")] = None,
@@ -119,8 +131,15 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Which split.")] = "val",
     protocol: Annotated[str, typer.Option(help="standard or adashare.")] = "standard",
     size: Annotated[
-        str | None, typer.Option("--input", help="HEIGHTxWIDTH; default: the model's. Exported models have no other.")
+        str | None,
+        typer.Option(
+            "--input",
+            help="HEIGHTxWIDTH; default: the model's, with --tile that of the first image. Exported models have no "
+            "other, or tiles of it.",
+        ),
     ] = None,
+    tile: _Tile = None,
+    overlap: _Overlap = None,
     per_class: Annotated[bool, typer.Option("--per-class", help="Print IoU and accuracy of every class too.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write metrics.json here.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps; exported models run on the CPU.")] = "auto",
@@ -137,6 +156,8 @@ def evaluate(
     ednas evaluate runs/base/checkpoint --data streets --protocol adashare --json
 
     ednas evaluate runs/deploy/model.tflite --data streets --out runs/deploy/metrics.json
+
+    ednas evaluate runs/crops/checkpoint --data my.yaml --tile 512x1024 --overlap 0.25
     """
     from ednas.cli.progress import counting, decoding
     from ednas.data import open_cache, open_dataset
@@ -146,11 +167,16 @@ def evaluate(
 
     chosen = check_protocol(protocol)
     input_size, tasks, measure = _measured(model, device)
+    tiling = _tiling(tile, overlap, input_size)
     dataset = open_dataset(data, split)
+    if size:
+        input_size = parse_size(size)
+    elif tiling is not None:
+        input_size = dataset[0].image.shape[:2]
     with decoding() as decode:
-        cached = open_cache(dataset, parse_size(size) if size else input_size, progress=decode)
+        cached = open_cache(dataset, input_size, progress=decode)
     with counting("evaluating") as progress:
-        metrics = measure(cached, chosen, progress=lambda done, total: progress(split, done, total))
+        metrics = measure(cached, chosen, tiling=tiling, progress=lambda done, total: progress(split, done, total))
     if train_split := _decoded_before(data, "train", cached.size):
         metrics["trivial"] = measure_trivial(tasks, train_split, cached, chosen)
     if out is not None:
@@ -163,19 +189,24 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder for pictures and arrays.")] = Path("predictions"),
     at_model_size: Annotated[bool, typer.Option("--model-size", help="Keep the model's input size.")] = False,
+    tile: _Tile = None,
+    overlap: _Overlap = None,
     device: _Device = "auto",
 ) -> None:
     """Write predictions: a colour-coded picture and an array (.npy) for each image and task.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
     ednas predict runs/base/checkpoint street.png --out predictions
+
+    ednas predict runs/crops/checkpoint large.png --tile 512x1024 --overlap 0.25
     """
     from ednas.training import load_checkpoint, write_predictions
     from ednas.training import predict as run_predictions
 
     model = load_checkpoint(checkpoint)
-    found = run_predictions(model, images, size="model" if at_model_size else "image", device=device)
+    tiling = _tiling(tile, overlap, model.input_size)
+    found = run_predictions(model, images, size="model" if at_model_size else "image", tiling=tiling, device=device)
     written = write_predictions(found, out)
     typer.echo(f"wrote {len(written)} files to {out}")
 
@@ -210,6 +241,19 @@ def _measured(path: Path, device: str) -> tuple[tuple[int, int], Mapping[str, Ta
 
     model = load_checkpoint(path)
     return model.input_size, model.tasks, partial(evaluate_checkpoint, model, device=device)
+
+
+def _tiling(tile: str | None, overlap: float | None, input_size: tuple[int, int]) -> Tiling | None:
+    """Read ``--tile`` and ``--overlap``."""
+    from ednas.exceptions import ConfigError
+    from ednas.training.tiles import DEFAULT_OVERLAP, Tiling
+
+    if tile is None:
+        if overlap is not None:
+            raise ConfigError("--overlap: is that of tiles; give --tile too")
+        return None
+    size = input_size if tile == "auto" else parse_size(tile, "tile")
+    return Tiling(size, DEFAULT_OVERLAP if overlap is None else overlap)
 
 
 def _train_config(file: Path | None, given: dict[str, Any], recipe: str | None, changes: dict[str, Any]) -> TrainConfig:

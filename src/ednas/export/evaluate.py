@@ -18,6 +18,7 @@ from ednas.nn.heads import resize_bilinear
 from ednas.tasks import EvaluationProtocol, make_tasks
 from ednas.training.evaluate import measure
 from ednas.training.model import normalise
+from ednas.training.tiles import Tiling
 
 
 def evaluate_exported(
@@ -25,6 +26,7 @@ def evaluate_exported(
     cached: CachedSplit,
     protocol: EvaluationProtocol = "standard",
     *,
+    tiling: Tiling | None = None,
     batch_size: int = 8,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
@@ -36,9 +38,10 @@ def evaluate_exported(
 
     Args:
         runner: What to measure.
-        cached: The split, at the model's input size.
+        cached: The split, at the model's input size; with ``tiling`` at least as large.
         protocol: ``standard`` or ``adashare``.
-        batch_size: Samples at a time; the result does not depend on it.
+        tiling: Predict in overlapping windows, which have the model's input size.
+        batch_size: Samples, or windows of one sample, at a time; the result does not depend on it.
         progress: Called with (samples done, samples in all).
 
     Returns:
@@ -46,16 +49,18 @@ def evaluate_exported(
         ``precision`` and ``output_stride``.
 
     Raises:
-        ExportError: The split has another size than the model's input, or the model cannot be run.
+        ExportError: The split or its windows have another size than the model's input, or the model cannot be run.
         TrainingError: A prediction is not finite.
         DataError: The split lacks a target, or has no valid label for a task.
         ConfigError: Unknown protocol or task.
     """
     manifest = runner.manifest
-    if cached.size != manifest.input_size:
-        found, expected = (f"{height}x{width}" for height, width in (cached.size, manifest.input_size))
+    size = cached.size if tiling is None else tiling.window(cached.size)
+    if size != manifest.input_size:
+        found, expected = (f"{height}x{width}" for height, width in (size, manifest.input_size))
         raise ExportError(
-            f"{manifest.name}: takes images of {expected} alone, not {found}; open the data at {expected}"
+            f"{manifest.name}: takes images of {expected} alone, not {found}; open the data at {expected}, "
+            f"or larger in tiles of {expected}"
         )
 
     def forward(image: Tensor) -> dict[str, Tensor]:
@@ -66,7 +71,7 @@ def evaluate_exported(
         }
 
     tasks = make_tasks(manifest.tasks, manifest.targets, manifest.task_options)
-    result = measure(tasks, forward, cached, protocol, batch_size=batch_size, progress=progress)
+    result = measure(tasks, forward, cached, protocol, tiling=tiling, batch_size=batch_size, progress=progress)
     return {
         **result,
         "model": manifest.name,

@@ -22,6 +22,7 @@ from ednas.training.run import (
     train,
     train_runs,
 )
+from ednas.training.tiles import Tiling
 
 __all__ = [
     "Callback",
@@ -54,4 +55,5 @@ __all__ = [
     "summarise",
     "train",
     "train_runs",
+    "Tiling",
 ]

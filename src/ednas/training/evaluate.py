@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ednas.data.cache import CachedSplit
 from ednas.data.loader import eval_batches
 from ednas.tasks import EvaluationProtocol, Task
 from ednas.training.device import resolve_device
 from ednas.training.model import Model
+from ednas.training.tiles import Forward, Tiling, forward_tiles
 
 
 def evaluate(
@@ -20,6 +21,7 @@ def evaluate(
     cached: CachedSplit,
     protocol: EvaluationProtocol = "standard",
     *,
+    tiling: Tiling | None = None,
     batch_size: int = 16,
     device: str | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -32,7 +34,8 @@ def evaluate(
         model: What to measure.
         cached: The split, at the size to measure at.
         protocol: ``standard`` or ``adashare``.
-        batch_size: Samples at a time; the result does not depend on it.
+        tiling: Predict in overlapping windows instead of whole images.
+        batch_size: Samples, or windows of one sample, at a time; the result does not depend on it.
         device: Where the network is moved to before; None = where it is.
         progress: Called with (samples done, samples in all).
 
@@ -54,6 +57,7 @@ def evaluate(
             model.forward,
             cached,
             protocol,
+            tiling=tiling,
             batch_size=batch_size,
             device=model.device,
             progress=progress,
@@ -65,10 +69,11 @@ def evaluate(
 
 def measure(
     tasks: Mapping[str, Task],
-    forward: Callable[[Tensor], Mapping[str, Tensor]],
+    forward: Forward,
     cached: CachedSplit,
     protocol: EvaluationProtocol = "standard",
     *,
+    tiling: Tiling | None = None,
     batch_size: int = 16,
     device: torch.device | str = "cpu",
     progress: Callable[[int, int], None] | None = None,
@@ -80,7 +85,8 @@ def measure(
         forward: Maps images ``(N, 3, H, W)`` in [0, 1] to the raw output of every task, ``(N, C, H, W)``.
         cached: The split, at the size to measure at.
         protocol: ``standard`` or ``adashare``.
-        batch_size: Samples at a time; the result does not depend on it.
+        tiling: Predict in overlapping windows instead of whole images.
+        batch_size: Samples, or windows of one sample, at a time; the result does not depend on it.
         device: Where the images and the labels are put.
         progress: Called with (samples done, samples in all).
 
@@ -88,7 +94,7 @@ def measure(
         ``protocol``, ``tasks`` (values by task and metric), ``higher_is_better`` by metric, ``units`` by task and
         metric, ``remarks`` (lines on what the metrics do not tell), ``input_size``, ``dataset``, ``split``,
         ``samples``, and of tasks with classes ``classes`` (values by task, class and metric) and ``confusion`` (a
-        matrix by task; rows are labels).
+        matrix by task; rows are labels); with ``tiling`` its ``tile`` and ``overlap`` too.
 
     Raises:
         TrainingError: A prediction is not finite.
@@ -96,6 +102,8 @@ def measure(
         ConfigError: Unknown protocol.
     """
     metrics = {name: task.metrics(protocol) for name, task in tasks.items()}
+    if tiling is not None:
+        forward, batch_size = partial(forward_tiles, forward, tiling=tiling, batch_size=batch_size), 1
     done = 0
     with torch.inference_mode():
         for batch in eval_batches(cached, batch_size, {task.target for task in tasks.values()}, device):
@@ -117,4 +125,5 @@ def measure(
         "samples": len(cached),
         "classes": {name: classes for name, metric in metrics.items() if (classes := metric.classes())},
         "confusion": {name: matrix for name, metric in metrics.items() if (matrix := metric.confusion())},
+        **({} if tiling is None else {"tile": list(tiling.size), "overlap": tiling.overlap}),
     }

@@ -22,6 +22,7 @@ from ednas.nn.heads import resize_bilinear
 from ednas.tasks import Task
 from ednas.training.device import resolve_device
 from ednas.training.model import Model
+from ednas.training.tiles import Tiling, forward_tiles
 
 Array = npt.NDArray[Any]
 
@@ -72,18 +73,21 @@ def predict(
     images: Iterable[Path | str],
     *,
     size: OutputSize = "image",
+    tiling: Tiling | None = None,
     batch_size: int = 8,
     device: str | None = None,
 ) -> Iterator[Prediction]:
     """Predict every task for pictures of any size, one after the other.
 
-    A picture is resized to the model's input size, as the samples of its training were.
+    A picture is resized to the model's input size, as the samples of its training were; with ``tiling`` it keeps its
+    own size and is predicted in overlapping windows.
 
     Args:
         model: What predicts; left in evaluation mode.
         images: Picture files (PNG, JPEG or NPY), or folders of them.
         size: ``image`` brings predictions back to the picture's own size, ``model`` leaves them at the model's.
-        batch_size: Pictures at a time.
+        tiling: Predict in overlapping windows instead of resized pictures.
+        batch_size: Pictures, or windows of one picture, at a time.
         device: Where the network is moved to before; None = where it is.
 
     Yields:
@@ -91,16 +95,20 @@ def predict(
 
     Raises:
         DataError: A path does not exist (before anything is predicted), or a picture is corrupt; names the file.
-        ConfigError: Wrong size, batch size or device.
+        ConfigError: Wrong size, batch size or device; or the model's size with ``tiling``.
     """
     if size not in ("image", "model"):
         raise ConfigError(f"size '{size}': write image (the picture's own size) or model (the model's input size)")
+    if size == "model" and tiling is not None:
+        raise ConfigError("size 'model': tiles cover a picture at its own size; leave out one of the two")
     if batch_size < 1:
         raise ConfigError(f"batch size {batch_size}: must be at least 1")
     files = find_images(images)
     if device is not None:
         model.to(resolve_device(device))
     model.network.eval()
+    if tiling is not None:
+        return _predict_tiled(model, files, tiling, batch_size)
     return _predict(model, files, size, batch_size)
 
 
@@ -139,12 +147,24 @@ def _predict(model: Model, files: list[Path], size: OutputSize, batch_size: int)
         images = [read_image(file) for file in batch]
         inputs = np.stack([resize_image(image, model.input_size) for image in images])
         with torch.inference_mode():
-            tensor = torch.from_numpy(inputs).to(model.device).permute(0, 3, 1, 2).float().div_(255)
-            outputs = model.forward(tensor)
+            outputs = model.forward(_as_tensor(inputs, model.device))
         for index, (file, image) in enumerate(zip(batch, images, strict=True)):
             shown = image if size == "image" else inputs[index]
             raw = {name: output[index : index + 1] for name, output in outputs.items()}
             yield _decode(model.tasks, file, shown, raw)
+
+
+def _predict_tiled(model: Model, files: list[Path], tiling: Tiling, batch_size: int) -> Iterator[Prediction]:
+    for file in files:
+        image = read_image(file)
+        with torch.inference_mode():
+            outputs = forward_tiles(model.forward, _as_tensor(image[None], model.device), tiling, batch_size=batch_size)
+        yield _decode(model.tasks, file, image, outputs)
+
+
+def _as_tensor(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Turn ``uint8`` ``(N, H, W, 3)`` into what :meth:`Model.forward` takes."""
+    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float().div_(255)
 
 
 @torch.inference_mode()
