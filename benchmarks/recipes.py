@@ -1,0 +1,230 @@
+"""How much networks learn from a recipe: learning curves and results side by side.
+
+``choice`` compares recipes, one change at a time, on data that no reported result is measured on: street scenes of
+another seed, and every tenth training image of NYUv2. ``result`` trains by the recipes that were chosen, three seeds
+each, and measures on the validation splits. ::
+
+    python benchmarks/recipes.py choice
+    python benchmarks/recipes.py result --only streets
+    python benchmarks/recipes.py result --nyuv2 examples/nyuv2.yaml
+
+Each training is one line in ``results/recipes.jsonl``; what is there is printed and not trained again, and what is not
+there is only trained with ``--train``. Times are processor seconds of one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from ednas.arch import load_architecture
+from ednas.data import CachedSplit, open_cache, open_dataset
+from ednas.data.loader import BatchLoader
+from ednas.demo import make_streets
+from ednas.report.labels import metric_heading, show_metric
+from ednas.seeding import derive_seed
+from ednas.training import build_model, evaluate, fit, recipe
+from ednas.training.init import initialise, load_weights
+
+RESULTS = Path(__file__).parent / "results" / "recipes.jsonl"
+SCENES = Path("runs/benchmark_streets")
+SEEDS = (0, 1, 2)
+SHOWN = ("miou", "pixel_acc", "abs_err", "rel_err", "mean_angle")
+
+STREETS_TASKS, NYUV2_TASKS = ("segmentation", "depth"), ("segmentation", "depth", "normals")
+JARED: dict[str, Any] = {"depth_loss": "jared", "depth_loss_weights": [0.95, 0.05]}
+NYUV2: dict[str, Any] = {"batch_size": 12, "loss_weights": {"normals": 3.0}, **JARED}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training.
+
+    Attributes:
+        name: For the table; rows of one name differ in their seed.
+        data: ``streets`` or ``nyuv2``; with ``:choice`` on what recipes are chosen by.
+        changes: What differs from the recipe ``mini``.
+        architecture: The network.
+        tasks: What it learns.
+        seed: Of weights and batches.
+    """
+
+    name: str
+    data: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    architecture: str = "base"
+    tasks: tuple[str, ...] = STREETS_TASKS
+    seed: int = 0
+
+    @property
+    def key(self) -> str:
+        """What decides the outcome."""
+        chosen = recipe("mini", input_size=None, **self.changes).model_dump(mode="json")
+        for ignored in ("name", "eval_batch_size", "checkpoint_every", "log_every"):
+            chosen.pop(ignored)
+        return json.dumps([self.data, self.architecture, self.tasks, self.seed, chosen], sort_keys=True)
+
+
+def choices() -> Iterator[Job]:
+    """Each decision of ``mini`` undone, and what else was tried."""
+    paper = {"optimizer": "Adam", "optimizer_options": {}, "weight_decay": 1e-4, "decay_all": True, "grad_clip": None}
+    variants: dict[str, dict[str, Any]] = {
+        "mini": {},
+        "16 x 400": {"steps": 400, "batch_size": 16},
+        "4 x 1600": {"steps": 1600, "batch_size": 4},
+        "rate 1e-2": {"learning_rate": 1e-2},
+        "rate 4e-2": {"learning_rate": 4e-2},
+        "gradient not clipped": {"grad_clip": None},
+        "gradient clipped at 0.3": {"grad_clip": 0.3},
+        "betas 0.9, 0.999": {"optimizer_options": {}},
+        "decay 0.01": {"weight_decay": 0.01},
+        "decay of everything": {"decay_all": True},
+        "Adam, coupled decay 1e-4": paper,
+        "warm-up 80": {"warmup_steps": 80},
+        "constant rate, average 0.99": {"schedule": "constant", "ema_decay": 0.99},
+        "scale 0.8 to 1.25": {"augment": {"scale": [0.8, 1.25]}},
+        "depth by L1": {"depth_loss": None, "depth_loss_weights": None},
+        "depth weighs 5": {"loss_weights": {"depth": 5.0}},
+    }
+    for name, changes in variants.items():
+        yield Job(name, "streets:choice", {**JARED, **changes})
+
+
+def results() -> Iterator[Job]:
+    """What the recipes reach."""
+    for seed in SEEDS:
+        yield Job("base", "streets", JARED, seed=seed)
+        for task in STREETS_TASKS:
+            yield Job(f"base, {task} alone", "streets", JARED, tasks=(task,), seed=seed)
+        yield Job("Table 6 as counted", "streets", JARED, "ednas_cityscapes_published", seed=seed)
+    for seed in SEEDS:
+        yield Job("from scratch, 1,000 steps", "nyuv2", {**NYUV2, "steps": 1000}, tasks=NYUV2_TASKS, seed=seed)
+        for name, changes in (("from scratch, 3,000 steps", {}), ("from ImageNet, 3,000 steps", FINETUNE)):
+            yield Job(name, "nyuv2", {**NYUV2, "steps": 3000, **changes}, tasks=NYUV2_TASKS, seed=seed)
+
+
+FINETUNE: dict[str, Any] = {"init": "imagenet"}
+
+
+@cache
+def open_splits(data: str, nyuv2: str) -> tuple[CachedSplit, CachedSplit]:
+    """Return what to train on and what to measure on."""
+    name, _, choice = data.partition(":")
+    if name == "streets":
+        folder = make_streets(SCENES / f"seed_{int(bool(choice))}", seed=int(bool(choice)))
+        train, val = (open_cache(open_dataset(str(folder), split), (64, 128)) for split in ("train", "val"))
+        return train, val
+    train, val = (open_cache(open_dataset(nyuv2, split), (96, 128)) for split in ("train", "val"))
+    if not choice:
+        return train, val
+    held = np.arange(len(train)) % 10 == 3
+    return train.select(~held, "train"), train.select(held, "every tenth of train")
+
+
+def run(job: Job, nyuv2: str) -> dict[str, Any]:
+    """Train and measure once."""
+    train, val = open_splits(job.data, nyuv2)
+    chosen = recipe("mini", input_size=None, **job.changes)
+    weights = None if chosen.init is None else load_weights(chosen.init)
+    model = build_model(
+        load_architecture(job.architecture),
+        job.tasks,
+        train.info.targets,
+        input_size=train.size,
+        seed=derive_seed(job.seed, "weights"),
+        task_options=chosen.task_options(job.tasks),
+        normalisation=None if weights is None else weights.normalisation,
+    )
+    if weights is not None:
+        initialise(model, weights)
+    batches = derive_seed(job.seed, "batches")
+    loader = BatchLoader(train, chosen.batch_size, batches, chosen.augment, sorted(model.targets))
+    curve: list[list[float]] = []
+    began = time.process_time()
+    fit(
+        model.network,
+        model.tasks,
+        loader,
+        chosen.model_copy(update={"log_every": max(1, chosen.steps // 8)}),
+        normalisation=model.normalisation,
+        device="cpu",
+        callbacks=[lambda report: curve.append([report.step, *report.losses.values()])],
+    )
+    seconds = time.process_time() - began
+    metrics = evaluate(model, val, batch_size=32)
+    return {**asdict(job), "key": job.key, "seconds": seconds, "curve": curve, "metrics": metrics["tasks"]}
+
+
+def load() -> dict[str, dict[str, Any]]:
+    """Return the trainings that were done, by key."""
+    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+    return {row["key"]: row for row in map(json.loads, lines)}
+
+
+def show(title: str, jobs: list[Job], done: Mapping[str, dict[str, Any]]) -> None:
+    """Print a line for each name: means over the seeds, standard deviations, and the losses on the way."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    table.add_column("seeds", justify="right")
+    tasks = max((job.tasks for job in jobs), key=len)
+    shown = [name for name in SHOWN if name != "mean_angle" or "normals" in tasks]
+    for metric in shown:
+        table.add_column(metric_heading(metric), justify="right")
+    table.add_column("seconds", justify="right")
+    table.add_column("sum of losses after 1/8 ... 8/8 of the steps")
+    for name in dict.fromkeys(job.name for job in jobs):
+        rows = [done[job.key] for job in jobs if job.name == name and job.key in done]
+        if not rows:
+            table.add_row(name, "0")
+            continue
+        values = [{metric: value for task in row["metrics"].values() for metric, value in task.items()} for row in rows]
+        cells = [_mean(metric, [found[metric] for found in values if metric in found]) for metric in shown]
+        losses = np.mean([[sum(point[1:]) for point in row["curve"]] for row in rows], axis=0)
+        seconds = statistics.mean(row["seconds"] for row in rows)
+        table.add_row(name, str(len(rows)), *cells, f"{seconds:.0f}", " ".join(f"{loss:.2f}" for loss in losses))
+    Console(width=170).print(table)
+
+
+def _mean(metric: str, values: list[float]) -> str:
+    if not values:
+        return ""
+    return show_metric(metric, statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suite", choices=("choice", "result"))
+    parser.add_argument("--train", action="store_true", help="train what is not there yet")
+    parser.add_argument("--only", default="", help="only data whose name begins so: streets, nyuv2")
+    parser.add_argument("--name", default="", help="only trainings whose name holds this")
+    parser.add_argument("--nyuv2", default="examples/nyuv2.yaml", help="the dataset.yaml of NYUv2")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    every = list(choices() if options.suite == "choice" else results())
+    jobs = [job for job in every if job.data.startswith(options.only) and options.name in job.name]
+    done = load()
+    for job in jobs if options.train else ():
+        if job.key not in done:
+            done[job.key] = row = run(job, options.nyuv2)
+            RESULTS.parent.mkdir(exist_ok=True)
+            with RESULTS.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(f"{job.data} {job.name} seed {job.seed}: {row['seconds']:.0f} s", flush=True)
+    for data in dict.fromkeys(job.data for job in jobs):
+        show(data, [job for job in jobs if job.data == data], done)
+
+
+if __name__ == "__main__":
+    main()
