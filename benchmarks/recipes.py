@@ -100,6 +100,12 @@ def choices() -> Iterator[Job]:
     }
     for name, changes in variants.items():
         yield Job(name, "streets:choice", {**JARED, **changes})
+    imagenet = {**NYUV2, "init": "imagenet", "steps": 1000}
+    for rate, share in ((1e-2, 1.0), (1e-2, 0.3), (2e-2, 0.3), (5e-3, 1.0), (1e-2, 0.1)):
+        changes = {**imagenet, "learning_rate": rate, "encoder_rate": share}
+        yield Job(
+            f"from ImageNet at {rate:g}, the encoder at {share:g} of it", "nyuv2:choice", changes, tasks=NYUV2_TASKS
+        )
 
 
 def results() -> Iterator[Job]:

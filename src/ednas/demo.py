@@ -14,6 +14,11 @@ from ednas.search.controllers import ControllerConfig
 from ednas.training import recipe
 
 SIZE = (64, 128)
+"""Height and width of the scenes, which networks learn in minutes."""
+
+DEPLOYED_SIZE = (256, 512)
+"""Height and width that costs are those of. At 64x128 most of a latency is the same for every network."""
+
 TRAIN, VAL = 768, 128
 LOSSES: dict[str, Any] = {"depth_loss": "jared", "depth_loss_weights": (0.95, 0.05)}
 """JAReD with Table 8's weights."""
@@ -42,7 +47,8 @@ def demo_config(data: Path, *, trials: int = 30, workers: int = 2, seed: int = 0
         tasks=("segmentation", "depth"),
         recipe=proxy,
         seed=seed,
-        target="coral_usb",
+        target="ethos_u85_1024",
+        latency_input_size=DEPLOYED_SIZE,
         prune_factor=1.0,
         controller=ControllerConfig(options={"population_size": 12, "tournament_size": 4}),
         trials=trials,

@@ -151,8 +151,9 @@ def _compare(config: SearchConfig, finals: Sequence[Final], trained: Mapping[str
         )
         model = load_checkpoint(result.runs[0].checkpoint)
         heads = {task: made.channels for task, made in model.tasks.items()}
-        latency = network_cost(source, model.architecture, heads, model.input_size).latency_ms
-        counts = summarise(model.architecture, heads, model.input_size)
+        size = config.latency_input_size or model.input_size  # as the search's, else the two cannot be compared
+        latency = network_cost(source, model.architecture, heads, size).latency_ms
+        counts = summarise(model.architecture, heads, size)
         costs[final.name] = _add(costs.get(final.name), ModelCost(latency, counts.params, counts.macs))
     merged = {name: merge_metrics(parts, name) for name, parts in metrics.items()}
     models = [merged[MULTI_TASK], merged[FOUND]]
