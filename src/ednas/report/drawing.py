@@ -30,6 +30,9 @@ _HEIGHTS = {1: 190, 2: 170, 4: 142, 8: 118, 16: 96, 32: 78}
 _TAPPED_BLOCKS = (5, 11, 16)
 """The last blocks at strides 8, 16 and 32, from which P3, P4 and P5 come."""
 
+_FINE_BLOCK = 3
+"""The last block at stride 4, which the heads may read."""
+
 _NECK_FILL, _NECK_LINE = "#eef1f8", "#6b5fa5"
 _STEM_COLOUR, _HEAD_FILL, _HEAD_LINE = "#596673", "#e6f2ec", "#2f7d57"
 _MAX_LAYERS = 6
@@ -64,6 +67,8 @@ def draw_architecture(
     levels = _draw_levels(canvas, edges, layers, architecture)
     _draw_neck(canvas, levels, architecture.bifpn_depth)
     _draw_heads(canvas, levels[0], _LEVELS_Y + 26 + layers * _LAYER_HEIGHT, heads_y, tasks)
+    if architecture.head_lateral:
+        _draw_lateral(canvas, edges[_FINE_BLOCK], levels[0], heads_y - 16)
     _draw_legend(canvas, architecture)
     return canvas.render()
 
@@ -235,6 +240,13 @@ def _draw_heads(canvas: Canvas, column: float, start: float, y: float, tasks: Se
         canvas.text(middle, y + 20, shorten(task, int(width / 9)), size=13.5, anchor="middle", bold=True)
         if width > 120:
             canvas.text(middle, y + 37, "3 sep. conv, ×2, at 1/4", size=11.5, fill=MUTED, anchor="middle")
+
+
+def _draw_lateral(canvas: Canvas, edge: tuple[float, float], column: float, bus: float) -> None:
+    """Draw the line from the stage of stride 4 past the neck to the heads."""
+    x, y = edge
+    canvas.line([(x, y + 2), (x, bus), (column, bus)], stroke=_HEAD_LINE)
+    canvas.text(x + 6, bus - 6, "1×1, 1/4", size=11, fill=MUTED)
 
 
 def _draw_legend(canvas: Canvas, architecture: Architecture) -> None:
