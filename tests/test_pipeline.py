@@ -13,7 +13,7 @@ from ednas.data.writing import write_folder
 from ednas.exceptions import StudyError
 from ednas.pipeline import FOUND, MULTI_TASK, SINGLE_TASK, StudyConfig, run_study
 from ednas.report import collect, render
-from ednas.search import SearchConfig
+from ednas.search import SearchCallback, SearchConfig
 from ednas.search.trial import Trial
 from ednas.training import recipe
 
@@ -68,18 +68,14 @@ def test_the_whole_job_and_its_report(config: StudyConfig, tmp_path: Path) -> No
 
 
 def test_what_was_finished_before_an_interruption_is_kept(config: StudyConfig, tmp_path: Path) -> None:
-    class Impatient:
-        def on_start(self, trials: list[Trial], total: int, target_ms: float) -> None: ...
-
+    class Impatient(SearchCallback):
         def on_trial(self, trial: Trial) -> None:
             if trial.scored:
                 raise KeyboardInterrupt
 
-        def on_end(self, reason: str) -> None: ...
-
     out = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        run_study(config, out, device="cpu", search_callbacks=[Impatient()])  # type: ignore[list-item]
+        run_study(config, out, device="cpu", search_callbacks=[Impatient()])
     with pytest.raises(StudyError):
         run_study(config, out, device="cpu")
     run_study(config, out, resume=True, device="cpu")

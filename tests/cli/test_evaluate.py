@@ -81,7 +81,7 @@ def test_no_network_stands_beside_it_where_the_training_split_is_at_hand(run: Ru
     assert json.loads(run("evaluate", tflite, "--data", data, "--json")[1])["trivial"] == expected
     code, out, err = run("evaluate", tflite, "--data", data)
     assert (code, err) == (0, "")
-    assert "network            no network (mean label)" in out
+    assert "no network (mean label)" in out
     (row,) = (line.split() for line in out.splitlines() if "Abs. error" in line and not line.startswith("warning"))
     assert row[-1] == f"{expected['tasks']['depth']['abs_err']:.4f}"
     assert "warning: depth abs_err: the network (" in out

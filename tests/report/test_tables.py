@@ -47,7 +47,7 @@ def test_the_architecture_table_is_table_6():
     found = rows(show(architecture_table(architecture)))
     assert found[0] == ["0", "Conv2D", "2", "3", "32", "–"]
     assert found[2] == ["2", "IBN", "2", "5", "36", "6"]
-    assert len(found) == 1 + 16 + 1
+    assert len(found) == 1 + 16 + 2
     assert sum(row[1] == "FusedIBN" for row in found) == 14
 
 
@@ -61,7 +61,7 @@ def test_the_architecture_table_with_costs_adds_up():
     assert sum(float(row[9]) for row in found[:-1]) == pytest.approx(100, abs=1)
     assert "input 64×128" in text
     assert found[17][1] == "BiFPN ×4"
-    assert [row[1] for row in found[18:20]] == ["Head: segmentation", "Head: depth"]
+    assert [row[1] for row in found[18:21]] == ["Lateral 1/4", "Head: segmentation", "Head: depth"]
 
 
 def test_numbers_are_aligned_to_the_right():
