@@ -1,8 +1,8 @@
 """How much networks learn from a recipe: learning curves and results side by side.
 
-``choice`` compares recipes, one change at a time, on data that no reported result is measured on: street scenes of
-another seed, and every tenth training image of NYUv2. ``result`` trains by the recipes that were chosen, three seeds
-each, and measures on the validation splits. ::
+``choice`` compares recipes, one change at a time, and ``network`` necks and heads, with their estimated latencies; both
+on data that no reported result is measured on: street scenes of another seed, and every tenth training image of NYUv2.
+``result`` trains by the recipes that were chosen, three seeds each, and measures on the validation splits. ::
 
     python benchmarks/recipes.py choice
     python benchmarks/recipes.py result --only streets
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import statistics
 import time
 from collections.abc import Iterator, Mapping
@@ -29,10 +30,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ednas.arch import load_architecture
+from ednas.arch import SearchSpace, load_architecture
 from ednas.data import CachedSplit, open_cache, open_dataset
 from ednas.data.loader import BatchLoader
 from ednas.demo import make_streets
+from ednas.hw import estimate, load_target
 from ednas.report.labels import metric_heading, show_metric
 from ednas.seeding import derive_seed
 from ednas.training import build_model, evaluate, fit, recipe
@@ -42,6 +44,10 @@ RESULTS = Path(__file__).parent / "results" / "recipes.jsonl"
 SCENES = Path("runs/benchmark_streets")
 SEEDS = (0, 1, 2)
 SHOWN = ("miou", "pixel_acc", "abs_err", "rel_err", "mean_angle")
+
+TARGETS = ("ethos_u85_1024", "coral_usb")
+HEADS = {"segmentation": 19, "depth": 1, "normals": 3}
+"""Output channels that latencies are estimated with."""
 
 STREETS_TASKS, NYUV2_TASKS = ("segmentation", "depth"), ("segmentation", "depth", "normals")
 JARED: dict[str, Any] = {"depth_loss": "jared", "depth_loss_weights": [0.95, 0.05]}
@@ -106,6 +112,28 @@ def choices() -> Iterator[Job]:
         yield Job(
             f"from ImageNet at {rate:g}, the encoder at {share:g} of it", "nyuv2:choice", changes, tasks=NYUV2_TASKS
         )
+
+
+def networks() -> Iterator[Job]:
+    """The base with other necks and heads, and networks of the space: a recipe should not favour one of them."""
+    base = load_architecture("base")
+    variants: dict[str, dict[str, Any]] = {
+        "base": {},
+        "no lateral": {"head_lateral": 0},
+        "BiFPN of 2 layers": {"bifpn_depth": 2},
+        "BiFPN of 3 layers": {"bifpn_depth": 3},
+        "BiFPN of 48 channels": {"bifpn_width": 48},
+        "BiFPN of 96 channels": {"bifpn_width": 96},
+        "2 layers of 96": {"bifpn_depth": 2, "bifpn_width": 96},
+    }
+    for name, changes in variants.items():
+        yield Job(name, "streets:choice", JARED, base.clone(override=changes).to_text())
+    space, chance = SearchSpace(base), random.Random(0)
+    for number in range(3):
+        genes = [chance.randrange(len(decision.candidates)) for decision in space.decisions]
+        for rate in (1e-2, 2e-2, 4e-2):
+            changes = {**JARED, "learning_rate": rate}
+            yield Job(f"random {number} at {rate:g}", "streets:choice", changes, space.decode(genes).to_text())
 
 
 def results() -> Iterator[Job]:
@@ -189,18 +217,28 @@ def show(title: str, jobs: list[Job], done: Mapping[str, dict[str, Any]]) -> Non
     for metric in shown:
         table.add_column(metric_heading(metric), justify="right")
     table.add_column("seconds", justify="right")
+    for target in TARGETS:
+        table.add_column(f"{target} ms", justify="right")
     table.add_column("sum of losses after 1/8 ... 8/8 of the steps")
     for name in dict.fromkeys(job.name for job in jobs):
         rows = [done[job.key] for job in jobs if job.name == name and job.key in done]
         if not rows:
-            table.add_row(name, "0")
+            table.add_row(name, "0")  # not trained
             continue
         values = [{metric: value for task in row["metrics"].values() for metric, value in task.items()} for row in rows]
         cells = [_mean(metric, [found[metric] for found in values if metric in found]) for metric in shown]
         losses = np.mean([[sum(point[1:]) for point in row["curve"]] for row in rows], axis=0)
         seconds = statistics.mean(row["seconds"] for row in rows)
-        table.add_row(name, str(len(rows)), *cells, f"{seconds:.0f}", " ".join(f"{loss:.2f}" for loss in losses))
-    Console(width=170).print(table)
+        latencies = [f"{latency_ms(rows[0], target):.2f}" for target in TARGETS]
+        curve = " ".join(f"{loss:.2f}" for loss in losses)
+        table.add_row(name, str(len(rows)), *cells, f"{seconds:.0f}", *latencies, curve)
+    Console(width=190).print(table)
+
+
+def latency_ms(row: Mapping[str, Any], target: str) -> float:
+    """Return the estimated latency of a row's network with its heads at 256x512."""
+    heads = {task: HEADS[task] for task in row["tasks"]}
+    return estimate(load_architecture(row["architecture"]), heads, (256, 512), load_target(target)).latency_ms
 
 
 def _mean(metric: str, values: list[float]) -> str:
@@ -209,16 +247,19 @@ def _mean(metric: str, values: list[float]) -> str:
     return show_metric(metric, statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None)
 
 
+SUITES = {"choice": choices, "network": networks, "result": results}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("suite", choices=("choice", "result"))
+    parser.add_argument("suite", choices=SUITES)
     parser.add_argument("--train", action="store_true", help="train what is not there yet")
     parser.add_argument("--only", default="", help="only data whose name begins so: streets, nyuv2")
     parser.add_argument("--name", default="", help="only trainings whose name holds this")
     parser.add_argument("--nyuv2", default="examples/nyuv2.yaml", help="the dataset.yaml of NYUv2")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    every = list(choices() if options.suite == "choice" else results())
+    every = list(SUITES[options.suite]())
     jobs = [job for job in every if job.data.startswith(options.only) and options.name in job.name]
     done = load()
     for job in jobs if options.train else ():
