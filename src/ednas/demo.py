@@ -39,7 +39,7 @@ def make_streets(folder: Path, seed: int = 0, progress: Progress | None = None) 
     return folder
 
 
-def demo_config(data: Path, *, trials: int = 30, workers: int = 2, seed: int = 0) -> StudyConfig:
+def demo_config(data: Path, *, trials: int = 30, workers: int = 2, runs: int = 1, seed: int = 0) -> StudyConfig:
     """Return the demo's whole configuration."""
     proxy = recipe("mini", steps=160, warmup_steps=10, **LOSSES)
     search = SearchConfig(
@@ -54,4 +54,4 @@ def demo_config(data: Path, *, trials: int = 30, workers: int = 2, seed: int = 0
         trials=trials,
         workers=workers,
     )
-    return StudyConfig(search=search, recipe=recipe("mini", **LOSSES))
+    return StudyConfig(search=search, recipe=recipe("mini", **LOSSES), runs=runs)

@@ -15,12 +15,13 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")] = Path("runs/demo"),
     trials: Annotated[int, typer.Option(min=1, help="Candidates to train in the search.")] = 30,
     workers: Annotated[int | None, typer.Option(min=1, help="Candidates at a time; default: one a core.")] = None,
+    runs: Annotated[int, typer.Option(min=1, help="Seeds of each final training; 3 show how far they differ.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Gives every random number.")] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew; by default an unfinished demo goes on.")] = False,
 ) -> None:
-    """Make street scenes, search a network for a Coral stick, train it and its baselines, compare, and report.
+    """Make street scenes, search a network for an Ethos-U85, train it and its baselines, compare, and report.
 
-    About a quarter of an hour on two cores. Interrupted, the same command goes on where it stopped.
+    About half an hour on two cores. Interrupted, the same command goes on where it stopped.
 
     [bold]Example[/bold]
 
@@ -45,7 +46,7 @@ def demo(
     console = Console(stderr=True)
     with counting("rendering") as rendered:
         data = make_streets(out / "streets", seed, rendered)
-    config = demo_config(data, trials=trials, workers=workers or os.cpu_count() or 1, seed=seed)
+    config = demo_config(data, trials=trials, workers=workers or os.cpu_count() or 1, runs=runs, seed=seed)
     bars: list[ProgressBar] = []
 
     def final(name: str) -> list[Callback]:
