@@ -52,6 +52,12 @@ HEADS = {"segmentation": 19, "depth": 1, "normals": 3}
 STREETS_TASKS, NYUV2_TASKS = ("segmentation", "depth"), ("segmentation", "depth", "normals")
 JARED: dict[str, Any] = {"depth_loss": "jared", "depth_loss_weights": [0.95, 0.05]}
 NYUV2: dict[str, Any] = {"batch_size": 12, "loss_weights": {"normals": 3.0}, **JARED}
+FINETUNE: dict[str, Any] = {
+    key: value
+    for key, value in recipe("finetune").model_dump(mode="json").items()
+    if key in ("init", "learning_rate", "encoder_rate", "warmup_steps", "augment")
+}
+"""What ``finetune`` changes in the networks' training beside its length."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,7 @@ def choices() -> Iterator[Job]:
         yield Job(
             f"from ImageNet at {rate:g}, the encoder at {share:g} of it", "nyuv2:choice", changes, tasks=NYUV2_TASKS
         )
+    yield Job("finetune, 1,000 steps", "nyuv2:choice", {**imagenet, **FINETUNE}, tasks=NYUV2_TASKS)
 
 
 def networks() -> Iterator[Job]:
@@ -147,9 +154,6 @@ def results() -> Iterator[Job]:
         yield Job("from scratch, 1,000 steps", "nyuv2", {**NYUV2, "steps": 1000}, tasks=NYUV2_TASKS, seed=seed)
         for name, changes in (("from scratch, 3,000 steps", {}), ("from ImageNet, 3,000 steps", FINETUNE)):
             yield Job(name, "nyuv2", {**NYUV2, "steps": 3000, **changes}, tasks=NYUV2_TASKS, seed=seed)
-
-
-FINETUNE: dict[str, Any] = {"init": "imagenet"}
 
 
 @cache

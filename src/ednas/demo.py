@@ -52,6 +52,7 @@ def demo_config(data: Path, *, trials: int = 30, workers: int = 2, runs: int = 1
         prune_factor=1.0,
         controller=ControllerConfig(options={"population_size": 12, "tournament_size": 4}),
         trials=trials,
+        repeats=4,
         workers=workers,
     )
     return StudyConfig(search=search, recipe=recipe("mini", **LOSSES), runs=runs)

@@ -33,12 +33,13 @@ def test_rows_count_what_the_modules_hold(name: str) -> None:
 def test_the_table_reads_as_table_6() -> None:
     summary = summarise(zoo.architecture("ednas_cityscapes"), HEADS, (256, 512))
     assert summary.input == (256, 512)
-    assert [row.index for row in summary.blocks] == list(range(20))
-    stem, block, neck, head = (summary.blocks[index] for index in (0, 4, 17, 18))
+    assert [row.index for row in summary.blocks] == list(range(21))
+    stem, block, neck, detail, head = (summary.blocks[index] for index in (0, 4, 17, 18, 19))
     assert (stem.name, stem.text, stem.stride, stem.output) == ("stem", "conv_k3_s2_c32", 2, (128, 256, 32))
     assert (stem.params, stem.macs) == (3 * 32 * 9 + 2 * 32, 128 * 256 * 3 * 32 * 9)
     assert (block.name, block.text, block.stride, block.output) == ("block 4", "fused_k3_s2_e6_c60", 2, (32, 64, 60))
     assert (neck.name, neck.text, neck.output) == ("neck", "bifpn_w64_d4", (32, 64, 64))
+    assert (detail.name, detail.text, detail.output) == ("detail", "heads_l4", (64, 128, 64))
     assert (head.name, head.text, head.output) == ("head.segmentation", "head_c19", (64, 128, 19))
 
 

@@ -224,7 +224,8 @@ def test_the_first_network_needs_none_of_torchs_compiler() -> None:
 def test_scopes_follow_the_network() -> None:
     graph = trace_network(zoo.architecture("base"), HEADS, (128, 128))
     scopes = list(dict.fromkeys(layer.scope for layer in graph.layers))
-    assert scopes == ["stem", *[f"block {n}" for n in range(1, 17)], "neck", "head.segmentation", "head.depth"]
+    blocks = [f"block {number}" for number in range(1, 17)]
+    assert scopes == ["stem", *blocks, "neck", "detail", "head.segmentation", "head.depth"]
 
 
 def test_equal_blocks_at_different_places_keep_their_own_scope() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from search_fakes import Recorder
 
 from ednas.arch import load_architecture
+from ednas.data.loader import BatchLoader
 from ednas.exceptions import ConfigError, StudyError
 from ednas.hw import Cost, LayerGraph, estimate, load_target
 from ednas.hw.sources import SOURCES
@@ -18,7 +20,8 @@ from ednas.hw.target import target_text
 from ednas.scoring import accuracy, load_metrics
 from ednas.search import SearchConfig, StudyReader, TrialState, load_search_config, pareto, run_search
 from ednas.search.evaluators.proxy import ProxyEvaluator
-from ednas.training import prepare, train
+from ednas.seeding import derive_seed
+from ednas.training import evaluate, fit, prepare_judgement
 from ednas.training.trivial import measure_trivial
 
 HEADS = {"segmentation": 19, "depth": 1}
@@ -91,8 +94,8 @@ def test_it_says_what_the_mean_label_scores(tmp_path: Path, caplog: pytest.LogCa
     recorder.on_trivial = told.append  # type: ignore[method-assign]
     run_search(config(trials=1), tmp_path / "run", callbacks=[recorder])
     trivial = json.loads((tmp_path / "run" / "trivial.json").read_text())
-    model, train_split, val_split = prepare(config().train_config(load_architecture("base")))
-    assert trivial["tasks"] == measure_trivial(model.tasks, train_split, val_split)["tasks"]
+    model, train_split, held_out = prepare_judgement(config().train_config(load_architecture("base")))
+    assert trivial["tasks"] == measure_trivial(model.tasks, train_split, held_out)["tasks"]
     assert load_metrics(tmp_path / "run" / "trivial.json").tasks == trivial["tasks"]
     assert told == [trivial["accuracy"]] == [accuracy(trivial["tasks"])]
     with StudyReader(tmp_path / "run" / "study.db") as reader:
@@ -102,12 +105,25 @@ def test_it_says_what_the_mean_label_scores(tmp_path: Path, caplog: pytest.LogCa
     assert warning in caplog.text
 
 
-def test_a_candidate_is_trained_as_the_training_command_would(tmp_path: Path) -> None:
+def test_a_candidate_is_judged_on_a_part_of_train_that_is_held_out() -> None:
     training = config().train_config(load_architecture("base")).model_copy(update={"seed": 4})
     evaluation = ProxyEvaluator(training, device="cpu").evaluate(load_architecture("base"), seed=4)
-    reference = train(training, tmp_path, device="cpu", logs=False).metrics
+    model, train_split, held_out = prepare_judgement(training)
+    loader = BatchLoader(train_split, 2, derive_seed(4, "batches"), training.recipe.augment, sorted(model.targets))
+    fit(model.network, model.tasks, loader, training.recipe, device="cpu")
+    reference = evaluate(model, held_out)
     assert evaluation.tasks == reference["tasks"]
     assert evaluation.higher_is_better == reference["higher_is_better"]
+
+
+def test_it_says_how_much_is_chance(tmp_path: Path) -> None:
+    run_search(config(trials=3, repeats=2), tmp_path / "run")
+    noise = json.loads((tmp_path / "run" / "noise.json").read_text())
+    with StudyReader(tmp_path / "run" / "study.db") as reader:
+        trials = reader.trials()
+    assert noise["candidates"] == pytest.approx(statistics.stdev(trial.accuracy or 0 for trial in trials))
+    assert noise["repeated"] == 2
+    assert noise["ratio"] == pytest.approx(noise["candidates"] / noise["seeds"])
 
 
 def test_results_of_an_interrupted_search_are_written(tmp_path: Path) -> None:

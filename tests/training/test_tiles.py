@@ -124,7 +124,7 @@ def test_the_batch_size_changes_nothing_and_is_not_exceeded(build):
         one, many = (forward_tiles(forward, images, Tiling((32, 64)), batch_size=size) for size in (1, 7))
     assert max(sizes) == 7
     for task, values in one.items():
-        torch.testing.assert_close(many[task], values, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(many[task], values, atol=1e-4, rtol=1e-4)
 
 
 def test_an_image_smaller_than_any_tile(build):

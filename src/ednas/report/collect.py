@@ -5,6 +5,7 @@ What is read, all of it optional:
 - ``study.db``: the trials and the search's identity (:class:`ednas.search.StudyReader`);
 - ``best.json``: the chosen architecture and the target latency; without it the best trial so far is shown;
 - ``config.yaml``: the configuration; shown as it is, and read for the device, the tasks and the number of trials;
+- ``noise.json``: how much of the difference between candidates is chance;
 - ``trivial.json``: what the mean training label of each pixel scores, without a network;
 - ``comparison.json``: models against a baseline (:mod:`ednas.report.comparison`);
 - ``predictions/``: pictures (:mod:`ednas.report.pictures`).
@@ -38,7 +39,7 @@ from ednas.search.study import StudyReader
 from ednas.search.trial import Trial
 
 STUDY, BEST, CONFIG, COMPARISON, PREDICTIONS = "study.db", "best.json", "config.yaml", "comparison.json", "predictions"
-TRIVIAL = "trivial.json"
+TRIVIAL, NOISE = "trivial.json", "noise.json"
 
 _TOLERANCE = 1e-3
 """Relative difference of latencies that are taken to be the same."""
@@ -100,6 +101,9 @@ def collect(run_folder: Path | str) -> ReportData:
         target_latency_ms=setting.target_ms,
         planned_trials=setting.planned,
         trials=trials,
+        signal_ratio=_number(read_json(folder / NOISE, StudyError).get("ratio"))
+        if (folder / NOISE).is_file()
+        else None,
         trivial=load_metrics(folder / TRIVIAL).tasks if has_trivial else {},
         trivial_accuracy=_number(read_json(folder / TRIVIAL, StudyError).get("accuracy")) if has_trivial else None,
         pareto=tuple(trial.number for trial in results.pareto(trials)),

@@ -196,6 +196,7 @@ class ReportData:
         target_latency_ms: The latency that the search aimed at, milliseconds.
         planned_trials: How many trials the search is to have.
         trials: The candidates.
+        signal_ratio: How many times further candidates differ in accuracy than one candidate does between seeds.
         trivial: What the mean training label of each pixel scores, without a network; may be empty.
         trivial_accuracy: Its accuracy on the search's scale, where it predicts all tasks.
         pareto: Numbers of the trials on the Pareto front, fastest first.
@@ -215,6 +216,7 @@ class ReportData:
     target_latency_ms: float | None = None
     planned_trials: int | None = None
     trials: tuple[Trial, ...] = ()
+    signal_ratio: float | None = None
     trivial: TaskValues = field(default_factory=dict)
     trivial_accuracy: float | None = None
     pareto: tuple[int, ...] = ()

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ednas.scoring import NO_NETWORK
+from ednas.search.noise import Noise
 from ednas.search.quantities import QUANTITIES, show
 from ednas.search.trial import Trial, TrialState
 
@@ -38,6 +39,9 @@ class SearchCallback:
 
     def on_end(self, reason: str) -> None:
         """The search is over; not called when it is interrupted or ends with an error."""
+
+    def on_noise(self, noise: Noise) -> None:
+        """How much of the difference between candidates is chance is known; after the end."""
 
 
 class SearchProgress(SearchCallback):
@@ -112,6 +116,11 @@ class SearchProgress(SearchCallback):
         """Show how it ended."""
         self._stop()
         self._console.print(f"search: {reason}; {self._line()}", highlight=False, soft_wrap=True)
+
+    def on_noise(self, noise: Noise) -> None:
+        """Say it in a line."""
+        line = f"search: candidates differ {noise.ratio:.1f} times as far in accuracy as one does between two seeds"
+        self._console.print(f"{line} ({noise.repeated} judged twice)", highlight=False, soft_wrap=True)
 
     def _count(self, trial: Trial) -> None:
         if trial.state is TrialState.RUNNING:

@@ -16,6 +16,7 @@ from ednas.search.evaluators.base import Evaluation
 from ednas.search.evaluators.proxy import MODULES, ProxyEvaluator
 from ednas.search.executors import Executor, InlineExecutor, ProcessExecutor
 from ednas.search.loop import Search
+from ednas.search.noise import measure_noise
 from ednas.search.objective import CostModel, Objective, check_feasible
 from ednas.search.progress import SearchCallback
 from ednas.search.quantities import ACCURACY, resolve
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from ednas.search.config import SearchConfig
     from ednas.training.model import Model
 
-STUDY, CONFIG, TRIVIAL = "study.db", "config.yaml", "trivial.json"
+STUDY, CONFIG, TRIVIAL, NOISE = "study.db", "config.yaml", "trivial.json", "noise.json"
 
 REMEMBERED = 4096
 """Networks whose costs are kept: no candidate is proposed twice, but the base network is asked for often."""
@@ -89,7 +90,8 @@ def run_search(
 ) -> SearchResult:
     """Search, and write the run's folder: ``config.yaml``, ``study.db``, ``best.json``, ``pareto.json``.
 
-    And ``trivial.json``, the ``metrics.json`` of no network: of the mean training label of each pixel.
+    And ``trivial.json``, the ``metrics.json`` of no network: of the mean training label of each pixel; and with
+    ``repeats`` ``noise.json``, how much of the difference between candidates is chance.
 
     Ctrl-C, a crash or a power failure at any moment leaves a folder that can be resumed, and the resumed search
     proposes what the uninterrupted one would have.
@@ -173,6 +175,13 @@ def run_search(
                 write_results(outcome(trials), out)
         result = outcome(trials)
         _warn_if_worthless(trials, trivial["accuracy"])
+        if config.repeats:
+            executor = _executor(config, ProxyEvaluator(training, config.device))
+            noise = measure_noise(trials, executor, objective, seed=config.seed + 1, repeats=config.repeats)
+            if noise is not None:
+                write_json(out / NOISE, noise.to_json())
+                for callback in callbacks:
+                    callback.on_noise(noise)
         return result
 
 
