@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from memory_dataset import MemoryDataset
 
 from ednas.data.cache import open_cache
 from ednas.data.check import check_dataset
+from ednas.data.folder import read_folder_config
 from ednas.data.formats import dataset_splits, open_dataset
 from ednas.data.reader import check_labels, labelled_samples
 from ednas.exceptions import ConfigError, DataError
@@ -261,3 +263,13 @@ def test_what_is_wrong_in_a_part_is_named(places, change, message):
         open_dataset(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_documented_example_is_right(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "bring-your-own-data.md").read_text(encoding="utf-8")
+    (example,) = (block for block in re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL) if "parts:" in block)
+    (tmp_path / "my.yaml").write_text(example, encoding="utf-8")
+    description = read_folder_config(tmp_path / "my.yaml")
+    assert description.split_names() == ("train", "val")
+    assert [list(part.targets) for part in description.parts] == [["segmentation", "depth"], ["depth"]]
+    assert [part.targets["depth"].partial for part in description.parts] == [True, False]
