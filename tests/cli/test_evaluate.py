@@ -110,6 +110,21 @@ def test_wrong_options(run: Run, data: Path, tflite: Path, options: list[str], m
     assert err.count("\n") == 1
 
 
+def test_a_split_without_labels_of_a_task_is_refused_before_it_is_decoded(
+    run: Run, tflite: Path, tmp_path: Path
+) -> None:
+    file = write_dataset(tmp_path / "data")
+    file.write_text(file.read_text().replace("kind: distance", "kind: distance\n    partial: true"))
+    for label in (tmp_path / "data" / "val" / "depth").iterdir():
+        label.unlink()
+    code, _, err = run("evaluate", tflite, "--data", file)
+    assert code == 2
+    assert "dataset tiny: no sample of split 'val' has a label of depth" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "cache").exists()
+    assert run("evaluate", tflite, "--data", file, "--split", "train")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -270,23 +270,25 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 KEYS = st.sampled_from(
-    ["name", "root", "image", "splits", "val_fraction", "split_seed", "targets"]
+    ["name", "root", "image", "splits", "val_fraction", "split_seed", "targets", "parts"]
     + [f"targets__{name}" for name in ("segmentation", "depth", "normals", "other")]
     + [f"targets__segmentation__{key}" for key in ("kind", "path", "num_classes", "void", "id_map", "class_names")]
     + [f"targets__depth__{key}" for key in ("kind", "path", "scale", "invalid", "maximum", "unit")]
-    + [f"targets__normals__{key}" for key in ("axes", "invalid")]
+    + [f"targets__normals__{key}" for key in ("axes", "invalid", "partial")]
 )
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(key=KEYS, value=VALUES)
-def test_any_description_opens_or_is_an_error_of_ours(root, makers, key, value):
+@given(key=KEYS, value=VALUES, in_parts=st.booleans())
+def test_any_description_opens_or_is_an_error_of_ours(root, makers, key, value, in_parts):
     config = copy.deepcopy(makers.folder_yaml)
     *parents, last = key.split("__")
     place = config
     for parent in parents:
         place = place[parent]
     place[last] = value
+    if in_parts:
+        config = {"name": config.pop("name"), "parts": [config]}
     path = root / "dataset.yaml"
     path.write_text(yaml.safe_dump(config))
     for split in ("train", "val"):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_dataset import SIZE, MemoryDataset
+from memory_dataset import SIZE, TARGETS, MemoryDataset
 
 from ednas.data.cache import CachedSplit, open_cache
 from ednas.data.holdout import HELD_OUT, hold_out
@@ -54,3 +54,39 @@ def test_batches_hold_the_samples_of_their_part(tmp_path):
         loader = BatchLoader(part, len(part), seed=0)
         first = (loader.batch(0)["image"][:, 0, 0, 0] * 255).round().int().tolist()
         assert sorted(first) == part.rows.tolist()
+
+
+def with_labels(count, **labelled):
+    """A split whose samples have a depth label (``depth=[...]``) or normals, where they are named."""
+    split = named([f"image/{index}.png" for index in range(count)])
+    shapes = {"depth": (count, 2, 2), "normals": (count, 2, 2, 3)}
+    targets = {name: np.zeros(shapes[name], np.float32) for name in labelled}
+    for name, indices in labelled.items():
+        targets[name][indices, 1] = 1
+    return replace(split, targets=targets, info=replace(split.info, targets={name: TARGETS[name] for name in labelled}))
+
+
+@given(st.sets(st.integers(0, 39), min_size=2), st.sets(st.integers(0, 39), min_size=10))
+def test_targets_with_few_labels_are_in_both_parts(depth, normals):
+    split = with_labels(40, depth=sorted(depth), normals=sorted(normals))
+    kept, held = hold_out(split, targets=("depth", "normals"))
+    assert sorted([*kept.rows, *held.rows]) == list(range(40))
+    for rows in map(set, (kept.rows, held.rows)):
+        assert rows & depth
+        assert rows & normals
+    moved = set(held.rows) ^ set(hold_out(split)[1].rows)
+    assert len(moved) <= 2
+
+
+def test_labels_of_all_samples_change_nothing():
+    split = with_labels(40, depth=range(40), normals=range(40))
+    for one, other in zip(hold_out(split), hold_out(split, targets=("depth", "normals")), strict=True):
+        assert one.rows.tolist() == other.rows.tolist()
+
+
+@pytest.mark.parametrize("labelled", [[], [3]])
+def test_what_too_few_samples_have_cannot_be_divided(labelled):
+    split = with_labels(40, depth=labelled, normals=range(40))
+    with pytest.raises(ConfigError, match="dataset names: has too few labels of depth to train on some"):
+        hold_out(split, targets=("normals", "depth"))
+    hold_out(split, targets=("normals",))

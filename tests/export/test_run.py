@@ -10,7 +10,7 @@ import pytest
 from cli_runs import Run
 from training_fakes import SIZE, small_architecture, write_dataset
 
-from ednas.exceptions import EdnasError, ExportError
+from ednas.exceptions import DataError, EdnasError, ExportError
 from ednas.export.manifest import read_manifest
 from ednas.export.run import ExportConfig, Exported, export_model
 from ednas.training import Model, TrainConfig, load_checkpoint, recipe, train
@@ -29,6 +29,16 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(write_dataset(tmp_path_factory.mktemp("data")))
+
+
+@pytest.fixture
+def no_depth(tmp_path: Path) -> str:
+    """Data whose depth labels are all missing."""
+    file = write_dataset(tmp_path / "no_depth")
+    file.write_text(file.read_text().replace("kind: distance", "kind: distance\n    partial: true"))
+    for label in file.parent.glob("*/depth/*"):
+        label.unlink()
+    return str(file)
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +129,12 @@ class TestOnnx:
         assert not result.passed
         assert "--data" in result.failures[0]
 
+    def test_ranges_need_no_labels(
+        self, model: Model, data: str, no_depth: str, onnx: Exported, tmp_path: Path
+    ) -> None:
+        config = ExportConfig(format="onnx", int8=True, calibration=no_depth, data=data, max_drop_percent=ANY_DROP)
+        assert export_model(model, tmp_path / "out", config).passed
+
 
 class TestMistakes:
     @pytest.mark.parametrize(
@@ -167,6 +183,19 @@ class TestMistakes:
     def test_data_without_the_split(self, model: Model, data: str, tmp_path: Path) -> None:
         with pytest.raises(EdnasError, match="night"):
             export_model(model, tmp_path / "out", ExportConfig(data=data, split="night"))
+        assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize(
+        ("split", "values"), [("val", {"data": None}), ("train", {"qat_steps": 5, "split": "train"})]
+    )
+    def test_data_without_labels_of_a_task_are_refused_before_anything_is_converted(
+        self, model: Model, no_depth: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str, values: Any
+    ) -> None:
+        pytest.importorskip("litert_torch", reason='needs litert-torch: pip install "ednas[export]"')
+        monkeypatch.setattr("ednas.export.run._convert", lambda *_: pytest.fail("converted"))
+        config = ExportConfig(**{"int8": True, "calibration": no_depth, "data": no_depth, **values})
+        with pytest.raises(DataError, match=f"no sample of split '{split}' has a label of depth"):
+            export_model(model, tmp_path / "out", config)
         assert not (tmp_path / "out").exists()
 
 

@@ -161,6 +161,7 @@ def evaluate(
     """
     from ednas.cli.progress import counting, decoding
     from ednas.data import open_cache, open_dataset
+    from ednas.data.reader import check_labels
     from ednas.files import write_json
     from ednas.tasks.base import check_protocol
     from ednas.training.trivial import measure_trivial
@@ -169,6 +170,7 @@ def evaluate(
     input_size, tasks, measure = _measured(model, device)
     tiling = _tiling(tile, overlap, input_size)
     dataset = open_dataset(data, split)
+    check_labels(dataset, {task.target for task in tasks.values()})
     if size:
         input_size = parse_size(size)
     elif tiling is not None:

@@ -220,6 +220,14 @@ class PartsConfig(StrictModel):
     name: str = ""
     parts: tuple[dict[str, Any], ...] = Field(min_length=1)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _check_keys(cls, values: dict[str, Any]) -> dict[str, Any]:
+        misplaced = next((key for key in PartConfig.model_fields if key in values), None)
+        if misplaced is not None:
+            raise ValueError(f"'{misplaced}' stands beside parts; each part needs its own")
+        return values
+
 
 @dataclass(frozen=True)
 class Part:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from ednas.config import StrictModel
 from ednas.data.rasters import Array
@@ -127,9 +128,10 @@ class Reader(ABC, Generic[Record]):
                 found.append(str(error))
         return tuple(dict.fromkeys(found))
 
-    def has_label(self, target: str) -> bool:
-        """Whether any sample has a label of a target; reads no file."""
-        return any(self._has(target, record) for record in self._records)
+    def labelled(self, targets: Iterable[str]) -> npt.NDArray[np.bool_]:
+        """Which samples have a file with a label of one of ``targets``, ``(N,)``; reads none."""
+        wanted = set(targets)
+        return np.array([not wanted.isdisjoint(self._paths(record)) for record in self._records])
 
     def source(self, index: int) -> str:
         """Path of the image of sample ``index`` below the root."""
@@ -223,17 +225,23 @@ def choose_split(split: str, known: Sequence[str], where: object) -> str:
     return split
 
 
+def labelled_samples(dataset: DenseDataset, targets: Iterable[str]) -> npt.NDArray[np.bool_]:
+    """Return which samples have a label of one of ``targets``, ``(N,)``; reads no file."""
+    # What does not come from files has every label.
+    return dataset.labelled(targets) if isinstance(dataset, Reader) else np.ones(len(dataset), bool)
+
+
 def check_labels(dataset: DenseDataset, targets: Iterable[str]) -> None:
     """Refuse a split in which no sample has a label of one of ``targets``; reads no file.
 
     Raises:
         DataError: Names the target.
     """
-    # What does not come from files has every label.
-    missing = [name for name in targets if isinstance(dataset, Reader) and not dataset.has_label(name)]
+    missing = [name for name in targets if not labelled_samples(dataset, [name]).any()]
     if missing:
         raise DataError(
-            f"dataset {dataset.info.name}: no sample of split '{dataset.split}' has a label of {', '.join(missing)}"
+            f"dataset {dataset.info.name}: no sample of split '{dataset.split}' has a label of {', '.join(missing)}; "
+            "look at the target's path, or leave out the task that needs it"
         )
 
 

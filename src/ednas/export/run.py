@@ -206,8 +206,10 @@ def export_model(
         folder.mkdir()
         path = folder / f"model{suffix}"
         float_path = folder / f"model_float{suffix}" if config.int8 else path
-        training = _split(config.calibration or config.data, "train", size, told) if config.int8 else None
-        validation = _split(config.data or config.calibration, config.split, size, told)
+        # Ranges need images alone.
+        taught = model.targets if config.qat_steps else ()
+        training = _split(config.calibration or config.data, "train", size, told, taught) if config.int8 else None
+        validation = _split(config.data or config.calibration, config.split, size, told, model.targets)
         exported = _finetuned(model, training, config, told) if config.qat_steps and training else model
         deployed = Deployed(
             exported, input_size=size, output_stride=config.output_stride, fuse_argmax=config.fuse == "argmax"
@@ -344,13 +346,17 @@ def _write_labels(folder: Path, manifest: Manifest) -> None:
             write_text(folder / f"labels_{task}.txt", "\n".join(output.decoding.class_names) + "\n")
 
 
-def _split(name: str | None, split: str, size: tuple[int, int], told: Progress) -> CachedSplit | None:
-    """Open a split of a dataset at the model's input size."""
+def _split(
+    name: str | None, split: str, size: tuple[int, int], told: Progress, targets: Iterable[str]
+) -> CachedSplit | None:
+    """Open a split of a dataset, which has labels of some targets, at the model's input size."""
     if name is None:
         return None
     from ednas.data import open_cache, open_dataset
+    from ednas.data.reader import check_labels
 
     dataset = open_dataset(name, split)
+    check_labels(dataset, targets)
     return open_cache(dataset, size, progress=lambda done, total: told(f"decoding {split}", done, total))
 
 

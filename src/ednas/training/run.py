@@ -18,7 +18,7 @@ from ednas.config import parse, read_yaml
 from ednas.data import CachedSplit, open_cache, open_dataset
 from ednas.data.holdout import hold_out
 from ednas.data.loader import BatchLoader
-from ednas.data.reader import check_labels
+from ednas.data.reader import check_labels, labelled_samples
 from ednas.data.sample import VOID
 from ednas.exceptions import CheckpointError, ConfigError
 from ednas.files import write_json
@@ -236,7 +236,7 @@ def _train(
     model, train_split, val_split = prepare(config, decode_progress)
     held_out = None
     if config.recipe.evaluate_every:
-        train_split, held_out = hold_out(train_split)
+        train_split, held_out = hold_out(train_split, targets=model.targets)
     model.to(fabric.device)
     _log.info(
         "training %s (%d parameters) on %s at %dx%d: %s, %d steps of %d samples, seed %d",
@@ -297,7 +297,8 @@ def prepare(
         decode_progress: Told about the decoding of the dataset.
 
     Returns:
-        The model, the training split and the validation split, both at the model's input size.
+        The model, the training split and the validation split, both at the model's input size and without the samples
+        that have no label of any of the tasks.
 
     Raises:
         EdnasError: The configuration, the data or the architecture are wrong; a split has no label at all of a task.
@@ -321,7 +322,7 @@ def prepare_judgement(
         EdnasError: As :func:`prepare`.
     """
     model, (split,) = _prepare(config, ("train",), decode_progress)
-    return model, *hold_out(split)
+    return model, *hold_out(split, targets=model.targets)
 
 
 def _prepare(
@@ -351,7 +352,10 @@ def _prepare(
         _log.info("start from %s; taken %s", config.recipe.init, initialise(model, weights))
     for dataset in datasets:
         check_labels(dataset, model.targets)
-    return model, [open_split(dataset) for dataset in datasets]
+    # An image without a label of these tasks teaches nothing, and takes the place of one that would.
+    return model, [
+        open_split(dataset).select(labelled_samples(dataset, model.targets), dataset.split) for dataset in datasets
+    ]
 
 
 class _Validation:

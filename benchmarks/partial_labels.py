@@ -1,0 +1,182 @@
+"""What is lost with half of the labels: images that keep one of their labels beside images that are dropped.
+
+Of every task's labels on the training split of the street scenes a random half is removed, independently of the other
+task. A quarter of the images then has both labels, half of them have one, and the last quarter has none and goes. ::
+
+    python benchmarks/partial_labels.py
+    python benchmarks/partial_labels.py --train --streets runs/benchmark_streets/seed_0
+
+``partial`` trains on what is left, ``both`` on the images that kept both labels alone, as one would have to without
+partial labels, and ``half`` on a random half of the images with all their labels: as many labels as ``partial``, on
+fewer images. Asked for: ``partial`` loses at most half of what ``both`` loses.
+
+All train the base network for two tasks by the recipe ``mini`` with JAReD, as many steps, and are measured on the
+validation split. Each training is one line in ``results/partial_labels.jsonl``; what is there is printed and not
+trained again, and what is not there is only trained with ``--train``. Times are processor seconds of one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from recipes import JARED, SCENES, SEEDS
+from rich.console import Console
+from rich.table import Table
+
+from ednas.arch import load_architecture
+from ednas.data import CachedSplit, open_cache, open_dataset
+from ednas.data.loader import BatchLoader
+from ednas.data.sample import no_label
+from ednas.demo import SIZE, make_streets
+from ednas.report.labels import metric_heading, show_metric
+from ednas.scoring import METRICS
+from ednas.seeding import derive_seed
+from ednas.training import build_model, evaluate, fit, recipe
+
+RESULTS = Path(__file__).parent / "results" / "partial_labels.jsonl"
+TASKS = ("segmentation", "depth")
+RECIPE = recipe("mini", **JARED)
+SHOWN = ("miou", "pixel_acc", "abs_err", "rel_err")
+JUDGED = ("miou", "rel_err")
+ASKED = 0.5
+"""Largest share of what dropping images loses that partial labels may lose."""
+
+Masks = Mapping[str, npt.NDArray[np.bool_]]
+"""By target, which samples ``(N,)`` keep its label."""
+
+
+def draw_masks(count: int, seed: int) -> Masks:
+    """Keep a random half of every task's labels."""
+    return {
+        task: np.random.default_rng(derive_seed(seed, "labels", task)).permutation(count) < count // 2 for task in TASKS
+    }
+
+
+def remove_labels(split: CachedSplit, masks: Masks) -> CachedSplit:
+    """Return what a dataset would be whose files of the other labels are missing; the images without any are left out.
+
+    Args:
+        split: All samples of a split.
+        masks: Which keep their label.
+    """
+    targets = {}
+    for name, keeps in masks.items():
+        targets[name] = np.array(split.targets[name])
+        targets[name][~keeps] = no_label(split.info.targets[name], split.size)
+    labelled = np.any(list(masks.values()), axis=0)
+    return replace(split, targets={**split.targets, **targets}).select(labelled, split.split)
+
+
+VARIANTS: dict[str, Callable[[CachedSplit, Masks], CachedSplit]] = {
+    "all": lambda split, _: split,
+    "partial": remove_labels,
+    "half": lambda split, masks: split.select(masks[TASKS[0]], split.split),
+    "both": lambda split, masks: split.select(np.all(list(masks.values()), axis=0), split.split),
+}
+"""What to train on, made from all samples and the labels that are kept."""
+
+
+def key(name: str, seed: int) -> str:
+    """Return what decides the outcome of a training."""
+    chosen = RECIPE.model_dump(mode="json", exclude={"name", "eval_batch_size", "checkpoint_every", "log_every"})
+    return json.dumps([name, seed, chosen], sort_keys=True)
+
+
+def run(name: str, seed: int, streets: Path) -> dict[str, Any]:
+    """Train and measure once."""
+    train, val = (open_cache(open_dataset(make_streets(streets), split), SIZE) for split in ("train", "val"))
+    left = VARIANTS[name](train, draw_masks(len(train), seed))
+    model = build_model(
+        load_architecture("base"),
+        TASKS,
+        train.info.targets,
+        input_size=train.size,
+        seed=derive_seed(seed, "weights"),
+        task_options=RECIPE.task_options(TASKS),
+    )
+    loader = BatchLoader(left, RECIPE.batch_size, derive_seed(seed, "batches"), RECIPE.augment, TASKS)
+    began = time.process_time()
+    fit(model.network, model.tasks, loader, RECIPE, normalisation=model.normalisation, device="cpu")
+    seconds = time.process_time() - began
+    metrics = evaluate(model, val, batch_size=RECIPE.eval_batch_size)["tasks"]
+    return {
+        "name": name,
+        "seed": seed,
+        "key": key(name, seed),
+        "images": len(left),
+        "seconds": seconds,
+        "metrics": {metric: value for task in metrics.values() for metric, value in task.items()},
+    }
+
+
+def load() -> dict[str, dict[str, Any]]:
+    """Return the trainings that were done, by key."""
+    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+    return {row["key"]: row for row in map(json.loads, lines)}
+
+
+def show(done: Mapping[str, dict[str, Any]]) -> None:
+    """Print a line for each variant, means and standard deviations over the seeds, and what is lost."""
+    table = Table(title="Street scenes, half of the labels", title_justify="left")
+    for heading in ("", "seeds", "images", *map(metric_heading, SHOWN), "seconds"):
+        table.add_column(heading, justify="right" if heading else "left")
+    means: dict[str, dict[str, float]] = {}
+    for name in VARIANTS:
+        rows = [done[key(name, seed)] for seed in SEEDS if key(name, seed) in done]
+        if not rows:
+            table.add_row(name, "0")  # not trained
+            continue
+        values = {metric: [row["metrics"][metric] for row in rows] for metric in SHOWN}
+        means[name] = {metric: statistics.mean(found) for metric, found in values.items()}
+        cells = [
+            show_metric(metric, means[name][metric], statistics.stdev(found) if len(found) > 1 else None)
+            for metric, found in values.items()
+        ]
+        images, seconds = (statistics.mean(row[what] for row in rows) for what in ("images", "seconds"))
+        table.add_row(name, str(len(rows)), f"{images:.0f}", *cells, f"{seconds:.0f}")
+    console = Console(width=120)
+    console.print(table)
+    for metric in JUDGED if len(means) == len(VARIANTS) else ():
+        console.print(_verdict(metric, {name: found[metric] for name, found in means.items()}))
+
+
+def _verdict(metric: str, means: Mapping[str, float]) -> str:
+    """Say which share of what dropping images loses is lost with partial labels."""
+    sign = 1 if METRICS[metric].higher_is_better else -1
+    lost = {name: sign * (means["all"] - mean) for name, mean in means.items() if name != "all"}
+    shares = ", ".join(f"{lost['partial'] / lost[name]:.0%} of what {name} loses" for name in ("both", "half"))
+    each = ", ".join(f"{name} {value:.3g}" for name, value in lost.items())
+    return f"{metric_heading(metric)} lost: {each}; partial loses {shares} (asked for: at most {ASKED:.0%} of both)"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", action="store_true", help="train what is not there yet")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="seeds to train")
+    parser.add_argument("--streets", type=Path, default=SCENES / "seed_0", help="the scenes; made if they are missing")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    done = load()
+    wanted = [(name, seed) for seed in options.seeds for name in VARIANTS] if options.train else []
+    for name, seed in wanted:
+        if key(name, seed) not in done:
+            done[key(name, seed)] = row = run(name, seed, options.streets)
+            RESULTS.parent.mkdir(exist_ok=True)
+            with RESULTS.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(f"{name} seed {seed}: {row['seconds']:.0f} s", flush=True)
+    show(done)
+
+
+if __name__ == "__main__":
+    main()
