@@ -78,6 +78,7 @@ def test_yaml_round_trip(tmp_path: Path) -> None:
         ({"controller": {"options": {"tournament_size": 60}}}, "tournament_size is above population_size 50"),
         ({"reward": {"mode": "soft"}}, "'reward.mode'"),
         ({"recipe": "prxy"}, "did you mean 'proxy'?"),
+        ({"recipe": {"learning_rate": "auto"}}, "learning_rate 'auto' is for one network; write what `ednas train"),
     ],
 )
 def test_mistakes_are_named(values: dict[str, Any], message: str) -> None:

@@ -47,7 +47,12 @@ def train(
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps, instead of the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples a step, instead of the recipe's.")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--lr", help="Peak rate, instead of the recipe's.")] = None,
+    learning_rate: Annotated[
+        str | None, typer.Option("--lr", help="Peak rate, instead of the recipe's; auto: that of a range test.")
+    ] = None,
+    find_lr: Annotated[
+        bool, typer.Option("--find-lr", help="Train nothing: suggest a rate by a range test, and draw its curve.")
+    ] = False,
     init: Annotated[
         str | None, typer.Option(help="Start from imagenet, a checkpoint or a file of EfficientNet-Lite0's weights.")
     ] = None,
@@ -68,9 +73,12 @@ def train(
 
     ednas train base --data streets --tasks depth --out runs/depth        (a single-task baseline)
 
+    ednas train base --data streets --tasks segmentation,depth --find-lr --out runs/rate
+
     ednas train runs/demo/best.json --data examples/nyuv2.yaml --tasks segmentation,depth,normals --input 96x128
     --steps 3000 --runs 3 --out runs/found
     """
+    from ednas.exceptions import ConfigError
     from ednas.training import train as run_training
     from ednas.training import train_runs
 
@@ -97,6 +105,11 @@ def train(
     from ednas.cli.progress import decoding
     from ednas.training import ProgressBar
 
+    if find_lr:
+        if resume or runs > 1:
+            raise ConfigError("--find-lr: trains no run; leave --resume and --runs out")
+        _find_learning_rate(settings, out, device, as_json)
+        return
     if runs == 1:
         with decoding() as decode, ProgressBar("training") as bar:
             result = run_training(settings, out, resume=resume, callbacks=[bar], decode_progress=decode, device=device)
@@ -211,6 +224,25 @@ def predict(
     found = run_predictions(model, images, size="model" if at_model_size else "image", tiling=tiling, device=device)
     written = write_predictions(found, out)
     typer.echo(f"wrote {len(written)} files to {out}")
+
+
+def _find_learning_rate(settings: TrainConfig, out: Path, device: str, as_json: bool) -> None:
+    """Make a range test, write its points and its curve, and print the suggestion."""
+    from ednas.cli.progress import decoding
+    from ednas.files import write_text
+    from ednas.report.range_test import draw_range_test, range_test_table
+    from ednas.training import ProgressBar, find_learning_rate
+
+    with decoding() as decode, ProgressBar("range test") as bar:
+        test = find_learning_rate(settings, callbacks=[bar], decode_progress=decode, device=device)
+    test.save(out)
+    write_text(out / "find_lr.svg", draw_range_test(test))
+    if as_json:
+        print_json(test.to_dict())
+        return
+    print_table(range_test_table(test))
+    typer.echo(f"suggested learning rate: {test.suggestion:g}; take it by --lr {test.suggestion:g}")
+    typer.echo(f"wrote {out / 'find_lr.svg'}")
 
 
 def _decoded_before(data: str, split: str, size: tuple[int, int]) -> CachedSplit | None:

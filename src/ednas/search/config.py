@@ -15,7 +15,7 @@ from ednas.search.controllers import ControllerConfig
 from ednas.search.objective import RewardConfig
 from ednas.search.quantities import ACCURACY, BASELINE, QUANTITIES, Limit, Limits, check_names
 from ednas.training.config import TrainConfig
-from ednas.training.recipe import RECIPES, Recipe
+from ednas.training.recipe import AUTO, RECIPES, Recipe
 
 CHANGEABLE = frozenset({"trials", "repeats", "executor", "workers", "threads", "timeout_s", "device", "objectives"})
 """Keys that a search may be resumed with other values of: they decide how far and how fast it goes and what is shown of
@@ -100,6 +100,13 @@ class SearchConfig(TrainConfig):
         """A recipe that names no other changes the proxy recipe."""
         is_change = isinstance(value, Mapping) and "name" not in value and "steps" not in value
         return {"name": "proxy", **value} if is_change else value
+
+    @field_validator("recipe")
+    @classmethod
+    def _names_a_rate(cls, value: Recipe) -> Recipe:
+        if value.learning_rate == AUTO:
+            raise ValueError(f"learning_rate '{AUTO}' is for one network; write what `ednas train --find-lr` suggests")
+        return value
 
     @field_validator("controller")
     @classmethod

@@ -15,7 +15,7 @@ from ednas.config import StrictModel, parse, read_yaml
 from ednas.exceptions import ConfigError, EdnasError
 from ednas.files import write_text
 from ednas.tasks import EvaluationProtocol
-from ednas.training.recipe import RECIPES, Recipe, merge_recipe
+from ednas.training.recipe import RECIPES, LearningRate, Recipe, merge_recipe
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Above0 = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -132,6 +132,10 @@ class TrainConfig(StrictModel):
         if self.recipe.init is not None:
             changes["recipe"] = self.recipe.model_copy(update={"init": _absolute(self.recipe.init)})
         return self.model_copy(update=changes)
+
+    def with_learning_rate(self, rate: LearningRate) -> Self:
+        """Return the same run at another learning rate."""
+        return self.model_copy(update={"recipe": self.recipe.model_copy(update={"learning_rate": rate})})
 
     def save(self, path: Path | str) -> None:
         """Write the configuration as YAML, atomically; :func:`load_config` reads it."""

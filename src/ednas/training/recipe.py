@@ -7,7 +7,14 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
 from ednas.config import StrictModel, parse
 from ednas.data.augment import AugmentConfig
@@ -23,6 +30,10 @@ Optimizer = Literal["Adam", "AdamW", "NAdam", "RAdam", "Adamax", "SGD", "RMSprop
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+AUTO = "auto"
+LearningRate = Positive | Literal["auto"]
+"""A number, or ``auto`` in a configuration that leaves it to the range test (:mod:`ednas.training.find_lr`)."""
 
 MAX_LEARNING_RATE = 1e-2
 """The paper's "maxLR" (Table 5): ``recipe("full", learning_rate=MAX_LEARNING_RATE)``."""
@@ -46,7 +57,8 @@ class Recipe(StrictModel):
             one value per channel.
         optimizer: Class of ``torch.optim``; ``Adam`` is the paper's.
         optimizer_options: Its other arguments, for example ``{"momentum": 0.9}``.
-        learning_rate: Highest learning rate, reached after the warm-up.
+        learning_rate: Highest learning rate, reached after the warm-up; ``auto`` = a run finds it by a range test
+            (:mod:`ednas.training.find_lr`) before it trains, and its ``config.yaml`` holds the number.
         encoder_rate: The encoder's share of the learning rate; below 1 it keeps more of what it learned before.
         schedule: ``cosine`` falls to 0 after the warm-up, ``constant`` stays (for ``ema_decay``).
         warmup_steps: Steps over which the learning rate rises linearly; 0 = none.
@@ -78,7 +90,7 @@ class Recipe(StrictModel):
     batch_size: int = Field(default=16, ge=2)
     optimizer: Optimizer = "Adam"
     optimizer_options: Mapping[str, Any] = Field(default_factory=dict)
-    learning_rate: Positive = 3e-4
+    learning_rate: LearningRate = 3e-4
     encoder_rate: NonNegative = 1.0
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup_steps: NonNegativeInt = 0
@@ -98,6 +110,14 @@ class Recipe(StrictModel):
     checkpoint_every: PositiveInt = 500
     log_every: PositiveInt = 10
 
+    @field_validator("learning_rate", mode="wrap")
+    @classmethod
+    def _rate_is_a_number_or_auto(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return check(value)
+        except ValidationError:
+            raise ValueError(f"write a number above 0, or {AUTO}") from None
+
     @field_validator("input_size")
     @classmethod
     def _input_size_is_in_range(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
@@ -116,13 +136,20 @@ class Recipe(StrictModel):
         return value
 
     def learning_rate_at(self, step: int) -> float:
-        """Return the learning rate of a step (from 0): a linear warm-up, then half a cosine down to 0, or the same."""
+        """Return the learning rate of a step (from 0): a linear warm-up, then half a cosine down to 0, or the same.
+
+        Raises:
+            ConfigError: It is ``auto``, and nobody has put a number in its place.
+        """
+        highest = self.learning_rate
+        if isinstance(highest, str):
+            raise ConfigError(f"learning_rate: '{AUTO}' is for whole runs (`ednas train`); write a number here")
         if step < self.warmup_steps:
-            return self.learning_rate * ((step + 1) / self.warmup_steps)
+            return highest * ((step + 1) / self.warmup_steps)
         if self.schedule == "constant":
-            return self.learning_rate
+            return highest
         progress = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        return highest * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
     def task_weights(self, tasks: Collection[str]) -> dict[str, float]:
         """Return the weight of each task's loss.

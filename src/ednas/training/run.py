@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from ednas.config import parse, read_yaml
 from ednas.data import CachedSplit, open_cache, open_dataset
 from ednas.data.holdout import hold_out
 from ednas.data.loader import BatchLoader
@@ -28,13 +27,15 @@ from ednas.tasks import load_plugin, task_target
 from ednas.tasks.segmentation_losses import FREQUENCY, frequency_weights
 from ednas.training.callbacks import Callback
 from ednas.training.checkpoint import METRICS, read_metrics, save_checkpoint
-from ednas.training.config import TrainConfig, difference
-from ednas.training.device import make_fabric
+from ednas.training.config import TrainConfig, difference, load_config
+from ednas.training.device import make_fabric, resolve_device
 from ednas.training.evaluate import evaluate
+from ednas.training.find_lr import FILE, RangeTest, range_test
 from ednas.training.init import initialise, load_weights
 from ednas.training.logs import RunLogs, run_log
 from ednas.training.loop import fit
 from ednas.training.model import Model, build_model
+from ednas.training.recipe import AUTO
 from ednas.training.state import STATE
 from ednas.training.trivial import measure_trivial, shortcomings
 
@@ -99,10 +100,12 @@ def train(
     """Train a network, measure it on the validation split, and write the run's folder.
 
     With ``recipe.evaluate_every``, a part of the training split is held out and measured while the network is trained.
+    Where ``recipe.learning_rate`` is ``auto``, :func:`find_learning_rate` finds it before; a resumed run keeps its own.
 
     The folder holds ``config.yaml`` (complete: it can be run again from anywhere), ``checkpoint/``, ``best/`` (the
     checkpoint that was best on the part that was held out, where there is one), ``log.txt``, ``logs/`` (CSV and
-    TensorBoard), and until the run is finished ``state.safetensors``, from which it resumes.
+    TensorBoard), ``find_lr.json`` where the learning rate was found, and until the run is finished
+    ``state.safetensors``, from which it resumes.
 
     Args:
         config: What to train, on what, and how.
@@ -123,14 +126,23 @@ def train(
         CheckpointError: The state to resume from is damaged.
     """
     config, out = config.standalone(), Path(out)
+    if resume:
+        config = _with_rate_found(config, out)
     if _is_begun(out, config, resume):
         return TrainResult(out, out / CHECKPOINT, read_metrics(out / CHECKPOINT))
+    if config.recipe.learning_rate == AUTO and devices > 1:
+        raise ConfigError(f"learning_rate '{AUTO}': needs one device; write what `ednas train --find-lr` suggests")
     for plugin in config.plugins:
         load_plugin(plugin)
     fabric = make_fabric(device, config.recipe.precision, devices)
     if config.recipe.batch_size < 2 * fabric.world_size:
         raise ConfigError(f"batch size {config.recipe.batch_size}: fewer than 2 samples for each of {devices} devices")
     with run_log(out / LOG) if fabric.is_global_zero else nullcontext():
+        if config.recipe.learning_rate == AUTO:
+            test = find_learning_rate(config, decode_progress=decode_progress, device=device)
+            test.save(out)
+            config = config.with_learning_rate(test.suggestion)
+            _log.info("learning rate %g, found by a range test: %s", test.suggestion, out / FILE)
         return _train(
             config, out, fabric, resume=resume, callbacks=callbacks, decode_progress=decode_progress, logs=logs
         )
@@ -149,7 +161,8 @@ def train_runs(
 ) -> TrainRunsResult:
     """Train the same network ``runs`` times, with the seeds ``config.seed``, ``config.seed + 1``, ...
 
-    Writes ``seed_<n>/`` for every run (see :func:`train`), and ``summary.json`` and ``metrics.json`` over all.
+    Writes ``seed_<n>/`` for every run (see :func:`train`), and ``summary.json`` and ``metrics.json`` over all. A
+    learning rate that is ``auto`` is found by the first run, for all.
 
     Args:
         config: As for :func:`train`.
@@ -181,6 +194,7 @@ def train_runs(
                 logs=logs,
             )
         )
+        config = _with_rate_found(config, results[0].folder)
     summary = summarise([result.metrics for result in results])
     metrics = {
         **{key: value for key, value in results[0].metrics.items() if key not in ("classes", "confusion")},
@@ -245,14 +259,7 @@ def _train(
     )  # fmt: skip
     if fabric.is_global_zero:
         config.save(out / CONFIG)
-    loader = BatchLoader(
-        train_split,
-        config.recipe.batch_size,
-        derive_seed(config.seed, "batches"),
-        config.recipe.augment,
-        sorted(model.targets),
-        device=fabric.device,
-    )
+    loader = _loader(config, model, train_split)
     with ExitStack() as stack:
         run_logs = RunLogs(out / LOGS) if logs and fabric.is_global_zero else None
         if run_logs is not None:
@@ -283,6 +290,41 @@ def _train(
     for line in shortcomings(metrics):
         _log.warning("%s", line)
     return TrainResult(out, checkpoint, metrics)
+
+
+def find_learning_rate(
+    config: TrainConfig,
+    *,
+    callbacks: Sequence[Callback] = (),
+    decode_progress: DecodeProgress | None = None,
+    device: str = "auto",
+) -> RangeTest:
+    """Make the range test of a configuration: with the network, the batches and the recipe of its run.
+
+    Args:
+        config: What would be trained, on what, and how.
+        callbacks: Told about every step.
+        decode_progress: Told about the decoding of the dataset.
+        device: Where to train.
+
+    Raises:
+        EdnasError: As :func:`prepare` and :func:`ednas.training.find_lr.range_test`.
+    """
+    for plugin in config.plugins:
+        load_plugin(plugin)
+    model, (split,) = _prepare(config, ("train",), decode_progress)
+    if config.recipe.evaluate_every:
+        split, _ = hold_out(split)
+    model.to(resolve_device(device))
+    return range_test(
+        model.network,
+        model.tasks,
+        _loader(config, model, split),
+        config.recipe,
+        normalisation=model.normalisation,
+        device=device,
+        callbacks=callbacks,
+    )
 
 
 def prepare(
@@ -358,6 +400,18 @@ def _prepare(
     ]
 
 
+def _loader(config: TrainConfig, model: Model, split: CachedSplit) -> BatchLoader:
+    """Return the batches of a run, on the model's device."""
+    return BatchLoader(
+        split,
+        config.recipe.batch_size,
+        derive_seed(config.seed, "batches"),
+        config.recipe.augment,
+        sorted(model.targets),
+        device=model.device,
+    )
+
+
 class _Validation:
     """Measures the network while it is trained, logs what it measures, and keeps the best checkpoint so far."""
 
@@ -412,11 +466,18 @@ def _is_begun(out: Path, config: TrainConfig, resume: bool) -> bool:
     if not resume:
         state = "a finished run" if finished else "a run that was broken off"
         raise ConfigError(f"{out}: holds {state}; resume it, or choose another folder")
-    saved = parse(TrainConfig, read_yaml(out / CONFIG), str(out / CONFIG))
-    found = difference(saved, config)
+    found = difference(load_config(out / CONFIG), config)
     if found is not None:
         raise ConfigError(f"{out}: holds a run of another configuration ({found}); choose another folder")
     return finished
+
+
+def _with_rate_found(config: TrainConfig, out: Path) -> TrainConfig:
+    """Where the learning rate is to be found, take that of the run in ``out``, if one has begun."""
+    is_begun = (out / CHECKPOINT).exists() or (out / STATE).exists()
+    if config.recipe.learning_rate != AUTO or not is_begun:
+        return config
+    return config.with_learning_rate(load_config(out / CONFIG).recipe.learning_rate)
 
 
 def _measured(metrics: dict[str, Any]) -> tuple[str, dict[str, set[str]]]:

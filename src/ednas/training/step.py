@@ -130,7 +130,7 @@ def _make_optimizer(network: nn.Module, recipe: Recipe, fabric: Fabric) -> torch
     fused = {"fused": True} if can_fuse and fabric.device.type in ("cpu", "cuda") else {}
     try:
         optimizer: torch.optim.Optimizer = kind(
-            _groups(network, recipe), lr=recipe.learning_rate, **fused, **recipe.optimizer_options
+            _groups(network, recipe), lr=recipe.learning_rate_at(0), **fused, **recipe.optimizer_options
         )
     except (TypeError, ValueError, RuntimeError) as cause:
         reason = " ".join(str(cause).split())
