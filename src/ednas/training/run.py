@@ -240,13 +240,13 @@ def _train(
         train_split, held_out = hold_out(train_split)
     model.to(fabric.device)
     teacher = None if config.recipe.teacher is None else load_teacher(config.recipe.teacher, model)
-    if teacher is not None:
-        _log.info("imitating %s (%s) in %s", config.recipe.teacher, teacher.digest, ", ".join(teacher.tasks))
     _log.info(
         "training %s (%d parameters) on %s at %dx%d: %s, %d steps of %d samples, seed %d",
         model.architecture.name or model.architecture.fingerprint(), model.params, model.dataset, *model.input_size,
         ", ".join(model.tasks), config.recipe.steps, config.recipe.batch_size, config.seed,
     )  # fmt: skip
+    if teacher is not None:
+        _log.info("imitating %s (%s) in %s", config.recipe.teacher, teacher.digest, ", ".join(teacher.tasks))
     if fabric.is_global_zero:
         config.save(out / CONFIG)
     loader = BatchLoader(
