@@ -86,6 +86,8 @@ class Job:
         chosen = recipe("mini", input_size=None, **self.changes).model_dump(mode="json")
         for ignored in ("name", "eval_batch_size", "checkpoint_every", "log_every"):
             chosen.pop(ignored)
+        for unused in ("teacher", "teacher_weight", "temperature"):
+            chosen.pop(unused)
         return json.dumps([self.data, self.architecture, self.tasks, self.seed, chosen], sort_keys=True)
 
 

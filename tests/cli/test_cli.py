@@ -221,6 +221,13 @@ def test_train_evaluate_predict_and_resume(run: Run, tmp_path: Path, monkeypatch
     assert "holds a finished run" in err
     assert json.loads(run(*train, "--resume")[1]) == metrics
 
+    code, _, err = run(*train, "--teacher", out, "--out", tmp_path / "taught")
+    assert code == 0, err
+    assert "in segmentation, depth, normals" in (tmp_path / "taught" / "log.txt").read_text()
+    code, _, err = run(*train, "--teacher", tmp_path / "nobody", "--out", tmp_path / "untaught")
+    assert code == 2
+    assert "nobody': no such folder" in err
+
     code, printed, err = run("evaluate", out / "checkpoint", "--data", folder, "--protocol", "adashare", "--json")
     assert code == 0, err
     assert json.loads(printed)["protocol"] == "adashare"

@@ -21,7 +21,7 @@ from ednas.scoring import accuracy, load_metrics
 from ednas.search import SearchConfig, StudyReader, TrialState, load_search_config, pareto, run_search
 from ednas.search.evaluators.proxy import ProxyEvaluator
 from ednas.seeding import derive_seed
-from ednas.training import evaluate, fit, prepare_judgement
+from ednas.training import evaluate, fit, prepare_judgement, save_checkpoint
 from ednas.training.trivial import measure_trivial
 
 HEADS = {"segmentation": 19, "depth": 1}
@@ -114,6 +114,17 @@ def test_a_candidate_is_judged_on_a_part_of_train_that_is_held_out() -> None:
     reference = evaluate(model, held_out)
     assert evaluation.tasks == reference["tasks"]
     assert evaluation.higher_is_better == reference["higher_is_better"]
+
+
+def test_candidates_learn_from_a_teacher(tmp_path: Path) -> None:
+    training = config().train_config(load_architecture("base"))
+    teacher = save_checkpoint(tmp_path / "teacher", prepare_judgement(training)[0])
+    recipe = training.recipe.model_copy(update={"teacher": str(teacher), "teacher_weight": 1.0})
+    plain, taught = (
+        ProxyEvaluator(each, device="cpu").evaluate(load_architecture("base"), seed=4)
+        for each in (training, training.model_copy(update={"recipe": recipe}))
+    )
+    assert plain.tasks != taught.tasks
 
 
 def test_it_says_how_much_is_chance(tmp_path: Path) -> None:

@@ -56,6 +56,9 @@ def train(
     init: Annotated[
         str | None, typer.Option(help="Start from imagenet, a checkpoint or a file of EfficientNet-Lite0's weights.")
     ] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="Imitate a better network too: its checkpoint, or file.py:function.")
+    ] = None,
     size: Annotated[str | None, typer.Option("--input", help="HEIGHTxWIDTH; default: the data's own.")] = None,
     loss_preset: Annotated[str | None, typer.Option(help="Loss weights of Table 8, like cityscapes_jared.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Gives every random number.")] = None,
@@ -77,6 +80,8 @@ def train(
 
     ednas train runs/demo/best.json --data examples/nyuv2.yaml --tasks segmentation,depth,normals --input 96x128
     --steps 3000 --runs 3 --out runs/found
+
+    ednas train base --data streets --teacher runs/large/checkpoint --out runs/taught
     """
     from ednas.exceptions import ConfigError
     from ednas.training import train as run_training
@@ -88,6 +93,7 @@ def train(
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "init": init,
+        "teacher": teacher,
         "loss_preset": loss_preset,
         "input_size": parse_size(size) if size else None,
     }

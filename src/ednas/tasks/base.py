@@ -147,6 +147,21 @@ class Task(ABC):
             A scalar; 0, still attached to the graph, where no pixel has a valid label.
         """
 
+    def imitation(self, prediction: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: ARG002
+        """Say how far a batch's output is from a teacher's, over all pixels, with and without a label.
+
+        By default the mean absolute difference of the raw outputs, which is right for values and usable for logits.
+
+        Args:
+            prediction: Raw output of the network, ``(N, C, h, w)``.
+            teacher: Raw output of the teacher for the same images, of the same shape; has no gradient.
+            temperature: Above 0; softens outputs that are logits of classes, and means nothing to others.
+
+        Returns:
+            A scalar, 0 where the outputs are the same.
+        """
+        return (prediction.float() - teacher.float()).abs().mean()
+
     @abstractmethod
     def metrics(self, protocol: EvaluationProtocol = "standard") -> TaskMetrics:
         """Return metrics with fresh state.

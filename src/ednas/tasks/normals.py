@@ -42,6 +42,11 @@ class NormalsTask(Task):
         loss: Tensor = self._loss(prediction, resize_target(target, (prediction.shape[-2], prediction.shape[-1])))
         return loss
 
+    def imitation(self, prediction: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: ARG002
+        """One minus the mean cosine between the directions of two outputs ``(N, 3, h, w)``."""
+        loss: Tensor = self._loss(prediction, self.decode(teacher.float()))
+        return loss
+
     def metrics(self, protocol: EvaluationProtocol = "standard") -> NormalMetrics:
         """Return fresh metrics: mean and median angle in degrees, shares within 11.25, 22.5 and 30 in percent."""
         return NormalMetrics(protocol)

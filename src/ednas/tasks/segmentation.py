@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ednas.data.sample import VOID, TargetInfo
 from ednas.exceptions import ConfigError
 from ednas.tasks.base import EvaluationProtocol, Task, check_kind, hint, register_task
-from ednas.tasks.losses import make_loss, resize_target
+from ednas.tasks.losses import full_precision, make_loss, resize_target
 from ednas.tasks.metrics import SegmentationMetrics
 from ednas.tasks.pictures import paint_classes
 from ednas.tasks.segmentation_losses import FREQUENCY, SEGMENTATION_LOSSES
@@ -74,6 +75,15 @@ class SegmentationTask(Task):
         """Loss over labelled pixels of logits ``(N, C, h, w)`` and class ids ``(N, H, W)``."""
         loss: Tensor = self._loss(prediction, resize_target(target, (prediction.shape[-2], prediction.shape[-1])))
         return loss
+
+    def imitation(self, prediction: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+        """Mean divergence KL(teacher, student) of logits ``(N, C, h, w)`` over a temperature T, times T² (Hinton 2015).
+
+        The factor keeps the gradient's size, which softening divides by about T².
+        """
+        student, softened = ((full_precision(x) / temperature).log_softmax(1) for x in (prediction, teacher))
+        each = F.kl_div(student, softened, reduction="none", log_target=True)
+        return each.sum(1).mean() * temperature**2
 
     def metrics(self, protocol: EvaluationProtocol = "standard") -> SegmentationMetrics:
         """Return fresh ``miou``, ``pixel_acc`` and ``mean_acc``, in percent."""

@@ -129,8 +129,9 @@ class TrainConfig(StrictModel):
             "data": _absolute(self.data),
             "plugins": tuple(_absolute(plugin) for plugin in self.plugins),
         }
-        if self.recipe.init is not None:
-            changes["recipe"] = self.recipe.model_copy(update={"init": _absolute(self.recipe.init)})
+        places = {"init": self.recipe.init, "teacher": self.recipe.teacher}
+        found = {name: _absolute(place) for name, place in places.items() if place is not None}
+        changes["recipe"] = self.recipe.model_copy(update=found)
         return self.model_copy(update=changes)
 
     def with_learning_rate(self, rate: LearningRate) -> Self:
@@ -186,4 +187,8 @@ def _first_difference(first: Any, second: Any, where: str) -> str | None:
 
 
 def _absolute(place: str) -> str:
+    """Return a path as one that is right everywhere; what is no path, as it is."""
+    file, _, function = place.rpartition(":")
+    if file.endswith(".py"):
+        return f"{_absolute(file)}:{function}"
     return str(Path(place).absolute()) if Path(place).exists() else place

@@ -28,6 +28,7 @@ from ednas.training.interruption import Interruption
 from ednas.training.recipe import Recipe
 from ednas.training.state import STATE, load_state, save_state
 from ednas.training.step import TrainingStep
+from ednas.training.teacher import Teacher
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -72,6 +73,7 @@ def fit(
     recipe: Recipe,
     *,
     normalisation: Normalisation | None = None,
+    teacher: Teacher | None = None,
     device: str = "auto",
     fabric: Fabric | None = None,
     callbacks: Sequence[Callback] = (),
@@ -91,6 +93,7 @@ def fit(
         loader: Where batches come from.
         recipe: How to train.
         normalisation: What happens to an image before the network.
+        teacher: Whose outputs the network learns to imitate too, on the device; part of what the run is.
         device: As :func:`ednas.training.device.resolve_device` takes it; not used if ``fabric`` is given.
         fabric: A launched Fabric, for several processes.
         callbacks: Told about the run every ``recipe.log_every`` steps and after the last one.
@@ -110,8 +113,9 @@ def fit(
         fabric = make_fabric(device, recipe.precision)
     if fabric.device.type == "cpu":
         keep_freed_memory()
-    step = TrainingStep(network, tasks, recipe, fabric, normalisation or Normalisation())
-    saver = _Saver(checkpoint_folder, step, fabric, identity or {})
+    step = TrainingStep(network, tasks, recipe, fabric, normalisation or Normalisation(), teacher)
+    identity = {**(identity or {}), "teacher": None if teacher is None else teacher.digest}
+    saver = _Saver(checkpoint_folder, step, fabric, identity)
     start = saver.load() if resume else 0
     # cuDNN tries its algorithms once per shape, and shapes are the same in every step.
     with torch.backends.cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=True):

@@ -76,6 +76,11 @@ class Recipe(StrictModel):
         depth_loss: ``l1``, ``jared`` (Eq. 8), ``silog`` or ``berhu``; goes before the preset's; ``l1`` where neither
             says.
         depth_loss_weights: JAReD's weights of the absolute and of the relative error; 1 and 0.05 by default.
+        teacher: Whose outputs the network learns to imitate too, as :func:`ednas.training.teacher.load_teacher` takes
+            it: a checkpoint, or ``file.py:function``; None = nobody's.
+        teacher_weight: Share of the imitation in the loss of a task that the teacher has too, above 0; the labels' loss
+            has the rest: at 1 they count for nothing.
+        temperature: What the logits of classes are divided by before teacher and network are compared.
         precision: Arithmetic.
         eval_batch_size: Samples in a batch of the evaluation.
         evaluate_every: Steps between two validations, on a part of the training split that is held out for them and not
@@ -104,6 +109,9 @@ class Recipe(StrictModel):
     loss_weights: Mapping[str, NonNegative] = Field(default_factory=dict)
     depth_loss: Literal["l1", "jared", "silog", "berhu"] | None = None
     depth_loss_weights: tuple[NonNegative, NonNegative] | None = None
+    teacher: str | None = None
+    teacher_weight: Annotated[float, Field(gt=0, le=1)] = 0.5
+    temperature: Positive = 1.0
     precision: Precision = "auto"
     eval_batch_size: PositiveInt = 16
     evaluate_every: PositiveInt | None = None

@@ -37,6 +37,7 @@ from ednas.training.loop import fit
 from ednas.training.model import Model, build_model
 from ednas.training.recipe import AUTO
 from ednas.training.state import STATE
+from ednas.training.teacher import load_teacher
 from ednas.training.trivial import measure_trivial, shortcomings
 
 if TYPE_CHECKING:
@@ -252,11 +253,14 @@ def _train(
     if config.recipe.evaluate_every:
         train_split, held_out = hold_out(train_split, targets=model.targets)
     model.to(fabric.device)
+    teacher = None if config.recipe.teacher is None else load_teacher(config.recipe.teacher, model)
     _log.info(
         "training %s (%d parameters) on %s at %dx%d: %s, %d steps of %d samples, seed %d",
         model.architecture.name or model.architecture.fingerprint(), model.params, model.dataset, *model.input_size,
         ", ".join(model.tasks), config.recipe.steps, config.recipe.batch_size, config.seed,
     )  # fmt: skip
+    if teacher is not None:
+        _log.info("imitating %s (%s) in %s", config.recipe.teacher, teacher.digest, ", ".join(teacher.tasks))
     if fabric.is_global_zero:
         config.save(out / CONFIG)
     loader = _loader(config, model, train_split)
@@ -270,6 +274,7 @@ def _train(
             loader,
             config.recipe,
             normalisation=model.normalisation,
+            teacher=teacher,
             fabric=fabric,
             callbacks=[*([] if run_logs is None else [run_logs]), *callbacks],
             validate=None if held_out is None else _Validation(config, model, held_out, out, run_logs),

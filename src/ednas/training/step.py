@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from ednas.exceptions import ConfigError
+from ednas.nn.heads import resize_bilinear
 from ednas.tasks import Task
 from ednas.training.config import Normalisation
 from ednas.training.model import normalise
 from ednas.training.recipe import Recipe
+from ednas.training.teacher import Teacher
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -31,6 +33,7 @@ class TrainingStep:
         recipe: Optimizer, learning rate and loss weights.
         fabric: Device, precision and, with several processes, the averaging of gradients.
         normalisation: What happens to an image before the network.
+        teacher: Whose outputs the network learns to imitate too; on Fabric's device.
 
     Attributes:
         network: As given.
@@ -49,6 +52,7 @@ class TrainingStep:
         recipe: Recipe,
         fabric: Fabric,
         normalisation: Normalisation,
+        teacher: Teacher | None = None,
     ) -> None:
         self.weights = recipe.task_weights(tasks)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -56,6 +60,7 @@ class TrainingStep:
         self._recipe = recipe
         self._fabric = fabric
         self._normalisation = normalisation
+        self._teacher = teacher
         self._module = fabric.setup_module(self.network)
         self.optimizer = _make_optimizer(self.network, recipe, fabric)
         self.averaged = None if recipe.ema_decay is None else _average(self.network, recipe.ema_decay)
@@ -70,7 +75,8 @@ class TrainingStep:
             step: Number of the step, from 0, which sets the learning rate.
 
         Returns:
-            The losses before the step, not weighted, one per task, ``(T,)``, detached, on the device.
+            The losses before the step, not weighted, one per task, ``(T,)``, detached, on the device; where there is a
+            teacher, with its share of them.
         """
         self._stepper.zero_grad(set_to_none=True)  # first, so that old gradients take no memory beside activations
         for group in self.optimizer.param_groups:
@@ -89,8 +95,27 @@ class TrainingStep:
 
     def _losses(self, batch: Mapping[str, Tensor]) -> list[Tensor]:
         """The losses alone: outputs that no loss needs for its gradient are freed before the backward pass."""
+        taught = self._ask_teacher(batch["image"])
         outputs = self._module(normalise(batch["image"], self._normalisation))
-        return [task.loss(outputs.pop(name), batch[task.target]) for name, task in self._tasks.items()]
+        return [
+            self._loss(task, outputs.pop(name), batch[task.target], taught.pop(name, None))
+            for name, task in self._tasks.items()
+        ]
+
+    def _loss(self, task: Task, output: Tensor, target: Tensor, taught: Tensor | None) -> Tensor:
+        loss = task.loss(output, target)
+        if taught is None:
+            return loss
+        imitation = task.imitation(output, resize_bilinear(taught, output.shape[2:]), self._recipe.temperature)
+        share = self._recipe.teacher_weight
+        return (1 - share) * loss + share * imitation
+
+    def _ask_teacher(self, image: Tensor) -> dict[str, Tensor]:
+        """What the teacher says, in the precision of the training; nothing without a teacher."""
+        if self._teacher is None:
+            return {}
+        with torch.no_grad(), self._fabric.autocast():
+            return self._teacher(image)
 
     def train(self) -> None:
         """Return to training mode, after an evaluation in between."""

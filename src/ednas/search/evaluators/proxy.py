@@ -41,6 +41,7 @@ class ProxyEvaluator:
         from ednas.tasks import load_plugin
         from ednas.training import evaluate, fit, prepare_judgement
         from ednas.training.device import make_fabric
+        from ednas.training.teacher import load_teacher
 
         for plugin in self.config.plugins:
             load_plugin(plugin)
@@ -56,6 +57,14 @@ class ProxyEvaluator:
             sorted(model.targets),
             device=fabric.device,
         )
-        fit(model.network, model.tasks, loader, config.recipe, normalisation=model.normalisation, fabric=fabric)
+        fit(
+            model.network,
+            model.tasks,
+            loader,
+            config.recipe,
+            normalisation=model.normalisation,
+            teacher=None if config.recipe.teacher is None else load_teacher(config.recipe.teacher, model),
+            fabric=fabric,
+        )
         metrics = evaluate(model, held_out, config.protocol, batch_size=config.recipe.eval_batch_size)
         return Evaluation(metrics["tasks"], metrics["higher_is_better"], "; ".join(metrics["remarks"]))
