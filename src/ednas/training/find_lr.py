@@ -23,6 +23,7 @@ from ednas.training.callbacks import Callback, StepReport
 from ednas.training.config import Normalisation
 from ednas.training.loop import BatchSource, fit
 from ednas.training.recipe import Recipe
+from ednas.training.teacher import Teacher
 
 LOWEST, HIGHEST = 1e-6, 1.0
 """The rates that are tried."""
@@ -71,6 +72,7 @@ def range_test(
     recipe: Recipe,
     *,
     normalisation: Normalisation | None = None,
+    teacher: Teacher | None = None,
     device: str = "auto",
     callbacks: Sequence[Callback] = (),
 ) -> RangeTest:
@@ -82,6 +84,7 @@ def range_test(
         loader: Where batches come from.
         recipe: How to train; its own learning rate and its schedule do not matter.
         normalisation: What happens to an image before the network.
+        teacher: Whose outputs the network learns to imitate too, on the device.
         device: As :func:`ednas.training.device.resolve_device` takes it.
         callbacks: Told about every step.
 
@@ -93,7 +96,16 @@ def range_test(
     curve = _Curve()
     watchers = [*callbacks, curve]
     try:
-        fit(network, tasks, loader, sweep, normalisation=normalisation, device=device, callbacks=watchers)
+        fit(
+            network,
+            tasks,
+            loader,
+            sweep,
+            normalisation=normalisation,
+            teacher=teacher,
+            device=device,
+            callbacks=watchers,
+        )
     except _DivergedError:
         pass
     except TrainingError:

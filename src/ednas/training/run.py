@@ -319,7 +319,7 @@ def find_learning_rate(
         load_plugin(plugin)
     model, (split,) = _prepare(config, ("train",), decode_progress)
     if config.recipe.evaluate_every:
-        split, _ = hold_out(split)
+        split, _ = hold_out(split, targets=model.targets)
     model.to(resolve_device(device))
     return range_test(
         model.network,
@@ -327,6 +327,7 @@ def find_learning_rate(
         _loader(config, model, split),
         config.recipe,
         normalisation=model.normalisation,
+        teacher=None if config.recipe.teacher is None else load_teacher(config.recipe.teacher, model),
         device=device,
         callbacks=callbacks,
     )
