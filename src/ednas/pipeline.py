@@ -19,7 +19,7 @@ from ednas.hw import summarise
 from ednas.hw.sources import load_source, network_cost
 from ednas.report.comparison import ModelCost, save_comparison, tabulate
 from ednas.report.content import ComparisonTable, Picture
-from ednas.report.pictures import encode_png, save_pictures
+from ednas.report.pictures import encode_png, paint_alike, save_pictures
 from ednas.scoring import ModelMetrics, merge_metrics
 from ednas.search.config import SearchConfig
 from ednas.search.progress import SearchCallback
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ednas.data import CachedSplit
-    from ednas.tasks import Task
     from ednas.training import Callback, Model, TrainRunsResult
 
 SINGLE_TASK, MULTI_TASK, FOUND = "single-task base", "multi-task base", "found"
@@ -189,7 +188,7 @@ def _pictures(
             made = found.tasks[task]
             label = made.decode_target(batch[made.target])[0]
             decoded = [_decoded(model, splits[model.input_size], index, task, label) for _, model in chosen]
-            painted = _paint_alike(made, [label, *decoded])
+            painted = paint_alike(made, [label, *decoded])
             yield Picture(
                 sample=dataset.source(index),
                 task=task,
@@ -208,14 +207,3 @@ def _decoded(model: Model, split: CachedSplit, index: int, task: str, like: Tens
     with torch.inference_mode():
         raw = model.forward(load_samples(split, [index])["image"])[task]
         return model.tasks[task].decode(resize_bilinear(raw, like.shape[-2:]))[0]
-
-
-def _paint_alike(task: Task, values: Sequence[Tensor]) -> list[bytes]:
-    """Paint several results as one picture, so that a colour means the same in all, and cut it apart."""
-    import torch
-
-    pixels = task.picture(
-        torch.cat([value.float() if value.is_floating_point() else value for value in values], -1).numpy()
-    )
-    width = pixels.shape[1] // len(values)
-    return [encode_png(pixels[:, i * width : (i + 1) * width]) for i in range(len(values))]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ednas.cli import arch, benchmark, compare, data, demo, doctor, export, hardware, search, targets, train
+from ednas.cli import arch, benchmark, compare, data, demo, doctor, export, hardware, report, search, targets, train
 
 app = typer.Typer(
     name="ednas",
@@ -47,5 +47,5 @@ app.command("benchmark")(benchmark.benchmark)
 app.add_typer(targets.app, name="targets")
 app.add_typer(arch.app, name="arch")
 app.add_typer(data.app, name="data")
-app.command("report")(search.report)
+app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)

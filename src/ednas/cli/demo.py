@@ -34,7 +34,7 @@ def demo(
 
     from ednas.cli.options import print_table
     from ednas.cli.progress import counting
-    from ednas.cli.search import _write_report
+    from ednas.cli.report import write_page
     from ednas.demo import demo_config, make_streets
     from ednas.pipeline import run_study
     from ednas.report.tables import comparison_table
@@ -63,4 +63,4 @@ def demo(
         for bar in bars:
             bar.__exit__(None, None, None)
     print_table(comparison_table(table))
-    typer.echo(f"wrote {_write_report(out)}")
+    typer.echo(f"wrote {write_page(out, out / 'report.html')}")

@@ -1,4 +1,4 @@
-"""`ednas search` and `ednas report`."""
+"""`ednas search`."""
 
 from __future__ import annotations
 
@@ -84,6 +84,7 @@ def search(
     ednas train runs/nyuv2/best.json --data examples/nyuv2.yaml --tasks segmentation,depth,normals
     """
     from ednas.cli.progress import decoding
+    from ednas.cli.report import write_page
     from ednas.config import parse, read_yaml
     from ednas.search.config import SearchConfig, canonical
     from ednas.search.progress import SearchProgress
@@ -123,7 +124,7 @@ def search(
     settings = parse(SearchConfig, values, str(config or "search"))
     with decoding() as decode, SearchProgress() as progress:
         result = run_search(settings, out, resume=resume, callbacks=[progress], decode_progress=decode)
-    page = _write_report(out)
+    page = write_page(out, out / "report.html")
     best = result.best
     if as_json:
         found = {
@@ -145,28 +146,6 @@ def search(
         f"best: trial {best.number}, {costs}, reward {best.reward:.4f}{'' if result.feasible else ', OVER A LIMIT'}\n"
         f"{result.architecture.to_text()}\nwrote {out / 'best.json'} and {page}"
     )
-
-
-def report(
-    run: Annotated[Path, typer.Argument(help="A run's folder, also of a search that is still running.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The page; default: report.html in the folder.")
-    ] = None,
-) -> None:
-    """Write a run's self-contained report.html.
-
-    [bold]Example[/bold]
-
-    ednas report runs/nyuv2
-    """
-    typer.echo(f"wrote {_write_report(run, out)}")
-
-
-def _write_report(run: Path, out: Path | None = None) -> Path:
-    from ednas.report.collect import collect
-    from ednas.report.html import write_report
-
-    return write_report(collect(run), out or run / "report.html")
 
 
 def _limits(texts: Sequence[str]) -> dict[str, str]:

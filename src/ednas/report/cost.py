@@ -17,7 +17,7 @@ from ednas.hw import ops
 from ednas.hw.cost import Cost, LayerCost
 from ednas.hw.target import Target
 from ednas.report.labels import show_count, show_latency
-from ednas.report.svg import FAINT, INK, LINE, MUTED, Canvas, shorten
+from ednas.report.svg import FAINT, INK, LINE, MUTED, Canvas, axis_step, shorten
 
 Lane = Literal["compute", "on-chip", "off-chip", "link", "host", "other"]
 """What is busy: the array, the on-chip memory, the off-chip memory (or what stands for it), the link, the host."""
@@ -312,7 +312,7 @@ def _draw_heading(canvas: Canvas, cost: Cost, target: Target | None, heading: st
 
 def _draw_time_axis(canvas: Canvas, total_ms: float, scale: float, top: float, bottom: float) -> None:
     left = _MARGIN + _GUTTER
-    step = _step(total_ms / 9)
+    step = axis_step(total_ms / 9)
     digits = max(0, -math.floor(math.log10(step)))
     for number in range(math.floor(total_ms / step + 1e-9) + 1):
         x = left + number * step * scale
@@ -552,12 +552,6 @@ def _decade(exponent: int) -> str:
     if not 0 <= exponent < 3 * len(_PREFIXES):
         return f"{10.0**exponent:g}"
     return f"{10 ** (exponent % 3)} {_PREFIXES[exponent // 3]}".rstrip()
-
-
-def _step(value: float) -> float:
-    """Return the least of 1, 2, 5, 10, 20, ... (times a power of ten) that is not below ``value``."""
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= value * (1 - 1e-9))
 
 
 def _share(milliseconds: float, cost: Cost) -> str:

@@ -98,7 +98,7 @@ def render(report: ReportData) -> str:
     page_plots = _plots(report)
     best = report.best
     trials = {trial.number: trial for trial in report.trials}
-    return _template().render(
+    return template("search.html").render(
         report=report,
         tiles=_tiles(report),
         plots={"pareto": None, "reward": None, "choices": None} | {plot.name: plot for plot in page_plots},
@@ -148,8 +148,9 @@ def plotly_script() -> Markup:
     return Markup(get_plotlyjs())
 
 
-@lru_cache(maxsize=1)
-def _template() -> Template:
+@lru_cache(maxsize=2)
+def template(name: str) -> Template:
+    """Return a page's template; the filters write numbers as :mod:`ednas.report.labels` does."""
     environment = Environment(
         loader=PackageLoader("ednas", "report"),
         autoescape=True,
@@ -165,7 +166,7 @@ def _template() -> Template:
         seconds=labels.show_seconds,
         png=_data_url,
     )
-    return environment.get_template("template.html")
+    return environment.get_template(name)
 
 
 def _plots(report: ReportData) -> list[Plot]:

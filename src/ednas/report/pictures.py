@@ -10,13 +10,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ednas.exceptions import DataError
 from ednas.files import atomic_path, read_json, write_json
 from ednas.report.content import Picture
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ednas.tasks import Task
 
 INDEX = "index.json"
 
@@ -37,6 +42,25 @@ def encode_png(pixels: Any, max_width: int = 256) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def paint_alike(task: Task, values: Sequence[Tensor]) -> list[bytes]:
+    """Paint several results as one picture, so that a colour means the same in all, and cut it apart.
+
+    Args:
+        task: The task.
+        values: Decoded results of one size, on the CPU, without the batch axis.
+
+    Returns:
+        A PNG for each.
+    """
+    import torch
+
+    pixels = task.picture(
+        torch.cat([value.float() if value.is_floating_point() else value for value in values], -1).numpy()
+    )
+    width = pixels.shape[1] // len(values)
+    return [encode_png(pixels[:, i * width : (i + 1) * width]) for i in range(len(values))]
 
 
 def save_pictures(pictures: Iterable[Picture], folder: Path | str) -> None:

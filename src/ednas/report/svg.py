@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -129,13 +130,16 @@ class Canvas:
         fill: str = INK,
         anchor: Anchor = "start",
         bold: bool = False,
+        angle: float = 0,
     ) -> None:
-        """Write one line of text; ``(x, y)`` is on its base line."""
+        """Write one line of text; ``(x, y)`` is on its base line, around which it is turned by ``angle`` degrees."""
         values: dict[str, str | float] = {"x": x, "y": y, "font-size": size, "fill": fill}
         if anchor != "start":
             values["text-anchor"] = anchor
         if bold:
             values["font-weight"] = 600
+        if angle:
+            values["transform"] = f"rotate({_number(angle)} {_number(x)} {_number(y)})"
         self._parts.append(f"<text {_attributes(values)}>{escape(text)}</text>")
 
     def render(self) -> str:
@@ -173,6 +177,12 @@ class Canvas:
         dx, dy = (end[0] - start[0]) / length, (end[1] - start[1]) / length
         base = (end[0] - 7 * dx, end[1] - 7 * dy)
         self.polygon([end, (base[0] - 4 * dy, base[1] + 4 * dx), (base[0] + 4 * dy, base[1] - 4 * dx)], fill)
+
+
+def axis_step(value: float) -> float:
+    """Return the least of 1, 2, 5, 10, 20, ... (times a power of ten) that is not below ``value``, which is above 0."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= value * (1 - 1e-9))
 
 
 def shorten(text: str, length: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from ednas.report.labels import (
     show_number,
     show_unit,
 )
+from ednas.report.metrics import metric_rows
 from ednas.scoring import NO_NETWORK, Comparison, ModelMetrics, TaskValues, scored_metrics
 
 if TYPE_CHECKING:
@@ -115,17 +117,13 @@ def metrics_table(metrics: Mapping[str, Any], spread: TaskValues | None = None) 
     table.add_column("Task")
     table.add_column("Metric")
     table.add_column("Value" if spread is None else "Mean ± std", justify="right")
-    trivial = metrics.get("trivial", {}).get("tasks", {})
-    if trivial:
+    has_trivial = bool(metrics.get("trivial", {}).get("tasks"))
+    if has_trivial:
         table.add_column(NO_NETWORK, justify="right")
-    units = metrics.get("units", {})
-    for task, values in metrics["tasks"].items():
-        scored = scored_metrics(values)
-        for number, metric in enumerate(sorted(values, key=lambda name: name not in scored)):
-            heading = metric_heading(metric, metrics["higher_is_better"], units.get(task, {}).get(metric, ""))
-            value = show_metric(metric, values[metric], (spread or {}).get(task, {}).get(metric))
-            beside = [show_metric(metric, trivial.get(task, {}).get(metric))] if trivial else []
-            table.add_row(Text(task if number == 0 else ""), Text(heading), value, *beside)
+    for task, rows in groupby(metric_rows(metrics, spread), key=lambda row: row.task):
+        for number, row in enumerate(rows):
+            beside = [row.trivial] if has_trivial else []
+            table.add_row(Text(task if number == 0 else ""), Text(row.heading), row.value, *beside)
         table.add_section()
     return table
 

@@ -44,6 +44,11 @@ def resolve_device(name: str = "auto") -> torch.device:
     return torch.device(device.type)
 
 
+def device_name(device: torch.device) -> str:
+    """Return what a device is called, for people: ``cpu``, ``cuda (NVIDIA H200)``."""
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
+
+
 def resolve_precision(name: Precision, device: torch.device) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
     """Return the precision that ``auto`` means on a device; any other is returned as it is.
 

@@ -1,12 +1,12 @@
-"""What a run leaves behind for reading: ``log.txt``, ``logs/steps.csv`` and TensorBoard's event files."""
+"""What a run leaves behind for reading: ``log.txt``, ``logs/steps.csv``, ``validation.csv``, TensorBoard's files."""
 
 from __future__ import annotations
 
 import csv
 import io
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from ednas.training.callbacks import StepReport
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-CSV_FILE = "steps.csv"
+CSV_FILE, VALIDATION_FILE = "steps.csv", "validation.csv"
 
 
 @contextmanager
@@ -48,6 +48,18 @@ def run_log(file: Path) -> Iterator[logging.Logger]:
         handler.close()
 
 
+def read_log(file: Path) -> list[dict[str, float]]:
+    """Return the rows of a CSV file that :class:`RunLogs` wrote, by column, also of a run that goes on.
+
+    A line that was cut off is left out; without the file there is no row.
+    """
+    rows = []
+    for row in _read_rows(file)[1]:
+        with suppress(ValueError, TypeError):
+            rows.append({name: float(value) for name, value in row.items()})
+    return rows
+
+
 class RunLogs:
     """Writes reports of a training run to CSV and TensorBoard; a callback.
 
@@ -63,14 +75,17 @@ class RunLogs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._csv = folder / CSV_FILE
+        self._is_begun = False
         self._board: SummaryWriter | None = None
 
     def __call__(self, report: StepReport) -> None:
         """Write a report."""
         row = _row(report)
         try:
-            if self._board is None:
-                self._open(report.step, row)
+            if not self._is_begun:
+                _write_rows(self._csv, list(row), _rows_before(self._csv, list(row), report.step))
+                self._is_begun = True
+            self._open_board(report.step)
             with self._csv.open("a", newline="", encoding="utf-8") as file:
                 csv.DictWriter(file, list(row), lineterminator="\n").writerow(row)
             self._write_scalars(report.step, {key: value for key, value in row.items() if key != "step"})
@@ -79,9 +94,19 @@ class RunLogs:
 
     def write_metrics(self, metrics: Mapping[str, Any], step: int) -> None:
         """Write the values of a ``metrics.json`` to TensorBoard."""
-        tasks: Mapping[str, Mapping[str, float]] = metrics["tasks"]
-        values = {f"val/{task}/{name}": value for task, row in tasks.items() for name, value in row.items()}
-        self._write_scalars(step, values)
+        self._write_scalars(step, {f"val/{name}": value for name, value in _by_column(metrics).items()})
+
+    def write_validation(self, metrics: Mapping[str, Any], step: int) -> None:
+        """Write what was measured in the middle of the run, to ``validation.csv`` too: a row with the step.
+
+        Raises:
+            EdnasError: The file cannot be written.
+        """
+        row = {"step": step, **_by_column(metrics)}
+        file = self._folder / VALIDATION_FILE
+        _write_rows(file, list(row), [*_rows_before(file, list(row), step), row])
+        self._open_board(step)
+        self.write_metrics(metrics, step)
 
     def close(self) -> None:
         """Finish the files."""
@@ -89,16 +114,12 @@ class RunLogs:
             self._board.close()
             self._board = None
 
-    def _open(self, step: int, row: Mapping[str, float]) -> None:
-        from torch.utils.tensorboard import SummaryWriter
+    def _open_board(self, step: int) -> None:
+        """Begin TensorBoard's files, if that has not been done; what they hold from ``step`` on is done again."""
+        if self._board is None:
+            from torch.utils.tensorboard import SummaryWriter
 
-        self._folder.mkdir(parents=True, exist_ok=True)
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(row), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(old for old in _read_rows(self._csv, list(row)) if int(old["step"]) < step)
-        write_text(self._csv, text.getvalue())
-        self._board = SummaryWriter(str(self._folder), purge_step=step)
+            self._board = SummaryWriter(str(self._folder), purge_step=step)
 
     def _write_scalars(self, step: int, values: Mapping[str, float]) -> None:
         if self._board is not None:
@@ -117,12 +138,30 @@ def _row(report: StepReport) -> dict[str, float]:
     }
 
 
-def _read_rows(file: Path, columns: list[str]) -> list[dict[str, str]]:
-    """Rows of an older part of the run; a last line that was cut off, or a file of other columns, does not count."""
+def _by_column(metrics: Mapping[str, Any]) -> dict[str, float]:
+    tasks: Mapping[str, Mapping[str, float]] = metrics["tasks"]
+    return {f"{task}/{name}": value for task, values in tasks.items() for name, value in values.items()}
+
+
+def _write_rows(file: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(file, text.getvalue())
+
+
+def _rows_before(file: Path, columns: list[str], step: int) -> list[dict[str, str]]:
+    """Rows of an older part of the run; a file of other columns does not count."""
+    found, rows = _read_rows(file)
+    return [row for row in rows if int(row["step"]) < step] if found == columns else []
+
+
+def _read_rows(file: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Columns and rows of a file; a last line that was cut off does not count."""
     if not file.is_file():
-        return []
+        return [], []
     with file.open(newline="", encoding="utf-8", errors="replace") as stream:
         reader = csv.DictReader(stream)
-        if reader.fieldnames is None or list(reader.fieldnames) != columns:
-            return []
-        return [row for row in reader if None not in row.values() and str(row["step"]).isdigit()]
+        columns = list(reader.fieldnames or ())
+        return columns, [row for row in reader if None not in row.values() and str(row.get("step")).isdigit()]

@@ -158,6 +158,10 @@ def _run(
                 watch.add(index, step(_share(batch, fabric), index))
                 done, between_steps = index + 1, True
                 last = done == recipe.steps
+                if validate and recipe.evaluate_every and not last and done % recipe.evaluate_every == 0:
+                    # Before the state is saved: a run that goes on from here has been measured here.
+                    watch.check()
+                    validate(step.learned, done)
                 saves = last or done % recipe.checkpoint_every == 0 or interruption.requested
                 reports = last or done % recipe.log_every == 0
                 if looks_each_step or saves or reports:
@@ -168,9 +172,6 @@ def _run(
                     report = watch.report(done)
                     for callback in callbacks if fabric.is_global_zero else ():
                         callback(report)
-                if validate and recipe.evaluate_every and not last and done % recipe.evaluate_every == 0:
-                    watch.check()
-                    validate(step.learned, done)
                 step.train()  # a callback may have evaluated the network
                 if interruption.requested:
                     interruption.act()

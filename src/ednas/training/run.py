@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,7 +28,7 @@ from ednas.tasks.segmentation_losses import FREQUENCY, frequency_weights
 from ednas.training.callbacks import Callback
 from ednas.training.checkpoint import METRICS, read_metrics, save_checkpoint
 from ednas.training.config import TrainConfig, difference, load_config
-from ednas.training.device import make_fabric, resolve_device
+from ednas.training.device import device_name, make_fabric, resolve_device
 from ednas.training.evaluate import evaluate
 from ednas.training.find_lr import FILE, RangeTest, range_test
 from ednas.training.init import initialise, load_weights
@@ -105,8 +105,8 @@ def train(
 
     The folder holds ``config.yaml`` (complete: it can be run again from anywhere), ``checkpoint/``, ``best/`` (the
     checkpoint that was best on the part that was held out, where there is one), ``log.txt``, ``logs/`` (CSV and
-    TensorBoard), ``find_lr.json`` where the learning rate was found, and until the run is finished
-    ``state.safetensors``, from which it resumes.
+    TensorBoard; ``validation.csv`` is what was measured on the part that was held out), ``find_lr.json`` where the
+    learning rate was found, and until the run is finished ``state.safetensors``, from which it resumes.
 
     Args:
         config: What to train, on what, and how.
@@ -196,16 +196,9 @@ def train_runs(
             )
         )
         config = _with_rate_found(config, results[0].folder)
-    summary = summarise([result.metrics for result in results])
-    metrics = {
-        **{key: value for key, value in results[0].metrics.items() if key not in ("classes", "confusion")},
-        "tasks": {
-            task: {name: value["mean"] for name, value in values.items()} for task, values in summary["tasks"].items()
-        },
-        "remarks": [remark for result in results for remark in result.metrics.get("remarks", ())],
-        "seed": None,
-        "runs": runs,
-    }
+    measured = [result.metrics for result in results]
+    summary = summarise(measured)
+    metrics = mean_metrics(measured, summary)
     write_json(out / SUMMARY, summary)
     write_json(out / METRICS, metrics)
     return TrainRunsResult(out, tuple(results), summary, metrics)
@@ -235,6 +228,24 @@ def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "seeds": [run.get("seed") for run in runs],
         "tasks": tasks,
         "higher_is_better": first.get("higher_is_better", {}),
+    }
+
+
+def mean_metrics(runs: Sequence[dict[str, Any]], summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ``metrics.json`` of several runs: that of the first, with means as values and without its classes.
+
+    Args:
+        runs: Their ``metrics.json``.
+        summary: What :func:`summarise` says of them.
+    """
+    return {
+        **{key: value for key, value in runs[0].items() if key not in ("classes", "confusion")},
+        "tasks": {
+            task: {name: value["mean"] for name, value in values.items()} for task, values in summary["tasks"].items()
+        },
+        "remarks": [remark for run in runs for remark in run.get("remarks", ())],
+        "seed": None,
+        "runs": len(runs),
     }
 
 
@@ -285,6 +296,7 @@ def _train(
         model = model.with_training(steps=result.steps, seed=config.seed)
         metrics = evaluate(model, val_split, config.protocol, batch_size=config.recipe.eval_batch_size)
         metrics["trivial"] = measure_trivial(model.tasks, train_split, val_split, config.protocol, device=fabric.device)
+        metrics["device"] = device_name(fabric.device)
         if run_logs is not None:
             run_logs.write_metrics(metrics, result.steps)
     checkpoint = out / CHECKPOINT
@@ -439,7 +451,7 @@ class _Validation:
         value = accuracy(metrics["tasks"], higher_is_better=metrics["higher_is_better"])
         _log.info("step %d: accuracy %.4f on the part of train that is held out: %s", step, value, metrics["tasks"])
         if self._logs is not None:
-            self._logs.write_metrics(metrics, step)
+            self._logs.write_validation(metrics, step)
         if value > self._best:
             self._best = value
             save_checkpoint(self._out / BEST, model, metrics)
