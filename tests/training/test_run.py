@@ -219,7 +219,9 @@ def test_protocols_differ(config):
 def test_sizes_of_architecture_recipe_and_data(config):
     assert prepare(changed(config, input_size=(64, 96)))[0].input_size == (64, 96)
     assert prepare(changed(config, input_size=None))[0].input_size == (32, 64)
-    own = config.model_copy(update={"architecture": {**config.architecture, "input_size": [96, 64]}})
+    own = changed(config, input_size=None).model_copy(
+        update={"architecture": {**config.architecture, "input_size": [96, 64]}}
+    )
     assert prepare(own)[1].size == (96, 64)
 
 

