@@ -277,6 +277,14 @@ def test_train_several_seeds_reports_mean_and_spread(run: Run, tmp_path: Path, m
     assert "±" in out
     assert "no network (mean label)" in out
     assert json.loads((tmp_path / "runs" / "summary.json").read_text())["seeds"] == [0, 1]
+    again = ["train", "--config", config, "--runs", 2, "--out", tmp_path / "runs", "--resume"]
+    code, _, err = run(*again, "--steps", 2)
+    assert code == 0, err
+    assert err.count("lengthening 1 steps to 2: from there the optimizer begins anew") == 2
+    assert json.loads((tmp_path / "runs" / "metrics.json").read_text())["steps"] == 2
+    code, _, err = run(*again)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "holds a run of 2 steps, 1 are asked for" in err
 
 
 def test_train_says_first_at_which_size_and_why(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,8 +120,8 @@ def test_a_finished_run_is_not_trained_again(config, tmp_path):
     again = train(changed(config, log_every=1), tmp_path / "run", resume=True, callbacks=[stop_at(0)])
     assert again.metrics == first.metrics
     assert (first.checkpoint / "model.safetensors").stat().st_mtime_ns == stamp
-    with pytest.raises(ConfigError, match=r"another configuration \(recipe.steps: 6 and 9\)"):
-        train(changed(config, steps=9), tmp_path / "run", resume=True)
+    with pytest.raises(ConfigError, match=r"another configuration \(recipe.batch_size: 4 and 2\)"):
+        train(changed(config, batch_size=2, steps=9), tmp_path / "run", resume=True)
 
 
 def test_its_config_file_repeats_a_run(config, tmp_path, monkeypatch):

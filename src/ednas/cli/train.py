@@ -62,7 +62,12 @@ def train(
     loss_preset: Annotated[str | None, typer.Option(help="Loss weights of Table 8, like cityscapes_jared.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Gives every random number.")] = None,
     runs: Annotated[int, typer.Option(min=1, help="Train so many seeds; report mean and standard deviation.")] = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on with the run in --out; if it is finished and --steps are more, lengthen it."
+        ),
+    ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
     device: _Device = "auto",
     as_json: _Json = False,
@@ -77,6 +82,8 @@ def train(
 
     ednas train runs/demo/best.json --data examples/nyuv2.yaml --tasks segmentation,depth,normals --input 96x128
     --steps 3000 --runs 3 --out runs/found
+
+    ednas train base --data streets --tasks segmentation,depth --out runs/base --resume --steps 2000     (lengthen it)
 
     The first line says at which size of the images it trains, and why at that.
     """

@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any, Literal
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from ednas.config import StrictModel, parse
 from ednas.data.augment import AugmentConfig
@@ -42,6 +43,8 @@ class Recipe(StrictModel):
         init: What the weights start from, as :func:`ednas.training.init.load_weights` takes it: ``imagenet``, a
             checkpoint, a file; None = from scratch, as in the paper.
         steps: Steps to train for.
+        restarts: Steps after which the schedule, the optimizer and the average of the weights begin anew, from the
+            weights learned so far: where a finished run was lengthened.
         batch_size: Samples in a step, over all devices together; at least 2, since batch normalisation needs more than
             one value per channel.
         optimizer: Class of ``torch.optim``; ``Adam`` is the paper's.
@@ -78,6 +81,7 @@ class Recipe(StrictModel):
     name: str = "custom"
     init: str | None = None
     steps: PositiveInt
+    restarts: tuple[PositiveInt, ...] | None = None
     batch_size: int = Field(default=16, ge=2)
     optimizer: Optimizer = "Adam"
     optimizer_options: Mapping[str, Any] = Field(default_factory=dict)
@@ -109,6 +113,13 @@ class Recipe(StrictModel):
             raise ValueError("height and width must be from 32 to 8192 pixels")
         return value
 
+    @model_validator(mode="after")
+    def _restarts_rise(self) -> Self:
+        bounds = (0, *(self.restarts or ()), self.steps)
+        if any(first >= second for first, second in pairwise(bounds)):
+            raise ValueError("restarts: must rise, and lie below the number of steps")
+        return self
+
     @field_validator("loss_preset")
     @classmethod
     def _preset_is_known(cls, value: str | None) -> str | None:
@@ -120,12 +131,19 @@ class Recipe(StrictModel):
         return value
 
     def learning_rate_at(self, step: int) -> float:
-        """Return the learning rate of a step (from 0): a linear warm-up, then half a cosine down to 0, or the same."""
-        if step < self.warmup_steps:
-            return self.learning_rate * ((step + 1) / self.warmup_steps)
+        """Return the learning rate of a step (from 0): a linear warm-up, then half a cosine down to 0, or the same.
+
+        That again after every restart.
+        """
+        bounds = (0, *(self.restarts or ()), self.steps)
+        start = max(bound for bound in bounds[:-1] if bound <= step)
+        stop = min((bound for bound in bounds if bound > step), default=self.steps)
+        done = step - start
+        if done < self.warmup_steps:
+            return self.learning_rate * ((done + 1) / self.warmup_steps)
         if self.schedule == "constant":
             return self.learning_rate
-        progress = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        progress = (done - self.warmup_steps) / max(1, stop - start - self.warmup_steps)
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
     def task_weights(self, tasks: Collection[str]) -> dict[str, float]:

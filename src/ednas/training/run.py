@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from ednas.config import parse, read_yaml
 from ednas.data import CachedSplit, DenseDataset, open_cache, open_dataset
 from ednas.data.holdout import hold_out
 from ednas.data.loader import BatchLoader
@@ -27,14 +26,15 @@ from ednas.seeding import derive_seed
 from ednas.tasks import load_plugin, task_target
 from ednas.tasks.segmentation_losses import FREQUENCY, frequency_weights
 from ednas.training.callbacks import Callback
-from ednas.training.checkpoint import METRICS, read_metrics, save_checkpoint
-from ednas.training.config import TrainConfig, difference
+from ednas.training.checkpoint import METRICS, load_checkpoint, read_metrics, save_checkpoint
+from ednas.training.config import TrainConfig, load_config
 from ednas.training.device import make_fabric
 from ednas.training.evaluate import evaluate
 from ednas.training.init import initialise, load_weights
 from ednas.training.logs import RunLogs, run_log
 from ednas.training.loop import fit
 from ednas.training.model import Model, build_model
+from ednas.training.resume import CHECKPOINT, CONFIG, Plan, plan
 from ednas.training.size import ARCHITECTURE, InputSize, choose_input_size, with_stated_size
 from ednas.training.state import STATE
 from ednas.training.trivial import measure_trivial, shortcomings
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from ednas.nn import MultiTaskNetwork
 
-CHECKPOINT, BEST, CONFIG, LOG, LOGS, SUMMARY = "checkpoint", "best", "config.yaml", "log.txt", "logs", "summary.json"
+BEST, LOG, LOGS, SUMMARY = "best", "log.txt", "logs", "summary.json"
 
 DecodeProgress = Callable[[int, int], None]
 """Called with (samples decoded, samples in all) while a dataset is decoded for the first time."""
@@ -112,7 +112,8 @@ def train(
     Args:
         config: What to train, on what, and how.
         out: The run's folder.
-        resume: Go on with the run in ``out`` if one was broken off there; a finished one is not trained again.
+        resume: Go on with the run in ``out`` if one was broken off there; a finished one is not trained again. If the
+            recipe has more steps than the run, it is lengthened (:attr:`~ednas.training.recipe.Recipe.restarts`).
         callbacks: Told about the progress, for example a :class:`~ednas.training.progress.ProgressBar`.
         decode_progress: Told about the decoding of the dataset.
         announce: Told what is trained, at which size and why at that, before the first step.
@@ -121,8 +122,8 @@ def train(
         logs: Whether to write ``logs/``.
 
     Raises:
-        ConfigError: The configuration is wrong; or ``out`` holds a run already, and ``resume`` is false or it is a run
-            of another configuration.
+        ConfigError: The configuration is wrong; or ``out`` holds a run already, and ``resume`` is false, or it is a
+            run of another configuration or of more steps.
         DataError: The dataset is missing, damaged, or lacks what a task needs.
         ArchitectureError: The architecture is wrong.
         TrainingError: The loss became NaN or infinite.
@@ -130,8 +131,9 @@ def train(
     """
     stated, out = with_stated_size(config), Path(out)
     size_source = None if stated is config else ARCHITECTURE
-    config = stated.standalone()
-    if _is_begun(out, config, resume):
+    todo = plan(out, stated.standalone(), resume)
+    config = todo.config
+    if todo.is_finished:
         return TrainResult(out, out / CHECKPOINT, read_metrics(out / CHECKPOINT))
     for plugin in config.plugins:
         load_plugin(plugin)
@@ -140,7 +142,7 @@ def train(
         raise ConfigError(f"batch size {config.recipe.batch_size}: fewer than 2 samples for each of {devices} devices")
     with run_log(out / LOG) if fabric.is_global_zero else nullcontext():
         return _train(
-            config,
+            todo,
             out,
             fabric,
             size_source=size_source,
@@ -172,7 +174,7 @@ def train_runs(
         config: As for :func:`train`.
         out: The folder of all runs.
         runs: How many.
-        resume: Keep finished runs and go on with the one that was broken off.
+        resume: Keep finished runs, or lengthen them, and go on with the one that was broken off.
         callbacks: Makes the callbacks of run 0, 1, ...
         decode_progress: Told about the decoding of the dataset.
         announce: Told what is trained, before each run.
@@ -185,9 +187,12 @@ def train_runs(
     if runs < 1:
         raise ConfigError(f"runs = {runs}: must be at least 1")
     out = Path(out)
-    results = []
+    results: list[TrainResult] = []
     for index in range(runs):
         seeded = config.model_copy(update={"seed": config.seed + index})
+        if results:  # one that begins now is trained as those that are lengthened
+            restarts = load_config(results[0].folder / CONFIG).recipe.restarts
+            seeded = seeded.model_copy(update={"recipe": seeded.recipe.model_copy(update={"restarts": restarts})})
         results.append(
             train(
                 seeded,
@@ -243,7 +248,7 @@ def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _train(
-    config: TrainConfig,
+    todo: Plan,
     out: Path,
     fabric: Fabric,
     *,
@@ -254,11 +259,18 @@ def _train(
     announce: Announce | None,
     logs: bool,
 ) -> TrainResult:
+    config = todo.config
     datasets, size = _open(config, ("train", "val"))
     if announce is not None and fabric.is_global_zero:
         name = config.load_architecture().name or "a network"
         announce(f"training {name} at {replace(size, source=size_source or size.source)}")
+        if todo.lengthening:
+            announce(todo.lengthening)
     model, (train_split, val_split) = _build(config, datasets, size, decode_progress)
+    if todo.lengthening:
+        _log.info("%s", todo.lengthening)
+    if todo.done:
+        model.network.load_state_dict(load_checkpoint(out / CHECKPOINT).network.state_dict())
     held_out = None
     if config.recipe.evaluate_every:
         train_split, held_out = hold_out(train_split)
@@ -292,6 +304,7 @@ def _train(
             callbacks=[*([] if run_logs is None else [run_logs]), *callbacks],
             validate=None if held_out is None else _Validation(config, model, held_out, out, run_logs),
             checkpoint_folder=out,
+            start=todo.done,
             resume=resume,
             identity={"data": train_split.folder.name, "architecture": model.architecture.fingerprint()},
         )
@@ -424,25 +437,6 @@ def _frequency_weights(split: CachedSplit, target: str) -> list[float]:
     for labels in split.targets[target][split.rows]:
         counts += np.bincount(labels.ravel(), minlength=len(counts))
     return frequency_weights(counts[: info.num_classes].tolist())
-
-
-def _is_begun(out: Path, config: TrainConfig, resume: bool) -> bool:
-    """Whether a finished run of this configuration is in ``out``.
-
-    Raises:
-        ConfigError: A run is there that may not be touched, or is of another configuration.
-    """
-    finished, broken_off = (out / CHECKPOINT).exists(), (out / STATE).exists()
-    if not (finished or broken_off):
-        return False
-    if not resume:
-        state = "a finished run" if finished else "a run that was broken off"
-        raise ConfigError(f"{out}: holds {state}; resume it, or choose another folder")
-    saved = parse(TrainConfig, read_yaml(out / CONFIG), str(out / CONFIG))
-    found = difference(saved, config)
-    if found is not None:
-        raise ConfigError(f"{out}: holds a run of another configuration ({found}); choose another folder")
-    return finished
 
 
 def _measured(metrics: dict[str, Any]) -> tuple[str, dict[str, set[str]]]:
