@@ -41,7 +41,7 @@ def make_streets(folder: Path, seed: int = 0, progress: Progress | None = None) 
 
 def demo_config(data: Path, *, trials: int = 30, workers: int = 2, runs: int = 1, seed: int = 0) -> StudyConfig:
     """Return the demo's whole configuration."""
-    proxy = recipe("mini", steps=160, warmup_steps=10, **LOSSES)
+    proxy = recipe("mini", steps=160, warmup_steps=10, input_size=SIZE, **LOSSES)
     search = SearchConfig(
         data=str(data),
         tasks=("segmentation", "depth"),
@@ -55,4 +55,4 @@ def demo_config(data: Path, *, trials: int = 30, workers: int = 2, runs: int = 1
         repeats=4,
         workers=workers,
     )
-    return StudyConfig(search=search, recipe=recipe("mini", **LOSSES), runs=runs)
+    return StudyConfig(search=search, recipe=recipe("mini", input_size=SIZE, **LOSSES), runs=runs)

@@ -284,3 +284,32 @@ def test_train_several_seeds_reports_mean_and_spread(run: Run, tmp_path: Path, m
     assert "±" in out
     assert "no network (mean label)" in out
     assert json.loads((tmp_path / "runs" / "summary.json").read_text())["seeds"] == [0, 1]
+    again = ["train", "--config", config, "--runs", 2, "--out", tmp_path / "runs", "--resume"]
+    code, _, err = run(*again, "--steps", 2)
+    assert code == 0, err
+    assert err.count("lengthening 1 steps to 2: from there the optimizer begins anew") == 2
+    assert json.loads((tmp_path / "runs" / "metrics.json").read_text())["steps"] == 2
+    code, _, err = run(*again)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "holds a run of 2 steps, 1 are asked for" in err
+
+
+def test_train_says_first_at_which_size_and_why(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
+    small = zoo.architecture("base").clone(override={"bifpn_width": 8, "bifpn_depth": 1, "name": "small"})
+    found = {"trial": 3, "input_size": [64, 64], "architecture": small.to_dict()}
+    (tmp_path / "best.json").write_text(json.dumps(found))
+    folder = tmp_path / "rooms"
+    run("data", "make", "rooms", "--out", folder, "--train", 4, "--val", 2, "--size", "144x192")
+    train = ["train", tmp_path / "best.json", "--data", folder, "--tasks", "depth", "--steps", 1, "--batch-size", 2]
+    for options, line in (
+        ([], "64x64 (what the architecture is for; the data's 144x192 STRETCHED, by 0.44 in height and 0.33 in width)"),
+        (["--input", "72x96"], "72x96 (set by --input or the configuration; the data's 144x192 scaled by 0.50)"),
+    ):
+        code, _, err = run(*train, *options, "--out", tmp_path / f"run{len(options)}")
+        assert code == 0, err
+        assert err.splitlines()[0] == f"training small at {line}"
+    code, _, err = run("train", small.to_text(), *train[2:], "--out", tmp_path / "own")
+    assert code == 0, err
+    shrunk = "96x128 (about the 8192 pixels of recipe mini; the data's 144x192 scaled by 0.67)"
+    assert err.splitlines()[0] == f"training a network at {shrunk}"

@@ -69,6 +69,14 @@ def test_a_named_depth_loss_goes_before_the_recipes():
     assert own.all_task_options() == {"depth": {"loss": "l1"}}
 
 
+def test_pixels_are_read_as_they_were_written(tmp_path):
+    for given in ({"name": "mini"}, {"name": "mini", "input_size": None}, {"name": "mini", "input_size": [72, 96]}):
+        found = TrainConfig.model_validate({"data": "streets", "recipe": given})
+        assert (found.recipe.pixels is None) is ("input_size" in given)
+        found.save(tmp_path / "config.yaml")
+        assert load_config(tmp_path / "config.yaml") == found
+
+
 def test_difference_names_what_decides_the_outcome(config):
     def changed(**values):
         return config.model_copy(update={"recipe": config.recipe.model_copy(update=values)})

@@ -165,8 +165,6 @@ def test_a_resumed_run_keeps_its_rate(config, tmp_path, tests_made):
         train(config, tmp_path / "broken")
     with pytest.raises(ConfigError, match="another configuration .recipe.learning_rate: 0.003 and 0.5"):
         train(automatic(config, steps=6, learning_rate=0.5), tmp_path / "broken", resume=True)
-    with pytest.raises(ConfigError, match="another configuration .recipe.steps: 6 and 9"):
-        train(automatic(config, steps=9), tmp_path / "broken", resume=True)
     for _ in ("broken off", "finished"):
         assert train(config, tmp_path / "broken", resume=True, logs=False).metrics == whole.metrics
     assert len(tests_made) == 2

@@ -169,7 +169,7 @@ def test_one_label_cannot_be_learned_and_judged(remove):
 
 @pytest.mark.parametrize(("split", "count"), [("train", 6), ("val", 4)])
 def test_a_split_without_any_label_of_a_task_is_refused_before_it_is_decoded(remove, split, count, monkeypatch):
-    monkeypatch.setattr("ednas.training.run.open_cache", lambda *_, **__: pytest.fail("decoded"))
+    monkeypatch.setattr("ednas.training.preparation.open_cache", lambda *_, **__: pytest.fail("decoded"))
     config = remove(*(f"{split}/depth/{index}" for index in range(count)))
     with pytest.raises(DataError, match=f"dataset tiny: no sample of split '{split}' has a label of depth; look at"):
         prepare(config)

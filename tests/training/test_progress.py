@@ -23,11 +23,19 @@ def test_the_bar_shows_steps_losses_speed_and_time_left():
         assert shown in text.getvalue()
 
 
-def test_off_a_terminal_nothing_is_drawn():
+def test_off_a_terminal_it_is_a_line_now_and_then_the_first_and_the_last():
     text = io.StringIO()
-    with ProgressBar(console=Console(file=text, force_terminal=False)) as bar:
-        bar(report())
-    assert text.getvalue().strip() == ""
+    times = {1: 5.0, 2: 34.0, 3: 35.0, 4: 40.0, 10: 41.0}
+    done: list[int] = []
+    console = Console(file=text, force_terminal=False, width=20)
+    with ProgressBar("seed 1", console, clock=lambda: times[done[-1]]) as bar:
+        for step in times:
+            done.append(step)
+            bar(report(step, depth=0.25, normals=0.5))
+    assert text.getvalue().splitlines() == [
+        f"seed 1: step {step}/10, loss 0.250 (depth 0.250  normals 0.500), 42 images/s, 1:15 left"
+        for step in (1, 3, 10)
+    ]
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (59.6, "1:00"), (3725, "1:02:05")])

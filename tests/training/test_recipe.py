@@ -61,6 +61,16 @@ def test_learning_rate_rises_then_falls_along_a_cosine(steps, warmup, rate):
         assert rates[middle] == pytest.approx(expected)
 
 
+def test_the_schedule_begins_anew_at_every_restart():
+    whole = Recipe(steps=30, restarts=(10, 12), warmup_steps=3)
+    parts = [Recipe(steps=steps, warmup_steps=3) for steps in (10, 2, 18)]
+    expected = [part.learning_rate_at(step) for part in parts for step in range(part.steps)]
+    assert [whole.learning_rate_at(step) for step in range(30)] == expected
+    for wrong in ((30,), (10, 10), (12, 10)):
+        with pytest.raises(ConfigError, match="restarts: must rise"):
+            recipe("mini", steps=30, restarts=wrong)
+
+
 def test_preset_gives_weights_and_the_depth_loss():
     chosen = recipe("full", loss_preset="nyuv2_jared")
     assert chosen.task_weights(("segmentation", "depth", "normals")) == dict(loss_preset("nyuv2_jared").task_weights)

@@ -120,8 +120,8 @@ def test_a_finished_run_is_not_trained_again(config, tmp_path):
     again = train(changed(config, log_every=1), tmp_path / "run", resume=True, callbacks=[stop_at(0)])
     assert again.metrics == first.metrics
     assert (first.checkpoint / "model.safetensors").stat().st_mtime_ns == stamp
-    with pytest.raises(ConfigError, match=r"another configuration \(recipe.steps: 6 and 9\)"):
-        train(changed(config, steps=9), tmp_path / "run", resume=True)
+    with pytest.raises(ConfigError, match=r"another configuration \(recipe.batch_size: 4 and 2\)"):
+        train(changed(config, batch_size=2, steps=9), tmp_path / "run", resume=True)
 
 
 def test_its_config_file_repeats_a_run(config, tmp_path, monkeypatch):
@@ -219,7 +219,9 @@ def test_protocols_differ(config):
 def test_sizes_of_architecture_recipe_and_data(config):
     assert prepare(changed(config, input_size=(64, 96)))[0].input_size == (64, 96)
     assert prepare(changed(config, input_size=None))[0].input_size == (32, 64)
-    own = config.model_copy(update={"architecture": {**config.architecture, "input_size": [96, 64]}})
+    own = changed(config, input_size=None).model_copy(
+        update={"architecture": {**config.architecture, "input_size": [96, 64]}}
+    )
     assert prepare(own)[1].size == (96, 64)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ednas.arch import zoo
 from ednas.arch.spec import Architecture
@@ -42,6 +44,40 @@ def load_architecture(source: str | Path) -> Architecture:
     except ArchitectureError as error:
         raise ArchitectureError(f"{path}: {error}") from None
     return architecture if architecture.name else architecture.clone(override={"name": path.stem})
+
+
+def stored_input_size(source: str | Path) -> tuple[int, int] | None:
+    """Return the input size that a file states for its architecture: a search's for its costs, a checkpoint's.
+
+    Args:
+        source: As for :func:`load_architecture`; only files and checkpoint folders state a size.
+
+    Returns:
+        ``(height, width)``; None where no size is stated.
+
+    Raises:
+        ArchitectureError: The file is damaged.
+    """
+    size = read_facts(source).get("input_size")
+    if not isinstance(size, list) or len(size) != 2 or not all(isinstance(side, int) for side in size):
+        return None
+    return size[0], size[1]
+
+
+def read_facts(source: str | Path) -> Mapping[str, Any]:
+    """Return what a checkpoint's ``config.json`` or a search's ``best.json`` says, beside the architecture too.
+
+    Raises:
+        ArchitectureError: The file is damaged.
+    """
+    path = Path(source)
+    try:
+        file = path / "config.json" if path.is_dir() else path
+        is_there = file.suffix == ".json" and file.is_file()
+    except (OSError, ValueError):  # a text form: too long for a path
+        is_there = False
+    value = read_json(file, ArchitectureError) if is_there else {}
+    return value if isinstance(value, dict) else {}
 
 
 def save_architecture(architecture: Architecture, path: str | Path) -> None:

@@ -59,11 +59,23 @@ def train(
     teacher: Annotated[
         str | None, typer.Option(help="Imitate a better network too: its checkpoint, or file.py:function.")
     ] = None,
-    size: Annotated[str | None, typer.Option("--input", help="HEIGHTxWIDTH; default: the data's own.")] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            help="HEIGHTxWIDTH; default: what best.json or a checkpoint is for, else the data's own; with mini, that "
+            "shrunk to about as many pixels as 64x128 have.",
+        ),
+    ] = None,
     loss_preset: Annotated[str | None, typer.Option(help="Loss weights of Table 8, like cityscapes_jared.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Gives every random number.")] = None,
     runs: Annotated[int, typer.Option(min=1, help="Train so many seeds; report mean and standard deviation.")] = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on with the run in --out; if it is finished and --steps are more, lengthen it."
+        ),
+    ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
     device: _Device = "auto",
     as_json: _Json = False,
@@ -82,6 +94,10 @@ def train(
     --steps 3000 --runs 3 --out runs/found
 
     ednas train base --data streets --teacher runs/large/checkpoint --out runs/taught
+
+    ednas train base --data streets --tasks segmentation,depth --out runs/base --resume --steps 2000     (lengthen it)
+
+    The first line says at which size of the images it trains, and why at that.
     """
     from ednas.exceptions import ConfigError
     from ednas.training import train as run_training
@@ -118,7 +134,9 @@ def train(
         return
     if runs == 1:
         with decoding() as decode, ProgressBar("training") as bar:
-            result = run_training(settings, out, resume=resume, callbacks=[bar], decode_progress=decode, device=device)
+            result = run_training(
+                settings, out, resume=resume, callbacks=[bar], decode_progress=decode, announce=_say, device=device
+            )
         _print_metrics(result.metrics, as_json, f"wrote {result.checkpoint}")
         return
     bars: list[Any] = []
@@ -132,7 +150,14 @@ def train(
     try:
         with decoding() as decode:
             several = train_runs(
-                settings, out, runs, resume=resume, callbacks=callbacks, decode_progress=decode, device=device
+                settings,
+                out,
+                runs,
+                resume=resume,
+                callbacks=callbacks,
+                decode_progress=decode,
+                announce=_say,
+                device=device,
             )
     finally:
         for bar in bars:
@@ -308,6 +333,11 @@ def _train_config(file: Path | None, given: dict[str, Any], recipe: str | None, 
         named = {"name": base} if isinstance(base, str) else dict(base)
         values["recipe"] = named | changes
     return parse(TrainConfig, values, str(file or "train"))
+
+
+def _say(line: str) -> None:
+    """Say what happens on standard error, so that standard output stays the result's."""
+    typer.echo(line, err=True)
 
 
 def _use_threads(threads: int | None) -> None:

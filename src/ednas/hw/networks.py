@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ednas.exceptions import ArchitectureError, ConfigError
+from ednas.exceptions import ConfigError
 from ednas.files import read_json
 from ednas.hw.graph import LayerGraph
 from ednas.hw.layer_list import load_layer_list
@@ -168,13 +168,13 @@ def _refuse(source: str, kind: str, heads: Mapping[str, int] | None, input_size:
 
 
 def _traced(source: str, path: Path, heads: Mapping[str, int] | None, input_size: tuple[int, int] | None) -> Network:
-    from ednas.arch import load_architecture
+    from ednas.arch import load_architecture, read_facts, stored_input_size
     from ednas.hw.trace import trace_network
 
     _check_folder(source)
     architecture = load_architecture(source)
-    facts = _facts(path)
-    size = input_size or _size(facts.get("input_size")) or architecture.input_size or DEFAULT_INPUT_SIZE
+    facts = read_facts(path)
+    size = input_size or stored_input_size(path) or architecture.input_size or DEFAULT_INPUT_SIZE
     tasks = heads or _searched_heads(facts) or _checkpoint_heads(facts) or DEFAULT_HEADS
     graph = trace_network(architecture, tasks, size)
     return Network(architecture.name or architecture.fingerprint(), graph, None, size, tasks)
@@ -197,15 +197,6 @@ def _is(question: Callable[[], bool]) -> bool:
         return False
 
 
-def _facts(path: Path) -> Mapping[str, Any]:
-    """Return what a checkpoint's ``config.json`` or a search's ``best.json`` says beside the architecture."""
-    file = path / "config.json" if _is(path.is_dir) else path
-    if file.suffix != ".json" or not is_file(file):
-        return {}
-    value = read_json(file, ArchitectureError)
-    return value if isinstance(value, dict) else {}
-
-
 def _searched_heads(facts: Mapping[str, Any]) -> dict[str, int]:
     heads = facts.get("heads")
     is_sound = isinstance(heads, dict) and all(isinstance(count, int) and count > 0 for count in heads.values())
@@ -222,8 +213,3 @@ def _checkpoint_heads(facts: Mapping[str, Any]) -> dict[str, int]:
         kind, classes = (target.get("kind"), target.get("num_classes")) if isinstance(target, dict) else (None, None)
         heads[str(task)] = classes if isinstance(classes, int) and classes > 0 else _CHANNELS.get(str(kind), 1)
     return heads
-
-
-def _size(value: Any) -> tuple[int, int] | None:
-    is_size = isinstance(value, list) and len(value) == 2 and all(isinstance(side, int) for side in value)
-    return (value[0], value[1]) if is_size else None

@@ -31,8 +31,10 @@ from ednas.training import TrainConfig, load_checkpoint, load_config
 from ednas.training.checkpoint import METRICS
 from ednas.training.device import resolve_device
 from ednas.training.logs import CSV_FILE, VALIDATION_FILE, read_log
-from ednas.training.run import BEST, CHECKPOINT, CONFIG, LOGS, mean_metrics, summarise
+from ednas.training.resume import CHECKPOINT, CONFIG
+from ednas.training.run import BEST, LOGS
 from ednas.training.state import STATE
+from ednas.training.summary import mean_metrics, summarise
 
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all)."""

@@ -152,7 +152,7 @@ class SearchConfig(TrainConfig):
             **changes: Other values, for example ``recipe=recipe("full")`` for the final training.
         """
         values = {name: getattr(self, name) for name in TrainConfig.model_fields}
-        return TrainConfig(**{**values, "architecture": architecture.to_dict(), **changes})
+        return TrainConfig(**{**values, **changes}).with_architecture(architecture)
 
     def standalone(self) -> Self:
         """Return the same search as it can be started anywhere: architecture spelled out, paths absolute.

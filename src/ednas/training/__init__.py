@@ -8,22 +8,15 @@ from ednas.training.checkpoint import load_checkpoint, read_metrics, save_checkp
 from ednas.training.config import Normalisation, TrainConfig, load_config
 from ednas.training.device import resolve_device
 from ednas.training.evaluate import evaluate
-from ednas.training.find_lr import RangeTest
+from ednas.training.find_lr import RangeTest, find_learning_rate
 from ednas.training.loop import FitResult, fit
 from ednas.training.model import Model, build_model
 from ednas.training.predict import Prediction, find_images, predict, write_predictions
+from ednas.training.preparation import prepare, prepare_judgement
 from ednas.training.progress import ProgressBar
 from ednas.training.recipe import MAX_LEARNING_RATE, RECIPES, Recipe, recipe
-from ednas.training.run import (
-    TrainResult,
-    TrainRunsResult,
-    find_learning_rate,
-    prepare,
-    prepare_judgement,
-    summarise,
-    train,
-    train_runs,
-)
+from ednas.training.run import TrainResult, TrainRunsResult, train, train_runs
+from ednas.training.summary import summarise
 from ednas.training.tiles import Tiling
 
 __all__ = [

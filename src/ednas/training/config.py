@@ -107,6 +107,13 @@ class TrainConfig(StrictModel):
         architecture: Architecture = Architecture.from_dict(self.architecture)
         return architecture
 
+    def with_architecture(self, architecture: Architecture) -> Self:
+        """Return the same run of another network; an input size of that network goes before the recipe's."""
+        changes: dict[str, Any] = {"architecture": architecture.to_dict()}
+        if architecture.input_size is not None:
+            changes["recipe"] = self.recipe.model_copy(update={"input_size": None})
+        return self.model_copy(update=changes)
+
     def all_task_options(self) -> dict[str, dict[str, Any]]:
         """Return the options of every task: the recipe's depth loss, then :attr:`task_options`.
 

@@ -16,14 +16,17 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from ednas.data.holdout import hold_out
 from ednas.exceptions import ConfigError, TrainingError
 from ednas.files import write_json
-from ednas.tasks import Task
+from ednas.tasks import Task, load_plugin
 from ednas.training.callbacks import Callback, StepReport
-from ednas.training.config import Normalisation
+from ednas.training.config import Normalisation, TrainConfig
+from ednas.training.device import resolve_device
 from ednas.training.loop import BatchSource, fit
+from ednas.training.preparation import DecodeProgress, build_and_cache, make_loader, open_splits
 from ednas.training.recipe import Recipe
-from ednas.training.teacher import Teacher
+from ednas.training.teacher import Teacher, load_teacher
 
 LOWEST, HIGHEST = 1e-6, 1.0
 """The rates that are tried."""
@@ -63,6 +66,42 @@ class RangeTest:
     def save(self, folder: Path) -> None:
         """Write ``find_lr.json`` into a folder, atomically."""
         write_json(folder / FILE, self.to_dict())
+
+
+def find_learning_rate(
+    config: TrainConfig,
+    *,
+    callbacks: Sequence[Callback] = (),
+    decode_progress: DecodeProgress | None = None,
+    device: str = "auto",
+) -> RangeTest:
+    """Make the range test of a configuration: with the network, the batches and the recipe of its run.
+
+    Args:
+        config: What would be trained, on what, and how.
+        callbacks: Told about every step.
+        decode_progress: Told about the decoding of the dataset.
+        device: Where to train.
+
+    Raises:
+        EdnasError: As :func:`ednas.training.prepare` and :func:`range_test`.
+    """
+    for plugin in config.plugins:
+        load_plugin(plugin)
+    model, (split,) = build_and_cache(config, *open_splits(config, ("train",)), decode_progress)
+    if config.recipe.evaluate_every:
+        split, _ = hold_out(split, targets=model.targets)
+    model.to(resolve_device(device))
+    return range_test(
+        model.network,
+        model.tasks,
+        make_loader(config, model, split),
+        config.recipe,
+        normalisation=model.normalisation,
+        teacher=None if config.recipe.teacher is None else load_teacher(config.recipe.teacher, model),
+        device=device,
+        callbacks=callbacks,
+    )
 
 
 def range_test(
@@ -144,8 +183,15 @@ def _sweep(recipe: Recipe) -> _Sweep:
         raise ConfigError(
             f"recipe.steps: {recipe.steps}: a range test needs {FEWEST_STEPS} at least; train longer, or name a rate"
         )
-    changes = {"learning_rate": HIGHEST, "steps": min(STEPS, recipe.steps), "ema_decay": None, "evaluate_every": None}
-    return _Sweep.model_validate({**recipe.model_dump(), **changes, "log_every": 1})
+    changes = {
+        "learning_rate": HIGHEST,
+        "steps": min(STEPS, recipe.steps),
+        "restarts": None,
+        "ema_decay": None,
+        "evaluate_every": None,
+        "log_every": 1,
+    }
+    return _Sweep.model_validate({**recipe.model_dump(), **changes})
 
 
 class _DivergedError(Exception):

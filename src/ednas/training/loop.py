@@ -79,6 +79,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     validate: Validation | None = None,
     checkpoint_folder: Path | None = None,
+    start: int = 0,
     resume: bool = False,
     identity: Mapping[str, Any] | None = None,
 ) -> FitResult:
@@ -99,6 +100,7 @@ def fit(
         callbacks: Told about the run every ``recipe.log_every`` steps and after the last one.
         validate: Called every ``recipe.evaluate_every`` steps before the last one.
         checkpoint_folder: Where the state is saved; None = nowhere.
+        start: Steps that the network has been trained for already, as far as no state says more.
         resume: Go on from the state in ``checkpoint_folder``, if there is one.
         identity: JSON values that say what the run is; resuming the state of another one is an error.
 
@@ -116,7 +118,7 @@ def fit(
     step = TrainingStep(network, tasks, recipe, fabric, normalisation or Normalisation(), teacher)
     identity = {**(identity or {}), "teacher": None if teacher is None else teacher.digest}
     saver = _Saver(checkpoint_folder, step, fabric, identity)
-    start = saver.load() if resume else 0
+    start = (saver.load() if resume else 0) or start
     # cuDNN tries its algorithms once per shape, and shapes are the same in every step.
     with torch.backends.cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=True):
         result = _run(
@@ -155,6 +157,8 @@ def _run(
         try:
             for index, batch in stream:
                 between_steps = False
+                if index in (recipe.restarts or ()):
+                    step.restart()
                 watch.add(index, step(_share(batch, fabric), index))
                 done, between_steps = index + 1, True
                 last = done == recipe.steps
@@ -206,6 +210,7 @@ class _Saver:
         self._saved = -1
 
     def load(self) -> int:
+        """Bring the run to the saved state; return its number of steps, 0 if there is none."""
         if self._file is None or not self._file.is_file():
             return 0
         done, scaler = load_state(self._file, self._step.modules, self._step.optimizer, self._identity)

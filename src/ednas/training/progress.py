@@ -1,7 +1,9 @@
-"""A progress bar for the terminal."""
+"""How a training tells how far it is: a bar in a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
@@ -13,19 +15,32 @@ from ednas.training.callbacks import StepReport
 class ProgressBar:
     """Shows steps, losses, speed and the time that is left; a callback, and a context manager.
 
-    Off a terminal (in a file, in CI) nothing is drawn, so that no control characters end up there.
+    Off a terminal (a log file, a pipe, CI) it is a line for the first report, for the last, and now and then between.
 
     Args:
         title: What stands before the bar.
         console: Where to draw; standard error by default, so that standard output stays a result's.
+        every_s: Seconds between two lines where there is no terminal.
+        clock: Seconds, monotonic.
 
     Example:
         >>> with ProgressBar("training") as bar:  # doctest: +SKIP
         ...     train(config, out, callbacks=[bar])
     """
 
-    def __init__(self, title: str = "training", console: Console | None = None) -> None:
-        console = console or Console(stderr=True)
+    def __init__(
+        self,
+        title: str = "training",
+        console: Console | None = None,
+        *,
+        every_s: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._console = console = console or Console(stderr=True)
+        self._title = title
+        self._every_s = every_s
+        self._clock = clock
+        self._last_line = float("-inf")
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -50,14 +65,33 @@ class ProgressBar:
 
     def __call__(self, report: StepReport) -> None:
         """Show a report."""
+        if not self._console.is_terminal:
+            self._print(report)
+            return
         self._progress.update(
             self._task,
             completed=report.step,
             total=report.steps,
-            losses="  ".join(f"{task} {value:.3f}" for task, value in report.losses.items()),
+            losses=_losses(report),
             speed=f"{report.images_per_second:.0f} images/s",
             left=f"{_duration(report.eta_seconds)} left",
         )
+
+    def _print(self, report: StepReport) -> None:
+        if report.step < report.steps and self._clock() - self._last_line < self._every_s:
+            return
+        self._last_line = self._clock()
+        self._console.print(
+            f"{self._title}: step {report.step}/{report.steps}, loss {report.loss:.3f} ({_losses(report)}), "
+            f"{report.images_per_second:.0f} images/s, {_duration(report.eta_seconds)} left",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _losses(report: StepReport) -> str:
+    return "  ".join(f"{task} {value:.3f}" for task, value in report.losses.items())
 
 
 def _duration(seconds: float) -> str:

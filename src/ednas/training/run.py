@@ -4,39 +4,33 @@ from __future__ import annotations
 
 import logging
 import math
-import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
-from ednas.data import CachedSplit, open_cache, open_dataset
+from ednas.data import CachedSplit
 from ednas.data.holdout import hold_out
-from ednas.data.loader import BatchLoader
-from ednas.data.reader import check_labels, labelled_samples
-from ednas.data.sample import VOID
-from ednas.exceptions import CheckpointError, ConfigError
+from ednas.exceptions import ConfigError
 from ednas.files import write_json
 from ednas.scoring import accuracy
-from ednas.seeding import derive_seed
-from ednas.tasks import load_plugin, task_target
-from ednas.tasks.segmentation_losses import FREQUENCY, frequency_weights
+from ednas.tasks import load_plugin
 from ednas.training.callbacks import Callback
-from ednas.training.checkpoint import METRICS, read_metrics, save_checkpoint
-from ednas.training.config import TrainConfig, difference, load_config
-from ednas.training.device import device_name, make_fabric, resolve_device
+from ednas.training.checkpoint import METRICS, load_checkpoint, read_metrics, save_checkpoint
+from ednas.training.config import TrainConfig, load_config
+from ednas.training.device import device_name, make_fabric
 from ednas.training.evaluate import evaluate
-from ednas.training.find_lr import FILE, RangeTest, range_test
-from ednas.training.init import initialise, load_weights
+from ednas.training.find_lr import FILE, find_learning_rate
 from ednas.training.logs import RunLogs, run_log
 from ednas.training.loop import fit
-from ednas.training.model import Model, build_model
+from ednas.training.model import Model
+from ednas.training.preparation import DecodeProgress, build_and_cache, make_loader, open_splits
 from ednas.training.recipe import AUTO
+from ednas.training.resume import CHECKPOINT, CONFIG, Plan, plan
+from ednas.training.size import ARCHITECTURE, with_stated_size
 from ednas.training.state import STATE
+from ednas.training.summary import mean_metrics, summarise
 from ednas.training.teacher import load_teacher
 from ednas.training.trivial import measure_trivial, shortcomings
 
@@ -46,10 +40,10 @@ if TYPE_CHECKING:
 
     from ednas.nn import MultiTaskNetwork
 
-CHECKPOINT, BEST, CONFIG, LOG, LOGS, SUMMARY = "checkpoint", "best", "config.yaml", "log.txt", "logs", "summary.json"
+BEST, LOG, LOGS, SUMMARY = "best", "log.txt", "logs", "summary.json"
 
-DecodeProgress = Callable[[int, int], None]
-"""Called with (samples decoded, samples in all) while a dataset is decoded for the first time."""
+Announce = Callable[[str], None]
+"""Called with a line that says what is about to be trained."""
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +88,7 @@ def train(
     resume: bool = False,
     callbacks: Sequence[Callback] = (),
     decode_progress: DecodeProgress | None = None,
+    announce: Announce | None = None,
     device: str = "auto",
     devices: int = 1,
     logs: bool = True,
@@ -111,25 +106,28 @@ def train(
     Args:
         config: What to train, on what, and how.
         out: The run's folder.
-        resume: Go on with the run in ``out`` if one was broken off there; a finished one is not trained again.
+        resume: Go on with the run in ``out`` if one was broken off there; a finished one is not trained again. If the
+            recipe has more steps than the run, it is lengthened (:attr:`~ednas.training.recipe.Recipe.restarts`).
         callbacks: Told about the progress, for example a :class:`~ednas.training.progress.ProgressBar`.
         decode_progress: Told about the decoding of the dataset.
+        announce: Told what is trained, at which size and why at that, before the first step.
         device: As :func:`ednas.training.device.resolve_device` takes it.
         devices: Processes to train in together (DDP).
         logs: Whether to write ``logs/``.
 
     Raises:
-        ConfigError: The configuration is wrong; or ``out`` holds a run already, and ``resume`` is false or it is a run
-            of another configuration.
+        ConfigError: The configuration is wrong; or ``out`` holds a run already, and ``resume`` is false, or it is a
+            run of another configuration or of more steps.
         DataError: The dataset is missing, damaged, or lacks what a task needs.
         ArchitectureError: The architecture is wrong.
         TrainingError: The loss became NaN or infinite.
         CheckpointError: The state to resume from is damaged.
     """
-    config, out = config.standalone(), Path(out)
-    if resume:
-        config = _with_rate_found(config, out)
-    if _is_begun(out, config, resume):
+    stated, out = with_stated_size(config), Path(out)
+    size_source = None if stated is config else ARCHITECTURE
+    todo = plan(out, stated.standalone(), resume)
+    config = todo.config
+    if todo.is_finished:
         return TrainResult(out, out / CHECKPOINT, read_metrics(out / CHECKPOINT))
     if config.recipe.learning_rate == AUTO and devices > 1:
         raise ConfigError(f"learning_rate '{AUTO}': needs one device; write what `ednas train --find-lr` suggests")
@@ -142,10 +140,18 @@ def train(
         if config.recipe.learning_rate == AUTO:
             test = find_learning_rate(config, decode_progress=decode_progress, device=device)
             test.save(out)
-            config = config.with_learning_rate(test.suggestion)
+            todo = replace(todo, config=config.with_learning_rate(test.suggestion))
             _log.info("learning rate %g, found by a range test: %s", test.suggestion, out / FILE)
         return _train(
-            config, out, fabric, resume=resume, callbacks=callbacks, decode_progress=decode_progress, logs=logs
+            todo,
+            out,
+            fabric,
+            size_source=size_source,
+            resume=resume,
+            callbacks=callbacks,
+            decode_progress=decode_progress,
+            announce=announce,
+            logs=logs,
         )
 
 
@@ -157,6 +163,7 @@ def train_runs(
     resume: bool = False,
     callbacks: Callable[[int], Sequence[Callback]] | None = None,
     decode_progress: DecodeProgress | None = None,
+    announce: Announce | None = None,
     device: str = "auto",
     logs: bool = True,
 ) -> TrainRunsResult:
@@ -169,9 +176,10 @@ def train_runs(
         config: As for :func:`train`.
         out: The folder of all runs.
         runs: How many.
-        resume: Keep finished runs and go on with the one that was broken off.
+        resume: Keep finished runs, or lengthen them, and go on with the one that was broken off.
         callbacks: Makes the callbacks of run 0, 1, ...
         decode_progress: Told about the decoding of the dataset.
+        announce: Told what is trained, before each run.
         device: Where to train.
         logs: Whether to write every run's ``logs/``.
 
@@ -181,9 +189,13 @@ def train_runs(
     if runs < 1:
         raise ConfigError(f"runs = {runs}: must be at least 1")
     out = Path(out)
-    results = []
+    results: list[TrainResult] = []
     for index in range(runs):
         seeded = config.model_copy(update={"seed": config.seed + index})
+        if results:  # the first run's learning rate, where it had to be found, and its restarts are those of all
+            found = load_config(results[0].folder / CONFIG).recipe
+            settled = {"learning_rate": found.learning_rate, "restarts": found.restarts}
+            seeded = seeded.model_copy(update={"recipe": seeded.recipe.model_copy(update=settled)})
         results.append(
             train(
                 seeded,
@@ -191,11 +203,11 @@ def train_runs(
                 resume=resume,
                 callbacks=callbacks(index) if callbacks else (),
                 decode_progress=decode_progress,
+                announce=announce,
                 device=device,
                 logs=logs,
             )
         )
-        config = _with_rate_found(config, results[0].folder)
     measured = [result.metrics for result in results]
     summary = summarise(measured)
     metrics = mean_metrics(measured, summary)
@@ -204,62 +216,30 @@ def train_runs(
     return TrainRunsResult(out, tuple(results), summary, metrics)
 
 
-def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and standard deviation over the ``metrics.json`` of several runs.
-
-    The standard deviation is the sample's (divided by n - 1), 0 for a single run.
-
-    Returns:
-        ``protocol``, ``runs``, ``seeds``, and ``tasks``: by task and metric ``mean``, ``std``, ``values``.
-
-    Raises:
-        CheckpointError: The runs were measured under different protocols or on different tasks or metrics.
-    """
-    first = runs[0]
-    if any(_measured(run) != _measured(first) for run in runs):
-        raise CheckpointError("the runs were measured under different protocols or on different tasks or metrics")
-    tasks = {
-        task: {name: _spread([run["tasks"][task][name] for run in runs]) for name in values}
-        for task, values in first["tasks"].items()
-    }
-    return {
-        "protocol": first["protocol"],
-        "runs": len(runs),
-        "seeds": [run.get("seed") for run in runs],
-        "tasks": tasks,
-        "higher_is_better": first.get("higher_is_better", {}),
-    }
-
-
-def mean_metrics(runs: Sequence[dict[str, Any]], summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ``metrics.json`` of several runs: that of the first, with means as values and without its classes.
-
-    Args:
-        runs: Their ``metrics.json``.
-        summary: What :func:`summarise` says of them.
-    """
-    return {
-        **{key: value for key, value in runs[0].items() if key not in ("classes", "confusion")},
-        "tasks": {
-            task: {name: value["mean"] for name, value in values.items()} for task, values in summary["tasks"].items()
-        },
-        "remarks": [remark for run in runs for remark in run.get("remarks", ())],
-        "seed": None,
-        "runs": len(runs),
-    }
-
-
 def _train(
-    config: TrainConfig,
+    todo: Plan,
     out: Path,
     fabric: Fabric,
     *,
+    size_source: str | None,
     resume: bool,
     callbacks: Sequence[Callback],
     decode_progress: DecodeProgress | None,
+    announce: Announce | None,
     logs: bool,
 ) -> TrainResult:
-    model, train_split, val_split = prepare(config, decode_progress)
+    config = todo.config
+    datasets, size = open_splits(config, ("train", "val"))
+    if announce is not None and fabric.is_global_zero:
+        name = config.load_architecture().name or "a network"
+        announce(f"training {name} at {replace(size, source=size_source or size.source)}")
+        if todo.lengthening:
+            announce(todo.lengthening)
+    model, (train_split, val_split) = build_and_cache(config, datasets, size, decode_progress)
+    if todo.lengthening:
+        _log.info("%s", todo.lengthening)
+    if todo.done:
+        model.network.load_state_dict(load_checkpoint(out / CHECKPOINT).network.state_dict())
     held_out = None
     if config.recipe.evaluate_every:
         train_split, held_out = hold_out(train_split, targets=model.targets)
@@ -274,7 +254,7 @@ def _train(
         _log.info("imitating %s (%s) in %s", config.recipe.teacher, teacher.digest, ", ".join(teacher.tasks))
     if fabric.is_global_zero:
         config.save(out / CONFIG)
-    loader = _loader(config, model, train_split)
+    loader = make_loader(config, model, train_split)
     with ExitStack() as stack:
         run_logs = RunLogs(out / LOGS) if logs and fabric.is_global_zero else None
         if run_logs is not None:
@@ -290,6 +270,7 @@ def _train(
             callbacks=[*([] if run_logs is None else [run_logs]), *callbacks],
             validate=None if held_out is None else _Validation(config, model, held_out, out, run_logs),
             checkpoint_folder=out,
+            start=todo.done,
             resume=resume,
             identity={"data": train_split.folder.name, "architecture": model.architecture.fingerprint()},
         )
@@ -307,127 +288,6 @@ def _train(
     for line in shortcomings(metrics):
         _log.warning("%s", line)
     return TrainResult(out, checkpoint, metrics)
-
-
-def find_learning_rate(
-    config: TrainConfig,
-    *,
-    callbacks: Sequence[Callback] = (),
-    decode_progress: DecodeProgress | None = None,
-    device: str = "auto",
-) -> RangeTest:
-    """Make the range test of a configuration: with the network, the batches and the recipe of its run.
-
-    Args:
-        config: What would be trained, on what, and how.
-        callbacks: Told about every step.
-        decode_progress: Told about the decoding of the dataset.
-        device: Where to train.
-
-    Raises:
-        EdnasError: As :func:`prepare` and :func:`ednas.training.find_lr.range_test`.
-    """
-    for plugin in config.plugins:
-        load_plugin(plugin)
-    model, (split,) = _prepare(config, ("train",), decode_progress)
-    if config.recipe.evaluate_every:
-        split, _ = hold_out(split, targets=model.targets)
-    model.to(resolve_device(device))
-    return range_test(
-        model.network,
-        model.tasks,
-        _loader(config, model, split),
-        config.recipe,
-        normalisation=model.normalisation,
-        teacher=None if config.recipe.teacher is None else load_teacher(config.recipe.teacher, model),
-        device=device,
-        callbacks=callbacks,
-    )
-
-
-def prepare(
-    config: TrainConfig, decode_progress: DecodeProgress | None = None
-) -> tuple[Model, CachedSplit, CachedSplit]:
-    """Open the data and make the network of a configuration, fresh or with the weights of ``recipe.init``.
-
-    Where a task's ``class_weights`` are ``frequency``, numbers that are counted from the training split take its place.
-
-    Args:
-        config: What to train, on what, and how.
-        decode_progress: Told about the decoding of the dataset.
-
-    Returns:
-        The model, the training split and the validation split, both at the model's input size and without the samples
-        that have no label of any of the tasks.
-
-    Raises:
-        EdnasError: The configuration, the data or the architecture are wrong; a split has no label at all of a task.
-    """
-    model, (train_split, val_split) = _prepare(config, ("train", "val"), decode_progress)
-    return model, train_split, val_split
-
-
-def prepare_judgement(
-    config: TrainConfig, decode_progress: DecodeProgress | None = None
-) -> tuple[Model, CachedSplit, CachedSplit]:
-    """Do as :func:`prepare` for a training whose result only helps to choose, as in a search.
-
-    Such a choice must not look at the validation split, which is for the final figure alone: it is not opened.
-
-    Returns:
-        The model, and the training split in two parts: to train on, and to measure on
-        (:func:`ednas.data.holdout.hold_out`).
-
-    Raises:
-        EdnasError: As :func:`prepare`.
-    """
-    model, (split,) = _prepare(config, ("train",), decode_progress)
-    return model, *hold_out(split, targets=model.targets)
-
-
-def _prepare(
-    config: TrainConfig, splits: Sequence[str], decode_progress: DecodeProgress | None
-) -> tuple[Model, list[CachedSplit]]:
-    architecture = config.load_architecture()
-    datasets = [open_dataset(config.data, split, **config.data_options) for split in splits]
-    weights = None if config.recipe.init is None else load_weights(config.recipe.init)
-    train_set = datasets[0]
-    height, width = architecture.input_size or config.recipe.input_size or train_set[0].image.shape[:2]
-    open_split = partial(open_cache, size=(int(height), int(width)), progress=decode_progress)
-    task_options = config.all_task_options()
-    for task, options in task_options.items():
-        if options.get("class_weights") == FREQUENCY:
-            options["class_weights"] = _frequency_weights(open_split(train_set), task_target(task))
-    model = build_model(
-        architecture,
-        config.tasks,
-        train_set.info.targets,
-        input_size=(int(height), int(width)),
-        seed=derive_seed(config.seed, "weights"),
-        task_options=task_options,
-        normalisation=config.normalisation or (None if weights is None else weights.normalisation),
-        dataset=train_set.info.name,
-    )
-    if weights is not None:
-        _log.info("start from %s; taken %s", config.recipe.init, initialise(model, weights))
-    for dataset in datasets:
-        check_labels(dataset, model.targets)
-    # An image without a label of these tasks teaches nothing, and takes the place of one that would.
-    return model, [
-        open_split(dataset).select(labelled_samples(dataset, model.targets), dataset.split) for dataset in datasets
-    ]
-
-
-def _loader(config: TrainConfig, model: Model, split: CachedSplit) -> BatchLoader:
-    """Return the batches of a run, on the model's device."""
-    return BatchLoader(
-        split,
-        config.recipe.batch_size,
-        derive_seed(config.seed, "batches"),
-        config.recipe.augment,
-        sorted(model.targets),
-        device=model.device,
-    )
 
 
 class _Validation:
@@ -455,57 +315,3 @@ class _Validation:
         if value > self._best:
             self._best = value
             save_checkpoint(self._out / BEST, model, metrics)
-
-
-def _frequency_weights(split: CachedSplit, target: str) -> list[float]:
-    """Class weights by the frequencies of a split's labels, void excluded.
-
-    Raises:
-        ConfigError: The split has no such target of kind ``labels``.
-    """
-    info = split.info.targets.get(target)
-    if info is None or info.kind != "labels":
-        raise ConfigError(f"class_weights: '{FREQUENCY}' needs class labels, which the dataset's '{target}' has not")
-    counts = np.zeros(VOID + 1, dtype=np.int64)
-    for labels in split.targets[target][split.rows]:
-        counts += np.bincount(labels.ravel(), minlength=len(counts))
-    return frequency_weights(counts[: info.num_classes].tolist())
-
-
-def _is_begun(out: Path, config: TrainConfig, resume: bool) -> bool:
-    """Whether a finished run of this configuration is in ``out``.
-
-    Raises:
-        ConfigError: A run is there that may not be touched, or is of another configuration.
-    """
-    finished, broken_off = (out / CHECKPOINT).exists(), (out / STATE).exists()
-    if not (finished or broken_off):
-        return False
-    if not resume:
-        state = "a finished run" if finished else "a run that was broken off"
-        raise ConfigError(f"{out}: holds {state}; resume it, or choose another folder")
-    found = difference(load_config(out / CONFIG), config)
-    if found is not None:
-        raise ConfigError(f"{out}: holds a run of another configuration ({found}); choose another folder")
-    return finished
-
-
-def _with_rate_found(config: TrainConfig, out: Path) -> TrainConfig:
-    """Where the learning rate is to be found, take that of the run in ``out``, if one has begun."""
-    is_begun = (out / CHECKPOINT).exists() or (out / STATE).exists()
-    if config.recipe.learning_rate != AUTO or not is_begun:
-        return config
-    return config.with_learning_rate(load_config(out / CONFIG).recipe.learning_rate)
-
-
-def _measured(metrics: dict[str, Any]) -> tuple[str, dict[str, set[str]]]:
-    """Return under which protocol which metrics of which tasks were measured."""
-    return metrics["protocol"], {task: set(values) for task, values in metrics["tasks"].items()}
-
-
-def _spread(values: list[float]) -> dict[str, Any]:
-    return {
-        "mean": math.fsum(values) / len(values),
-        "std": statistics.stdev(values) if len(values) > 1 else 0.0,
-        "values": values,
-    }

@@ -121,6 +121,13 @@ class TrainingStep:
         """Return to training mode, after an evaluation in between."""
         self._module.train()
 
+    def restart(self) -> None:
+        """Begin anew from what was learned so far: with a new state of the optimizer, and a new average."""
+        if self.averaged is not None and self._recipe.ema_decay is not None:
+            self.network.load_state_dict(self.averaged.module.state_dict())
+            self.averaged = _average(self.network, self._recipe.ema_decay)
+        self.optimizer.state.clear()
+
     @property
     def modules(self) -> dict[str, nn.Module]:
         """What a resumed run needs, by name."""

@@ -45,7 +45,7 @@ class ProxyEvaluator:
 
         for plugin in self.config.plugins:
             load_plugin(plugin)
-        config = self.config.model_copy(update={"architecture": architecture.to_dict(), "seed": seed})
+        config = self.config.with_architecture(architecture).model_copy(update={"seed": seed})
         fabric = make_fabric(self.device, config.recipe.precision)
         model, train_split, held_out = prepare_judgement(config)
         model.to(fabric.device)

@@ -1,0 +1,134 @@
+"""From the configuration of a training to what is trained and measured: the model, the splits, the batches."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from ednas.data import CachedSplit, DenseDataset, open_cache, open_dataset
+from ednas.data.holdout import hold_out
+from ednas.data.loader import BatchLoader
+from ednas.data.reader import check_labels, labelled_samples
+from ednas.data.sample import VOID
+from ednas.exceptions import ConfigError
+from ednas.seeding import derive_seed
+from ednas.tasks import task_target
+from ednas.tasks.segmentation_losses import FREQUENCY, frequency_weights
+from ednas.training.config import TrainConfig
+from ednas.training.init import initialise, load_weights
+from ednas.training.model import Model, build_model
+from ednas.training.size import InputSize, choose_input_size
+
+DecodeProgress = Callable[[int, int], None]
+"""Called with (samples decoded, samples in all) while a dataset is decoded for the first time."""
+
+_log = logging.getLogger(__name__)
+
+
+def prepare(
+    config: TrainConfig, decode_progress: DecodeProgress | None = None
+) -> tuple[Model, CachedSplit, CachedSplit]:
+    """Open the data and make the network of a configuration, fresh or with the weights of ``recipe.init``.
+
+    Where a task's ``class_weights`` are ``frequency``, numbers that are counted from the training split take its place.
+
+    Args:
+        config: What to train, on what, and how.
+        decode_progress: Told about the decoding of the dataset.
+
+    Returns:
+        The model, the training split and the validation split, both at the model's input size and without the samples
+        that have no label of any of the tasks.
+
+    Raises:
+        EdnasError: The configuration, the data or the architecture are wrong; a split has no label at all of a task.
+    """
+    model, (train_split, val_split) = build_and_cache(config, *open_splits(config, ("train", "val")), decode_progress)
+    return model, train_split, val_split
+
+
+def prepare_judgement(
+    config: TrainConfig, decode_progress: DecodeProgress | None = None
+) -> tuple[Model, CachedSplit, CachedSplit]:
+    """Do as :func:`prepare` for a training whose result only helps to choose, as in a search.
+
+    Such a choice must not look at the validation split, which is for the final figure alone: it is not opened.
+
+    Returns:
+        The model, and the training split in two parts: to train on, and to measure on
+        (:func:`ednas.data.holdout.hold_out`).
+
+    Raises:
+        EdnasError: As :func:`prepare`.
+    """
+    model, (split,) = build_and_cache(config, *open_splits(config, ("train",)), decode_progress)
+    return model, *hold_out(split, targets=model.targets)
+
+
+def open_splits(config: TrainConfig, splits: Sequence[str]) -> tuple[list[DenseDataset], InputSize]:
+    """Open splits of the data, and choose the size to train at."""
+    datasets = [open_dataset(config.data, split, **config.data_options) for split in splits]
+    height, width = datasets[0][0].image.shape[:2]
+    return datasets, choose_input_size(config, (height, width))
+
+
+def build_and_cache(
+    config: TrainConfig, datasets: Sequence[DenseDataset], size: InputSize, decode_progress: DecodeProgress | None
+) -> tuple[Model, list[CachedSplit]]:
+    """Do as :func:`prepare` with splits that are open already, the training split first, at a size that is chosen."""
+    architecture = config.load_architecture()
+    weights = None if config.recipe.init is None else load_weights(config.recipe.init)
+    train_set = datasets[0]
+    open_split = partial(open_cache, size=size.size, progress=decode_progress)
+    task_options = config.all_task_options()
+    for task, options in task_options.items():
+        if options.get("class_weights") == FREQUENCY:
+            options["class_weights"] = _count_weights(open_split(train_set), task_target(task))
+    model = build_model(
+        architecture,
+        config.tasks,
+        train_set.info.targets,
+        input_size=size.size,
+        seed=derive_seed(config.seed, "weights"),
+        task_options=task_options,
+        normalisation=config.normalisation or (None if weights is None else weights.normalisation),
+        dataset=train_set.info.name,
+    )
+    if weights is not None:
+        _log.info("start from %s; taken %s", config.recipe.init, initialise(model, weights))
+    for dataset in datasets:
+        check_labels(dataset, model.targets)
+    # An image without a label of these tasks teaches nothing, and takes the place of one that would.
+    return model, [
+        open_split(dataset).select(labelled_samples(dataset, model.targets), dataset.split) for dataset in datasets
+    ]
+
+
+def make_loader(config: TrainConfig, model: Model, split: CachedSplit) -> BatchLoader:
+    """Return the batches of a run, on the model's device."""
+    return BatchLoader(
+        split,
+        config.recipe.batch_size,
+        derive_seed(config.seed, "batches"),
+        config.recipe.augment,
+        sorted(model.targets),
+        device=model.device,
+    )
+
+
+def _count_weights(split: CachedSplit, target: str) -> list[float]:
+    """Class weights by the frequencies of a split's labels, void excluded.
+
+    Raises:
+        ConfigError: The split has no such target of kind ``labels``.
+    """
+    info = split.info.targets.get(target)
+    if info is None or info.kind != "labels":
+        raise ConfigError(f"class_weights: '{FREQUENCY}' needs class labels, which the dataset's '{target}' has not")
+    counts = np.zeros(VOID + 1, dtype=np.int64)
+    for labels in split.targets[target][split.rows]:
+        counts += np.bincount(labels.ravel(), minlength=len(counts))
+    return frequency_weights(counts[: info.num_classes].tolist())

@@ -1,0 +1,92 @@
+"""What is left to do in a run's folder: all, the rest, nothing, or to lengthen the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ednas.exceptions import ConfigError
+from ednas.training.checkpoint import read_metrics
+from ednas.training.config import TrainConfig, difference, load_config
+from ednas.training.recipe import AUTO, Recipe
+from ednas.training.state import STATE
+
+CHECKPOINT, CONFIG = "checkpoint", "config.yaml"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that begins, or goes on.
+
+    Attributes:
+        config: The run; with the restarts of the one in the folder, and another where it is lengthened.
+        done: Steps of the checkpoint in the folder; 0 = there is none.
+    """
+
+    config: TrainConfig
+    done: int = 0
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.done >= self.config.recipe.steps
+
+    @property
+    def lengthening(self) -> str | None:
+        """What a lengthened run does after its last restart, for people; None for one that is not lengthened."""
+        recipe = self.config.recipe
+        if not recipe.restarts:
+            return None
+        end = "down to 0 along a cosine" if recipe.schedule == "cosine" else "stays there"
+        return (
+            f"lengthening {recipe.restarts[-1]} steps to {recipe.steps}: from there the optimizer begins anew, and the "
+            f"learning rate goes up to {recipe.learning_rate:g} in {recipe.warmup_steps} steps, then {end}"
+        )
+
+
+def plan(out: Path, config: TrainConfig, resume: bool) -> Plan:
+    """Find out what is left to do.
+
+    A run that more steps are asked of is lengthened: at its former end, schedule and optimizer restart
+    (:attr:`~ednas.training.recipe.Recipe.restarts`). One that was broken off reaches that end first.
+
+    Args:
+        out: The run's folder.
+        config: What is asked for; its restarts are None, or those that the run has or will have. A learning rate that
+            is ``auto`` is the one that the run found.
+        resume: Whether a run in ``out`` may be gone on with.
+
+    Raises:
+        ConfigError: A run is there that may not be touched, is of another configuration, or has more steps than are
+            asked for.
+        CheckpointError: The checkpoint there is damaged.
+    """
+    finished, broken_off = (out / CHECKPOINT).exists(), (out / STATE).exists()
+    if not (finished or broken_off):
+        return Plan(config)
+    if not resume:
+        state = "a finished run" if finished else "a run that was broken off"
+        raise ConfigError(f"{out}: holds {state}; resume it, or choose another folder")
+    saved = load_config(out / CONFIG)
+    if config.recipe.learning_rate == AUTO:
+        config = config.with_learning_rate(saved.recipe.learning_rate)
+    steps, restarts = saved.recipe.steps, saved.recipe.restarts
+    longer = (*(restarts or ()), steps)
+    asked = _changed(config, restarts=restarts) if config.recipe.restarts in (None, longer) else config
+    found = difference(saved, _changed(asked, steps=steps))
+    if found is not None:
+        raise ConfigError(f"{out}: holds a run of another configuration ({found}); choose another folder")
+    done = read_metrics(out / CHECKPOINT).get("steps", steps) if finished else 0
+    if asked.recipe.steps == steps:
+        return Plan(asked, done)
+    if asked.recipe.steps < steps:
+        raise ConfigError(
+            f"{out}: holds a run of {steps} steps, {asked.recipe.steps} are asked for; it can be lengthened, not "
+            "shortened: ask for more steps, or choose another folder"
+        )
+    return Plan(_changed(asked, restarts=longer), done)
+
+
+def _changed(config: TrainConfig, **values: object) -> TrainConfig:
+    recipe: Recipe = config.recipe.model_copy(update=values)
+    return config.model_copy(update={"recipe": recipe})

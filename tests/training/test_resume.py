@@ -1,0 +1,102 @@
+"""Lengthening: a finished run that goes on is, bit for bit, one that restarts where the first had ended."""
+
+import csv
+import json
+
+import pytest
+import torch
+
+from ednas.exceptions import ConfigError
+from ednas.training import load_checkpoint, load_config, train, train_runs
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_at(step):
+    def callback(report):
+        if report.step >= step:
+            raise Stop
+
+    return callback
+
+
+def changed(config, **values):
+    return config.model_copy(update={"recipe": config.recipe.model_copy(update=values)})
+
+
+def same_weights(first, second):
+    ours, theirs = (load_checkpoint(folder).network.state_dict() for folder in (first, second))
+    return all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"warmup_steps": 2}, {"ema_decay": 0.9, "optimizer": "SGD", "optimizer_options": {"momentum": 0.9}}],
+)
+def test_a_lengthened_run_is_one_with_a_restart_also_when_it_is_broken_off(config, tmp_path, values):
+    config = changed(config, **values)
+    longer = changed(config, steps=10)
+    train(config, tmp_path / "run")
+    lines: list[str] = []
+    with pytest.raises(Stop):
+        train(longer, tmp_path / "run", resume=True, callbacks=[stop_at(8)], announce=lines.append)
+    assert "lengthening 6 steps to 10" in lines[1]
+    assert load_checkpoint(tmp_path / "run").steps == 6  # that of the finished run stays until the new one is there
+    assert (tmp_path / "run" / "state.safetensors").exists()
+    result = train(longer, tmp_path / "run", resume=True)
+    assert result.metrics["steps"] == load_checkpoint(result.checkpoint).steps == 10
+    saved = load_config(tmp_path / "run" / "config.yaml")
+    assert (saved.recipe.steps, saved.recipe.restarts) == (10, (6,))
+    with (tmp_path / "run" / "logs" / "steps.csv").open(newline="") as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == [2, 4, 6, 8, 10]
+
+    train(saved, tmp_path / "whole", logs=False)
+    assert same_weights(tmp_path / "run", tmp_path / "whole")
+    train(longer, tmp_path / "one_cosine", logs=False)
+    assert not same_weights(tmp_path / "run", tmp_path / "one_cosine")
+
+
+def test_one_that_stops_before_its_first_save_goes_on_from_the_checkpoint(config, tmp_path):
+    config = changed(config, checkpoint_every=100)
+    longer = changed(config, steps=9)
+    train(config, tmp_path / "run", logs=False)
+    with pytest.raises(Stop):
+        train(longer, tmp_path / "run", resume=True, callbacks=[stop_at(8)], logs=False)
+    assert not (tmp_path / "run" / "state.safetensors").exists()
+    result = train(longer, tmp_path / "run", resume=True, logs=False)
+    train(changed(longer, restarts=(6,)), tmp_path / "whole", logs=False)
+    assert same_weights(result.checkpoint, tmp_path / "whole")
+
+
+def test_a_run_that_was_broken_off_reaches_its_end_before_it_is_lengthened(config, tmp_path):
+    with pytest.raises(Stop):
+        train(config, tmp_path / "run", callbacks=[stop_at(4)], logs=False)
+    train(changed(config, steps=9), tmp_path / "run", resume=True, logs=False)
+    train(changed(config, steps=9, restarts=(6,)), tmp_path / "whole", logs=False)
+    assert same_weights(tmp_path / "run", tmp_path / "whole")
+
+
+def test_twice_lengthened_and_never_shortened(config, tmp_path):
+    config = changed(config, steps=2)
+    for steps in (2, 4, 6):
+        train(changed(config, steps=steps), tmp_path, resume=True, logs=False)
+    assert load_config(tmp_path / "config.yaml").recipe.restarts == (2, 4)
+    finished = train(changed(config, steps=6), tmp_path, resume=True, logs=False, callbacks=[stop_at(0)])
+    assert finished.metrics["steps"] == 6
+    with pytest.raises(ConfigError, match="holds a run of 6 steps, 4 are asked for; it can be lengthened, not short"):
+        train(changed(config, steps=4), tmp_path, resume=True)
+    with pytest.raises(ConfigError, match=r"another configuration \(recipe.learning_rate"):
+        train(changed(config, steps=8, learning_rate=1e-3), tmp_path, resume=True)
+    with pytest.raises(ConfigError, match=r"another configuration \(recipe.restarts"):
+        train(changed(config, steps=6, restarts=(3,)), tmp_path, resume=True)
+
+
+def test_every_seed_is_lengthened_and_a_new_one_is_trained_alike(config, tmp_path):
+    config = changed(config, steps=2)
+    train_runs(config, tmp_path, runs=2, logs=False)
+    result = train_runs(changed(config, steps=4), tmp_path, runs=3, resume=True, logs=False)
+    assert [run.metrics["steps"] for run in result.runs] == [4, 4, 4]
+    assert {load_config(run.folder / "config.yaml").recipe.restarts for run in result.runs} == {(2,)}
+    assert json.loads((tmp_path / "summary.json").read_text())["seeds"] == [0, 1, 2]
