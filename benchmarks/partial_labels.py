@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from recipes import JARED, SCENES, SEEDS
+from recipes import JARED, NO_MATTER, SCENES, SEEDS
 from rich.console import Console
 from rich.table import Table
 
@@ -88,7 +88,7 @@ VARIANTS: dict[str, Callable[[CachedSplit, Masks], CachedSplit]] = {
 
 def key(name: str, seed: int) -> str:
     """Return what decides the outcome of a training."""
-    chosen = RECIPE.model_dump(mode="json", exclude={"name", "eval_batch_size", "checkpoint_every", "log_every"})
+    chosen = RECIPE.model_dump(mode="json", exclude_defaults=True, exclude=NO_MATTER)
     return json.dumps([name, seed, chosen], sort_keys=True)
 
 

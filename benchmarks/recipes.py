@@ -45,6 +45,9 @@ SCENES = Path("runs/benchmark_streets")
 SEEDS = (0, 1, 2)
 SHOWN = ("miou", "pixel_acc", "abs_err", "rel_err", "mean_angle")
 
+NO_MATTER = {"name", "eval_batch_size", "checkpoint_every", "log_every"}
+"""What of a recipe does not decide what is learned."""
+
 TARGETS = ("ethos_u85_1024", "coral_usb")
 HEADS = {"segmentation": 19, "depth": 1, "normals": 3}
 """Output channels that latencies are estimated with."""
@@ -83,12 +86,10 @@ class Job:
     @property
     def key(self) -> str:
         """What decides the outcome."""
-        chosen = recipe("mini", input_size=None, **self.changes).model_dump(mode="json")
-        for ignored in ("name", "eval_batch_size", "checkpoint_every", "log_every"):
-            chosen.pop(ignored)
-        for unused in ("teacher", "teacher_weight", "temperature"):
-            chosen.pop(unused)
-        return json.dumps([self.data, self.architecture, self.tasks, self.seed, chosen], sort_keys=True)
+        chosen = recipe("mini", input_size=None, **self.changes)
+        # Without defaults, so that what is added to recipes later leaves the keys as they are.
+        values = chosen.model_dump(mode="json", exclude_defaults=True, exclude=NO_MATTER)
+        return json.dumps([self.data, self.architecture, self.tasks, self.seed, values], sort_keys=True)
 
 
 def choices() -> Iterator[Job]:
