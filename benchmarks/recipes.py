@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
 from ednas.arch import SearchSpace, load_architecture
 from ednas.data import CachedSplit, open_cache, open_dataset
@@ -37,8 +38,12 @@ from ednas.demo import make_streets
 from ednas.hw import estimate, load_target
 from ednas.report.labels import metric_heading, show_metric
 from ednas.seeding import derive_seed
-from ednas.training import build_model, evaluate, fit, recipe
+from ednas.tasks import Task
+from ednas.training import build_model, fit, recipe
+from ednas.training.config import Normalisation
+from ednas.training.evaluate import measure
 from ednas.training.init import initialise, load_weights
+from ednas.training.model import normalise
 
 RESULTS = Path(__file__).parent / "results" / "recipes.jsonl"
 SCENES = Path("runs/benchmark_streets")
@@ -160,11 +165,11 @@ def results() -> Iterator[Job]:
 
 
 @cache
-def open_splits(data: str, nyuv2: str) -> tuple[CachedSplit, CachedSplit]:
+def open_splits(data: str, nyuv2: str, scenes: Path = SCENES) -> tuple[CachedSplit, CachedSplit]:
     """Return what to train on and what to measure on."""
     name, _, choice = data.partition(":")
     if name == "streets":
-        folder = make_streets(SCENES / f"seed_{int(bool(choice))}", seed=int(bool(choice)))
+        folder = make_streets(scenes / f"seed_{int(bool(choice))}", seed=int(bool(choice)))
         train, val = (open_cache(open_dataset(str(folder), split), (64, 128)) for split in ("train", "val"))
         return train, val
     train, val = (open_cache(open_dataset(nyuv2, split), (96, 128)) for split in ("train", "val"))
@@ -174,9 +179,9 @@ def open_splits(data: str, nyuv2: str) -> tuple[CachedSplit, CachedSplit]:
     return train.select(~held, "train"), train.select(held, "every tenth of train")
 
 
-def run(job: Job, nyuv2: str) -> dict[str, Any]:
+def run(job: Job, nyuv2: str, scenes: Path = SCENES) -> dict[str, Any]:
     """Train and measure once."""
-    train, val = open_splits(job.data, nyuv2)
+    train, val = open_splits(job.data, nyuv2, scenes)
     chosen = recipe("mini", input_size=None, **job.changes)
     weights = None if chosen.init is None else load_weights(chosen.init)
     model = build_model(
@@ -190,27 +195,41 @@ def run(job: Job, nyuv2: str) -> dict[str, Any]:
     )
     if weights is not None:
         initialise(model, weights)
+    return train_and_measure(job, model.network, model.tasks, (train, val), model.normalisation)
+
+
+def train_and_measure(
+    job: Job,
+    network: nn.Module,
+    tasks: Mapping[str, Task],
+    splits: tuple[CachedSplit, CachedSplit],
+    normalisation: Normalisation,
+) -> dict[str, Any]:
+    """Train a network, whatever it is, as a job says; return its row."""
+    train, val = splits
+    chosen = recipe("mini", input_size=None, **job.changes)
     batches = derive_seed(job.seed, "batches")
-    loader = BatchLoader(train, chosen.batch_size, batches, chosen.augment, sorted(model.targets))
+    loader = BatchLoader(train, chosen.batch_size, batches, chosen.augment, sorted({t.target for t in tasks.values()}))
     curve: list[list[float]] = []
     began = time.process_time()
     fit(
-        model.network,
-        model.tasks,
+        network,
+        tasks,
         loader,
         chosen.model_copy(update={"log_every": max(1, chosen.steps // 8)}),
-        normalisation=model.normalisation,
+        normalisation=normalisation,
         device="cpu",
         callbacks=[lambda report: curve.append([report.step, *report.losses.values()])],
     )
     seconds = time.process_time() - began
-    metrics = evaluate(model, val, batch_size=32)
+    network.eval()
+    metrics = measure(tasks, lambda image: network(normalise(image, normalisation)), val, batch_size=32)
     return {**asdict(job), "key": job.key, "seconds": seconds, "curve": curve, "metrics": metrics["tasks"]}
 
 
-def load() -> dict[str, dict[str, Any]]:
+def load(results: Path = RESULTS) -> dict[str, dict[str, Any]]:
     """Return the trainings that were done, by key."""
-    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+    lines = results.read_text().splitlines() if results.exists() else []
     return {row["key"]: row for row in map(json.loads, lines)}
 
 
