@@ -9,7 +9,8 @@ scenes, as many steps, and are measured on the validation split. ::
 
 Each training is one line in ``results/distillation.jsonl``; what is there is printed and not trained again, and what is
 not there is only trained with ``--train``. Times are processor seconds of one core; a student's are without those of
-its teacher, but with the teacher's forward passes.
+its teacher, but with the teacher's forward passes. A training that was broken off goes on, and then its time is that of
+the last part alone.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ STUDENTS: Mapping[str, dict[str, Any]] = {
     "labels alone": {},
     "half of the loss from the teacher": {"teacher_weight": 0.5},
     "the teacher alone": {"teacher_weight": 1.0},
-    "the teacher alone, temperature 2": {"teacher_weight": 1.0, "temperature": 2.0},
+    "half, at temperature 4": {"teacher_weight": 0.5, "temperature": 4.0},
 }
 
 Row = dict[str, Any]
