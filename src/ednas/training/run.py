@@ -8,7 +8,6 @@ import statistics
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -261,12 +260,13 @@ def _train(
 ) -> TrainResult:
     config = todo.config
     datasets, size = _open(config, ("train", "val"))
+    model = _build(config, datasets, size, decode_progress)
     if announce is not None and fabric.is_global_zero:
-        name = config.load_architecture().name or "a network"
+        name = model.architecture.name or "a network"
         announce(f"training {name} at {replace(size, source=size_source or size.source)}")
         if todo.lengthening:
             announce(todo.lengthening)
-    model, (train_split, val_split) = _build(config, datasets, size, decode_progress)
+    train_split, val_split = _decode(datasets, model, decode_progress)
     if todo.lengthening:
         _log.info("%s", todo.lengthening)
     if todo.done:
@@ -340,7 +340,9 @@ def prepare(
     Raises:
         EdnasError: The configuration, the data or the architecture are wrong; a split has no label at all of a task.
     """
-    model, (train_split, val_split) = _build(config, *_open(config, ("train", "val")), decode_progress)
+    datasets, size = _open(config, ("train", "val"))
+    model = _build(config, datasets, size, decode_progress)
+    train_split, val_split = _decode(datasets, model, decode_progress)
     return model, train_split, val_split
 
 
@@ -358,7 +360,9 @@ def prepare_judgement(
     Raises:
         EdnasError: As :func:`prepare`.
     """
-    model, (split,) = _build(config, *_open(config, ("train",)), decode_progress)
+    datasets, size = _open(config, ("train",))
+    model = _build(config, datasets, size, decode_progress)
+    (split,) = _decode(datasets, model, decode_progress)
     return model, *hold_out(split)
 
 
@@ -371,15 +375,16 @@ def _open(config: TrainConfig, splits: Sequence[str]) -> tuple[list[DenseDataset
 
 def _build(
     config: TrainConfig, datasets: Sequence[DenseDataset], size: InputSize, decode_progress: DecodeProgress | None
-) -> tuple[Model, list[CachedSplit]]:
+) -> Model:
+    """Make the network, and find what the data lack for its tasks."""
     architecture = config.load_architecture()
     weights = None if config.recipe.init is None else load_weights(config.recipe.init)
     train_set = datasets[0]
-    open_split = partial(open_cache, size=size.size, progress=decode_progress)
     task_options = config.all_task_options()
     for task, options in task_options.items():
         if options.get("class_weights") == FREQUENCY:
-            options["class_weights"] = _frequency_weights(open_split(train_set), task_target(task))
+            split = open_cache(train_set, size.size, progress=decode_progress)
+            options["class_weights"] = _frequency_weights(split, task_target(task))
     model = build_model(
         architecture,
         config.tasks,
@@ -394,7 +399,13 @@ def _build(
         _log.info("start from %s; taken %s", config.recipe.init, initialise(model, weights))
     for dataset in datasets:
         check_labels(dataset, model.targets)
-    return model, [open_split(dataset) for dataset in datasets]
+    return model
+
+
+def _decode(
+    datasets: Sequence[DenseDataset], model: Model, decode_progress: DecodeProgress | None
+) -> list[CachedSplit]:
+    return [open_cache(dataset, model.input_size, progress=decode_progress) for dataset in datasets]
 
 
 class _Validation:
