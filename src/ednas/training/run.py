@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +36,7 @@ from ednas.training.model import Model, build_model
 from ednas.training.resume import CHECKPOINT, CONFIG, Plan, plan
 from ednas.training.size import ARCHITECTURE, InputSize, choose_input_size, with_stated_size
 from ednas.training.state import STATE
+from ednas.training.trackers import Tracker, check_trackers
 from ednas.training.trivial import measure_trivial, shortcomings
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def train(
     device: str = "auto",
     devices: int = 1,
     logs: bool = True,
+    loggers: Collection[str] = (),
 ) -> TrainResult:
     """Train a network, measure it on the validation split, and write the run's folder.
 
@@ -118,16 +120,18 @@ def train(
         announce: Told what is trained, at which size and why at that, before the first step.
         device: As :func:`ednas.training.device.resolve_device` takes it.
         devices: Processes to train in together (DDP).
-        logs: Whether to write ``logs/``.
+        logs: Whether to write CSV and TensorBoard's files to ``logs/``.
+        loggers: Where to send what these hold besides: ``wandb``, ``mlflow`` (:mod:`ednas.training.trackers`).
 
     Raises:
-        ConfigError: The configuration is wrong; or ``out`` holds a run already, and ``resume`` is false, or it is a
-            run of another configuration or of more steps.
+        ConfigError: The configuration is wrong; a logger is not installed; or ``out`` holds a run already, and
+            ``resume`` is false, or it is a run of another configuration or of more steps.
         DataError: The dataset is missing, damaged, or lacks what a task needs.
         ArchitectureError: The architecture is wrong.
         TrainingError: The loss became NaN or infinite.
         CheckpointError: The state to resume from is damaged.
     """
+    check_trackers(loggers)
     stated, out = with_stated_size(config), Path(out)
     size_source = None if stated is config else ARCHITECTURE
     todo = plan(out, stated.standalone(), resume)
@@ -150,6 +154,7 @@ def train(
             decode_progress=decode_progress,
             announce=announce,
             logs=logs,
+            loggers=loggers,
         )
 
 
@@ -164,6 +169,7 @@ def train_runs(
     announce: Announce | None = None,
     device: str = "auto",
     logs: bool = True,
+    loggers: Collection[str] = (),
 ) -> TrainRunsResult:
     """Train the same network ``runs`` times, with the seeds ``config.seed``, ``config.seed + 1``, ...
 
@@ -178,7 +184,8 @@ def train_runs(
         decode_progress: Told about the decoding of the dataset.
         announce: Told what is trained, before each run.
         device: Where to train.
-        logs: Whether to write every run's ``logs/``.
+        logs: As for :func:`train`, of every run.
+        loggers: As for :func:`train`; every run is one there too.
 
     Raises:
         EdnasError: As :func:`train`; ``runs`` is below 1.
@@ -202,6 +209,7 @@ def train_runs(
                 announce=announce,
                 device=device,
                 logs=logs,
+                loggers=loggers,
             )
         )
     summary = summarise([result.metrics for result in results])
@@ -257,6 +265,7 @@ def _train(
     decode_progress: DecodeProgress | None,
     announce: Announce | None,
     logs: bool,
+    loggers: Collection[str],
 ) -> TrainResult:
     config = todo.config
     datasets, size = _open(config, ("train", "val"))
@@ -291,9 +300,12 @@ def _train(
         device=fabric.device,
     )
     with ExitStack() as stack:
-        run_logs = RunLogs(out / LOGS) if logs and fabric.is_global_zero else None
-        if run_logs is not None:
-            stack.callback(run_logs.close)
+        recorders: list[RunLogs | Tracker] = []
+        if logs and fabric.is_global_zero:
+            recorders.append(stack.enter_context(RunLogs(out / LOGS)))
+        for name in loggers if fabric.is_global_zero else ():
+            tracker = Tracker(name, out, out / LOGS, config.model_dump(mode="json"))
+            recorders.append(stack.enter_context(tracker))
         result = fit(
             model.network,
             model.tasks,
@@ -301,8 +313,8 @@ def _train(
             config.recipe,
             normalisation=model.normalisation,
             fabric=fabric,
-            callbacks=[*([] if run_logs is None else [run_logs]), *callbacks],
-            validate=None if held_out is None else _Validation(config, model, held_out, out, run_logs),
+            callbacks=[*recorders, *callbacks],
+            validate=None if held_out is None else _Validation(config, model, held_out, out, recorders),
             checkpoint_folder=out,
             start=todo.done,
             resume=resume,
@@ -311,8 +323,8 @@ def _train(
         model = model.with_training(steps=result.steps, seed=config.seed)
         metrics = evaluate(model, val_split, config.protocol, batch_size=config.recipe.eval_batch_size)
         metrics["trivial"] = measure_trivial(model.tasks, train_split, val_split, config.protocol, device=fabric.device)
-        if run_logs is not None:
-            run_logs.write_metrics(metrics, result.steps)
+        for recorder in recorders:
+            recorder.write_metrics(metrics, result.steps)
     checkpoint = out / CHECKPOINT
     if fabric.is_global_zero:
         save_checkpoint(checkpoint, model, metrics)
@@ -412,13 +424,18 @@ class _Validation:
     """Measures the network while it is trained, logs what it measures, and keeps the best checkpoint so far."""
 
     def __init__(
-        self, config: TrainConfig, model: Model, held_out: CachedSplit, out: Path, logs: RunLogs | None
+        self,
+        config: TrainConfig,
+        model: Model,
+        held_out: CachedSplit,
+        out: Path,
+        recorders: Sequence[RunLogs | Tracker],
     ) -> None:
         self._config = config
         self._model = model
         self._held_out = held_out
         self._out = out
-        self._logs = logs
+        self._recorders = recorders
         best = out / BEST / METRICS
         self._best = accuracy(read_metrics(out / BEST)["tasks"]) if best.is_file() else -math.inf
 
@@ -428,8 +445,8 @@ class _Validation:
         metrics = evaluate(model, self._held_out, self._config.protocol, batch_size=self._config.recipe.eval_batch_size)
         value = accuracy(metrics["tasks"], higher_is_better=metrics["higher_is_better"])
         _log.info("step %d: accuracy %.4f on the part of train that is held out: %s", step, value, metrics["tasks"])
-        if self._logs is not None:
-            self._logs.write_metrics(metrics, step)
+        for recorder in self._recorders:
+            recorder.write_metrics(metrics, step)
         if value > self._best:
             self._best = value
             save_checkpoint(self._out / BEST, model, metrics)
