@@ -107,6 +107,10 @@ def test_compare_prints_the_documented_json(run: Run, tmp_path: Path) -> None:
         (["search", "--data", "streets", "--prune-factor", "0.5"], "'prune_factor'"),
         (["train", "base", "--data", "streets", "--recipe", "minni"], "unknown recipe 'minni'; did you mean 'mini'?"),
         (["train", "base", "--data", "streets", "--tasks", "depht"], "depht"),
+        (
+            ["train", "base", "--data", "streets", "--logger", "wandbb"],
+            "unknown logger 'wandbb'; did you mean 'wandb'?",
+        ),
         (["report", "nowhere"], "nowhere"),
     ],
 )

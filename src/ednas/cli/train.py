@@ -76,6 +76,10 @@ def train(
             "--resume", help="Go on with the run in --out; if it is finished and --steps are more, lengthen it."
         ),
     ] = False,
+    loggers: Annotated[
+        list[str] | None,
+        typer.Option("--logger", help="Log to wandb or mlflow too, besides CSV and TensorBoard; can be repeated."),
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
     device: _Device = "auto",
     as_json: _Json = False,
@@ -135,7 +139,14 @@ def train(
     if runs == 1:
         with decoding() as decode, ProgressBar("training") as bar:
             result = run_training(
-                settings, out, resume=resume, callbacks=[bar], decode_progress=decode, announce=_say, device=device
+                settings,
+                out,
+                resume=resume,
+                callbacks=[bar],
+                decode_progress=decode,
+                announce=_say,
+                device=device,
+                loggers=loggers or (),
             )
         _print_metrics(result.metrics, as_json, f"wrote {result.checkpoint}")
         return
@@ -158,6 +169,7 @@ def train(
                 decode_progress=decode,
                 announce=_say,
                 device=device,
+                loggers=loggers or (),
             )
     finally:
         for bar in bars:

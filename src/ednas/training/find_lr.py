@@ -24,7 +24,7 @@ from ednas.training.callbacks import Callback, StepReport
 from ednas.training.config import Normalisation, TrainConfig
 from ednas.training.device import resolve_device
 from ednas.training.loop import BatchSource, fit
-from ednas.training.preparation import DecodeProgress, build_and_cache, make_loader, open_splits
+from ednas.training.preparation import DecodeProgress, decode_splits, make_loader, make_model, open_splits
 from ednas.training.recipe import Recipe
 from ednas.training.teacher import Teacher, load_teacher
 
@@ -88,7 +88,9 @@ def find_learning_rate(
     """
     for plugin in config.plugins:
         load_plugin(plugin)
-    model, (split,) = build_and_cache(config, *open_splits(config, ("train",)), decode_progress)
+    datasets, size = open_splits(config, ("train",))
+    model = make_model(config, datasets, size, decode_progress)
+    (split,) = decode_splits(datasets, model, decode_progress)
     if config.recipe.evaluate_every:
         split, _ = hold_out(split, targets=model.targets)
     model.to(resolve_device(device))

@@ -8,7 +8,8 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from ednas.exceptions import EdnasError
 from ednas.files import write_text
@@ -61,7 +62,7 @@ def read_log(file: Path) -> list[dict[str, float]]:
 
 
 class RunLogs:
-    """Writes reports of a training run to CSV and TensorBoard; a callback.
+    """Writes reports of a training run to CSV and TensorBoard; a callback, and a context manager.
 
     A resumed run goes on in the same files: rows of steps that are done again are dropped.
 
@@ -78,9 +79,17 @@ class RunLogs:
         self._is_begun = False
         self._board: SummaryWriter | None = None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
     def __call__(self, report: StepReport) -> None:
         """Write a report."""
-        row = _row(report)
+        row = {"step": report.step, **report_values(report)}
         try:
             if not self._is_begun:
                 _write_rows(self._csv, list(row), _rows_before(self._csv, list(row), report.step))
@@ -88,13 +97,13 @@ class RunLogs:
             self._open_board(report.step)
             with self._csv.open("a", newline="", encoding="utf-8") as file:
                 csv.DictWriter(file, list(row), lineterminator="\n").writerow(row)
-            self._write_scalars(report.step, {key: value for key, value in row.items() if key != "step"})
+            self._write_scalars(report.step, report_values(report))
         except OSError as cause:
             raise EdnasError(f"cannot write {self._folder}: {cause.strerror or cause}; free space") from cause
 
     def write_metrics(self, metrics: Mapping[str, Any], step: int) -> None:
         """Write the values of a ``metrics.json`` to TensorBoard."""
-        self._write_scalars(step, {f"val/{name}": value for name, value in _by_column(metrics).items()})
+        self._write_scalars(step, metric_values(metrics))
 
     def write_validation(self, metrics: Mapping[str, Any], step: int) -> None:
         """Write what was measured in the middle of the run, to ``validation.csv`` too: a row with the step.
@@ -127,15 +136,19 @@ class RunLogs:
                 self._board.add_scalar(name, value, step)
 
 
-def _row(report: StepReport) -> dict[str, float]:
-    losses = {f"loss/{task}": value for task, value in report.losses.items()}
+def report_values(report: StepReport) -> dict[str, float]:
+    """Return what is logged of a report, by name."""
     return {
-        "step": report.step,
         "loss": report.loss,
-        **losses,
+        **{f"loss/{task}": value for task, value in report.losses.items()},
         "learning_rate": report.learning_rate,
         "images_per_second": round(report.images_per_second, 2),
     }
+
+
+def metric_values(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return what is logged of a ``metrics.json``, by name."""
+    return {f"val/{name}": value for name, value in _by_column(metrics).items()}
 
 
 def _by_column(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 
@@ -46,7 +45,9 @@ def prepare(
     Raises:
         EdnasError: The configuration, the data or the architecture are wrong; a split has no label at all of a task.
     """
-    model, (train_split, val_split) = build_and_cache(config, *open_splits(config, ("train", "val")), decode_progress)
+    datasets, size = open_splits(config, ("train", "val"))
+    model = make_model(config, datasets, size, decode_progress)
+    train_split, val_split = decode_splits(datasets, model, decode_progress)
     return model, train_split, val_split
 
 
@@ -64,7 +65,9 @@ def prepare_judgement(
     Raises:
         EdnasError: As :func:`prepare`.
     """
-    model, (split,) = build_and_cache(config, *open_splits(config, ("train",)), decode_progress)
+    datasets, size = open_splits(config, ("train",))
+    model = make_model(config, datasets, size, decode_progress)
+    (split,) = decode_splits(datasets, model, decode_progress)
     return model, *hold_out(split, targets=model.targets)
 
 
@@ -75,18 +78,25 @@ def open_splits(config: TrainConfig, splits: Sequence[str]) -> tuple[list[DenseD
     return datasets, choose_input_size(config, (height, width))
 
 
-def build_and_cache(
+def make_model(
     config: TrainConfig, datasets: Sequence[DenseDataset], size: InputSize, decode_progress: DecodeProgress | None
-) -> tuple[Model, list[CachedSplit]]:
-    """Do as :func:`prepare` with splits that are open already, the training split first, at a size that is chosen."""
+) -> Model:
+    """Make the model that :func:`prepare` returns, and find what the data lack for its tasks.
+
+    Args:
+        config: What to train, and how.
+        datasets: The training split first; decoded only where class weights are counted.
+        size: As :func:`open_splits` chose it.
+        decode_progress: Told about the decoding.
+    """
     architecture = config.load_architecture()
     weights = None if config.recipe.init is None else load_weights(config.recipe.init)
     train_set = datasets[0]
-    open_split = partial(open_cache, size=size.size, progress=decode_progress)
     task_options = config.all_task_options()
     for task, options in task_options.items():
         if options.get("class_weights") == FREQUENCY:
-            options["class_weights"] = _count_weights(open_split(train_set), task_target(task))
+            split = open_cache(train_set, size.size, progress=decode_progress)
+            options["class_weights"] = _count_weights(split, task_target(task))
     model = build_model(
         architecture,
         config.tasks,
@@ -101,9 +111,21 @@ def build_and_cache(
         _log.info("start from %s; taken %s", config.recipe.init, initialise(model, weights))
     for dataset in datasets:
         check_labels(dataset, model.targets)
-    # An image without a label of these tasks teaches nothing, and takes the place of one that would.
-    return model, [
-        open_split(dataset).select(labelled_samples(dataset, model.targets), dataset.split) for dataset in datasets
+    return model
+
+
+def decode_splits(
+    datasets: Sequence[DenseDataset], model: Model, decode_progress: DecodeProgress | None
+) -> list[CachedSplit]:
+    """Return splits at the model's input size, without the samples that have no label of any of its tasks.
+
+    An image without a label of these tasks teaches nothing, and takes the place of one that would.
+    """
+    return [
+        open_cache(dataset, model.input_size, progress=decode_progress).select(
+            labelled_samples(dataset, model.targets), dataset.split
+        )
+        for dataset in datasets
     ]
 
 

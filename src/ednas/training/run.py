@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,13 +25,14 @@ from ednas.training.find_lr import FILE, find_learning_rate
 from ednas.training.logs import RunLogs, run_log
 from ednas.training.loop import fit
 from ednas.training.model import Model
-from ednas.training.preparation import DecodeProgress, build_and_cache, make_loader, open_splits
+from ednas.training.preparation import DecodeProgress, decode_splits, make_loader, make_model, open_splits
 from ednas.training.recipe import AUTO
 from ednas.training.resume import CHECKPOINT, CONFIG, Plan, plan
 from ednas.training.size import ARCHITECTURE, with_stated_size
 from ednas.training.state import STATE
 from ednas.training.summary import mean_metrics, summarise
 from ednas.training.teacher import load_teacher
+from ednas.training.trackers import Tracker, check_trackers
 from ednas.training.trivial import measure_trivial, shortcomings
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def train(
     device: str = "auto",
     devices: int = 1,
     logs: bool = True,
+    loggers: Collection[str] = (),
 ) -> TrainResult:
     """Train a network, measure it on the validation split, and write the run's folder.
 
@@ -113,16 +115,18 @@ def train(
         announce: Told what is trained, at which size and why at that, before the first step.
         device: As :func:`ednas.training.device.resolve_device` takes it.
         devices: Processes to train in together (DDP).
-        logs: Whether to write ``logs/``.
+        logs: Whether to write CSV and TensorBoard's files to ``logs/``.
+        loggers: Where to send what these hold besides: ``wandb``, ``mlflow`` (:mod:`ednas.training.trackers`).
 
     Raises:
-        ConfigError: The configuration is wrong; or ``out`` holds a run already, and ``resume`` is false, or it is a
-            run of another configuration or of more steps.
+        ConfigError: The configuration is wrong; a logger is not installed; or ``out`` holds a run already, and
+            ``resume`` is false, or it is a run of another configuration or of more steps.
         DataError: The dataset is missing, damaged, or lacks what a task needs.
         ArchitectureError: The architecture is wrong.
         TrainingError: The loss became NaN or infinite.
         CheckpointError: The state to resume from is damaged.
     """
+    check_trackers(loggers)
     stated, out = with_stated_size(config), Path(out)
     size_source = None if stated is config else ARCHITECTURE
     todo = plan(out, stated.standalone(), resume)
@@ -152,6 +156,7 @@ def train(
             decode_progress=decode_progress,
             announce=announce,
             logs=logs,
+            loggers=loggers,
         )
 
 
@@ -166,6 +171,7 @@ def train_runs(
     announce: Announce | None = None,
     device: str = "auto",
     logs: bool = True,
+    loggers: Collection[str] = (),
 ) -> TrainRunsResult:
     """Train the same network ``runs`` times, with the seeds ``config.seed``, ``config.seed + 1``, ...
 
@@ -181,7 +187,8 @@ def train_runs(
         decode_progress: Told about the decoding of the dataset.
         announce: Told what is trained, before each run.
         device: Where to train.
-        logs: Whether to write every run's ``logs/``.
+        logs: As for :func:`train`, of every run.
+        loggers: As for :func:`train`; every run is one there too.
 
     Raises:
         EdnasError: As :func:`train`; ``runs`` is below 1.
@@ -206,6 +213,7 @@ def train_runs(
                 announce=announce,
                 device=device,
                 logs=logs,
+                loggers=loggers,
             )
         )
     measured = [result.metrics for result in results]
@@ -227,15 +235,17 @@ def _train(
     decode_progress: DecodeProgress | None,
     announce: Announce | None,
     logs: bool,
+    loggers: Collection[str],
 ) -> TrainResult:
     config = todo.config
     datasets, size = open_splits(config, ("train", "val"))
+    model = make_model(config, datasets, size, decode_progress)
     if announce is not None and fabric.is_global_zero:
-        name = config.load_architecture().name or "a network"
+        name = model.architecture.name or "a network"
         announce(f"training {name} at {replace(size, source=size_source or size.source)}")
         if todo.lengthening:
             announce(todo.lengthening)
-    model, (train_split, val_split) = build_and_cache(config, datasets, size, decode_progress)
+    train_split, val_split = decode_splits(datasets, model, decode_progress)
     if todo.lengthening:
         _log.info("%s", todo.lengthening)
     if todo.done:
@@ -256,9 +266,12 @@ def _train(
         config.save(out / CONFIG)
     loader = make_loader(config, model, train_split)
     with ExitStack() as stack:
-        run_logs = RunLogs(out / LOGS) if logs and fabric.is_global_zero else None
-        if run_logs is not None:
-            stack.callback(run_logs.close)
+        recorders: list[RunLogs | Tracker] = []
+        if logs and fabric.is_global_zero:
+            recorders.append(stack.enter_context(RunLogs(out / LOGS)))
+        for name in loggers if fabric.is_global_zero else ():
+            tracker = Tracker(name, out, out / LOGS, config.model_dump(mode="json"))
+            recorders.append(stack.enter_context(tracker))
         result = fit(
             model.network,
             model.tasks,
@@ -267,8 +280,8 @@ def _train(
             normalisation=model.normalisation,
             teacher=teacher,
             fabric=fabric,
-            callbacks=[*([] if run_logs is None else [run_logs]), *callbacks],
-            validate=None if held_out is None else _Validation(config, model, held_out, out, run_logs),
+            callbacks=[*recorders, *callbacks],
+            validate=None if held_out is None else _Validation(config, model, held_out, out, recorders),
             checkpoint_folder=out,
             start=todo.done,
             resume=resume,
@@ -278,8 +291,8 @@ def _train(
         metrics = evaluate(model, val_split, config.protocol, batch_size=config.recipe.eval_batch_size)
         metrics["trivial"] = measure_trivial(model.tasks, train_split, val_split, config.protocol, device=fabric.device)
         metrics["device"] = device_name(fabric.device)
-        if run_logs is not None:
-            run_logs.write_metrics(metrics, result.steps)
+        for recorder in recorders:
+            recorder.write_metrics(metrics, result.steps)
     checkpoint = out / CHECKPOINT
     if fabric.is_global_zero:
         save_checkpoint(checkpoint, model, metrics)
@@ -294,13 +307,18 @@ class _Validation:
     """Measures the network while it is trained, logs what it measures, and keeps the best checkpoint so far."""
 
     def __init__(
-        self, config: TrainConfig, model: Model, held_out: CachedSplit, out: Path, logs: RunLogs | None
+        self,
+        config: TrainConfig,
+        model: Model,
+        held_out: CachedSplit,
+        out: Path,
+        recorders: Sequence[RunLogs | Tracker],
     ) -> None:
         self._config = config
         self._model = model
         self._held_out = held_out
         self._out = out
-        self._logs = logs
+        self._recorders = recorders
         best = out / BEST / METRICS
         self._best = accuracy(read_metrics(out / BEST)["tasks"]) if best.is_file() else -math.inf
 
@@ -310,8 +328,8 @@ class _Validation:
         metrics = evaluate(model, self._held_out, self._config.protocol, batch_size=self._config.recipe.eval_batch_size)
         value = accuracy(metrics["tasks"], higher_is_better=metrics["higher_is_better"])
         _log.info("step %d: accuracy %.4f on the part of train that is held out: %s", step, value, metrics["tasks"])
-        if self._logs is not None:
-            self._logs.write_validation(metrics, step)
+        for recorder in self._recorders:
+            recorder.write_validation(metrics, step)
         if value > self._best:
             self._best = value
             save_checkpoint(self._out / BEST, model, metrics)
