@@ -22,6 +22,7 @@ from ednas.training import (
     train_runs,
 )
 from ednas.training.evaluate import evaluate
+from ednas.training.logs import RunLogs, read_log
 
 
 class Stop(Exception):
@@ -322,6 +323,67 @@ def test_validation_while_training_holds_out_a_part_and_keeps_the_best(config, t
     assert result.metrics["split"] == "val"
     assert "held out" in (run / "log.txt").read_text()
     assert load_checkpoint(run / "best").steps == best["steps"]
+
+
+def validation_log(run):
+    return (run / "logs" / "validation.csv").read_text()
+
+
+def test_validations_are_rows_of_a_file(config, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = tmp_path / "run"
+    train(changed(config, evaluate_every=2, log_every=3), run)
+    rows = read_log(run / "logs" / "validation.csv")
+    assert [row["step"] for row in rows] == [2, 4]
+    best = json.loads((run / "best" / "metrics.json").read_text())
+    row = next(row for row in rows if row["step"] == best["steps"])
+    assert {name: value for name, value in row.items() if name != "step"} == {
+        f"{task}/{name}": value for task, values in best["tasks"].items() for name, value in values.items()
+    }
+    board = EventAccumulator(str(run / "logs"))
+    board.Reload()
+    assert [event.step for event in board.Scalars("val/depth/abs_err")] == [2, 4, 6]
+    assert [event.step for event in board.Scalars("loss/depth")] == [3, 6]
+
+
+@pytest.mark.parametrize("checkpoint_every", [2, 3])  # the state of step 4, and one from before its validation
+def test_a_resumed_run_has_each_validation_once(config, tmp_path, checkpoint_every):
+    own = changed(config, evaluate_every=2, checkpoint_every=checkpoint_every)
+    train(own, tmp_path / "whole")
+    with pytest.raises(Stop):
+        train(own, tmp_path / "broken", callbacks=[stop_at(4)])
+    assert len(read_log(tmp_path / "broken" / "logs" / "validation.csv")) == 2
+    train(own, tmp_path / "broken", resume=True)
+    assert validation_log(tmp_path / "broken") == validation_log(tmp_path / "whole")
+
+
+def test_a_run_that_dies_in_a_validation_makes_up_for_it(config, tmp_path, monkeypatch):
+    own = changed(config, evaluate_every=2, checkpoint_every=2)
+    train(own, tmp_path / "whole")
+
+    def die_at_4(self, metrics, step):
+        if step == 4:
+            raise Stop
+        write(self, metrics, step)
+
+    write = RunLogs.write_validation
+    monkeypatch.setattr(RunLogs, "write_validation", die_at_4)
+    with pytest.raises(Stop):
+        train(own, tmp_path / "broken")
+    monkeypatch.undo()
+    monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
+    train(own, tmp_path / "broken", resume=True)
+    assert validation_log(tmp_path / "broken") == validation_log(tmp_path / "whole")
+
+
+def test_a_log_is_read_while_it_is_written(tmp_path):
+    file = tmp_path / "steps.csv"
+    assert read_log(file) == []
+    file.write_text("step,loss,learning_rate\n10,1.5,0.01\n20,nan,0.02\n30,1.")
+    rows = read_log(file)
+    assert rows[0] == {"step": 10, "loss": 1.5, "learning_rate": 0.01}
+    assert [row["step"] for row in rows] == [10, 20]
 
 
 def test_validation_does_not_change_what_is_learned(config, tmp_path):

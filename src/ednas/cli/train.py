@@ -148,7 +148,7 @@ def train(
                 device=device,
                 loggers=loggers or (),
             )
-        _print_metrics(result.metrics, as_json, f"wrote {result.checkpoint}")
+        _print_metrics(result.metrics, as_json, f"wrote {result.checkpoint}; `ednas report {out}` shows the curves")
         return
     bars: list[Any] = []
 
@@ -178,7 +178,7 @@ def train(
         task: {metric: value["std"] for metric, value in values.items()}
         for task, values in several.summary["tasks"].items()
     }
-    _print_metrics(several.metrics, as_json, f"wrote {several.folder}", spread)
+    _print_metrics(several.metrics, as_json, f"wrote {several.folder}; `ednas report {out}` shows the curves", spread)
 
 
 def evaluate(

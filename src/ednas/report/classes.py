@@ -101,7 +101,9 @@ def collect_classes(runs: Sequence[Mapping[str, Any]]) -> list[TaskClasses]:
 
 
 def confusions(classes: TaskClasses) -> list[Confusion]:
-    """Return the most frequent confusions, by their pixels."""
+    """Return the most frequent confusions, by their pixels; none without a matrix."""
+    if not classes.matrix:
+        return []
     pairs = [
         Confusion(label, predicted, 100 * count / sum(row), count)
         for label, row in zip(classes.names, classes.matrix, strict=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from ednas.report.svg import FAINT, INK, MUTED, Canvas, axis_step
+from ednas.report.svg import FAINT, INK, MUTED, Canvas, axis_step, shorten
 
 COLOURS = ("#2a66a8", "#bd5316", "#1d7a46", "#7b4fa3", "#98720a", "#586675")
 """Of run 0, 1, ...; they begin again after the last."""
@@ -15,9 +15,9 @@ COLOURS = ("#2a66a8", "#bd5316", "#1d7a46", "#7b4fa3", "#98720a", "#586675")
 MAX_POINTS = 300
 """A line of more points is drawn through the means of groups of them."""
 
-_WIDTH, _HEIGHT = 360, 230
+_WIDTH, _HEIGHT = 360, 238
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 346, 40, 196
-_DOTS = 60
+_DOTS = 24
 """Up to so many points are dots that tell their value."""
 
 _LOGARITHMIC_FROM = 8
@@ -64,8 +64,9 @@ def draw_panel(panel: Panel) -> str:
     vertical = _Axis(min(values), max(values), _BOTTOM, _TOP, is_logarithmic)
     horizontal = _Axis(0, max(step for line in lines for step, _ in line.points), _LEFT, _RIGHT)
     canvas = Canvas(_WIDTH, _HEIGHT, f"{panel.title} over the steps of training")
-    canvas.text(16, 24, panel.title, size=13, bold=True)
-    canvas.text(_RIGHT, 24, f"last {_last(lines)}", size=12, fill=MUTED, anchor="end")
+    last = f"last {_last(lines)}"
+    canvas.text(16, 24, shorten(panel.title, round((_RIGHT - 16 - 6.4 * len(last)) / 6.8)), size=13, bold=True)
+    canvas.text(_RIGHT, 24, last, size=12, fill=MUTED, anchor="end")
     _draw_axes(canvas, horizontal, vertical)
     for index, line in enumerate(lines):
         colour = COLOURS[index % len(COLOURS)]
@@ -107,12 +108,13 @@ class _Axis:
         return self._start + share * (self._end - self._start)
 
     def ticks(self) -> list[float]:
-        """Return three to six values at round numbers."""
+        """Return a few values at round numbers."""
         if self._is_logarithmic:
-            decades = range(math.floor(self._first), math.ceil(self._last) + 1)
-            fine = [factor * 10.0**decade for decade in decades for factor in (1, 2, 5)]
-            shown = [value for value in fine if self._first <= math.log10(value) <= self._last]
-            return shown if len(shown) <= 6 else [v for v in shown if math.log10(v) % 1 in (0.0, 1.0)]
+            decades = range(math.ceil(self._first), math.floor(self._last) + 1)
+            if len(decades) > 2:
+                return [10.0**decade for decade in decades[:: -(-len(decades) // 6)]]
+            fine = [factor * 10.0**decade for decade in range(decades.start - 1, decades.stop) for factor in (1, 2, 5)]
+            return [value for value in fine if self._first <= math.log10(value) <= self._last]
         step = axis_step((self._last - self._first) / 5)
         first = math.ceil(self._first / step - 1e-9)
         return [number * step for number in range(first, math.floor(self._last / step + 1e-9) + 1)]
@@ -127,8 +129,8 @@ def _draw_axes(canvas: Canvas, horizontal: _Axis, vertical: _Axis) -> None:
     for value in horizontal.ticks():
         x = horizontal(value)
         canvas.line([(x, _BOTTOM), (x, _BOTTOM + 4)], stroke=FAINT, width=1)
-        canvas.text(x, _BOTTOM + 17, f"{value:,.6g}", size=11, fill=MUTED, anchor="middle")
-    canvas.text(_RIGHT, _BOTTOM + 30, "step", size=11, fill=MUTED, anchor="end")
+        canvas.text(x, _BOTTOM + 17, f"{value:,.10g}", size=11, fill=MUTED, anchor="middle")
+    canvas.text(_RIGHT, _BOTTOM + 32, "step", size=11, fill=MUTED, anchor="end")
 
 
 def _finite(line: Line) -> Line:
