@@ -15,7 +15,7 @@ from training_fakes import SIZE, small_architecture, write_dataset
 from ednas.exceptions import EdnasError
 from ednas.report.labels import show_metric, show_number
 from ednas.report.training import collect_training, is_training
-from ednas.report.training_page import loss_panels, render_training, validation_panels
+from ednas.report.training_page import describe_recipe, loss_panels, render_training, validation_panels
 from ednas.scoring import NO_NETWORK
 from ednas.training import Recipe, TrainConfig, train, train_runs
 
@@ -82,6 +82,13 @@ def test_the_page_holds_what_was_measured(one):
         "cpu",
     ):
         assert fact in page.text, fact
+
+
+def test_a_recipe_is_one_line():
+    recipe = Recipe(name="mine", steps=3000, batch_size=12, learning_rate=1e-2, warmup_steps=100, init="imagenet")
+    start = "mine: 3,000 steps of 12 samples, Adam at 0.01 (cosine after 100 steps), from imagenet"
+    assert describe_recipe(recipe) == start
+    assert describe_recipe(recipe.model_copy(update={"teacher": "runs/large"})) == f"{start}, imitating runs/large"
 
 
 def test_curves_are_those_of_the_logs_and_go_right(one):

@@ -182,6 +182,7 @@ def describe_recipe(recipe: Recipe) -> str:
             f"{recipe.name}: {recipe.steps:,} steps of {recipe.batch_size} samples",
             f"{recipe.optimizer} at {recipe.learning_rate:g} ({schedule})",
             "from scratch" if recipe.init is None else f"from {recipe.init}",
+            *([] if recipe.teacher is None else [f"imitating {recipe.teacher}"]),
         ]
     )
 
