@@ -7,13 +7,13 @@ in every round, and is read by the simulator. ``ednas export`` itself refuses th
 of a clean graph. ::
 
     python -m benchmarks.peers.cost             # prints results/peers_cost.json
-    python -m benchmarks.peers.cost --measure   # makes it, in some fifteen minutes
+    python -m benchmarks.peers.cost --measure   # makes it: some minutes once all are converted, which takes twenty
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,16 @@ from benchmarks.peers.networks import PEERS, PeerNetwork, build_peer
 from benchmarks.recipes import HEADS, RESULTS, STREETS_TASKS, TARGETS
 from ednas.arch import load_architecture
 from ednas.export.tflite_model import TfliteModel
-from ednas.files import read_json, write_json
+from ednas.files import atomic_path, read_json, write_json
 from ednas.hw import LayerCost, load_target, load_tflite, simulate
 from ednas.hw.benchmark import run_benchmark
 from ednas.hw.sources.litert import LiteRT
 from ednas.nn import MultiTaskNetwork
 
 COSTS = RESULTS.with_name("peers_cost.json")
+FILES = Path("runs/peers")
+"""Where the int8 files are; one that is there is not converted again."""
+
 OURS = "ednas, base"
 SIZES = ((64, 128), (256, 512))
 
@@ -75,13 +78,16 @@ def write_int8(network: Outputs, size: tuple[int, int], path: Path) -> None:
     ends = TfliteModel(floats)
     work = quantizer.Quantizer(str(floats), recipe.static_wi8_ai8())
     ranges = work.calibrate({ends.signature: [{ends.input.name: image.numpy()} for image in images]}, num_threads=1)
-    work.quantize(ranges).export_model(str(path))
+    with atomic_path(path) as temporary:
+        work.quantize(ranges).export_model(str(temporary))
+    floats.unlink()
 
 
 def describe(name: str, size: tuple[int, int], path: Path) -> dict[str, Any]:
-    """Write the file; return all that is not measured."""
+    """Write the file unless it is there; return all that is not measured."""
     network = build(name)
-    write_int8(network, size, path)
+    if not path.exists():
+        write_int8(network, size, path)
     graph = load_tflite(path)
     estimates = {target: simulate(graph, load_target(target)) for target in TARGETS}
     return {
@@ -107,13 +113,13 @@ def _why(layer: LayerCost) -> str:
 
 
 def measure(rounds: int) -> list[dict[str, Any]]:
-    with tempfile.TemporaryDirectory() as folder:
-        rows, paths = [], []
-        for size in SIZES:
-            for name in (OURS, *PEERS):
-                paths.append(Path(folder) / f"{len(paths)}.tflite")
-                rows.append(describe(name, size, paths[-1]))
-        measured = run_benchmark(list(map(str, paths)), load_target("cpu_generic"), runtime=LiteRT(processes=rounds))
+    FILES.mkdir(parents=True, exist_ok=True)
+    rows, paths = [], []
+    for size in SIZES:
+        for name in (OURS, *PEERS):
+            paths.append(FILES / f"{re.sub('[^a-z0-9]+', '_', name.lower())}_{size[0]}x{size[1]}.tflite")
+            rows.append(describe(name, size, paths[-1]))
+    measured = run_benchmark(list(map(str, paths)), load_target("cpu_generic"), runtime=LiteRT(processes=rounds))
     for row, result in zip(rows, measured.results, strict=True):
         row["processor_ms"] = [one.processor_ms for one in result.rounds]
     return rows
