@@ -221,7 +221,7 @@ class Recipe(StrictModel):
 
 
 RECIPES: Mapping[str, Recipe] = {
-    # Of what was compared on street scenes (docs/training.md), what learns most in a few hundred steps: many small
+    # Of what `benchmarks/recipes.py choice` compares, what learns most in a few hundred steps: many small
     # steps at a high rate, which a clipped gradient and a short memory of its squares (beta 0.95) make safe; decay that
     # is not divided by that memory (AdamW) and leaves batch normalisation alone; and samples as they are but for
     # mirroring: a few passes over the data do not overfit.
