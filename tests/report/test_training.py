@@ -94,7 +94,7 @@ def test_a_recipe_is_one_line():
 def test_curves_are_those_of_the_logs_and_go_right(one):
     report = collect_training(one)
     losses = {panel.title: panel.lines[0].points for panel in loss_panels(report)}
-    assert list(losses) == ["loss of segmentation", "loss of depth", "weighted sum of the losses", "learning rate"]
+    assert list(losses) == ["loss of segmentation", "loss of depth", "weighted sum", "learning rate"]
     for points in losses.values():
         assert [step for step, _ in points] == [1, 2, 3, 4, 5, 6]
     assert losses["learning rate"][0][1] == pytest.approx(1e-2)

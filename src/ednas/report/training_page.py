@@ -85,7 +85,7 @@ def loss_panels(report: TrainingReport) -> list[Panel]:
     tasks = [name for name in columns if name.startswith(f"{_LOSS}/")]
     shown = {name: f"loss of {name.partition('/')[2]}" for name in tasks}
     if len(tasks) > 1 and _LOSS in columns:
-        shown[_LOSS] = "weighted sum of the losses"
+        shown[_LOSS] = "weighted sum"
     panels = [Panel(title, _lines(report, "steps", name), may_be_logarithmic=True) for name, title in shown.items()]
     rate = [Panel("learning rate", _lines(report, "steps", _RATE))] if _RATE in columns else []
     return _drawable([*panels, *rate])
