@@ -150,6 +150,19 @@ class TestConformance:
         useless: list[float | None] = [float("nan"), float("inf"), -float("inf"), None]
         assert run(lambda number: useless[number % 4]) == run(lambda number: None)
 
+    def test_given_networks_come_first_and_once(self, name: str) -> None:
+        initial = [(1, 2, 3, 1, 4, 2), (0, 0, 0, 0, 0, 0), (1, 2, 3, 1, 4, 2)]
+
+        def make() -> Controller:
+            return ControllerConfig(name=name, options=OPTIONS.get(name, {})).make(SIZES, 0, initial=initial)
+
+        trials = simulate(make(), 30, states=ALL_STATES)
+        assert [trial.genes for trial in trials[:2]] == initial[:2]
+        assert len({trial.genes for trial in trials}) == 30
+        replay(make(), trials)
+        with pytest.raises(StudyError, match="trial 0 of the study is not what this search proposes"):
+            replay(controller(name), trials)
+
     def test_a_running_trial_cannot_be_told(self, name: str) -> None:
         with pytest.raises(StudyError, match="still runs"):
             controller(name).tell(make_trial(0, state=TrialState.RUNNING, done_order=None))
@@ -297,6 +310,20 @@ class TestEvolution:
         parents = {proposal.parent for _ in range(300) if (proposal := subject.ask()) is not None}
         assert parents == {trial.number for trial in nearest}
 
+    def test_the_first_population_may_be_variants_of_what_is_given(self) -> None:
+        options = {"population_size": 8, "tournament_size": 2, "mutations": 3, "initial_mutations": 5}
+        initial = [(0,) * 24, (3,) * 24]
+        trials = simulate(ControllerConfig(options=options).make(self.sizes, 0, initial=initial), 30)
+        by_number = {trial.number: trial for trial in trials}
+
+        def changes(first: Genes, second: Genes) -> int:
+            return sum(a != b for a, b in zip(first, second, strict=True))
+
+        assert {min(changes(trial.genes, given) for given in initial) for trial in trials[2:8]} == {5}
+        assert {changes(trial.genes, by_number[trial.parent or 0].genes) for trial in trials[8:]} == {3}
+        without = simulate(ControllerConfig(options=options).make(self.sizes, 0), 8)
+        assert min(changes(trial.genes, (0,) * 24) for trial in without) > 5
+
     @pytest.mark.parametrize("sizes", [{"population_size": 5, "tournament_size": 6}, {"population_size": 0}])
     def test_impossible_sizes(self, sizes: dict[str, int]) -> None:
         with pytest.raises(ConfigError, match="population_size"):
@@ -306,7 +333,8 @@ class TestEvolution:
 class TestConfig:
     def test_options_are_completed(self) -> None:
         config = ControllerConfig(options={"population_size": 20}).complete()
-        assert config.options == {"population_size": 20, "tournament_size": 10}
+        defaults = {"mutations": 1, "initial_mutations": None}
+        assert config.options == {"population_size": 20, "tournament_size": 10, **defaults}
         assert config.complete() == config
 
     def test_the_default_tournament_fits_a_small_population(self) -> None:

@@ -17,6 +17,7 @@ from ednas.exceptions import ConfigError, StudyError
 from ednas.hw import Cost, LayerGraph, estimate, load_target
 from ednas.hw.sources import SOURCES
 from ednas.hw.target import target_text
+from ednas.report.collect import collect
 from ednas.scoring import accuracy, load_metrics
 from ednas.search import SearchConfig, StudyReader, TrialState, load_search_config, pareto, run_search
 from ednas.search.evaluators.proxy import ProxyEvaluator
@@ -135,6 +136,27 @@ def test_it_says_how_much_is_chance(tmp_path: Path) -> None:
     assert noise["candidates"] == pytest.approx(statistics.stdev(trial.accuracy or 0 for trial in trials))
     assert noise["repeated"] == 2
     assert noise["ratio"] == pytest.approx(noise["candidates"] / noise["seeds"])
+
+
+def test_the_base_network_is_judged_beside_what_is_found(tmp_path: Path) -> None:
+    result = run_search(config(trials=3, initial=["baseline"]), tmp_path / "run")
+    base = load_architecture("base")
+    assert result.baseline is not None
+    assert (result.baseline.number, result.baseline.architecture) == (0, base.to_text())
+    assert (result.best.reward or 0) >= (result.baseline.reward or 0)
+    report = collect(tmp_path / "run")
+    assert report.baseline_accuracy == result.baseline.accuracy
+    assert report.baseline_latency_ms == result.baseline.latency_ms
+
+    # By name it is the same network, but without it, it is another search.
+    run_search(config(trials=3, initial=["base"]), tmp_path / "run", resume=True)
+    with pytest.raises(StudyError, match="'initial' was"):
+        run_search(config(trials=3), tmp_path / "run", resume=True)
+
+
+def test_a_network_that_is_not_in_the_space_cannot_be_judged(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"initial: blocks\[1\].filters is 36, not in the search space"):
+        run_search(config(initial=["ednas_cityscapes"]), tmp_path / "run")
 
 
 def test_results_of_an_interrupted_search_are_written(tmp_path: Path) -> None:

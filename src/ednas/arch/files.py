@@ -12,16 +12,18 @@ from ednas.exceptions import ArchitectureError
 from ednas.files import read_json, write_json
 
 
-def load_architecture(source: str | Path) -> Architecture:
+def load_architecture(source: str | Path | Mapping[str, Any]) -> Architecture:
     """Return the architecture that ``source`` means.
 
     Args:
         source: A name of the zoo, a JSON file (an architecture, or a checkpoint's ``config.json``), a checkpoint
-            folder, or an architecture's text form.
+            folder, an architecture's text form, or its JSON form as it was read.
 
     Raises:
         ArchitectureError: There is none of these, or the file is wrong; the message names it.
     """
+    if isinstance(source, Mapping):
+        return Architecture.from_dict(source)
     text = str(source)
     if text.lstrip().startswith("stem_"):
         return Architecture.from_text(text)

@@ -50,6 +50,12 @@ def search(
         str | None,
         typer.Option(help="Axes of the Pareto set: accuracy and one quantity or more, like accuracy,latency_ms,macs."),
     ] = None,
+    initial: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A network to judge first: baseline (the base network), a zoo name, a best.json, ...; can be repeated."
+        ),
+    ] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Candidates to train.")] = None,
     population: Annotated[int | None, typer.Option(min=1, help="Population of the evolution.")] = None,
     tournament: Annotated[int | None, typer.Option(min=1, help="Tournament of the evolution.")] = None,
@@ -100,6 +106,7 @@ def search(
         "latency_input_size": parse_size(latency_size) if latency_size else None,
         "prune_factor": prune_factor,
         "objectives": [name.strip() for name in objectives.split(",")] if objectives else None,
+        "initial": initial or None,
         "trials": trials,
         "workers": workers,
         "threads": threads,
@@ -142,6 +149,9 @@ def search(
         show(name, best.cost[name]) + (f" (limit {result.limits[name]:g})" if name in result.limits else "")
         for name in dict.fromkeys(["latency_ms", *result.limits])
     )
+    if (base := result.baseline) is not None:
+        remark = ": nothing better was found" if base is best else ""
+        typer.echo(f"base network: trial {base.number}, {base.latency_ms:.2f} ms, reward {base.reward:.4f}{remark}")
     typer.echo(
         f"best: trial {best.number}, {costs}, reward {best.reward:.4f}{'' if result.feasible else ', OVER A LIMIT'}\n"
         f"{result.architecture.to_text()}\nwrote {out / 'best.json'} and {page}"

@@ -89,6 +89,7 @@ def collect(run_folder: Path | str) -> ReportData:
     best = _read_best(folder / BEST)
     setting = _read_setting(config, identity, best)
     comparison = load_comparison(folder / COMPARISON) if (folder / COMPARISON).is_file() else None
+    judged_base = results.find_trial(trials, setting.base)
     winners = select_winners(trials)
     has_trivial = (folder / TRIVIAL).is_file()
     has_pictures = (folder / PREDICTIONS / INDEX).is_file()
@@ -97,7 +98,8 @@ def collect(run_folder: Path | str) -> ReportData:
         created=datetime.now().astimezone(),
         config=(folder / CONFIG).read_text(encoding="utf-8") if config else "",
         target=setting.target,
-        baseline_latency_ms=setting.target_ms if setting.is_baseline else _baseline_latency(comparison),
+        baseline_latency_ms=_baseline_latency(setting, judged_base, comparison),
+        baseline_accuracy=None if judged_base is None else judged_base.accuracy,
         target_latency_ms=setting.target_ms,
         planned_trials=setting.planned,
         trials=trials,
@@ -148,7 +150,7 @@ def _read_setting(config: Mapping[str, Any], identity: Mapping[str, Any], best: 
     tasks, heads = known.get("tasks"), best.get("heads") or known.get("heads")
     planned = _number(known.get("trials"))
     return Setting(
-        base=_architecture(known.get("architecture") or "base"),
+        base=load_architecture(known.get("architecture") or "base"),
         target=target if isinstance(target, str) else "",
         device=_device(definition, target),
         target_ms=target_ms,
@@ -165,7 +167,7 @@ def _describe_best(best: Mapping[str, Any], trials: Sequence[Trial], setting: Se
     """Return the architecture of ``best.json``, else that of the best trial so far, with its block table."""
     number, cost = best.get("trial"), best.get("cost")
     if best:
-        architecture = _architecture(best["architecture"])
+        architecture = load_architecture(best["architecture"])
     else:
         known = {name: limit for name, limit in setting.limits.items() if all(name in trial.cost for trial in trials)}
         leader = results.best(trials, known)
@@ -244,16 +246,14 @@ def _device(definition: Any, name: Any) -> Target | None:
         return None
 
 
-def _baseline_latency(comparison: ComparisonTable | None) -> float | None:
+def _baseline_latency(setting: Setting, judged: Trial | None, comparison: ComparisonTable | None) -> float | None:
+    if judged is not None:
+        return judged.latency_ms
+    if setting.is_baseline:
+        return setting.target_ms
     if comparison is None:
         return None
     return next((model.latency_ms for model in comparison.models if model.name == comparison.baseline), None)
-
-
-def _architecture(value: Any) -> Architecture:
-    """Read an architecture that is given by name, by text, or in its JSON form."""
-    architecture: Architecture = load_architecture(value) if isinstance(value, str) else Architecture.from_dict(value)
-    return architecture
 
 
 def _get(value: Any, key: str) -> Any:

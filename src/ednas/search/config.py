@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from ednas.arch import Architecture, SpaceConfig
+from ednas.arch import Architecture, SpaceConfig, load_architecture
 from ednas.config import parse, read_yaml
 from ednas.exceptions import ConfigError
 from ednas.search.controllers import ControllerConfig
@@ -39,6 +39,9 @@ class SearchConfig(TrainConfig):
         architecture: The base network.
         recipe: The proxy recipe.
         space: Which values may be chosen.
+        initial: Networks of the space that are judged before any other, each as ``architecture`` takes it, or
+            ``baseline`` for the base network: it tells whether what is found is better than what one had. Like other
+            candidates, one that is pruned for its cost is not trained.
         target: The device: a name from :func:`ednas.hw.target_names`, the path of a YAML file, or another source of
             latencies as :func:`ednas.hw.sources.load_source` names it, for example ``vela:ethos-u55-128``.
         target_latency_ms: The target latency l_h of Eq. 5: a number, ``baseline`` for the base network's on the same
@@ -66,6 +69,7 @@ class SearchConfig(TrainConfig):
     architecture: str | dict[str, Any] = "base"
     recipe: Recipe = RECIPES["proxy"]
     space: SpaceConfig = SpaceConfig()
+    initial: tuple[str | dict[str, Any], ...] = ()
     target: str = "coral_usb"
     target_latency_ms: Annotated[Limit | None, BeforeValidator(_none)] = BASELINE
     limits: Limits = Field(default_factory=dict)
@@ -154,15 +158,24 @@ class SearchConfig(TrainConfig):
         values = {name: getattr(self, name) for name in TrainConfig.model_fields}
         return TrainConfig(**{**values, **changes}).with_architecture(architecture)
 
-    def standalone(self) -> Self:
-        """Return the same search as it can be started anywhere: architecture spelled out, paths absolute.
+    def load_initial(self) -> tuple[Architecture, ...]:
+        """Return the networks that are judged first.
 
         Raises:
-            ArchitectureError: The base network cannot be found or is wrong.
+            ArchitectureError: One cannot be found or is wrong.
+        """
+        return tuple(load_architecture(self.architecture if given == BASELINE else given) for given in self.initial)
+
+    def standalone(self) -> Self:
+        """Return the same search as it can be started anywhere: architectures spelled out, paths absolute.
+
+        Raises:
+            ArchitectureError: One cannot be found or is wrong.
         """
         kind, colon, path = self.target.rpartition(":")  # table:FILE.csv
         target = f"{kind}{colon}{Path(path).absolute()}" if Path(path).is_file() else self.target
-        return super().standalone().model_copy(update={"target": target})
+        initial = tuple(architecture.to_dict() for architecture in self.load_initial())
+        return super().standalone().model_copy(update={"target": target, "initial": initial})
 
     def identity(self) -> dict[str, Any]:
         """Return what must not change when the search is resumed."""

@@ -26,6 +26,7 @@ class SearchResult:
         pareto: Trials that no other beats in all objectives, in the order of :func:`pareto`.
         heads: Output channels by task of the networks whose costs these are; empty if unknown.
         input_size: ``(height, width)`` of these networks, where the architecture does not say; None if unknown.
+        baseline: The base network's trial, where it was judged as a candidate.
     """
 
     limits: Mapping[str, float]
@@ -34,6 +35,7 @@ class SearchResult:
     pareto: tuple[Trial, ...]
     heads: Mapping[str, int] = field(default_factory=dict)
     input_size: tuple[int, int] | None = None
+    baseline: Trial | None = None
 
     @property
     def target_ms(self) -> float | None:
@@ -95,6 +97,12 @@ def best(trials: Iterable[Trial], limits: Mapping[str, float]) -> Trial | None:
     return min(feasible or scored, key=lambda t: (-(t.reward or 0.0), t.cost["latency_ms"], t.number), default=None)
 
 
+def find_trial(trials: Iterable[Trial], architecture: Architecture) -> Trial | None:
+    """Return the trial that judged a network; None if there is none."""
+    fingerprint = architecture.fingerprint()
+    return next((trial for trial in _scored(trials) if trial.fingerprint == fingerprint), None)
+
+
 def summarise(
     trials: Sequence[Trial],
     limits: Mapping[str, float],
@@ -102,6 +110,7 @@ def summarise(
     *,
     heads: Mapping[str, int] | None = None,
     input_size: tuple[int, int] | None = None,
+    base: Architecture | None = None,
 ) -> SearchResult:
     """Return what the trials found.
 
@@ -111,6 +120,7 @@ def summarise(
         objectives: What the Pareto set is drawn over.
         heads: Output channels by task of the networks whose costs are known.
         input_size: ``(height, width)`` of these networks.
+        base: The base network.
 
     Raises:
         StudyError: No trial is done.
@@ -120,7 +130,8 @@ def summarise(
         failed = [trial for trial in trials if trial.error]
         reason = f"; the last reason: {failed[-1].error}" if failed else ""
         raise StudyError(f"the search has no result yet, none of its {len(trials)} trials is done{reason}")
-    return SearchResult(limits, tuple(objectives), winner, pareto(trials, objectives), heads or {}, input_size)
+    front, baseline = pareto(trials, objectives), None if base is None else find_trial(trials, base)
+    return SearchResult(limits, tuple(objectives), winner, front, heads or {}, input_size, baseline)
 
 
 def write_results(result: SearchResult, folder: Path) -> None:

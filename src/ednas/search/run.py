@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ednas.arch import Architecture, Plan, SearchSpace
+from ednas.arch.space import Genes
 from ednas.exceptions import ArchitectureError, ConfigError, StudyError
 from ednas.files import write_json
 from ednas.search.evaluators.base import Evaluation
@@ -127,6 +128,7 @@ def run_search(
     heads = {name: task.channels for name, task in model.tasks.items()}
     size = config.latency_input_size or model.input_size
     cost: CostModel = lru_cache(REMEMBERED)(DeviceCost(source, heads, size))
+    initial = _initial_genes(config, space)
     stored = _stored_identity(out / STUDY) if resume else {}
     # What is measured is never the same twice: a resumed search goes on with the limits that it began with.
     baseline = (not isinstance(source, Simulated) and stored.get("baseline")) or dict(cost(base.plan()))
@@ -157,14 +159,19 @@ def run_search(
             cost=cost,
             objective=objective,
             study=study,
-            controller=config.controller.make(sizes, config.seed, objective.limits),
+            controller=config.controller.make(sizes, config.seed, objective.limits, initial),
             executor=_executor(config, ProxyEvaluator(training, config.device)),
             trials=config.trials,
             seed=config.seed,
             callbacks=tuple(callbacks),
         )
         outcome = partial(
-            summarise, limits=objective.limits, objectives=objective.objectives, heads=heads, input_size=size
+            summarise,
+            limits=objective.limits,
+            objectives=objective.objectives,
+            heads=heads,
+            input_size=size,
+            base=base,
         )
         try:
             run.run()
@@ -183,6 +190,13 @@ def run_search(
                 for callback in callbacks:
                     callback.on_noise(noise)
         return result
+
+
+def _initial_genes(config: SearchConfig, space: SearchSpace) -> list[Genes]:
+    try:
+        return [space.encode(architecture) for architecture in config.load_initial()]
+    except ArchitectureError as error:
+        raise ConfigError(f"initial: {error}; leave that network out, or widen the space") from None
 
 
 def _trivial(

@@ -102,10 +102,7 @@ class TrainConfig(StrictModel):
         Raises:
             ArchitectureError: It cannot be found or is wrong.
         """
-        if isinstance(self.architecture, str):
-            return load_architecture(self.architecture)
-        architecture: Architecture = Architecture.from_dict(self.architecture)
-        return architecture
+        return load_architecture(self.architecture)
 
     def with_architecture(self, architecture: Architecture) -> Self:
         """Return the same run of another network; an input size of that network goes before the recipe's."""

@@ -67,9 +67,11 @@ class Controller(ABC):
         told: How many trials were told.
         limits: What candidates should not exceed, by quantity, for controllers that look at costs; none unless
             :meth:`ControllerConfig.make` was given some.
+        initial: What is proposed before anything else.
     """
 
     limits: Mapping[str, float] = MappingProxyType({})
+    initial: Sequence[Genes] = ()
 
     class Options(StrictModel):
         """The controller's own settings in a configuration; each is a keyword argument of its constructor."""
@@ -88,8 +90,10 @@ class Controller(ABC):
         """Return the next candidate, one that was never proposed before; None when every point of the space was."""
         if len(self._proposed) >= self._space_size:
             return None
-        rng = random.Random(derive_seed(self._seed, "propose", self._asked))
-        proposal = self._fresh(rng)
+        if self._asked < len(self.initial):
+            proposal = Proposal(self.initial[self._asked])
+        else:
+            proposal = self._fresh(random.Random(derive_seed(self._seed, "propose", self._asked)))
         self._proposed.add(proposal.genes)
         self._asked += 1
         return proposal
@@ -196,19 +200,27 @@ class ControllerConfig(StrictModel):
         options = parse(_find(self.name).Options, self.options, "controller.options")
         return ControllerConfig(name=self.name, options=options.model_dump(mode="json"))
 
-    def make(self, sizes: Sequence[int], seed: int, limits: Mapping[str, float] | None = None) -> Controller:
+    def make(
+        self,
+        sizes: Sequence[int],
+        seed: int,
+        limits: Mapping[str, float] | None = None,
+        initial: Iterable[Genes] = (),
+    ) -> Controller:
         """Return a fresh controller for a space.
 
         Args:
             sizes: Number of candidates of each decision of the space.
             seed: The search's seed.
             limits: What candidates should not exceed, by quantity.
+            initial: What is proposed before anything else; what comes again is proposed once.
 
         Raises:
             ConfigError: As :meth:`complete`.
         """
         controller = _find(self.name)(sizes, seed, **self.complete().options)
         controller.limits = dict(limits or {})
+        controller.initial = tuple(dict.fromkeys(initial))
         return controller
 
 

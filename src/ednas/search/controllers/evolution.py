@@ -44,6 +44,10 @@ class RegularizedEvolution(Controller):
     uniformly, to a different value, drawn uniformly. A child that was proposed before is drawn again, in the end with
     more and more mutations.
 
+    In a few dozen trials that does not come far. A network that is good already can be given to begin with
+    (``initial``); then the rest of the first population can be its variants instead of random candidates
+    (``initial_mutations``), and children can differ from their parents in more than one decision (``mutations``).
+
     Candidates that were pruned for their cost have no reward and never join the population. Where the limits are so
     tight that random candidates hardly ever meet them (:data:`PATIENCE` times as many were refused as the population
     holds, and it is still not full), the rest of the initial candidates are mutated from those of the refused ones that
@@ -54,6 +58,9 @@ class RegularizedEvolution(Controller):
         seed: The search's seed.
         population_size: N.
         tournament_size: At most N; by default 10, or N if that is less.
+        mutations: In how many decisions a child differs from its parent.
+        initial_mutations: In how many the first population differs from the initial candidates, where there are some;
+            None = it is random.
 
     Raises:
         ConfigError: A size is below 1, or the tournament is larger than the population.
@@ -64,6 +71,8 @@ class RegularizedEvolution(Controller):
 
         population_size: int = Field(default=50, ge=1)
         tournament_size: int = Field(default=TOURNAMENT_SIZE, ge=1)
+        mutations: int = Field(default=1, ge=1)
+        initial_mutations: int | None = Field(default=None, ge=1)
 
         @model_validator(mode="before")
         @classmethod
@@ -81,11 +90,19 @@ class RegularizedEvolution(Controller):
             return self
 
     def __init__(
-        self, sizes: Sequence[int], seed: int = 0, *, population_size: int = 50, tournament_size: int | None = None
+        self,
+        sizes: Sequence[int],
+        seed: int = 0,
+        *,
+        population_size: int = 50,
+        tournament_size: int | None = None,
+        mutations: int = 1,
+        initial_mutations: int | None = None,
     ) -> None:
         super().__init__(sizes, seed)
-        settings = {"population_size": population_size, "tournament_size": tournament_size}
-        self._tournament_size = parse(self.Options, settings, "controller").tournament_size
+        given = {"population_size": population_size, "tournament_size": tournament_size}
+        given |= {"mutations": mutations, "initial_mutations": initial_mutations}
+        self._options = parse(self.Options, given, "controller")
         self._population: deque[Trial] = deque(maxlen=population_size)
         self._num_refused = 0
         self._nearest_refused: list[Trial] = []
@@ -105,22 +122,24 @@ class RegularizedEvolution(Controller):
         del self._nearest_refused[REFUSED_KEPT:]
 
     def _propose(self, rng: random.Random, attempt: int) -> Proposal:
-        population_size = self._population.maxlen or 0
-        if len(self._population) == population_size:
+        options = self._options
+        more = attempt // max(MIN_REDRAWS, MAX_ATTEMPTS // max(1, len(self._mutable)))
+        if len(self._population) == options.population_size:
             parent = self._tournament(rng)
-        elif self._num_refused >= PATIENCE * population_size:
+        elif self._num_refused >= PATIENCE * options.population_size:
             parent = rng.choice(self._nearest_refused)
+        elif self.initial and options.initial_mutations is not None:
+            return Proposal(self._mutate(rng, rng.choice(self.initial), options.initial_mutations + more))
         else:
             return Proposal(self._random_genes(rng))
-        widening = max(MIN_REDRAWS, MAX_ATTEMPTS // max(1, len(self._mutable)))
-        return Proposal(self._mutate(rng, parent.genes, 1 + attempt // widening), parent.number)
+        return Proposal(self._mutate(rng, parent.genes, options.mutations + more), parent.number)
 
     def _distance(self, trial: Trial) -> tuple[float, float]:
         """How far a refused candidate is from being accepted."""
         return violation(trial.cost, self.limits), trial.latency_ms or 0.0
 
     def _tournament(self, rng: random.Random) -> Trial:
-        drawn = sorted(rng.sample(range(len(self._population)), self._tournament_size))
+        drawn = sorted(rng.sample(range(len(self._population)), self._options.tournament_size))
         return max((self._population[index] for index in drawn), key=_reward)
 
     def _mutate(self, rng: random.Random, genes: Genes, mutations: int) -> Genes:
