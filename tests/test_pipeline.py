@@ -10,7 +10,7 @@ import pytest
 from ednas.arch import SpaceConfig, zoo
 from ednas.data.synthetic import SyntheticDataset
 from ednas.data.writing import write_folder
-from ednas.exceptions import StudyError
+from ednas.exceptions import ConfigError, StudyError
 from ednas.pipeline import FOUND, MULTI_TASK, SINGLE_TASK, StudyConfig, run_study
 from ednas.report import collect, render
 from ednas.search import SearchCallback, SearchConfig
@@ -65,6 +65,9 @@ def test_the_whole_job_and_its_report(config: StudyConfig, tmp_path: Path) -> No
     before = json.loads((out / "comparison.json").read_text())
     run_study(config, out, resume=True, device="cpu")
     assert json.loads((out / "comparison.json").read_text()) == before
+    longer = config.model_copy(update={"recipe": config.recipe.model_copy(update={"steps": 3})})
+    with pytest.raises(ConfigError, match=r"another recipe \(recipe.steps: 2 and 3\)"):
+        run_study(longer, out, resume=True, device="cpu")
 
 
 def test_what_was_finished_before_an_interruption_is_kept(config: StudyConfig, tmp_path: Path) -> None:

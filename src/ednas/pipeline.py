@@ -12,8 +12,9 @@ import yaml
 from pydantic import Field
 
 from ednas.arch import Architecture
-from ednas.config import StrictModel
+from ednas.config import StrictModel, parse, read_yaml
 from ednas.data.loader import load_samples
+from ednas.exceptions import ConfigError
 from ednas.files import write_text
 from ednas.hw import summarise
 from ednas.hw.sources import load_source, network_cost
@@ -24,7 +25,8 @@ from ednas.scoring import ModelMetrics, merge_metrics
 from ednas.search.config import SearchConfig
 from ednas.search.progress import SearchCallback
 from ednas.search.run import run_search
-from ednas.training import Recipe, load_checkpoint, train_runs
+from ednas.training import Recipe, TrainConfig, load_checkpoint, train_runs
+from ednas.training.config import difference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from ednas.data import CachedSplit
     from ednas.training import Callback, Model, TrainRunsResult
 
+STUDY_FILE = "study.yaml"
 SINGLE_TASK, MULTI_TASK, FOUND = "single-task base", "multi-task base", "found"
 
 _log = logging.getLogger(__name__)
@@ -95,10 +98,13 @@ def run_study(
         The single-task base, the multi-task base and the found network, with metrics, gains and costs.
 
     Raises:
+        ConfigError: The final trainings in ``out`` are by another recipe.
         EdnasError: As the search and the training; what was finished is kept.
     """
+    if resume:
+        _check_recipe(config, out / STUDY_FILE)
     result = run_search(config.search, out, resume=resume, callbacks=search_callbacks)
-    write_text(out / "study.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    write_text(out / STUDY_FILE, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     finals = _finals(config.search, result.architecture)
     trained: dict[str, TrainRunsResult] = {}
     for final in finals:
@@ -119,6 +125,16 @@ def run_study(
     if config.pictures:
         save_pictures(_pictures(config, finals, trained), out / "predictions")
     return table
+
+
+def _check_recipe(config: StudyConfig, file: Path) -> None:
+    """Refuse another recipe: more steps would lengthen the networks that are finished, and train the others at once."""
+    if not file.is_file():
+        return
+    stored = parse(StudyConfig, read_yaml(file), str(file)).recipe
+    trainings = [TrainConfig(data=config.search.data, recipe=recipe) for recipe in (stored, config.recipe)]
+    if found := difference(*trainings):
+        raise ConfigError(f"{file}: the final networks are trained by another recipe ({found}); choose another folder")
 
 
 def _finals(config: SearchConfig, found: Architecture) -> list[Final]:
