@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from cli_runs import Run
 from PIL import Image
 
@@ -153,11 +154,15 @@ def test_search_under_limits(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
         "recipe: {name: mini, steps: 1, batch_size: 2, input_size: [32, 64]}\n"
         "target_latency_ms: 0.01\nlimits: {params: 1.0, macs: 2 * baseline}\nmax_latency_factor: 1.0\n"
         "space: {kinds: [ibn], kernel_sizes: [3], multipliers: [0.5, 1.0]}\ntrials: 2\nexecutor: inline\n"
+        "controller: {options: {population_size: 7, mutations: 2}}\n"
     )
     search = ["search", "--config", tmp_path / "s.yaml", "--out", tmp_path / "out", "--device", "cpu", "--json"]
     search += ["--limit", "params=0.9*baseline", "--limit", "latency_ms=2*baseline", "--prune-factor", "1.1"]
+    search += ["--tournament", "3"]
     code, out, err = run(*search, "--objectives", "accuracy,params")
     assert code == 0, err
+    options = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())["controller"]["options"]
+    assert options == {"population_size": 7, "tournament_size": 3, "mutations": 2, "initial_mutations": None}
     result = json.loads(out)
     limits, cost = result["limits"], result["best"]["cost"]
     assert limits.keys() == {"latency_ms", "params", "macs"}

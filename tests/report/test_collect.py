@@ -16,7 +16,7 @@ from ednas.report.comparison import save_comparison
 from ednas.report.content import Picture
 from ednas.report.pictures import save_pictures
 from ednas.search.controllers.base import Proposal
-from ednas.search.results import summarise, write_results
+from ednas.search.results import pareto, summarise, write_results
 from ednas.search.study import Study
 from ednas.search.trial import TrialState
 
@@ -113,6 +113,31 @@ def test_the_baseline_s_latency_is_known_where_it_is_the_target(run):
     report = collect(run)
     assert report.baseline_latency_ms == report.target_latency_ms == 8.25
     assert report.target == "stick"
+
+
+def test_the_baseline_s_latency_is_known_whatever_the_target(run):
+    (run / "study.db").unlink()
+    (run / "comparison.json").unlink()
+    write_study(run, fake_trials(20), identity={**IDENTITY, "baseline": {"latency_ms": 6.5}})
+    report = collect(run)
+    assert (report.baseline_latency_ms, report.target_latency_ms) == (6.5, 7.0)
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+def test_the_pareto_set_is_drawn_over_what_the_search_drew_it_over(run, is_over):
+    trials = [replace(trial, cost={**trial.cost, "params": 1e6 + trial.number}) for trial in fake_trials(20)]
+    objectives = ("accuracy", "latency_ms", "params")
+    (run / "study.db").unlink()
+    (run / "best.json").unlink()
+    write_study(run, trials)
+    write_text(run / "config.yaml", f"{CONFIG}limits: {{params: 2000000}}\n")
+    if is_over:
+        write_results(summarise(trials, {"latency_ms": 7.0, "params": 2e6}, objectives), run)
+    report = collect(run)
+    assert report.objectives == objectives
+    assert report.pareto == tuple(trial.number for trial in pareto(trials, objectives))
+    assert len(report.pareto) > len(pareto(trials))
+    assert "no other one beats in accuracy, latency_ms, params" in render(report)
 
 
 def test_the_cost_of_the_best_model_is_told_layer_by_layer(run):

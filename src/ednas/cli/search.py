@@ -126,8 +126,7 @@ def search(
         values["recipe"] = ({"name": base} if isinstance(base, str) else dict(base)) | changes
     evolution = {"population_size": population, "tournament_size": tournament}
     if any(value is not None for value in evolution.values()):
-        options = {key: value for key, value in evolution.items() if value is not None}
-        values["controller"] = {"name": "evolution", "options": options}
+        values["controller"] = _changed(values.get("controller"), evolution)
     settings = parse(SearchConfig, values, str(config or "search"))
     with decoding() as decode, SearchProgress() as progress:
         result = run_search(settings, out, resume=resume, callbacks=[progress], decode_progress=decode)
@@ -156,6 +155,15 @@ def search(
         f"best: trial {best.number}, {costs}, reward {best.reward:.4f}{'' if result.feasible else ', OVER A LIMIT'}\n"
         f"{result.architecture.to_text()}\nwrote {out / 'best.json'} and {page}"
     )
+
+
+def _changed(controller: Any, evolution: Mapping[str, int | None]) -> Any:
+    """Return a configuration's controller with other options; what is none is left to be refused."""
+    own: Any = {"name": "evolution"} if controller is None else controller
+    if not isinstance(own, Mapping) or not isinstance(own.get("options", {}), Mapping):
+        return own
+    given = {key: value for key, value in evolution.items() if value is not None}
+    return {**own, "options": {**own.get("options", {}), **given}}
 
 
 def _limits(texts: Sequence[str]) -> dict[str, str]:

@@ -35,6 +35,7 @@ from ednas.report.content import BestModel, ComparisonTable, ReportData, choice_
 from ednas.report.pictures import INDEX, load_pictures
 from ednas.scoring import load_metrics
 from ednas.search import results
+from ednas.search.quantities import ACCURACY, BASELINE
 from ednas.search.study import StudyReader
 from ednas.search.trial import Trial
 
@@ -55,7 +56,8 @@ class Setting:
         device: The device as the search used it; None where it is not known or not simulated.
         target_ms: The target latency, milliseconds.
         limits: What the search limited, by quantity; the target latency too.
-        is_baseline: Whether the target latency is the base network's.
+        objectives: What the search draws its Pareto set over.
+        baseline_ms: Latency of the base network on the device, milliseconds.
         planned: How many candidates are to be trained.
         tasks: Names of the tasks.
         heads: Output channels by task; empty where unknown.
@@ -67,7 +69,8 @@ class Setting:
     device: Target | None
     target_ms: float | None
     limits: Mapping[str, float]
-    is_baseline: bool
+    objectives: tuple[str, ...]
+    baseline_ms: float | None
     planned: int | None
     tasks: tuple[str, ...]
     heads: Mapping[str, int]
@@ -89,6 +92,7 @@ def collect(run_folder: Path | str) -> ReportData:
     best = _read_best(folder / BEST)
     setting = _read_setting(config, identity, best)
     comparison = load_comparison(folder / COMPARISON) if (folder / COMPARISON).is_file() else None
+    objectives = _known_objectives(setting, trials)
     judged_base = results.find_trial(trials, setting.base)
     winners = select_winners(trials)
     has_trivial = (folder / TRIVIAL).is_file()
@@ -108,7 +112,8 @@ def collect(run_folder: Path | str) -> ReportData:
         else None,
         trivial=load_metrics(folder / TRIVIAL).tasks if has_trivial else {},
         trivial_accuracy=_number(read_json(folder / TRIVIAL, StudyError).get("accuracy")) if has_trivial else None,
-        pareto=tuple(trial.number for trial in results.pareto(trials)),
+        objectives=objectives,
+        pareto=tuple(trial.number for trial in results.pareto(trials, objectives)),
         choices=choice_shares(winners, trials, setting.base),
         winners=len(winners),
         best=_describe_best(best, trials, setting),
@@ -146,7 +151,11 @@ def _read_setting(config: Mapping[str, Any], identity: Mapping[str, Any], best: 
     target = _get(definition, "name") or known.get("target")
     target_ms = _number(best.get("target_ms")) or _number(known.get("target_latency_ms"))
     limits = known.get("limits")
-    limits = {**(limits if isinstance(limits, Mapping) else {}), "latency_ms": target_ms}
+    limits = {"latency_ms": target_ms, **(limits if isinstance(limits, Mapping) else {})}
+    baseline_ms = _number(_get(known.get("baseline"), "latency_ms"))
+    if baseline_ms is None and config.get("target_latency_ms") == BASELINE:
+        baseline_ms = target_ms
+    objectives = best.get("objectives") or known.get("objectives")
     tasks, heads = known.get("tasks"), best.get("heads") or known.get("heads")
     planned = _number(known.get("trials"))
     return Setting(
@@ -155,7 +164,8 @@ def _read_setting(config: Mapping[str, Any], identity: Mapping[str, Any], best: 
         device=_device(definition, target),
         target_ms=target_ms,
         limits={str(name): number for name, value in limits.items() if (number := _number(value)) is not None},
-        is_baseline=config.get("target_latency_ms") == "baseline",
+        objectives=tuple(map(str, objectives)) if isinstance(objectives, list) else (ACCURACY, *limits),
+        baseline_ms=baseline_ms,
         planned=None if planned is None else round(planned),
         tasks=tuple(map(str, tasks)) if isinstance(tasks, list) else (),
         heads={str(task): int(_number(count) or 1) for task, count in heads.items()} if isinstance(heads, dict) else {},
@@ -246,13 +256,17 @@ def _device(definition: Any, name: Any) -> Target | None:
         return None
 
 
+def _known_objectives(setting: Setting, trials: Sequence[Trial]) -> tuple[str, ...]:
+    """Return the objectives that every trial has a value of."""
+    scored = [trial for trial in trials if trial.scored]
+    return tuple(name for name in setting.objectives if name == ACCURACY or all(name in trial.cost for trial in scored))
+
+
 def _baseline_latency(setting: Setting, judged: Trial | None, comparison: ComparisonTable | None) -> float | None:
     if judged is not None:
         return judged.latency_ms
-    if setting.is_baseline:
-        return setting.target_ms
-    if comparison is None:
-        return None
+    if setting.baseline_ms is not None or comparison is None:
+        return setting.baseline_ms
     return next((model.latency_ms for model in comparison.models if model.name == comparison.baseline), None)
 
 

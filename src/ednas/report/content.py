@@ -19,6 +19,7 @@ from ednas.arch import Architecture, Block
 from ednas.arch.spec import KINDS
 from ednas.exceptions import ArchitectureError
 from ednas.scoring import TaskUnits, TaskValues
+from ednas.search.objective import Objective
 from ednas.search.trial import Trial
 
 if TYPE_CHECKING:
@@ -199,7 +200,8 @@ class ReportData:
         signal_ratio: How many times further candidates differ in accuracy than one candidate does between seeds.
         trivial: What the mean training label of each pixel scores, without a network; may be empty.
         trivial_accuracy: Its accuracy on the search's scale, where it predicts all tasks.
-        pareto: Numbers of the trials on the Pareto front, fastest first.
+        objectives: What the Pareto front is drawn over.
+        pareto: Numbers of the trials on it, in the order of :func:`ednas.search.results.pareto`.
         choices: Which values the winners share.
         winners: How many trials count as winners in ``choices``.
         best: The chosen architecture.
@@ -219,6 +221,7 @@ class ReportData:
     signal_ratio: float | None = None
     trivial: TaskValues = field(default_factory=dict)
     trivial_accuracy: float | None = None
+    objectives: tuple[str, ...] = Objective.objectives
     pareto: tuple[int, ...] = ()
     choices: tuple[ChoiceShare, ...] = ()
     winners: int = 0

@@ -16,6 +16,7 @@ from ednas.report.content import CHOICE_FIELDS, ReportData
 from ednas.report.labels import metric_label, show_latency, show_metric
 from ednas.report.svg import FAINT, FONT, INK, MUTED
 from ednas.scoring import scored_metrics
+from ednas.search.objective import Objective
 from ednas.search.trial import Trial, TrialState
 
 Figure = dict[str, Any]
@@ -51,7 +52,9 @@ def pareto_figure(report: ReportData) -> Figure:
         _points(slow, detailed, "slower than the target", {"color": SLOW, "size": 8, "symbol": "circle-open"}),
         _points(best, detailed, "Pareto front", {"color": FRONT, "size": 11, "symbol": symbols}),
     ]
-    data = [_front_line(best), *(group for group in groups if group["x"])]
+    # Of more objectives than the two axes the front is no line.
+    line = [_front_line(best)] if set(report.objectives) == set(Objective.objectives) else []
+    data = [*line, *(group for group in groups if group["x"])]
     pruned = [trial for trial in report.trials if trial.state is TrialState.PRUNED and trial.latency_ms is not None]
     accuracies = [_accuracy(trial) for trial in scored]
     if pruned and accuracies:
