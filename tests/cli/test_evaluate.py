@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 from cli_runs import Run
+from PIL import Image
 
 pytest.importorskip("ai_edge_litert", reason='needs LiteRT: pip install "ednas[export]"')
 
 from tiny_exports import SIZE, Tiny, tiny_model, write_tiny_onnx, write_tiny_tflite
-from training_fakes import write_dataset
+from training_fakes import TARGETS, small_architecture, write_dataset
 
 from ednas.data import open_cache, open_dataset
-from ednas.training import Tiling, evaluate
+from ednas.training import Tiling, build_model, evaluate, save_checkpoint
 from ednas.training.trivial import measure_trivial
 
 TINY = Tiny().eval()
+TASKS = ("segmentation", "depth")
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +90,56 @@ def test_no_network_stands_beside_it_where_the_training_split_is_at_hand(run: Ru
     (row,) = (line.strip("│ ") for line in out.splitlines() if "Abs. error" in line and not line.startswith("warning"))
     assert row.endswith(f" {expected['tasks']['depth']['abs_err']:.4f}")
     assert "warning: depth abs_err: the network (" in out
+
+
+def renumber(root: Path) -> Path:
+    """Write the dataset with its classes in another order: the same labels under other numbers."""
+    file = write_dataset(root)
+    description = yaml.safe_load(file.read_text())
+    description["targets"]["segmentation"]["class_names"].reverse()
+    file.write_text(yaml.safe_dump(description))
+    for label in root.glob("*/segmentation/*.png"):
+        Image.fromarray(3 - np.asarray(Image.open(label))).save(label)
+    return file
+
+
+def test_classes_in_another_order_are_counted_alike(run: Run, data: Path, tflite: Path, tmp_path: Path) -> None:
+    options = ["--split", "train", "--json"]  # decoded by that, so that no network stands beside it
+    other = renumber(tmp_path / "renumbered")
+    expected, found = (json.loads(run("evaluate", tflite, "--data", where, *options)[1]) for where in (data, other))
+    assert found["tasks"] == expected["tasks"]
+    assert found["confusion"] == expected["confusion"]
+    assert found["trivial"]["tasks"] == expected["trivial"]["tasks"]
+
+    checkpoint = save_checkpoint(tmp_path / "run", build_model(small_architecture(), TASKS, TARGETS, input_size=SIZE))
+    expected, found = (json.loads(run("evaluate", checkpoint, "--data", at, *options)[1]) for at in (data, other))
+    assert found["tasks"] == expected["tasks"]
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "message"),
+    [
+        ("- car", "- bicycle", "another segmentation than the dataset has: class 1 is 'car', not 'bicycle'"),
+        ("num_classes: 4", "num_classes: 5\n    class_names: [road, car, tree, sky, sea]", "num_classes 4, not 5"),
+        ("kind: distance", "kind: distance\n    unit: mm\n    scale: 1.0", "another depth .*: unit 'm', not 'mm'"),
+        ("kind: distance", "kind: disparity\n    unit: m", "kind 'distance', not 'disparity'"),
+    ],
+)
+def test_data_that_mean_something_else_are_refused(
+    run: Run, tflite: Path, tmp_path: Path, written: str, instead: str, message: str
+) -> None:
+    file = write_dataset(tmp_path / "data")
+    text = file.read_text()
+    assert written in text
+    if "class_names" in instead:
+        text = text.replace("    class_names:\n    - road\n    - car\n    - tree\n    - sky\n", "")
+    file.write_text(text.replace(written, instead))
+    checkpoint = save_checkpoint(tmp_path / "run", build_model(small_architecture(), TASKS, TARGETS, input_size=SIZE))
+    for model in (tflite, checkpoint):
+        code, _, err = run("evaluate", model, "--data", file)
+        assert code == 2
+        assert re.search(message, err)
+        assert err.count("\n") == 1
 
 
 def test_help_names_both_kinds(run: Run) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ import typer
 from ednas.cli.options import parse_size, parse_tasks, print_json, print_table
 
 if TYPE_CHECKING:
-    from ednas.data import CachedSplit
+    from ednas.data import CachedSplit, TargetInfo
     from ednas.scoring import TaskValues
     from ednas.tasks import Task
     from ednas.training import Callback, Tiling, TrainConfig
@@ -217,26 +218,31 @@ def evaluate(
     """
     from ednas.cli.progress import counting, decoding
     from ednas.data import open_cache, open_dataset
+    from ednas.data.matching import match_labels
     from ednas.data.reader import check_labels
     from ednas.files import write_json
     from ednas.tasks.base import check_protocol
     from ednas.training.trivial import measure_trivial
 
     chosen = check_protocol(protocol)
-    input_size, tasks, measure = _measured(model, device)
+    measured = _measured(model, device)
+    input_size = measured.input_size
     tiling = _tiling(tile, overlap, input_size)
     dataset = open_dataset(data, split)
-    check_labels(dataset, {task.target for task in tasks.values()})
+    check_labels(dataset, measured.targets)
     if size:
         input_size = parse_size(size)
     elif tiling is not None:
         input_size = dataset[0].image.shape[:2]
     with decoding() as decode:
-        cached = open_cache(dataset, input_size, progress=decode)
+        cached = match_labels(open_cache(dataset, input_size, progress=decode), measured.targets)
     with counting("evaluating") as progress:
-        metrics = measure(cached, chosen, tiling=tiling, progress=lambda done, total: progress(split, done, total))
+        metrics = measured.measure(
+            cached, chosen, tiling=tiling, progress=lambda done, total: progress(split, done, total)
+        )
     if train_split := _decoded_before(data, "train", cached.size):
-        metrics["trivial"] = measure_trivial(tasks, train_split, cached, chosen)
+        train_split = match_labels(train_split, measured.targets)
+        metrics["trivial"] = measure_trivial(measured.tasks, train_split, cached, chosen)
     if out is not None:
         write_json(out, metrics)
     _print_metrics(metrics, as_json, f"wrote {out}" if out else "", per_class=per_class)
@@ -299,8 +305,25 @@ def _decoded_before(data: str, split: str, size: tuple[int, int]) -> CachedSplit
     return None
 
 
-def _measured(path: Path, device: str) -> tuple[tuple[int, int], Mapping[str, Task], Callable[..., dict[str, Any]]]:
-    """Open a checkpoint or an exported model; return its input size, its tasks and what measures it."""
+@dataclass(frozen=True)
+class _Measured:
+    """A checkpoint or an exported model.
+
+    Attributes:
+        input_size: ``(height, width)``.
+        tasks: Its tasks by name.
+        targets: What it has learned, by target.
+        measure: Measures it, as :func:`ednas.training.evaluate` does without the model.
+    """
+
+    input_size: tuple[int, int]
+    tasks: Mapping[str, Task]
+    targets: Mapping[str, TargetInfo]
+    measure: Callable[..., dict[str, Any]]
+
+
+def _measured(path: Path, device: str) -> _Measured:
+    """Open a checkpoint or an exported model."""
     if path.is_file() or path.suffix in (".tflite", ".onnx"):
         from ednas.exceptions import ConfigError
         from ednas.export.evaluate import evaluate_exported
@@ -312,12 +335,12 @@ def _measured(path: Path, device: str) -> tuple[tuple[int, int], Mapping[str, Ta
         runner = open_model(path)
         manifest = runner.manifest
         tasks = make_tasks(manifest.tasks, manifest.targets, manifest.task_options)
-        return manifest.input_size, tasks, partial(evaluate_exported, runner)
+        return _Measured(manifest.input_size, tasks, manifest.targets, partial(evaluate_exported, runner))
     from ednas.training import evaluate as evaluate_checkpoint
     from ednas.training import load_checkpoint
 
     model = load_checkpoint(path)
-    return model.input_size, model.tasks, partial(evaluate_checkpoint, model, device=device)
+    return _Measured(model.input_size, model.tasks, model.targets, partial(evaluate_checkpoint, model, device=device))
 
 
 def _tiling(tile: str | None, overlap: float | None, input_size: tuple[int, int]) -> Tiling | None:

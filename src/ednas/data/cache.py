@@ -35,7 +35,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -87,6 +87,8 @@ class CachedSplit:
             distances and disparities, ``float16`` normals.
         sources: Names of the M samples (:meth:`DenseDataset.source`).
         rows: Which of the M samples belong to the split, ``(N,)``: all, but for what :meth:`select` returns.
+        class_tables: For targets whose classes are numbered otherwise in the arrays: the number that each stored one
+            stands for, ``uint8`` ``(256,)``; see :func:`ednas.data.matching.match_labels`.
     """
 
     folder: Path
@@ -97,12 +99,13 @@ class CachedSplit:
     targets: Mapping[str, Array]
     sources: tuple[str, ...]
     rows: npt.NDArray[np.int64]
+    class_tables: Mapping[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __reduce__(self) -> tuple[Callable[..., CachedSplit], tuple[Any, ...]]:
-        return _reopen, (self.folder, self.split, self.rows)
+        return _reopen, (self.folder, self.info, self.split, self.rows, self.class_tables)
 
     def select(self, chosen: npt.NDArray[np.bool_], split: str) -> CachedSplit:
         """Return a part of the split under another name; the arrays are shared.
@@ -114,8 +117,8 @@ class CachedSplit:
         return dataclasses.replace(self, split=split, rows=self.rows[chosen])
 
 
-def _reopen(folder: Path, split: str, rows: npt.NDArray[np.int64]) -> CachedSplit:
-    return dataclasses.replace(load_cache(folder), split=split, rows=rows)
+def _reopen(folder: Path, info: DatasetInfo, split: str, rows: Array, class_tables: Mapping[str, Array]) -> CachedSplit:
+    return dataclasses.replace(load_cache(folder), info=info, split=split, rows=rows, class_tables=class_tables)
 
 
 def cache_folder() -> Path:

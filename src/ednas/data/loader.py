@@ -178,7 +178,8 @@ def _read(cached: CachedSplit, indices: Indices, kinds: dict[str, TargetKind], d
         values = _copy(cached.targets[name], rows, device)
         match kind:
             case "labels":
-                stored[name] = values
+                table = cached.class_tables.get(name)
+                stored[name] = values if table is None else torch.from_numpy(table).to(device)[values.long()]
             case "distance" | "disparity":
                 stored[name] = values.unsqueeze(1)
             case "normals":

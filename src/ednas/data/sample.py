@@ -40,6 +40,18 @@ class TargetInfo:
     class_names: tuple[str, ...] = ()
     unit: str = ""
 
+    def difference(self, other: TargetInfo) -> str:
+        """Name the first thing in which another target means something else; empty if they mean the same."""
+        for what in ("kind", "unit", "num_classes"):
+            ours, theirs = getattr(self, what), getattr(other, what)
+            if ours != theirs:
+                return f"{what} {ours!r}, not {theirs!r}"
+        if self.class_names != other.class_names:
+            pairs = enumerate(zip(self.class_names, other.class_names, strict=False))
+            named = (f"class {index} is '{a}', not '{b}'" for index, (a, b) in pairs if a != b)
+            return next(named, "only one of them names its classes")
+        return ""
+
 
 def no_label(info: TargetInfo, size: tuple[int, ...]) -> npt.NDArray[Any]:
     """Return the target of a sample that has none: void or invalid in every pixel of ``size`` ``(H, W)``."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ednas.data.cache import CachedSplit
+from ednas.data.matching import match_labels
 from ednas.exceptions import ExportError
 from ednas.export.manifest import Manifest, OutputSpec
 from ednas.export.runtime import Runner
@@ -51,7 +52,7 @@ def evaluate_exported(
     Raises:
         ExportError: The split or its windows have another size than the model's input, or the model cannot be run.
         TrainingError: A prediction is not finite.
-        DataError: The split lacks a target, or has no valid label for a task.
+        DataError: The split lacks a target, has another one than the model predicts, or has no valid label for a task.
         ConfigError: Unknown protocol or task.
     """
     manifest = runner.manifest
@@ -71,7 +72,8 @@ def evaluate_exported(
         }
 
     tasks = make_tasks(manifest.tasks, manifest.targets, manifest.task_options)
-    result = measure(tasks, forward, cached, protocol, tiling=tiling, batch_size=batch_size, progress=progress)
+    matched = match_labels(cached, manifest.targets)
+    result = measure(tasks, forward, matched, protocol, tiling=tiling, batch_size=batch_size, progress=progress)
     return {
         **result,
         "model": manifest.name,

@@ -26,8 +26,7 @@ from ednas.config import parse
 from ednas.data.augment import AugmentConfig
 from ednas.data.cache import CachedSplit
 from ednas.data.loader import BatchLoader
-from ednas.data.sample import TargetInfo
-from ednas.exceptions import DataError
+from ednas.data.matching import match_labels
 from ednas.nn import MultiTaskNetwork
 from ednas.nn.heads import resize_bilinear
 from ednas.seeding import derive_seed
@@ -102,7 +101,7 @@ def finetune(
         "precision": "32-true",  # the half precisions are coarser than some int8 scales
     }
     recipe = parse(Recipe, settings, "fine-tuning")
-    _check_targets(model, data)
+    data = match_labels(data, model.targets)
     fabric = make_fabric(device, recipe.precision)
     network = copy.deepcopy(model.network).to(fabric.device)
     loader = BatchLoader(
@@ -335,22 +334,3 @@ def _arguments(program: fx.GraphModule, node: fx.Node) -> list[Any]:
 def _tensor(program: fx.GraphModule, value: Any) -> Any:
     stored = isinstance(value, fx.Node) and value.op == "get_attr"
     return attrgetter(str(value.target))(program) if stored else value
-
-
-def _check_targets(model: Model, data: CachedSplit) -> None:
-    """Refuse labels that the model has not learned from; missing ones the loader finds.
-
-    Raises:
-        DataError: A target is of another kind, or has another number of classes.
-    """
-    for name, learned in model.targets.items():
-        found = data.info.targets.get(name, learned)
-        if (found.kind, found.num_classes) != (learned.kind, learned.num_classes):
-            raise DataError(
-                f"dataset {data.info.name}: target '{name}' is {_describe(found)}, but the model has learned "
-                f"{_describe(learned)}; take the dataset that it was trained on"
-            )
-
-
-def _describe(target: TargetInfo) -> str:
-    return f"{target.num_classes} classes" if target.kind == "labels" else f"a {target.kind}"

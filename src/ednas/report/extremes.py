@@ -11,6 +11,7 @@ import torch
 
 from ednas.data import CachedSplit
 from ednas.data.loader import eval_batches, load_samples
+from ednas.data.matching import match_labels
 from ednas.exceptions import DataError
 from ednas.nn.heads import resize_bilinear
 from ednas.report.content import Picture
@@ -74,10 +75,11 @@ def find_extremes(
         For each task :data:`COUNT` images of each kind, or fewer where there are not so many; no image is both.
 
     Raises:
-        DataError: The split lacks a target.
+        DataError: The split lacks a target, or has another one than the model predicts.
         TrainingError: A prediction is not finite.
     """
     model.network.eval()
+    split = match_labels(split, model.targets)
     scores = _measure(model, split, batch_size, progress)
     found = []
     for task, made in model.tasks.items():

@@ -10,6 +10,7 @@ import torch
 
 from ednas.data.cache import CachedSplit
 from ednas.data.loader import eval_batches
+from ednas.data.matching import match_labels
 from ednas.tasks import EvaluationProtocol, Task
 from ednas.training.device import resolve_device
 from ednas.training.model import Model
@@ -32,7 +33,8 @@ def evaluate(
 
     Args:
         model: What to measure.
-        cached: The split, at the size to measure at.
+        cached: The split, at the size to measure at; its labels are matched to what the model predicts
+            (:func:`ednas.data.matching.match_labels`).
         protocol: ``standard`` or ``adashare``.
         tiling: Predict in overlapping windows instead of whole images.
         batch_size: Samples, or windows of one sample, at a time; the result does not depend on it.
@@ -44,7 +46,7 @@ def evaluate(
 
     Raises:
         TrainingError: A prediction is not finite.
-        DataError: The split lacks a target, or has no valid label for a task.
+        DataError: The split lacks a target, has another one than the model predicts, or has no valid label for a task.
         ConfigError: Unknown protocol or device.
     """
     if device is not None:
@@ -55,7 +57,7 @@ def evaluate(
         result = measure(
             model.tasks,
             model.forward,
-            cached,
+            match_labels(cached, model.targets),
             protocol,
             tiling=tiling,
             batch_size=batch_size,

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ednas.data.sample import TargetInfo
 from ednas.exceptions import ConfigError
 from ednas.tasks import load_plugin
 from ednas.training.checkpoint import load_checkpoint
@@ -69,7 +68,7 @@ def load_teacher(source: str, student: Model) -> Teacher:
     tasks = _common(source, model.tasks, student)
     for task in tasks:
         ours, theirs = (each.targets[each.tasks[task].target] for each in (student, model))
-        if difference := _difference(theirs, ours):
+        if difference := theirs.difference(ours):
             raise ConfigError(f"teacher '{source}': predicts another {task} than the dataset has: {difference}")
         _check_channels(source, task, model.tasks[task].channels, student)
     return Teacher(model.forward, tasks, _digest(_freeze(model.network)))
@@ -120,19 +119,6 @@ def _check_channels(source: str, task: str, channels: int, student: Model) -> No
         raise ConfigError(
             f"teacher '{source}': has {channels} channels for {task}, the network {student.tasks[task].channels}"
         )
-
-
-def _difference(theirs: TargetInfo, ours: TargetInfo) -> str:
-    """Name the first thing in which two targets differ; empty if they are the same."""
-    for what in ("kind", "unit", "num_classes"):
-        first, second = getattr(theirs, what), getattr(ours, what)
-        if first != second:
-            return f"{what} {first!r}, not {second!r}"
-    if theirs.class_names != ours.class_names:
-        pairs = enumerate(zip(theirs.class_names, ours.class_names, strict=False))
-        named = (f"class {index} is '{a}', not '{b}'" for index, (a, b) in pairs if a != b)
-        return next(named, "only one of them names its classes")
-    return ""
 
 
 def _freeze(network: nn.Module) -> nn.Module:
