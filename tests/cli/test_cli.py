@@ -280,6 +280,48 @@ def test_train_evaluate_predict_and_resume(run: Run, tmp_path: Path, monkeypatch
     assert not (tmp_path / "refused").exists()
 
 
+def test_options_of_the_data_travel_with_the_checkpoint(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
+    small = zoo.architecture("base").clone(override={"bifpn_width": 8, "bifpn_depth": 1}).to_text()
+    (tmp_path / "c.yaml").write_text("data: streets\ndata_options: {count: 9, seed: 3}\n")
+    train = ["train", small, "--config", tmp_path / "c.yaml", "--tasks", "depth", "--steps", 2, "--batch-size", 2]
+    train += ["--data-option", "count=5", "--data-option", "size=[32, 64]", "--json", "--out", tmp_path / "run"]
+    code, printed, err = run(*train)
+    assert code == 0, err
+    metrics = json.loads(printed)
+    assert (metrics["samples"], metrics["input_size"]) == (5, [32, 64])
+    evaluate = ["evaluate", tmp_path / "run" / "checkpoint", "--data", "streets", "--json"]
+    code, printed, err = run(*evaluate)
+    assert code == 0, err
+    again = json.loads(printed)
+    assert (again["tasks"], again["trivial"]) == (metrics["tasks"], metrics["trivial"])
+    assert json.loads(run(*evaluate, "--data-option", "count=3")[1])["samples"] == 3
+    other = json.loads(run(*evaluate, "--data-option", "seed=4")[1])
+    assert other["samples"] == 5
+    assert other["tasks"] != metrics["tasks"]
+
+    for option, message in (
+        ("count", "data option 'count': write each option once, NAME=VALUE"),
+        ("count=[", "data option 'count=[': the value cannot be read"),
+        ("cuont=3", "unknown key 'cuont'; did you mean 'count'"),
+    ):
+        code, _, err = run(*evaluate, "--data-option", option)
+        assert (code, err.count("\n")) == (2, 1)
+        assert message in err
+
+
+def test_data_are_checked_and_shown_with_options(run: Run, tmp_path: Path) -> None:
+    options = ["--data-option", "count=3", "--data-option", "size=[32,64]"]
+    code, printed, err = run("data", "check", "streets", "--json", *options)
+    assert code == 0, err
+    assert [split["samples"] for split in json.loads(printed)["splits"]] == [3, 3]
+    code, _, err = run("data", "preview", "streets", "--out", tmp_path / "sheet.png", *options)
+    assert code == 0, err
+    assert (tmp_path / "sheet.png").is_file()
+
+
 def test_train_several_seeds_reports_mean_and_spread(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
     config = tmp_path / "train.yaml"

@@ -90,6 +90,27 @@ def test_another_size_or_content_is_another_cache(tmp_path: Path) -> None:
     assert_holds(longer, MemoryDataset(8))
 
 
+class Changed(MemoryDataset):
+    """The same data but for one pixel of one part of a sample."""
+
+    def __init__(self, part: str = "", value: float = 0) -> None:
+        super().__init__()
+        self.part, self.value = part, value
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = super().__getitem__(index)
+        if self.part and index == 5:
+            (sample.image if self.part == "image" else sample.targets[self.part])[3, 4] = self.value
+        return sample
+
+
+def test_the_digest_is_that_of_the_content_wherever_it_lies(tmp_path: Path) -> None:
+    changes = [Changed(), Changed("image", 3), Changed("segmentation", VOID), Changed("depth", 99)]
+    first, *changed = (open_cache(data, SIZE, tmp_path / str(place)).digest for place, data in enumerate(changes))
+    assert len({first, *changed}) == 4
+    assert open_cache(MemoryDataset(), SIZE, tmp_path / "elsewhere").digest == first
+
+
 def test_default_folder_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "here"))
     assert open_cache(MemoryDataset(1), SIZE).folder.parent == tmp_path / "here"

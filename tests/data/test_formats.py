@@ -5,7 +5,14 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from ednas.data.formats import FORMATS, dataset_splits, find_format, open_dataset, register_format
+from ednas.data.formats import (
+    FORMATS,
+    dataset_splits,
+    find_format,
+    open_as_trained,
+    open_dataset,
+    register_format,
+)
 from ednas.data.reader import Format
 from ednas.exceptions import ConfigError, DataError
 
@@ -87,6 +94,18 @@ def test_wrong_options_of_built_in_scenes_are_named(scenes, tmp_path, monkeypatc
         open_dataset("streets", count=0)
     with pytest.raises(DataError, match="streets: has no split 'test'"):
         open_dataset("streets", "test")
+
+
+def test_options_of_a_training_are_those_of_the_same_dataset_unless_others_are_given():
+    def size(trained_on, **options):
+        trained_with = {"count": 3, "seed": 7}
+        return len(open_as_trained("streets", "val", trained_on, trained_with, options))
+
+    assert size("synthetic-streets") == 3
+    assert size("synthetic-streets", count=2) == 2
+    assert size("synthetic-rooms") == 768
+    same = open_as_trained("streets", "val", "synthetic-streets", {"count": 3, "seed": 7}, {})
+    assert same.fingerprint() == open_dataset("streets", "val", count=3, seed=7).fingerprint()
 
 
 def test_a_folder_goes_before_a_built_in_name(tmp_path, monkeypatch, makers):

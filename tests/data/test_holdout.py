@@ -20,7 +20,7 @@ from ednas.exceptions import ConfigError
 def named(names):
     images = np.zeros((len(names), 1, 1, 3), np.uint8)
     return CachedSplit(
-        None, DatasetInfo("names", "test"), "train", (1, 1), images, {}, tuple(names), np.arange(len(names))
+        None, DatasetInfo("names", "test"), "train", (1, 1), images, {}, tuple(names), "", np.arange(len(names))
     )
 
 

@@ -7,9 +7,11 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from search_fakes import Recorder
+from training_fakes import write_dataset
 
 from ednas.arch import load_architecture
 from ednas.data.loader import BatchLoader
@@ -136,6 +138,19 @@ def test_it_says_how_much_is_chance(tmp_path: Path) -> None:
     assert noise["candidates"] == pytest.approx(statistics.stdev(trial.accuracy or 0 for trial in trials))
     assert noise["repeated"] == 2
     assert noise["ratio"] == pytest.approx(noise["candidates"] / noise["seeds"])
+
+
+def test_a_search_on_data_that_have_changed_is_not_gone_on_with(tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data")
+    own = {"data": str(data), "data_options": {}}
+    run_search(config(**own, trials=1), tmp_path / "run")
+    for file in data.parent.rglob("*.png"):
+        file.touch()
+    run_search(config(**own, trials=2), tmp_path / "run", resume=True)
+    label = data.parent / "train" / "depth" / "0.npy"
+    np.save(label, 2 * np.load(label))
+    with pytest.raises(StudyError, match="'data digest' was"):
+        run_search(config(**own, trials=3), tmp_path / "run", resume=True)
 
 
 def test_the_base_network_is_judged_beside_what_is_found(tmp_path: Path) -> None:

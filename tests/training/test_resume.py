@@ -2,12 +2,18 @@
 
 import csv
 import json
+import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from training_fakes import write_dataset
 
-from ednas.exceptions import ConfigError
+from ednas.exceptions import CheckpointError, ConfigError
 from ednas.training import load_checkpoint, load_config, train, train_runs
+from ednas.training.summary import summarise
 
 
 class Stop(Exception):
@@ -91,6 +97,52 @@ def test_twice_lengthened_and_never_shortened(config, tmp_path):
         train(changed(config, steps=8, learning_rate=1e-3), tmp_path, resume=True)
     with pytest.raises(ConfigError, match=r"another configuration \(recipe.restarts"):
         train(changed(config, steps=6, restarts=(3,)), tmp_path, resume=True)
+
+
+@pytest.fixture
+def own(config, tmp_path):
+    """The same run on data that may be changed."""
+    return config.model_copy(update={"data": str(write_dataset(tmp_path / "data"))})
+
+
+def relabel(config, split):
+    """Change a class of a label of a split."""
+    file = Path(config.data).parent / split / "segmentation" / "0.png"
+    label = np.array(Image.open(file))
+    label[0, 0] = (label[0, 0] + 1) % 4
+    Image.fromarray(label).save(file)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_finished_run_on_other_data_is_not_gone_on_with(own, tmp_path, split):
+    config = changed(own, steps=2)
+    first = train(config, tmp_path / "run", logs=False)
+    for file in Path(config.data).parent.rglob("*.png"):
+        file.touch()  # the same content: nothing has changed
+    assert train(config, tmp_path / "run", resume=True, logs=False).metrics == first.metrics
+    relabel(config, split)
+    for steps in (2, 4):
+        with pytest.raises(ConfigError, match=f"the split '{split}' of .* has changed since this run was trained"):
+            train(changed(config, steps=steps), tmp_path / "run", resume=True, logs=False)
+    shutil.rmtree(Path(config.data).parent)  # gone, so that nothing can be mixed
+    assert train(config, tmp_path / "run", resume=True, logs=False).metrics == first.metrics
+
+
+def test_a_broken_off_run_on_other_data_is_not_gone_on_with(own, tmp_path):
+    with pytest.raises(Stop):
+        train(own, tmp_path / "run", callbacks=[stop_at(4)], logs=False)
+    relabel(own, "train")
+    with pytest.raises(CheckpointError, match="data"):
+        train(own, tmp_path / "run", resume=True, logs=False)
+
+
+def test_seeds_on_different_data_have_no_mean(own, tmp_path):
+    config = changed(own, steps=2)
+    runs = [train(config, tmp_path / "a", logs=False).metrics]
+    relabel(config, "val")
+    runs.append(train(config, tmp_path / "b", logs=False).metrics)
+    with pytest.raises(CheckpointError, match="trained or measured on different data"):
+        summarise(runs)
 
 
 def test_every_seed_is_lengthened_and_a_new_one_is_trained_alike(config, tmp_path):

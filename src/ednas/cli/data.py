@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ednas.cli.options import parse_size, print_json
+from ednas.cli.options import DataOptions, parse_data_options, parse_size, print_json
 
 app = typer.Typer(help="Check, look at and make datasets.", no_args_is_help=True)
 
@@ -17,7 +17,11 @@ _Path = Annotated[
 
 
 @app.command("check")
-def check(path: _Path, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def check(
+    path: _Path,
+    data_option: DataOptions = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Read every sample; list each bad file with its reason, class frequencies, value ranges, invalid fractions.
 
     Exit code 2 if a file is bad.
@@ -30,7 +34,7 @@ def check(path: _Path, as_json: Annotated[bool, typer.Option("--json", help="Pri
     from ednas.data.check import check_dataset
 
     with counting("reading") as progress:
-        report = check_dataset(path, progress)
+        report = check_dataset(path, progress, **parse_data_options(data_option))
     if as_json:
         print_json(report.to_json())
     else:
@@ -45,6 +49,7 @@ def preview(
     out: Annotated[Path, typer.Option("--out", "-o", help="The PNG to write.")] = Path("preview.png"),
     split: Annotated[str, typer.Option(help="Which split to show.")] = "train",
     count: Annotated[int, typer.Option(min=1, max=100, help="Number of samples.")] = 8,
+    data_option: DataOptions = None,
 ) -> None:
     """Write a contact sheet: images beside their labels.
 
@@ -55,7 +60,8 @@ def preview(
     from ednas.data import open_dataset
     from ednas.data.preview import preview as write_preview
 
-    typer.echo(f"wrote {write_preview(open_dataset(path, split), out, count=count)}")
+    dataset = open_dataset(path, split, **parse_data_options(data_option))
+    typer.echo(f"wrote {write_preview(dataset, out, count=count)}")
 
 
 @app.command("make")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ednas.cli.options import parse_size, print_json, print_table
+from ednas.cli.options import DataOptions, parse_data_options, parse_size, print_json, print_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,6 +36,7 @@ def export(
     data: Annotated[
         str | None, typer.Option(help="Data for the proof: metrics on its val split. Default: --calibration.")
     ] = None,
+    data_option: DataOptions = None,
     split: Annotated[str, typer.Option(help="Split of --data that the metrics are measured on.")] = "val",
     io: Annotated[
         str | None, typer.Option("--io", help="Elements of inputs and outputs: int8, uint8 or float. litert only.")
@@ -86,6 +87,7 @@ def export(
         "samples": samples,
         "ranges": ranges,
         "data": data,
+        "data_options": parse_data_options(data_option),
         "split": split,
         "output_stride": output_stride,
         "input_size": parse_size(size) if size else None,

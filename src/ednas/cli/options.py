@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from ednas.exceptions import ConfigError
 
@@ -13,6 +15,44 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 DEFAULT_CHANNELS = {"depth": 1, "normals": 3}
+
+
+DataOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data-option",
+        help="NAME=VALUE: an option of the dataset's format, like num_classes=7 or size=[128,256]; can be repeated. "
+        "What a model was trained with is used on the same dataset unless it is given here.",
+    ),
+]
+
+
+def parse_data_options(texts: Sequence[str] | None) -> dict[str, Any]:
+    """Parse ``num_classes=7`` into names and values, which are written as in YAML.
+
+    Raises:
+        ConfigError: A text is not ``NAME=VALUE``, or a name comes twice.
+    """
+    import yaml
+
+    options: dict[str, Any] = {}
+    for text in texts or ():
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value) or name in options:
+            raise ConfigError(f"data option '{text}': write each option once, NAME=VALUE, like num_classes=7")
+        try:
+            options[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ConfigError(f"data option '{text}': the value cannot be read; write it as in YAML") from None
+    return options
+
+
+def with_data_options(values: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration's values with other options of the data; what is no mapping is left to be refused."""
+    own = values.get("data_options", {})
+    if not options or not isinstance(own, Mapping):
+        return dict(values)
+    return {**values, "data_options": {**own, **options}}
 
 
 def parse_size(text: str, name: str = "input size") -> tuple[int, int]:

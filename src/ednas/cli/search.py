@@ -8,7 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from ednas.cli.options import parse_size, parse_tasks, print_json
+from ednas.cli.options import (
+    DataOptions,
+    parse_data_options,
+    parse_size,
+    parse_tasks,
+    print_json,
+    with_data_options,
+)
 
 _QUANTITIES = (
     "latency_ms, energy_mj, area_mm2, peak_memory_kb (KiB), accelerator_cycles, host_ms, streamed_bytes, "
@@ -21,6 +28,7 @@ def search(
     data: Annotated[
         str | None, typer.Option(help="A dataset.yaml, a folder of a known format, streets or rooms.")
     ] = None,
+    data_option: DataOptions = None,
     tasks: Annotated[str | None, typer.Option(help="Tasks to learn together, like segmentation,depth.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")] = Path("runs/search"),
     config: Annotated[Path | None, typer.Option(help="A YAML file; options given here win over it.")] = None,
@@ -118,7 +126,7 @@ def search(
         given = canonical({**given, "limits": _limits(limit)})
         own = values.get("limits")
         given["limits"] = {**(own if isinstance(own, Mapping) else {}), **given["limits"]}
-    values |= given
+    values = with_data_options(values | given, parse_data_options(data_option))
     changes: dict[str, Any] = {"steps": steps, "input_size": parse_size(size) if size else None}
     changes = {key: value for key, value in changes.items() if value is not None}
     if recipe is not None or changes:

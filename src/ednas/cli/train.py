@@ -11,13 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ednas.cli.options import parse_size, parse_tasks, print_json, print_table
+from ednas.cli.options import (
+    DataOptions,
+    parse_data_options,
+    parse_size,
+    parse_tasks,
+    print_json,
+    print_table,
+    with_data_options,
+)
 
 if TYPE_CHECKING:
-    from ednas.data import CachedSplit, TargetInfo
+    from ednas.data import CachedSplit, DenseDataset
+    from ednas.export.manifest import Manifest
     from ednas.scoring import TaskValues
     from ednas.tasks import Task
-    from ednas.training import Callback, Tiling, TrainConfig
+    from ednas.training import Callback, Model, Tiling, TrainConfig
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 _Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
@@ -40,6 +49,7 @@ def train(
     data: Annotated[
         str | None, typer.Option(help="A dataset.yaml, a folder of a known format, streets or rooms.")
     ] = None,
+    data_option: DataOptions = None,
     tasks: Annotated[str | None, typer.Option(help="Tasks to learn together, like segmentation,depth.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")] = Path("runs/train"),
     config: Annotated[Path | None, typer.Option(help="A YAML file; options given here win over it.")] = None,
@@ -128,6 +138,7 @@ def train(
         },
         recipe,
         {key: value for key, value in changes.items() if value is not None},
+        parse_data_options(data_option),
     )
     from ednas.cli.progress import decoding
     from ednas.training import ProgressBar
@@ -185,6 +196,7 @@ def train(
 def evaluate(
     model: Annotated[Path, typer.Argument(help="A checkpoint folder, or an exported model: a .tflite or .onnx file.")],
     data: Annotated[str, typer.Option(help="A dataset.yaml, a folder of a known format, streets or rooms.")],
+    data_option: DataOptions = None,
     split: Annotated[str, typer.Option(help="Which split.")] = "val",
     protocol: Annotated[str, typer.Option(help="standard or adashare.")] = "standard",
     size: Annotated[
@@ -217,7 +229,8 @@ def evaluate(
     ednas evaluate runs/crops/checkpoint --data my.yaml --tile 512x1024 --overlap 0.25
     """
     from ednas.cli.progress import counting, decoding
-    from ednas.data import open_cache, open_dataset
+    from ednas.data import open_cache
+    from ednas.data.formats import open_as_trained
     from ednas.data.matching import match_labels
     from ednas.data.reader import check_labels
     from ednas.files import write_json
@@ -226,22 +239,30 @@ def evaluate(
 
     chosen = check_protocol(protocol)
     measured = _measured(model, device)
-    input_size = measured.input_size
+    about = measured.about
+    input_size = about.input_size
     tiling = _tiling(tile, overlap, input_size)
-    dataset = open_dataset(data, split)
-    check_labels(dataset, measured.targets)
+    open_split = partial(
+        open_as_trained,
+        data,
+        trained_on=about.dataset,
+        trained_with=about.data_options,
+        options=parse_data_options(data_option),
+    )
+    dataset = open_split(split=split)
+    check_labels(dataset, about.targets)
     if size:
         input_size = parse_size(size)
     elif tiling is not None:
         input_size = dataset[0].image.shape[:2]
     with decoding() as decode:
-        cached = match_labels(open_cache(dataset, input_size, progress=decode), measured.targets)
+        cached = match_labels(open_cache(dataset, input_size, progress=decode), about.targets)
     with counting("evaluating") as progress:
         metrics = measured.measure(
             cached, chosen, tiling=tiling, progress=lambda done, total: progress(split, done, total)
         )
-    if train_split := _decoded_before(data, "train", cached.size):
-        train_split = match_labels(train_split, measured.targets)
+    if train_split := _decoded_before(partial(open_split, split="train"), cached.size):
+        train_split = match_labels(train_split, about.targets)
         metrics["trivial"] = measure_trivial(measured.tasks, train_split, cached, chosen)
     if out is not None:
         write_json(out, metrics)
@@ -294,14 +315,13 @@ def _find_learning_rate(settings: TrainConfig, out: Path, device: str, as_json: 
     typer.echo(f"wrote {out / 'find_lr.svg'}")
 
 
-def _decoded_before(data: str, split: str, size: tuple[int, int]) -> CachedSplit | None:
+def _decoded_before(open_split: Callable[[], DenseDataset], size: tuple[int, int]) -> CachedSplit | None:
     """Return a split if there is one, and it is at hand without decoding it."""
-    from ednas.data import open_dataset
     from ednas.data.cache import find_cache
     from ednas.exceptions import EdnasError
 
     with suppress(EdnasError):
-        return find_cache(open_dataset(data, split), size)
+        return find_cache(open_split(), size)
     return None
 
 
@@ -310,15 +330,13 @@ class _Measured:
     """A checkpoint or an exported model.
 
     Attributes:
-        input_size: ``(height, width)``.
+        about: Its input size, what it has learned, and from which data.
         tasks: Its tasks by name.
-        targets: What it has learned, by target.
         measure: Measures it, as :func:`ednas.training.evaluate` does without the model.
     """
 
-    input_size: tuple[int, int]
+    about: Model | Manifest
     tasks: Mapping[str, Task]
-    targets: Mapping[str, TargetInfo]
     measure: Callable[..., dict[str, Any]]
 
 
@@ -335,12 +353,12 @@ def _measured(path: Path, device: str) -> _Measured:
         runner = open_model(path)
         manifest = runner.manifest
         tasks = make_tasks(manifest.tasks, manifest.targets, manifest.task_options)
-        return _Measured(manifest.input_size, tasks, manifest.targets, partial(evaluate_exported, runner))
+        return _Measured(manifest, tasks, partial(evaluate_exported, runner))
     from ednas.training import evaluate as evaluate_checkpoint
     from ednas.training import load_checkpoint
 
     model = load_checkpoint(path)
-    return _Measured(model.input_size, model.tasks, model.targets, partial(evaluate_checkpoint, model, device=device))
+    return _Measured(model, model.tasks, partial(evaluate_checkpoint, model, device=device))
 
 
 def _tiling(tile: str | None, overlap: float | None, input_size: tuple[int, int]) -> Tiling | None:
@@ -356,7 +374,13 @@ def _tiling(tile: str | None, overlap: float | None, input_size: tuple[int, int]
     return Tiling(size, DEFAULT_OVERLAP if overlap is None else overlap)
 
 
-def _train_config(file: Path | None, given: dict[str, Any], recipe: str | None, changes: dict[str, Any]) -> TrainConfig:
+def _train_config(
+    file: Path | None,
+    given: dict[str, Any],
+    recipe: str | None,
+    changes: dict[str, Any],
+    data_options: dict[str, Any],
+) -> TrainConfig:
     """Put a configuration together: file, then options."""
     from ednas.config import parse, read_yaml
     from ednas.training import TrainConfig
@@ -367,7 +391,7 @@ def _train_config(file: Path | None, given: dict[str, Any], recipe: str | None, 
         base = values.get("recipe", "mini") if recipe is None else recipe
         named = {"name": base} if isinstance(base, str) else dict(base)
         values["recipe"] = named | changes
-    return parse(TrainConfig, values, str(file or "train"))
+    return parse(TrainConfig, with_data_options(values, data_options), str(file or "train"))
 
 
 def _say(line: str) -> None:

@@ -3,7 +3,8 @@
 A cached split is a folder::
 
     <dataset>-<split>-<H>x<W>-<key>/
-      info.json              what the dataset is, the samples' names, and size and checksum of every array
+      info.json              what the dataset is, the samples' names, a digest of all that they hold, and size and
+                             checksum of every array
       image.npy              uint8   (N, H, W, 3)
       targets/<name>.npy     labels uint8 (N, H, W); distance, disparity float32 (N, H, W); normals float16 (N, H, W, 3)
 
@@ -47,7 +48,7 @@ from ednas.data.sample import VOID, DatasetInfo, DenseDataset, Sample, TargetInf
 from ednas.exceptions import ConfigError, DataError, EdnasError
 from ednas.files import atomic_path, read_json
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Part of every cache's key; to be raised when the contents of the arrays change their meaning."""
 
 Progress = Callable[[int, int], None]
@@ -86,6 +87,7 @@ class CachedSplit:
         targets: Labels by target name, ``(M, H, W)`` or ``(M, H, W, 3)``, read-only: ``uint8`` class ids, ``float32``
             distances and disparities, ``float16`` normals.
         sources: Names of the M samples (:meth:`DenseDataset.source`).
+        digest: Of the names and the decoded content of all M samples, hexadecimal: the same wherever the files lie.
         rows: Which of the M samples belong to the split, ``(N,)``: all, but for what :meth:`select` returns.
         class_tables: For targets whose classes are numbered otherwise in the arrays: the number that each stored one
             stands for, ``uint8`` ``(256,)``; see :func:`ednas.data.matching.match_labels`.
@@ -98,6 +100,7 @@ class CachedSplit:
     image: Array
     targets: Mapping[str, Array]
     sources: tuple[str, ...]
+    digest: str
     rows: npt.NDArray[np.int64]
     class_tables: Mapping[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
 
@@ -105,7 +108,8 @@ class CachedSplit:
         return len(self.rows)
 
     def __reduce__(self) -> tuple[Callable[..., CachedSplit], tuple[Any, ...]]:
-        return _reopen, (self.folder, self.info, self.split, self.rows, self.class_tables)
+        matched = {name: (self.info.targets[name], table) for name, table in self.class_tables.items()}
+        return _reopen, (self.folder, self.split, self.rows, matched)
 
     def select(self, chosen: npt.NDArray[np.bool_], split: str) -> CachedSplit:
         """Return a part of the split under another name; the arrays are shared.
@@ -117,8 +121,16 @@ class CachedSplit:
         return dataclasses.replace(self, split=split, rows=self.rows[chosen])
 
 
-def _reopen(folder: Path, info: DatasetInfo, split: str, rows: Array, class_tables: Mapping[str, Array]) -> CachedSplit:
-    return dataclasses.replace(load_cache(folder), info=info, split=split, rows=rows, class_tables=class_tables)
+def _reopen(folder: Path, split: str, rows: Array, matched: Mapping[str, tuple[TargetInfo, Array]]) -> CachedSplit:
+    cached = load_cache(folder)
+    targets = {**cached.info.targets, **{name: info for name, (info, _) in matched.items()}}
+    return dataclasses.replace(
+        cached,
+        info=dataclasses.replace(cached.info, targets=targets),
+        split=split,
+        rows=rows,
+        class_tables={name: table for name, (_, table) in matched.items()},
+    )
 
 
 def cache_folder() -> Path:
@@ -221,6 +233,7 @@ def load_cache(folder: Path) -> CachedSplit:
             image=arrays["image.npy"],
             targets={name: arrays[_target_file(name)] for name in targets},
             sources=tuple(content["sources"]),
+            digest=content["digest"],
             rows=np.arange(content["length"]),
         )
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as cause:
@@ -300,6 +313,7 @@ def _build(dataset: DenseDataset, size: tuple[int, int], path: Path, progress: P
         raise DataError(f"dataset {dataset.info.name}: split {dataset.split} has no samples")
     layout = _layout(dataset.info, length, size)
     _check_space(path, sum(dtype.itemsize * int(np.prod(shape)) for dtype, shape in layout.values()))
+    digest = hashlib.blake2b(digest_size=16)
     with atomic_path(path) as temporary:
         (temporary / "targets").mkdir(parents=True)
         with ExitStack() as stack:
@@ -309,8 +323,11 @@ def _build(dataset: DenseDataset, size: tuple[int, int], path: Path, progress: P
                 header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(streams[name], header)
             for index, sample in enumerate(_decode_in_order(dataset, size)):
+                digest.update(dataset.source(index).encode(errors="surrogateescape"))
                 for (name, (dtype, _)), array in zip(layout.items(), sample, strict=True):
-                    _write(streams[name], array.astype(dtype, copy=False))
+                    values = np.ascontiguousarray(array.astype(dtype, copy=False)).data
+                    digest.update(values)
+                    _write(streams[name], values)
                 if progress is not None:
                     progress(index + 1, length)
             for stream in streams.values():
@@ -322,6 +339,7 @@ def _build(dataset: DenseDataset, size: tuple[int, int], path: Path, progress: P
             "split": dataset.split,
             "size": list(size),
             "length": length,
+            "digest": digest.hexdigest(),
             "sources": [dataset.source(index) for index in range(length)],
             "arrays": {
                 name: {"bytes": (temporary / name).stat().st_size, "checksum": _spot_checksum(temporary / name)}
@@ -331,8 +349,8 @@ def _build(dataset: DenseDataset, size: tuple[int, int], path: Path, progress: P
         (temporary / "info.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _write(stream: IO[bytes], array: Array) -> None:
-    stream.write(np.ascontiguousarray(array).data)
+def _write(stream: IO[bytes], values: memoryview) -> None:
+    stream.write(values)
 
 
 def _check_space(path: Path, needed: int) -> None:

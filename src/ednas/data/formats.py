@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,8 @@ from ednas.data import adashare, cityscapes, folder, mtan, nyuv2
 from ednas.data.reader import Format, choose_split
 from ednas.data.sample import DenseDataset
 from ednas.exceptions import ConfigError, DataError
+
+_log = logging.getLogger(__name__)
 
 FORMATS: dict[str, Format] = {
     entry.name: entry
@@ -82,6 +85,30 @@ def open_dataset(path: str | Path, split: str = "train", **options: Any) -> Dens
         return _open_scene(str(path), split, options)
     entry, found = find_format(path)
     return entry.open(found, split, options)
+
+
+def open_as_trained(
+    path: str | Path, split: str, trained_on: str, trained_with: Mapping[str, Any], options: Mapping[str, Any]
+) -> DenseDataset:
+    """Open a split for a model: where it is the dataset that the model was trained on, with the options of then.
+
+    Args:
+        path: As in :func:`open_dataset`.
+        split: As in :func:`open_dataset`.
+        trained_on: Name of the dataset that the model was trained on.
+        trained_with: Options that it was opened with.
+        options: Options that are asked for now; they go first.
+
+    Raises:
+        DataError: As :func:`open_dataset`.
+        ConfigError: As :func:`open_dataset`.
+    """
+    found = open_dataset(path, split, **options)
+    kept = {name: value for name, value in trained_with.items() if name not in options}
+    if found.info.name != trained_on or not kept:
+        return found
+    _log.info("%s is opened as in the training, with %s", path, kept)
+    return open_dataset(path, split, **{**kept, **options})
 
 
 def dataset_splits(path: str | Path) -> tuple[str, ...]:

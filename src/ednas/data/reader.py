@@ -138,7 +138,11 @@ class Reader(ABC, Generic[Record]):
         return self._name(self._record(index))
 
     def fingerprint(self) -> str:
-        """Hex digest over format, split, options, names, and the size and modification time of every file."""
+        """Hex digest over format, split, options, names, and the size and times of every file.
+
+        The time of the last change of the file's entry is one of them: a file that is replaced by another one of the
+        same name, size and modification time is told apart.
+        """
         digest = hashlib.sha256()
         options = self._options.model_dump(mode="json")
         header = [self._info.format, self._split, options, [self._name(record) for record in self._records]]
@@ -267,4 +271,4 @@ def _state(path: Path) -> str:
         found = path.stat()
     except (OSError, ValueError):
         return "missing"
-    return f"{found.st_size}|{found.st_mtime_ns}"
+    return f"{found.st_size}|{found.st_mtime_ns}|{found.st_ctime_ns}"

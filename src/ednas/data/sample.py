@@ -125,5 +125,5 @@ class DenseDataset(Protocol):
         ...
 
     def fingerprint(self) -> str:
-        """Hex digest that changes when the data change (paths, sizes, modification times, options)."""
+        """Hex digest that changes when the data change, and may change when they do not (paths, sizes, times)."""
         ...

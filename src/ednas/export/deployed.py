@@ -145,6 +145,7 @@ class Deployed(nn.Module):
             targets=dict(model.targets),
             task_options={task: dict(options) for task, options in model.task_options.items()},
             dataset=model.dataset,
+            data_options=dict(model.data_options),
             input_size=self.input_size,
             normalisation=model.normalisation,
             output_stride=self.output_stride,

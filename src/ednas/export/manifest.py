@@ -100,6 +100,7 @@ class Manifest(StrictModel):
         targets: What the dataset said about the targets that the tasks read.
         task_options: Options that the tasks were made with.
         dataset: Name of the dataset that the model was trained on.
+        data_options: Options of its format that it was opened with.
         input_size: ``(H, W)``.
         normalisation: What happens to RGB in [0, 1] before it is the input's real value.
         output_stride: The outputs' height and width are those of the input divided by it.
@@ -117,6 +118,7 @@ class Manifest(StrictModel):
     targets: dict[str, TargetInfo]
     task_options: dict[str, dict[str, Any]] = Field(default_factory=dict)
     dataset: str = ""
+    data_options: dict[str, Any] = Field(default_factory=dict)
     input_size: tuple[int, int]
     normalisation: Normalisation = Field(default_factory=Normalisation)
     output_stride: OutputStride = 4

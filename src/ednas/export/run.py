@@ -61,6 +61,7 @@ class ExportConfig(StrictModel):
         ranges: How the activations' ranges in several images become one, see :func:`ednas.export.litert.quantise`;
             ``auto`` tries both and keeps what brings the worst output nearer to the float model's.
         data: Dataset for the metrics before and after; None = that of ``calibration``.
+        data_options: Options of the format of both; on the dataset of the training, those of then are the defaults.
         split: Its split.
         output_stride: The outputs' size is the input's divided by it.
         input_size: ``(height, width)``; None = the checkpoint's.
@@ -81,6 +82,7 @@ class ExportConfig(StrictModel):
     samples: int = Field(default=32, gt=0)
     ranges: Literal["auto", "full", "average"] = "auto"
     data: str | None = None
+    data_options: Mapping[str, Any] = Field(default_factory=dict)
     split: str = "val"
     output_stride: OutputStride = 4
     input_size: tuple[int, int] | None = None
@@ -208,8 +210,9 @@ def export_model(
         float_path = folder / f"model_float{suffix}" if config.int8 else path
         # Ranges need images alone.
         taught = model.targets if config.qat_steps else ()
-        training = _split(config.calibration or config.data, "train", size, told, taught) if config.int8 else None
-        validation = _split(config.data or config.calibration, config.split, size, told, model.targets)
+        open_split = partial(_split, model, config.data_options, size, told)
+        training = open_split(config.calibration or config.data, "train", taught) if config.int8 else None
+        validation = open_split(config.data or config.calibration, config.split, model.targets)
         exported = _finetuned(model, training, config, told) if config.qat_steps and training else model
         deployed = Deployed(
             exported, input_size=size, output_stride=config.output_stride, fuse_argmax=config.fuse == "argmax"
@@ -347,15 +350,22 @@ def _write_labels(folder: Path, manifest: Manifest) -> None:
 
 
 def _split(
-    name: str | None, split: str, size: tuple[int, int], told: Progress, targets: Iterable[str]
+    model: Model,
+    options: Mapping[str, Any],
+    size: tuple[int, int],
+    told: Progress,
+    name: str | None,
+    split: str,
+    targets: Iterable[str],
 ) -> CachedSplit | None:
     """Open a split of a dataset, which has labels of some targets, at the model's input size."""
     if name is None:
         return None
-    from ednas.data import open_cache, open_dataset
+    from ednas.data import open_cache
+    from ednas.data.formats import open_as_trained
     from ednas.data.reader import check_labels
 
-    dataset = open_dataset(name, split)
+    dataset = open_as_trained(name, split, model.dataset, model.data_options, options)
     check_labels(dataset, targets)
     return open_cache(dataset, size, progress=lambda done, total: told(f"decoding {split}", done, total))
 

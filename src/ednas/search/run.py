@@ -144,6 +144,7 @@ def run_search(
         "input_size": list(size),
         "target definition": _definition(source),
         "space fingerprint": space.fingerprint(),
+        "data digest": train_split.digest,
     }
     sizes = [len(decision.candidates) for decision in space.decisions]
     with Study(out / STUDY, identity, resume=resume) as study:

@@ -33,6 +33,7 @@ class CheckpointConfig(StrictModel):
         input_size: ``(H, W)``.
         normalisation: What happens to an image before the network.
         dataset: Name of the dataset.
+        data_options: Options of its format that it was opened with.
         steps: Training steps.
         seed: Seed of the training run.
     """
@@ -45,6 +46,7 @@ class CheckpointConfig(StrictModel):
     input_size: tuple[int, int]
     normalisation: Normalisation = Field(default_factory=Normalisation)
     dataset: str = ""
+    data_options: dict[str, Any] = Field(default_factory=dict)
     steps: int = 0
     seed: int = 0
 
@@ -75,6 +77,7 @@ def save_checkpoint(folder: Path | str, model: Model, metrics: Mapping[str, Any]
         input_size=model.input_size,
         normalisation=model.normalisation,
         dataset=model.dataset,
+        data_options=dict(model.data_options),
         steps=model.steps,
         seed=model.seed,
     )
@@ -116,6 +119,7 @@ def load_checkpoint(folder: Path | str) -> Model:
             task_options=config.task_options,
             normalisation=config.normalisation,
             dataset=config.dataset,
+            data_options=config.data_options,
         )
     except EdnasError as error:
         raise CheckpointError(f"{file}: {error}") from None

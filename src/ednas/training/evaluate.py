@@ -95,8 +95,9 @@ def measure(
     Returns:
         ``protocol``, ``tasks`` (values by task and metric), ``higher_is_better`` by metric, ``units`` by task and
         metric, ``remarks`` (lines on what the metrics do not tell), ``input_size``, ``dataset``, ``split``,
-        ``samples``, and of tasks with classes ``classes`` (values by task, class and metric) and ``confusion`` (a
-        matrix by task; rows are labels); with ``tiling`` its ``tile`` and ``overlap`` too.
+        ``samples``, ``digest`` (of the split's content at this size), and of tasks with classes ``classes`` (values by
+        task, class and metric) and ``confusion`` (a matrix by task; rows are labels); with ``tiling`` its ``tile`` and
+        ``overlap`` too.
 
     Raises:
         TrainingError: A prediction is not finite.
@@ -125,6 +126,7 @@ def measure(
         "dataset": cached.info.name,
         "split": cached.split,
         "samples": len(cached),
+        "digest": cached.digest,
         "classes": {name: classes for name, metric in metrics.items() if (classes := metric.classes())},
         "confusion": {name: matrix for name, metric in metrics.items() if (matrix := metric.confusion())},
         **({} if tiling is None else {"tile": list(tiling.size), "overlap": tiling.overlap}),

@@ -30,6 +30,7 @@ class Model:
         input_size: ``(H, W)`` that the network was trained and is evaluated at.
         normalisation: What happens to an image before the network.
         dataset: Name of the dataset that it was trained on.
+        data_options: Options of the dataset's format that it was opened with.
         steps: Training steps; 0 = not trained.
         seed: Seed of the training run.
     """
@@ -42,6 +43,7 @@ class Model:
     task_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     normalisation: Normalisation = field(default_factory=Normalisation)
     dataset: str = ""
+    data_options: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 0
     seed: int = 0
 
@@ -99,6 +101,7 @@ def build_model(
     task_options: Mapping[str, Mapping[str, Any]] | None = None,
     normalisation: Normalisation | None = None,
     dataset: str = "",
+    data_options: Mapping[str, Any] | None = None,
 ) -> Model:
     """Make a model with fresh weights, a pure function of the arguments.
 
@@ -111,6 +114,7 @@ def build_model(
         task_options: Options by task name.
         normalisation: What happens to an image before the network.
         dataset: Name of the dataset.
+        data_options: Options of its format that it was opened with.
 
     Raises:
         ConfigError: A task is unknown, does not fit the targets, or has a wrong option.
@@ -128,6 +132,7 @@ def build_model(
         task_options={name: dict(options) for name, options in (task_options or {}).items() if options},
         normalisation=normalisation or Normalisation(),
         dataset=dataset,
+        data_options=dict(data_options or {}),
         seed=seed,
     )
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ednas.exceptions import ConfigError
+from ednas.data import open_cache, open_dataset
+from ednas.exceptions import ConfigError, DataError
 from ednas.training.checkpoint import read_metrics
 from ednas.training.config import TrainConfig, difference, load_config
+from ednas.training.preparation import DecodeProgress
 from ednas.training.recipe import AUTO, Recipe
 from ednas.training.state import STATE
 
@@ -85,6 +88,34 @@ def plan(out: Path, config: TrainConfig, resume: bool) -> Plan:
             "shortened: ask for more steps, or choose another folder"
         )
     return Plan(_changed(asked, restarts=longer), done)
+
+
+def check_same_data(out: Path, config: TrainConfig, decode_progress: DecodeProgress | None) -> None:
+    """Refuse to go on with a finished run whose data have changed: what it measured is not what is measured now.
+
+    Data that are no longer there cannot have been mixed with others, and are not looked for.
+
+    Args:
+        out: The run's folder, with a checkpoint.
+        config: The run.
+        decode_progress: Told about the decoding of data that are not in the cache.
+
+    Raises:
+        ConfigError: The content of a split differs from that of the training.
+        CheckpointError: The checkpoint is damaged.
+    """
+    metrics = read_metrics(out / CHECKPOINT)
+    digests = {"train": metrics.get("trained_on", {}).get("digest"), metrics.get("split"): metrics.get("digest")}
+    for split, digest in digests.items():
+        if not (split and digest):  # written by an earlier version
+            continue
+        with suppress(DataError):
+            dataset = open_dataset(config.data, split, **config.data_options)
+            if open_cache(dataset, tuple(metrics["input_size"]), progress=decode_progress).digest != digest:
+                raise ConfigError(
+                    f"{out}: the split '{split}' of {config.data} has changed since this run was trained; "
+                    "choose another folder, or bring the data back"
+                )
 
 
 def _changed(config: TrainConfig, **values: object) -> TrainConfig:

@@ -27,7 +27,7 @@ from ednas.training.loop import fit
 from ednas.training.model import Model
 from ednas.training.preparation import DecodeProgress, decode_splits, make_loader, make_model, open_splits
 from ednas.training.recipe import AUTO
-from ednas.training.resume import CHECKPOINT, CONFIG, Plan, plan
+from ednas.training.resume import CHECKPOINT, CONFIG, Plan, check_same_data, plan
 from ednas.training.size import ARCHITECTURE, with_stated_size
 from ednas.training.state import STATE
 from ednas.training.summary import mean_metrics, summarise
@@ -131,12 +131,14 @@ def train(
     size_source = None if stated is config else ARCHITECTURE
     todo = plan(out, stated.standalone(), resume)
     config = todo.config
+    for plugin in config.plugins:
+        load_plugin(plugin)
+    if todo.done:
+        check_same_data(out, config, decode_progress)
     if todo.is_finished:
         return TrainResult(out, out / CHECKPOINT, read_metrics(out / CHECKPOINT))
     if config.recipe.learning_rate == AUTO and devices > 1:
         raise ConfigError(f"learning_rate '{AUTO}': needs one device; write what `ednas train --find-lr` suggests")
-    for plugin in config.plugins:
-        load_plugin(plugin)
     fabric = make_fabric(device, config.recipe.precision, devices)
     if config.recipe.batch_size < 2 * fabric.world_size:
         raise ConfigError(f"batch size {config.recipe.batch_size}: fewer than 2 samples for each of {devices} devices")
@@ -285,12 +287,13 @@ def _train(
             checkpoint_folder=out,
             start=todo.done,
             resume=resume,
-            identity={"data": train_split.folder.name, "architecture": model.architecture.fingerprint()},
+            identity={"data": train_split.digest, "architecture": model.architecture.fingerprint()},
         )
         model = model.with_training(steps=result.steps, seed=config.seed)
         metrics = evaluate(model, val_split, config.protocol, batch_size=config.recipe.eval_batch_size)
         metrics["trivial"] = measure_trivial(model.tasks, train_split, val_split, config.protocol, device=fabric.device)
         metrics["device"] = device_name(fabric.device)
+        metrics["trained_on"] = {"dataset": model.dataset, "digest": train_split.digest}
         for recorder in recorders:
             recorder.write_metrics(metrics, result.steps)
     checkpoint = out / CHECKPOINT

@@ -19,11 +19,14 @@ def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         ``protocol``, ``runs``, ``seeds``, and ``tasks``: by task and metric ``mean``, ``std``, ``values``.
 
     Raises:
-        CheckpointError: The runs were measured under different protocols or on different tasks or metrics.
+        CheckpointError: The runs were measured under different protocols, on different tasks or metrics, or trained or
+            measured on different data.
     """
     first = runs[0]
     if any(_measured(run) != _measured(first) for run in runs):
         raise CheckpointError("the runs were measured under different protocols or on different tasks or metrics")
+    if len({_data(run) for run in runs} - {(None, None)}) > 1:
+        raise CheckpointError("the runs were trained or measured on different data; train them again in another folder")
     tasks = {
         task: {name: _spread([run["tasks"][task][name] for run in runs]) for name in values}
         for task, values in first["tasks"].items()
@@ -53,6 +56,11 @@ def mean_metrics(runs: Sequence[dict[str, Any]], summary: Mapping[str, Any]) -> 
         "seed": None,
         "runs": len(runs),
     }
+
+
+def _data(metrics: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Return what the data were that were trained and measured on; None where an earlier version did not write it."""
+    return metrics.get("trained_on", {}).get("digest"), metrics.get("digest")
 
 
 def _measured(metrics: dict[str, Any]) -> tuple[str, dict[str, set[str]]]:
