@@ -232,6 +232,33 @@ def test_a_good_float_model_passes(
     assert CheckReport.model_validate(read_json(tmp_path / "check.json")) == report
 
 
+def test_the_checkpoints_own_record_must_be_kept_too(
+    model: Model, tiny: Tiny, float_path: Path, cached: CachedSplit
+) -> None:
+    own = {**evaluate(model, cached), "input_size": [16, 32]}
+    report = check(model, tiny, float_path, cached=cached, record=own)
+    assert report.passed
+    assert report.record is not None
+    assert report.metrics is not None
+    assert [drop.after for drop in report.record.drops] == [drop.after for drop in report.metrics.drops]
+    assert (report.record.drops[0].before, report.not_compared) == (own["tasks"]["segmentation"]["miou"], "")
+
+    # PyTorch at the exported size is as bad as the exported model, which is therefore no proof that it is good.
+    better = {**own, "tasks": {**own["tasks"], "depth": {name: v / 2 for name, v in own["tasks"]["depth"].items()}}}
+    report = check(model, tiny, float_path, cached=cached, record=better)
+    assert not report.passed
+    assert all(drop.drop_percent < 0.1 for drop in report.metrics.drops if report.metrics)
+    assert [failure.partition(" is ")[0] for failure in report.failures] == ["depth: abs_err", "depth: rel_err"]
+    assert "own record, at 16x32, and" in report.failures[0]
+    assert report.failures[0].endswith(
+        "at 32x64: 100.00 % worse, at most 1 % is allowed; export at 16x32, or train at 32x64"
+    )
+
+    report = check(model, tiny, float_path, cached=cached)
+    assert (report.record, report.not_compared) == (None, "the checkpoint holds no metrics")
+    assert check(model, tiny, float_path, cached=cached, not_compared="other data").not_compared == "other data"
+
+
 def test_another_network_fails_the_parity(model: Model, float_path: Path, cached: CachedSplit) -> None:
     report = check(model, Tiny(seed=1).eval(), float_path, cached=cached)
     assert not report.passed

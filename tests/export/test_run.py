@@ -14,6 +14,7 @@ from ednas.exceptions import DataError, EdnasError, ExportError
 from ednas.export.manifest import read_manifest
 from ednas.export.run import ExportConfig, Exported, export_model
 from ednas.training import Model, TrainConfig, load_checkpoint, recipe, train
+from ednas.training.checkpoint import read_metrics
 
 TASKS = ("segmentation", "depth", "normals")
 ANY_DROP = 1e9
@@ -69,6 +70,32 @@ def onnx(model: Model, data: str, tmp_path_factory: pytest.TempPathFactory) -> E
     pytest.importorskip("onnxruntime", reason='needs onnxruntime: pip install "ednas[onnx]"')
     pytest.importorskip("onnxscript", reason='needs onnxscript: pip install "ednas[onnx]"')
     return export_model(model, tmp_path_factory.mktemp("out") / "onnx", ExportConfig(format="onnx", data=data))
+
+
+def test_an_export_at_another_size_is_compared_with_what_was_trained(
+    checkpoint: Path, model: Model, data: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime", reason='needs onnxruntime: pip install "ednas[onnx]"')
+    pytest.importorskip("onnxscript", reason='needs onnxscript: pip install "ednas[onnx]"')
+    record = read_metrics(checkpoint)
+    larger = ExportConfig(format="onnx", data=data, input_size=(64, 128))
+    report = export_model(model, tmp_path / "larger", larger, record=record).check
+    assert report.record is not None
+    before = {(drop.task, drop.metric): drop.before for drop in report.record.drops}
+    assert before == {key: record["tasks"][key[0]][key[1]] for key in before}
+    assert not report.passed  # of a network of 60 steps at 32x64 little is left there
+    assert any("in the checkpoint's own record, at 32x64, and" in failure for failure in report.failures)
+    assert all(abs(drop.drop_percent) < 1 for drop in report.metrics.drops) if report.metrics else False
+
+    own = ExportConfig(format="onnx", data=data)
+    for changes, reason in (
+        ({"digest": "0"}, "of other data than the split 'val' holds now"),
+        ({"dataset": "other"}, "of dataset other, not tiny"),
+        ({"protocol": "adashare"}, "of protocol adashare, not standard"),
+    ):
+        report = export_model(model, tmp_path / "own", own, record={**record, **changes}).check
+        assert report.passed
+        assert report.not_compared.endswith(reason)
 
 
 class TestLiteRT:

@@ -102,13 +102,24 @@ def export(
     config = parse(ExportConfig, {key: value for key, value in given.items() if value is not None}, "export")
     model = load_checkpoint(checkpoint)
     with counting("export:") as progress:
-        result = export_model(model, out, config, name=_name(checkpoint), progress=progress)
+        result = export_model(model, out, config, name=_name(checkpoint), record=_record(checkpoint), progress=progress)
     if as_json:
         print_json(result.to_dict())
     else:
         _print(result)
     if not result.passed:
         raise typer.Exit(NOT_GOOD)
+
+
+def _record(checkpoint: Path) -> dict[str, Any] | None:
+    """Return what was measured in the training; None where the checkpoint does not say."""
+    from ednas.exceptions import CheckpointError
+    from ednas.training.checkpoint import read_metrics
+
+    try:
+        return read_metrics(checkpoint)
+    except CheckpointError:
+        return None
 
 
 def _name(checkpoint: Path) -> str:
@@ -126,6 +137,8 @@ def _print(result: Exported) -> None:
     if result.ranges_db:
         tried = ", ".join(f"{name} {ratio:.1f} dB" for name, ratio in result.ranges_db.items())
         typer.echo(f"ranges of activations, worst output on the calibration images: {tried}; the better was taken")
+    if result.check.not_compared:
+        typer.echo(f"not compared with the training's own metrics: {result.check.not_compared}")
     typer.echo(f"wrote {result.folder}")
     for failure in result.failures:
         typer.echo(f"NOT GOOD: {failure}", err=True)

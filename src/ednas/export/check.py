@@ -103,6 +103,9 @@ class CheckReport(StrictModel):
             float model, and without outputs that are class ids.
         layers: Layers of the int8 model in the order of the graph; empty for a float model.
         metrics: None if there was no data.
+        record: The metrics of the checkpoint's own record (its ``metrics.json``, at the size that it was trained at)
+            before, and those of the exported model after; None where they are not of the same data.
+        not_compared: Why there is no comparison with the record; empty if there is one, or no data.
         worst: The metric that loses most.
         drop_limit_percent: What a metric may lose.
         passed: Whether the model is good.
@@ -120,6 +123,8 @@ class CheckReport(StrictModel):
     snr_db: dict[str, float]
     layers: tuple[LayerSNR, ...]
     metrics: MetricsCheck | None
+    record: MetricsCheck | None = None
+    not_compared: str = ""
     worst: MetricDrop | None
     drop_limit_percent: float
     passed: bool
@@ -139,6 +144,8 @@ def check(
     float_path: Path | str | None = None,
     cached: CachedSplit | None = None,
     protocol: EvaluationProtocol = "standard",
+    record: Mapping[str, Any] | None = None,
+    not_compared: str = "",
     images: int = 16,
     parity_limit: float = PARITY_LIMIT,
     drop_limit_percent: float = DROP_LIMIT,
@@ -155,6 +162,9 @@ def check(
         float_path: The float model that it was quantised from; None if it is one.
         cached: Validation data at the model's input size. Without it the check cannot pass.
         protocol: Of the metrics.
+        record: The checkpoint's ``metrics.json``, where it is of these data; a model that was exported at another size
+            than it was trained at may compute what PyTorch does there, and be useless.
+        not_compared: Why there is no such record.
         images: How many images to measure parity and noise on, from the data, or else of noise.
         parity_limit: Largest relative error of a float output.
         drop_limit_percent: Largest relative loss of a metric.
@@ -188,10 +198,17 @@ def check(
     in_float: tuple[MetricDrop, ...] = ()
     if lost and cached is not None and float_path is not None:
         in_float = compare_metrics(model, exact, cached, protocol, progress=progress).drops
+    recorded = None if metrics is None or record is None else _compare_record(record, metrics)
+    already = {(drop.task, drop.metric) for drop in lost}
     failures = (
         *_parity_failures(errors, parity_limit),
         *([] if metrics else ["no validation data: the task metrics were not measured; give the data with --data"]),
         *[_metric_failure(drop, drop_limit_percent, layers, in_float) for drop in lost],
+        *[
+            _record_failure(drop, drop_limit_percent, record or {}, manifest)
+            for drop in (recorded.drops if recorded else ())
+            if drop.drop_percent > drop_limit_percent and (drop.task, drop.metric) not in already
+        ],
     )
     return CheckReport(
         model=manifest.name,
@@ -204,6 +221,8 @@ def check(
         snr_db=noise,
         layers=layers,
         metrics=metrics,
+        record=recorded,
+        not_compared="" if metrics is None or recorded else not_compared or "the checkpoint holds no metrics",
         worst=None if metrics is None else max(metrics.drops, key=lambda drop: drop.drop_percent),
         drop_limit_percent=drop_limit_percent,
         passed=not failures,
@@ -251,6 +270,17 @@ def compare_metrics(
         samples=after["samples"],
         drops=metric_drops(before, after),
     )
+
+
+def _compare_record(record: Mapping[str, Any], metrics: MetricsCheck) -> MetricsCheck:
+    """Put the values of a checkpoint's record before those of the exported model."""
+    drops = []
+    for drop in metrics.drops:
+        value = record["tasks"].get(drop.task, {}).get(drop.metric)
+        if value is not None:
+            worse = _drop(value, drop.after, record["higher_is_better"][drop.metric])
+            drops.append(drop.model_copy(update={"before": value, "drop_percent": worse}))
+    return metrics.model_copy(update={"drops": tuple(drops)})
 
 
 def metric_drops(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[MetricDrop, ...]:
@@ -318,6 +348,15 @@ def _parity_failures(errors: Mapping[str, float], limit: float) -> list[str]:
         for task, error in errors.items()
         if not error <= limit
     ]
+
+
+def _record_failure(drop: MetricDrop, limit: float, record: Mapping[str, Any], manifest: Manifest) -> str:
+    trained, exported = (f"{height}x{width}" for height, width in (record["input_size"], manifest.input_size))
+    worse = f"{drop.drop_percent:.2f} % worse, at most {limit:g} % is allowed"
+    return (
+        f"{drop.task}: {drop.metric} is {drop.before:.4g} in the checkpoint's own record, at {trained}, and "
+        f"{drop.after:.4g} here, at {exported}: {worse}; export at {trained}, or train at {exported}"
+    )
 
 
 def _metric_failure(

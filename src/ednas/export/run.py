@@ -172,7 +172,13 @@ class Converter(NamedTuple):
 
 
 def export_model(
-    model: Model, out: Path | str, config: ExportConfig, *, name: str = "model", progress: Progress | None = None
+    model: Model,
+    out: Path | str,
+    config: ExportConfig,
+    *,
+    name: str = "model",
+    record: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
 ) -> Exported:
     """Export a trained model and prove that the exported one is the same.
 
@@ -181,6 +187,7 @@ def export_model(
         out: The folder to write; an older export there is replaced as a whole, when the new one is complete.
         config: How.
         name: Of the model, for people.
+        record: The checkpoint's ``metrics.json``; on the same data, the exported model must be as good.
         progress: Told what is being done.
 
     Returns:
@@ -224,6 +231,7 @@ def export_model(
                 images = spread_images(training, config.samples, model.normalisation)
                 manifest, ratios = _quantise(deployed, float_path, path, images, name, config)
         write_manifest(folder / MANIFEST_FILE, manifest)
+        unlike = _unlike(record, validation, config, partial(_split, model, config.data_options))
         _write_labels(folder, manifest)
         with _stage(told, "auditing"):
             found = _audit(path, target)
@@ -234,6 +242,8 @@ def export_model(
             float_path=float_path if config.int8 else None,
             cached=validation,
             protocol=config.protocol,
+            record=None if unlike else record,
+            not_compared=unlike,
             drop_limit_percent=config.max_drop_percent,
             progress=told,
         )
@@ -368,6 +378,29 @@ def _split(
     dataset = open_as_trained(name, split, model.dataset, model.data_options, options)
     check_labels(dataset, targets)
     return open_cache(dataset, size, progress=lambda done, total: told(f"decoding {split}", done, total))
+
+
+def _unlike(
+    record: Mapping[str, Any] | None,
+    validation: CachedSplit | None,
+    config: ExportConfig,
+    open_split: Callable[..., CachedSplit | None],
+) -> str:
+    """Say why a checkpoint's record cannot be compared with what is measured now; empty if it can."""
+    if record is None or validation is None:
+        return "the checkpoint holds no metrics"
+    if "digest" not in record:  # written by an earlier version
+        return "the checkpoint's metrics do not say of which data they are; evaluate it again"
+    for what, now in (("protocol", config.protocol), ("dataset", validation.info.name), ("split", validation.split)):
+        if record.get(what) != now:
+            return f"the checkpoint's metrics are of {what} {record.get(what)}, not {now}"
+    size = tuple(record["input_size"])
+    if size != validation.size:  # a digest is that of the images at a size
+        found = open_split(size, _untold, config.data or config.calibration, config.split, ())
+        validation = found or validation
+    if record.get("digest") != validation.digest:
+        return f"the checkpoint's metrics are of other data than the split '{validation.split}' holds now"
+    return ""
 
 
 def _finetuned(model: Model, data: CachedSplit, config: ExportConfig, told: Progress) -> Model:
