@@ -31,7 +31,7 @@ def main(model: str, folder: Path, out: Path, arrays: bool, delegate: str | None
     out.mkdir(parents=True, exist_ok=True)
     seconds = 0.0
     for path in files:
-        picture = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)  # turned as its EXIF orientation says
         if picture is None:
             raise DeployError(f"{path}: is no picture, or damaged")
         image = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
+import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +39,68 @@ def test_pictures_of_every_usual_mode_become_rgb(tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path / "palette.png"), RGB)
     jpeg = read_image(save(tmp_path / "photo.jpg", np.full((16, 16, 3), 90, np.uint8)))
     assert np.abs(jpeg.astype(int) - 90).max() <= 2
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_picture_is_turned_as_its_exif_orientation_says(tmp_path, orientation, suffix):
+    stored = np.zeros((16, 32, 3), np.uint8)
+    stored[:8, :8] = 255  # the corner that says how it lies
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"photo.{suffix}"
+    Image.fromarray(stored).save(path, exif=exif)
+    # The definition of TIFF 6.0: where row 0 and column 0 of what is stored are when it is looked at.
+    row_0, column_0 = {
+        1: ("top", "left"), 2: ("top", "right"), 3: ("bottom", "right"), 4: ("bottom", "left"),
+        5: ("left", "top"), 6: ("right", "top"), 7: ("right", "bottom"), 8: ("left", "bottom"),
+    }[orientation]  # fmt: skip
+    seen = read_image(path)
+    assert seen.shape[:2] == ((16, 32) if orientation < 5 else (32, 16))
+    rows = slice(None, 8) if "top" in (row_0, column_0) else slice(-8, None)
+    columns = slice(None, 8) if "left" in (row_0, column_0) else slice(-8, None)
+    assert seen[rows, columns].min() > 200
+    assert (seen > 128).sum() == pytest.approx(3 * 64, abs=12)
+
+
+def write_png(path: Path, values: np.ndarray, bits: int, colour: int) -> Path:
+    """Write a PNG by the specification, with channels of 2, 4 or 16 bits; rows of whole bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    height, width = values.shape[:2]
+    digits = (values.reshape(height, -1, 1) >> np.arange(bits)[::-1]) & 1
+    rows = np.packbits(digits.reshape(height, -1).astype(np.uint8), axis=1)
+    pixels = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b""))
+    return path
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_grey_labels_of_few_bits_are_read_as_stored(tmp_path, bits):
+    values = RNG.integers(0, 2**bits, (5, 16))
+    assert (read_channel(write_png(tmp_path / "x.png", values, bits, colour=0)) == values).all()
+
+
+def test_colours_of_16_bits_are_refused(tmp_path):
+    values = np.full((4, 6, 3), 220 * 16)  # as a camera of 12 bits stores them: the upper 8 bits are 13
+    for channels, colour in ((3, 2), (4, 6)):
+        path = write_png(tmp_path / "x.png", np.resize(values, (4, 6, channels)), 16, colour)
+        with pytest.raises(DataError, match="has 16 bits per channel; an image needs 8"):
+            read_image(path)
+
+
+@pytest.mark.parametrize("side", [13_000, 20_000])
+def test_a_small_file_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, side):
+    path = tmp_path / "x.png"
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IDAT" + b"\0" * 8)
+    for read in (read_image, read_channel):
+        with warnings.catch_warnings(action="error"), pytest.raises(DataError, match="more than 150 million pixels"):
+            read(path)
 
 
 def test_image_arrays_are_bytes_or_fractions(tmp_path):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ednas.exceptions import DataError
 
@@ -20,12 +21,16 @@ _COLOUR_MODES = ("RGB", "RGBA", "L", "LA", "P", "1", "CMYK")
 _CHANNEL_MODES = ("L", "P", "1", "I", "F", "I;16", "I;16B", "I;16L")
 _ROUNDING = 1e-3
 
+MAX_PIXELS = 150_000_000
+"""Of a picture. Decoded, so many take half a gigabyte, however small the file is."""
+
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
     """Read a picture as RGB.
 
     An ``.npy`` file may hold ``uint8`` or floating point values in [0, 1]. Grey and palette pictures become RGB, an
-    alpha channel is dropped, an EXIF orientation is not applied (labels have none).
+    alpha channel is dropped, and the picture is turned as its EXIF orientation says: as labelling tools and viewers
+    show it.
 
     Args:
         path: PNG, JPEG or NPY file.
@@ -34,14 +39,19 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
         ``uint8`` ``(H, W, 3)``.
 
     Raises:
-        DataError: The file is missing, corrupt, truncated or no colour picture.
+        DataError: The file is missing, corrupt, truncated, too large or no colour picture of 8 bits per channel.
     """
     if path.suffix.lower() == ".npy":
         return _image_from_array(read_npy(path), path)
     picture = _decode(path)
     if picture.mode not in _COLOUR_MODES:
         raise DataError(f"{path}: has pixels of mode {picture.mode}; an image needs 8 bits per channel")
-    return np.array(picture.convert("RGB"))
+    if _png_bits(path) == 16:
+        # The upper 8 bits would be black where a camera fills the lower 12.
+        raise DataError(
+            f"{path}: has 16 bits per channel; an image needs 8: convert it, with its range spread over them"
+        )
+    return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
 
 
 def read_channel(path: Path) -> Array:
@@ -67,6 +77,8 @@ def read_channel(path: Path) -> Array:
         if picture.mode not in _CHANNEL_MODES:
             raise DataError(f"{path}: is a picture of mode {picture.mode}; a label map needs one channel")
         values = np.array(picture)
+        if picture.mode == "L" and (bits := _png_bits(path)) in (2, 4):
+            values //= 255 // (2**bits - 1)  # the decoder spreads grey values over 0 to 255
     if values.ndim != 2 or 0 in values.shape:
         raise DataError(f"{path}: has shape {values.shape}; a label map needs (height, width)")
     return values.astype(np.uint8) if values.dtype == bool else values
@@ -143,14 +155,30 @@ def brief(cause: BaseException) -> str:
 
 def _decode(path: Path) -> Image.Image:
     require_file(path)
+    too_large = f"{path}: has more than {MAX_PIXELS / 1e6:.0f} million pixels; cut it into parts"
     try:
-        with Image.open(path, formats=("PNG", "JPEG")) as picture:
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+            opened = Image.open(path, formats=("PNG", "JPEG"))
+        with opened as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise DataError(too_large)
             picture.load()
             return picture
+    except DataError:
+        raise
+    except Image.DecompressionBombError:
+        raise DataError(too_large) from None
     except UnidentifiedImageError:
         raise DataError(f"{path}: is not a PNG or JPEG picture, or its header is damaged") from None
     except Exception as cause:  # the decoders raise OSError, SyntaxError, struct.error, ... on damaged input
         raise DataError(f"{path}: cannot be decoded ({brief(cause)}); is the file truncated?") from cause
+
+
+def _png_bits(path: Path) -> int:
+    """Return the bits per channel of a PNG; 0 for other files."""
+    with path.open("rb") as file:
+        head = file.read(25)
+    return head[24] if head.startswith(b"\x89PNG") else 0
 
 
 def _image_from_array(values: Array, path: Path) -> npt.NDArray[np.uint8]:
