@@ -10,6 +10,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ednas.data.check import check_dataset
 from ednas.data.folder import Folder, read_folder_config
 from ednas.data.formats import dataset_splits, open_dataset
 from ednas.exceptions import ConfigError, DataError
@@ -54,6 +55,40 @@ def test_the_description_beside_the_images(root):
     (root / "dataset.yaml").rename(root / "pictures" / "dataset.yaml")
     change(root / "pictures", root=None, name=None)
     assert open_dataset(root / "pictures").info.name == "pictures"
+
+
+def test_pictures_that_do_not_fit_are_named(root):
+    assert check_dataset(root).warnings == open_dataset(root).remarks() == ()
+    images = sorted((root / "pictures" / "train" / "image").iterdir())
+    images[0].rename(images[0].with_suffix(".PNG"))
+    images[1].rename(images[1].with_suffix(".jpeg"))
+    (images[2].parent / "notes.txt").touch()
+    remark = (
+        f"2 pictures in {root / 'pictures'} do not fit '{{split}}/image/{{id}}.png' and are left out, for example "
+        "train/image/0.PNG; rename or convert them, or describe them as another part"
+    )
+    assert len(open_dataset(root)) == len(images) - 2
+    assert open_dataset(root).remarks() == (remark,)
+    assert open_dataset(root, "val").remarks() == ()
+    assert f"train: {remark}" in check_dataset(root).warnings
+
+
+def test_linked_folders_are_read_and_circles_end(root):
+    images = root / "pictures" / "train" / "image"
+    count = len(open_dataset(root))
+    elsewhere = images.rename(root / "elsewhere")
+    images.mkdir()
+    (images / "sub").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(images)
+    for name in ("label", "depth", "normal"):
+        folder = next(path for path in (root / "pictures" / "train").iterdir() if path.name.startswith(name))
+        inner = folder.rename(root / name)
+        folder.mkdir()
+        (folder / "sub").symlink_to(inner)
+    dataset = open_dataset(root)
+    assert len(dataset) == count
+    assert dataset.source(0) == "train/image/sub/0.png"
+    assert dataset[0].image.shape[2] == 3
 
 
 def test_a_list_file_names_the_ids_of_a_split(root):

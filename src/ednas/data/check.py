@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ednas.data.formats import dataset_splits, open_dataset
-from ednas.data.reader import Progress, Reader
+from ednas.data.reader import Progress, Reader, split_remarks
 from ednas.data.sample import VOID, DenseDataset, TargetInfo, valid_pixels
 from ednas.exceptions import DataError
 
@@ -156,7 +156,11 @@ def check_dataset(path: str | Path, progress: Progress | None = None, **options:
         name=info.name if info else "?",
         format=info.format if info else "?",
         splits=tuple(reports),
-        warnings=tuple(_overlaps(opened) + [text for report in reports for text in _oddities(report)]),
+        warnings=tuple(
+            [f"{dataset.split}: {remark}" for dataset in opened for remark in split_remarks(dataset)]
+            + _overlaps(opened)
+            + [text for report in reports for text in _oddities(report)]
+        ),
     )
 
 

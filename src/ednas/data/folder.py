@@ -59,7 +59,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -302,7 +302,8 @@ class Folder(Reader[_Record]):
         choose_split(split, description.split_names(), path)
         places = [Path(os.path.realpath(path.parent / part.config.root)) for part in description.parts]
         root = Path(os.path.commonpath(places))
-        records = [_records(part, place, root, split) for part, place in zip(description.parts, places, strict=True)]
+        self._parts = list(zip(description.parts, places, strict=True))
+        records = [_records(part, place, root, split) for part, place in self._parts]
         super().__init__(
             root=root,
             split=split,
@@ -315,6 +316,18 @@ class Folder(Reader[_Record]):
             ),
         )
         _check_records(self._records, root)
+
+    def remarks(self) -> tuple[str, ...]:
+        """Pictures that fit the image's pattern but for the ending of their name, and so are left out."""
+        found = []
+        for part, place in self._parts:
+            others = _left_out(part, place, self._split)
+            if others:
+                found.append(
+                    f"{len(others)} pictures in {place} do not fit '{part.config.image}' and are left out, for example "
+                    f"{others[0]}; rename or convert them, or describe them as another part"
+                )
+        return tuple(found)
 
     def _name(self, record: _Record) -> str:
         return record.paths[IMAGE]
@@ -466,13 +479,35 @@ def _check_records(records: Sequence[_Record], root: Path) -> None:
         raise DataError(f"{root / image}: is in {count} parts; describe it in one, with 'partial: true' where needed")
 
 
+def _left_out(part: Part, place: Path, split: str) -> list[str]:
+    """Pictures below ``place`` that the image's pattern would find under another suffix, and that are no labels."""
+    config = part.config
+    selector = config.splits.get(_searched(config, split), "*")
+    if split not in config.split_names() or selector.endswith(".txt"):
+        return []
+    value = split if any(sign in selector for sign in "*?[") else selector
+    patterns = (config.image, *(target.path for target in part.targets.values()))
+    known = [_expression(pattern.replace("{split}", value)) for pattern in patterns]
+    stem = PurePosixPath(config.image).with_suffix("").as_posix().replace("{split}", value)
+    relaxed = re.compile(_expression(stem).pattern + r"\.(png|jpe?g|npy)", re.IGNORECASE)
+    return sorted(
+        path
+        for path in _files(place, stem)
+        if relaxed.fullmatch(path) and not any(expression.fullmatch(path) for expression in known)
+    )
+
+
+def _searched(config: PartConfig, split: str) -> str:
+    """Return the split whose images are looked for: val may be drawn from those of train."""
+    return "train" if config.val_fraction is not None and split in ("train", "val") else split
+
+
 def _samples(config: PartConfig, root: Path, split: str, where: str) -> list[tuple[str, str]]:
     """What ``{split}`` and ``{id}`` stand for in every sample of a split, in a fixed order."""
-    drawn = config.val_fraction is not None and split in ("train", "val")
-    name = "train" if drawn else split
+    name = _searched(config, split)
     selector = config.splits.get(name, "*")
     value, ids = _select(config.image, root, name, selector, where)
-    if drawn and config.val_fraction is not None:
+    if config.val_fraction is not None and split in ("train", "val"):
         held_out = _draw(ids, config.val_fraction, config.split_seed)
         ids = [sample for sample in ids if (sample in held_out) == (split == "val")]
     return [(value, sample) for sample in ids]
@@ -527,18 +562,32 @@ def _find_ids(pattern: str, root: Path, where: str) -> list[str]:
     folder = root / fixed.rpartition("/")[0]
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; {where} expects images there ({pattern})")
-    before, *between = (re.escape(text) for text in pattern.split("{id}"))
-    expression = re.compile(before + "(?P<id>.+)" + "(?P=id)".join(between))
-    found = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            match = expression.fullmatch((Path(parent) / name).relative_to(root).as_posix())
-            if match is not None and not name.startswith("."):
-                found.append(match["id"])
+    matches = map(_expression(pattern).fullmatch, _files(root, pattern))
+    found = [match["id"] for match in matches if match is not None]
     if not found:
         raise DataError(f"{folder}: has no image that fits '{pattern}' ({where})")
     return sorted(found)
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    """Return what the paths of a pattern with ``{id}`` match."""
+    before, *between = (re.escape(text) for text in pattern.split("{id}"))
+    return re.compile(before + "(?P<id>.+)" + "(?P=id)".join(between))
+
+
+def _files(root: Path, pattern: str) -> Iterator[str]:
+    """Yield the files, below ``root``, of the folder in which the images of a pattern lie; through links, too."""
+    fixed, _, _ = pattern.partition("{id}")
+    seen: set[str] = set()
+    for parent, folders, files in os.walk(root / fixed.rpartition("/")[0], followlinks=True):
+        if (place := os.path.realpath(parent)) in seen:  # links in a circle
+            folders.clear()
+            continue
+        seen.add(place)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in files:
+            if not name.startswith("."):
+                yield (Path(parent) / name).relative_to(root).as_posix()
 
 
 def _draw(ids: Sequence[str], fraction: float, seed: int) -> frozenset[str]:

@@ -133,6 +133,10 @@ class Reader(ABC, Generic[Record]):
         wanted = set(targets)
         return np.array([not wanted.isdisjoint(self._paths(record)) for record in self._records])
 
+    def remarks(self) -> tuple[str, ...]:
+        """What is odd about the split as a whole, one line each; by default nothing."""
+        return ()
+
     def source(self, index: int) -> str:
         """Path of the image of sample ``index`` below the root."""
         return self._name(self._record(index))
@@ -233,6 +237,11 @@ def labelled_samples(dataset: DenseDataset, targets: Iterable[str]) -> npt.NDArr
     """Return which samples have a label of one of ``targets``, ``(N,)``; reads no file."""
     # What does not come from files has every label.
     return dataset.labelled(targets) if isinstance(dataset, Reader) else np.ones(len(dataset), bool)
+
+
+def split_remarks(dataset: DenseDataset) -> tuple[str, ...]:
+    """Return what is odd about a split as a whole, one line each; reads no file."""
+    return dataset.remarks() if isinstance(dataset, Reader) else ()
 
 
 def check_labels(dataset: DenseDataset, targets: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from ednas.data import CachedSplit, DenseDataset, open_cache, open_dataset
 from ednas.data.holdout import hold_out
 from ednas.data.loader import BatchLoader
-from ednas.data.reader import check_labels, labelled_samples
+from ednas.data.reader import check_labels, labelled_samples, split_remarks
 from ednas.data.sample import VOID
 from ednas.exceptions import ConfigError
 from ednas.seeding import derive_seed
@@ -112,6 +112,8 @@ def make_model(
         _log.info("start from %s; taken %s", config.recipe.init, initialise(model, weights))
     for dataset in datasets:
         check_labels(dataset, model.targets)
+        for remark in split_remarks(dataset):
+            _log.warning("%s: %s", dataset.split, remark)
     return model
 
 
