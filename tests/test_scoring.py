@@ -3,6 +3,7 @@ from __future__ import annotations
 import doctest
 import json
 import math
+import random
 import subprocess
 import sys
 
@@ -18,11 +19,13 @@ from ednas.scoring import (
     METRICS,
     ModelMetrics,
     accuracy,
+    check_alike,
     compare,
     limited_reward,
     load_metrics,
     merge_metrics,
     metric_gain,
+    paired_p_values,
     reward,
     scored_metrics,
     violation,
@@ -197,6 +200,52 @@ class TestMetricsFiles:
         assert load_metrics(tmp_path / "my_net" / "metrics.json").name == "my_net"
         assert load_metrics(tmp_path / "my_net", name="other").name == "other"
 
+    def test_a_run_is_named_by_its_own_folder(self, tmp_path):
+        write(tmp_path / "mine" / "checkpoint" / "metrics.json", GOOD)
+        assert load_metrics(tmp_path / "mine" / "checkpoint").name == "mine"
+        assert load_metrics(tmp_path / "mine") == load_metrics(tmp_path / "mine" / "checkpoint" / "metrics.json")
+        write(tmp_path / "mine" / "metrics.json", GOOD)
+        assert load_metrics(tmp_path / "mine").name == "mine"
+
+    def test_runs_of_several_seeds_bring_the_values_of_each(self, tmp_path):
+        values = {"abs_err": [1.0, 2.0, 1.5], "rel_err": [0.2, 0.2, 0.35]}
+        summary = {"seeds": [3, 4, 5], "tasks": {"depth": {name: {"values": v} for name, v in values.items()}}}
+        means = {"protocol": "standard", "tasks": {"depth": {"abs_err": 1.5, "rel_err": 0.25}}}
+        write(tmp_path / "runs" / "metrics.json", means)
+        write(tmp_path / "runs" / "summary.json", summary)
+        found = load_metrics(tmp_path / "runs")
+        assert found.by_seed[4] == {"depth": {"abs_err": 2.0, "rel_err": 0.2}}
+        assert found.spread["depth"]["abs_err"] == pytest.approx(0.5)
+        assert load_metrics(write(tmp_path / "one" / "metrics.json", GOOD)).spread == {}
+        for damaged in ({}, {"seeds": [1], "tasks": {}}, {"seeds": [1, 2, 3, 4], "tasks": summary["tasks"]}):
+            write(tmp_path / "runs" / "summary.json", damaged)
+            with pytest.raises(CheckpointError, match=r"summary\.json: damaged"):
+                load_metrics(tmp_path / "runs")
+
+    def test_single_tasks_are_merged_seed_by_seed(self):
+        depth = ModelMetrics(
+            "d", "standard", {"depth": {"rel_err": 1}}, by_seed={s: {"depth": {"rel_err": s}} for s in (0, 1, 2)}
+        )
+        miou = ModelMetrics(
+            "s", "standard", {"seg": {"miou": 1}}, by_seed={s: {"seg": {"miou": -s}} for s in (1, 2, 3)}
+        )
+        assert merge_metrics([depth, miou]).by_seed == {
+            1: {"depth": {"rel_err": 1}, "seg": {"miou": -1}},
+            2: {"depth": {"rel_err": 2}, "seg": {"miou": -2}},
+        }
+
+    @pytest.mark.parametrize(
+        ("what", "value"),
+        [("dataset", "other"), ("split", "train"), ("input_size", [64, 64]), ("samples", 5), ("digest", "b")],
+    )
+    def test_what_was_measured_on_something_else_is_not_alike(self, tmp_path, what, value):
+        facts = {"dataset": "mine", "split": "val", "input_size": [32, 64], "samples": 4, "digest": "a"}
+        first = load_metrics(write(tmp_path / "a.json", {**GOOD, **facts}))
+        check_alike(first, load_metrics(write(tmp_path / "b.json", {**GOOD, **facts})))
+        check_alike(first, load_metrics(write(tmp_path / "c.json", GOOD)))
+        with pytest.raises(CheckpointError, match=f"'a' was measured on {what} .* and 'd' on "):
+            check_alike(first, load_metrics(write(tmp_path / "d.json", {**GOOD, **facts, what: value})))
+
     def test_what_is_written_is_read(self, tmp_path):
         one = metrics("one", "adashare", {"f1": False, "miou": True}, edges={"f1": 0.5}, segmentation={"miou": 5.0})
         assert one.to_json()["higher_is_better"] == {"f1": False}
@@ -270,6 +319,47 @@ class TestMetricsFiles:
     def test_what_cannot_be_merged(self, parts, words):
         with pytest.raises(CheckpointError, match=words):
             merge_metrics(parts)
+
+
+class TestPairedTest:
+    @staticmethod
+    def runs(values, first=0):
+        by_seed = {first + seed: {"depth": {"rel_err": value}} for seed, value in enumerate(values)}
+        return ModelMetrics("m", "standard", {"depth": {"rel_err": 1.0}}, by_seed=by_seed)
+
+    def p(self, first, second):
+        return paired_p_values(self.runs(first), self.runs(second))["depth"]["rel_err"]
+
+    def test_by_hand(self):
+        assert self.p([1, 2, 3], [2, 3, 4]) == 2 / 8  # one way in all three: +++ and ---
+        assert self.p([1, 2, 3], [2, 3, 2]) == 1  # +1, +1, -1: all but these two sums are as large, and they are too
+        assert self.p([1, 1, 1, 1], [2, 3, 4, 4]) == 2 / 16
+        assert self.p([5, 5], [5, 5]) == 1
+
+    @given(st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9)), min_size=2, max_size=7))
+    def test_it_is_symmetric_and_a_probability(self, pairs):
+        first, second = zip(*pairs, strict=True)
+        assert 2 / 2 ** len(pairs) <= self.p(first, second) <= 1
+        assert self.p(first, second) == self.p(second, first)
+
+    def test_under_the_null_hypothesis_it_is_small_no_oftener_than_it_says(self):
+        chance = random.Random(0)
+        found = [
+            self.p([chance.gauss(0, 1) for _ in range(6)], [chance.gauss(0, 1) for _ in range(6)]) for _ in range(400)
+        ]
+        assert sum(value <= 0.1 for value in found) / 400 == pytest.approx(6 / 64, abs=0.045)
+
+    def test_it_agrees_with_scipy(self):
+        stats = pytest.importorskip("scipy.stats")
+        first, second = [0.3, 0.1, 0.7, 0.4, 0.9], [0.5, 0.2, 0.6, 0.8, 1.4]
+        expected = stats.permutation_test(
+            (first, second), lambda a, b, axis: (a - b).mean(axis=axis), permutation_type="samples", vectorized=True
+        )
+        assert self.p(first, second) == pytest.approx(expected.pvalue)
+
+    def test_only_seeds_that_both_have_count(self):
+        assert paired_p_values(self.runs([1, 2, 3]), self.runs([9, 9, 9], first=2)) == {}
+        assert paired_p_values(self.runs([1, 2, 3]), self.runs([9, 9], first=1))["depth"]["rel_err"] == 0.5
 
 
 class TestAccuracy:

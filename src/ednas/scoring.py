@@ -10,7 +10,9 @@ direction along: in code as an argument, in a ``metrics.json`` under ``"higher_i
 
 from __future__ import annotations
 
+import itertools
 import math
+import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +80,12 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 
 NO_NETWORK = "no network (mean label)"
 """What tables call the mean training label of each pixel, which any network must beat."""
+
+MEASURED_ON = ("dataset", "split", "input_size", "tile", "samples", "digest")
+"""Keys of a ``metrics.json`` that say what was measured; results that differ in one cannot be compared."""
+
+_MOST_PAIRS = 16
+"""Of the permutation test, which looks at all 2^n signs."""
 
 RewardMode = Literal["mnasnet", "hard", "absolute"]
 """How costs enter :func:`limited_reward`."""
@@ -303,6 +311,8 @@ class ModelMetrics:
         tasks: Values by task and metric; percentages in percent, angles in degrees.
         higher_is_better: Directions of the metrics that are not built in; may name built-in ones too.
         units: Units of the metrics whose unit is the label's; may be empty.
+        measured_on: On what they were measured, as far as it is known: :data:`MEASURED_ON`.
+        by_seed: Where ``tasks`` are means over several trainings, the values of each, by its seed.
     """
 
     name: str
@@ -310,6 +320,18 @@ class ModelMetrics:
     tasks: TaskValues
     higher_is_better: Mapping[str, bool] = field(default_factory=dict)
     units: TaskUnits = field(default_factory=dict)
+    measured_on: Mapping[str, Any] = field(default_factory=dict)
+    by_seed: Mapping[int, TaskValues] = field(default_factory=dict)
+
+    @property
+    def spread(self) -> TaskValues:
+        """Standard deviation of each metric over the seeds (that of a sample); empty for one training."""
+        if len(self.by_seed) < 2:
+            return {}
+        return {
+            task: {name: statistics.stdev(run[task][name] for run in self.by_seed.values()) for name in metrics}
+            for task, metrics in self.tasks.items()
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of a ``metrics.json`` that :func:`load_metrics` reads."""
@@ -392,6 +414,46 @@ def metric_gain(value: float, baseline: float, *, higher_is_better: bool) -> flo
     return difference / baseline * 100
 
 
+def paired_p_values(baseline: ModelMetrics, model: ModelMetrics) -> dict[str, dict[str, float]]:
+    """How probable differences as large as these are if the two models are equally good, by task and scored metric.
+
+    The exact paired permutation test, two-sided: under that hypothesis the difference of each pair of trainings from
+    one seed could as well have the other sign. With n seeds no value is below 2 / 2^n: three show 0.25 at best.
+
+    Returns:
+        Empty where the models have fewer than two seeds in common.
+    """
+    seeds = sorted(baseline.by_seed.keys() & model.by_seed.keys())[:_MOST_PAIRS]
+    if len(seeds) < 2:
+        return {}
+    return {
+        task: {
+            metric: _paired_p(
+                [model.by_seed[seed][task][metric] - baseline.by_seed[seed][task][metric] for seed in seeds]
+            )
+            for metric in scored_metrics(metrics)
+            if metric in model.tasks[task]
+        }
+        for task, metrics in baseline.tasks.items()
+        if task in model.tasks
+    }
+
+
+def check_alike(first: ModelMetrics, second: ModelMetrics) -> None:
+    """Refuse two results that were measured on different data or at different sizes; what is unknown is not compared.
+
+    Raises:
+        CheckpointError: They were; names the first difference.
+    """
+    for what in MEASURED_ON:
+        ours, theirs = first.measured_on.get(what), second.measured_on.get(what)
+        if ours is not None and theirs is not None and ours != theirs:
+            raise CheckpointError(
+                f"'{first.name}' was measured on {what} {ours!r:.60} and '{second.name}' on {theirs!r:.60}; "
+                "measure both alike"
+            )
+
+
 def compare(
     baseline: ModelMetrics, models: Iterable[ModelMetrics], *, tasks: Sequence[str] | None = None
 ) -> Comparison:
@@ -419,15 +481,17 @@ def load_metrics(path: Path | str, name: str | None = None) -> ModelMetrics:
     """Read a ``metrics.json``.
 
     Args:
-        path: The file, or a folder (a checkpoint) that holds ``metrics.json``.
-        name: Name of the model; by default the folder's name for a ``metrics.json``, else the file's stem.
+        path: The file, or a folder that holds ``metrics.json``: a checkpoint, a run with one, or the runs of several
+            seeds, whose ``summary.json`` beside it has the values of each.
+        name: Name of the model; by default the run's folder for a ``metrics.json``, else the file's stem.
 
     Raises:
         CheckpointError: The file is missing, damaged, or not of the form that ``ednas evaluate`` writes.
     """
     file = Path(path)
     if file.is_dir():
-        file /= "metrics.json"
+        inner = file / "checkpoint" / "metrics.json"
+        file = inner if inner.is_file() and not (file / "metrics.json").is_file() else file / "metrics.json"
     value = read_json(file, CheckpointError)
     if not isinstance(value, dict):
         raise CheckpointError(f"{file}: holds {type(value).__name__}, expected an object with 'protocol' and 'tasks'")
@@ -437,9 +501,11 @@ def load_metrics(path: Path | str, name: str | None = None) -> ModelMetrics:
     directions = value.get("higher_is_better", {})
     if not isinstance(directions, dict) or not all(isinstance(v, bool) for v in directions.values()):
         raise CheckpointError(f"{file}: 'higher_is_better' must map metric names to true or false")
-    default = file.resolve().parent.name if file.name == "metrics.json" else file.stem
     tasks, units = _tasks_from_json(value.get("tasks"), file), read_units(value.get("units", {}), file)
-    return ModelMetrics(name or default, protocol, tasks, directions, units)
+    measured_on = {key: value[key] for key in MEASURED_ON if value.get(key) is not None}
+    return ModelMetrics(
+        name or _default_name(file), protocol, tasks, directions, units, measured_on, _read_seeds(file, tasks)
+    )
 
 
 def read_units(value: Any, file: Path | str) -> TaskUnits:
@@ -472,6 +538,7 @@ def merge_metrics(parts: Sequence[ModelMetrics], name: str | None = None) -> Mod
     owner: dict[str, str] = {}
     directions: dict[str, bool] = {}
     units: dict[str, Mapping[str, str]] = {}
+    seeds = set.intersection(*(set(part.by_seed) for part in parts))
     for part in parts:
         _check_protocol(parts[0], part)
         for task, metrics in part.tasks.items():
@@ -482,7 +549,48 @@ def merge_metrics(parts: Sequence[ModelMetrics], name: str | None = None) -> Mod
             tasks[task], owner[task] = metrics, part.name
         directions = _merge_directions(directions, part.higher_is_better, part.name)
         units |= part.units
-    return ModelMetrics(name or "+".join(part.name for part in parts), parts[0].protocol, tasks, directions, units)
+    return ModelMetrics(
+        name or "+".join(part.name for part in parts),
+        parts[0].protocol,
+        tasks,
+        directions,
+        units,
+        parts[0].measured_on,
+        {seed: {task: run for part in parts for task, run in part.by_seed[seed].items()} for seed in sorted(seeds)},
+    )
+
+
+def _default_name(file: Path) -> str:
+    """Return the name of the run: most folders of metrics are called ``checkpoint``."""
+    if file.name != "metrics.json":
+        return file.stem
+    folder = file.resolve().parent
+    return folder.parent.name if folder.name in ("checkpoint", "best") else folder.name
+
+
+def _read_seeds(file: Path, tasks: TaskValues) -> dict[int, TaskValues]:
+    """Read the values of each seed from the ``summary.json`` beside a file, if there is one."""
+    summary = file.with_name("summary.json")
+    if file.name != "metrics.json" or not summary.is_file():
+        return {}
+    value = read_json(summary, CheckpointError)
+    try:
+        return {
+            int(seed): {
+                task: {name: float(value["tasks"][task][name]["values"][place]) for name in metrics}
+                for task, metrics in tasks.items()
+            }
+            for place, seed in enumerate(value["seeds"])
+        }
+    except (KeyError, IndexError, TypeError, ValueError) as cause:
+        raise CheckpointError(f"{summary}: damaged ({cause!r:.60}); train or evaluate the runs again") from None
+
+
+def _paired_p(differences: Sequence[float]) -> float:
+    observed = abs(math.fsum(differences))
+    signs = list(itertools.product((1, -1), repeat=len(differences)))
+    sums = [abs(math.fsum(sign * value for sign, value in zip(row, differences, strict=True))) for row in signs]
+    return sum(total >= observed * (1 - 1e-12) for total in sums) / len(signs)
 
 
 def _check_weights(weights: TaskValues, tasks: TaskValues) -> None:

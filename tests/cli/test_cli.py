@@ -84,6 +84,33 @@ def test_compare_prints_the_documented_json(run: Run, tmp_path: Path) -> None:
     assert model["delta"] == pytest.approx(16.18 / 4, abs=0.01)
 
 
+def test_compare_of_several_seeds_has_spread_and_chance(run: Run, tmp_path: Path) -> None:
+    for name, values in (("base", [0.2, 0.22, 0.24]), ("found", [0.19, 0.2, 0.21])):
+        (tmp_path / name).mkdir()
+        mean = sum(values) / 3
+        facts = {"protocol": "standard", "split": "val", "samples": 4}
+        tasks = {"depth": {"rel_err": mean}}
+        (tmp_path / name / "metrics.json").write_text(json.dumps({**facts, "tasks": tasks}))
+        runs = {"seeds": [0, 1, 2], "tasks": {"depth": {"rel_err": {"values": values}}}}
+        (tmp_path / name / "summary.json").write_text(json.dumps(runs))
+    compare = ["compare", "--baseline", tmp_path / "base", tmp_path / "found"]
+    code, out, err = run(*compare)
+    assert code == 0, err
+    assert "0.2000 ± 0.0100" in out
+    assert "by a paired permutation test over the seeds" in out
+    assert "0.250" in out
+    (model,) = json.loads(run(*compare, "--json")[1])["models"]
+    assert model["p_values"] == {"depth": {"rel_err": 0.25}}
+    assert model["spread"]["depth"]["rel_err"] == pytest.approx(0.01)
+
+    file = tmp_path / "found" / "metrics.json"
+    file.write_text(file.read_text().replace('"samples": 4', '"samples": 5'))
+    code, _, err = run(*compare)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "'base' was measured on samples 4 and 'found' on 5" in err
+    assert run(*compare, "--force")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -45,13 +45,14 @@ def tabulate(
         models: The models.
         comparison: Their gains in the same order, from :func:`ednas.scoring.compare`; computed where it is missing.
         costs: Costs by model name.
-        spread: Standard deviations over seeds, by model name.
+        spread: Standard deviations over seeds, by model name; None = those that the metrics bring along.
 
     Raises:
         CheckpointError: The models cannot be compared with the baseline.
     """
     comparison = comparison or scoring.compare(baseline, models)
-    costs, spread = costs or {}, spread or {}
+    costs = costs or {}
+    spread = spread or {model.name: model.spread for model in (baseline, *models)}
     compared = list(comparison.models[0].tasks) if comparison.models else list(baseline.tasks)
     rows = [_row(baseline, costs, spread)]
     for model, gain in zip(models, comparison.models, strict=True):

@@ -179,6 +179,26 @@ def comparison_table(
     return table
 
 
+def chances_table(names: Sequence[str], chances: Sequence[TaskValues]) -> Table:
+    """Return how probable the differences of models from the baseline are by chance, a column each.
+
+    Args:
+        names: The models.
+        chances: Of each, from :func:`ednas.scoring.paired_p_values`.
+    """
+    table = _table("p-values")
+    table.add_column("Task")
+    table.add_column("Metric")
+    for name in names:
+        table.add_column(Text(name), justify="right", overflow="fold")
+    rows = dict.fromkeys((task, metric) for model in chances for task, metrics in model.items() for metric in metrics)
+    for task, metric in rows:
+        values = [model.get(task, {}).get(metric) for model in chances]
+        cells = [MISSING if value is None else f"{value:.3f}" for value in values]
+        table.add_row(Text(task), Text(metric_heading(metric)), *cells)
+    return table
+
+
 def parts_table(cost: Cost, name: str = "") -> Table:
     """Return the parts of one inference with their times: call, transfer, accelerator, host.
 
