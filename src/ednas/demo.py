@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from ednas.arch import SpaceConfig
 from ednas.data.reader import Progress
 from ednas.data.synthetic import SyntheticDataset
 from ednas.data.writing import write_folder
+from ednas.exceptions import ConfigError, EdnasError
 from ednas.pipeline import StudyConfig
 from ednas.search.config import SearchConfig
 from ednas.search.controllers import ControllerConfig
@@ -19,6 +22,12 @@ SIZE = (64, 128)
 
 DEPLOYED_SIZE = (256, 512)
 """Height and width that costs are those of. At 64x128 most of a latency is the same for every network."""
+
+_WRITTEN = re.compile(
+    r"streets|checkpoints|predictions|report\.html|(config|study)\.yaml|(best|pareto|noise|trivial|comparison)\.json|"
+    r"study\.db.*|\.(best|pareto|noise|trivial|comparison|study|config|report).*"
+)
+"""Names of what a demo writes into its folder; with a dot before, of what is not complete."""
 
 TRAIN, VAL = 768, 128
 LOSSES: dict[str, Any] = {"depth_loss": "jared", "depth_loss_weights": (0.95, 0.05)}
@@ -38,6 +47,29 @@ def make_streets(folder: Path, seed: int = 0, progress: Progress | None = None) 
         }
         write_folder(splits, folder, progress)
     return folder
+
+
+def remove_demo(folder: Path) -> None:
+    """Remove what an earlier demo wrote.
+
+    Raises:
+        ConfigError: The folder holds something else, too; nothing is removed.
+        EdnasError: It cannot be removed.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: is a file; choose another folder")
+    foreign = sorted(path.name for path in folder.iterdir() if not _WRITTEN.fullmatch(path.name))
+    if foreign:
+        raise ConfigError(
+            f"{folder}: holds {foreign[0]}, which no demo writes, so that it is not removed; choose another folder, or "
+            "remove it yourself"
+        )
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise EdnasError(f"{folder}: cannot be removed ({error.strerror or error})") from error
 
 
 def demo_config(data: Path, *, trials: int = 30, workers: int = 2, runs: int = 1, seed: int = 0) -> StudyConfig:

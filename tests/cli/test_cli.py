@@ -264,6 +264,14 @@ def test_train_evaluate_predict_and_resume(run: Run, tmp_path: Path, monkeypatch
     assert code == 2
     assert "nobody': no such folder" in err
 
+    again = ["train", out / "checkpoint", *train[2:], "--out", tmp_path / "again"]
+    code, _, err = run(*again)
+    assert code == 0
+    assert f"only the architecture of {out / 'checkpoint'} is taken; --init {out / 'checkpoint'} starts" in err
+    code, _, err = run(*again[:-1], tmp_path / "from_weights", "--init", out / "checkpoint")
+    assert code == 0
+    assert "only the architecture" not in err
+
     code, printed, err = run("evaluate", out / "checkpoint", "--data", folder, "--protocol", "adashare", "--json")
     assert code == 0, err
     assert json.loads(printed)["protocol"] == "adashare"

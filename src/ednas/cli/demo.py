@@ -17,7 +17,9 @@ def demo(
     workers: Annotated[int | None, typer.Option(min=1, help="Candidates at a time; default: one a core.")] = None,
     runs: Annotated[int, typer.Option(min=1, help="Seeds of each final training; 3 show how far they differ.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Gives every random number.")] = 0,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew; by default an unfinished demo goes on.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Remove what a demo left in --out and start anew; by default it goes on.")
+    ] = False,
 ) -> None:
     """Make street scenes, search a network for an Ethos-U85, train it and its baselines, compare, and report.
 
@@ -28,21 +30,20 @@ def demo(
     ednas demo --out runs/demo
     """
     import os
-    import shutil
 
     from rich.console import Console
 
     from ednas.cli.options import print_table
     from ednas.cli.progress import counting
     from ednas.cli.report import write_page
-    from ednas.demo import demo_config, make_streets
+    from ednas.demo import demo_config, make_streets, remove_demo
     from ednas.pipeline import run_study
     from ednas.report.tables import comparison_table
     from ednas.search.progress import SearchProgress
     from ednas.training import ProgressBar
 
     if fresh:
-        shutil.rmtree(out, ignore_errors=True)
+        remove_demo(out)
     console = Console(stderr=True)
     with counting("rendering") as rendered:
         data = make_streets(out / "streets", seed, rendered)

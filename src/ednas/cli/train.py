@@ -114,6 +114,7 @@ def train(
 
     The first line says at which size of the images it trains, and why at that.
     """
+    from ednas.arch.files import read_facts
     from ednas.exceptions import ConfigError
     from ednas.training import train as run_training
     from ednas.training import train_runs
@@ -143,6 +144,8 @@ def train(
     from ednas.cli.progress import decoding
     from ednas.training import ProgressBar
 
+    if architecture and settings.recipe.init is None and "steps" in read_facts(architecture):
+        _say(f"only the architecture of {architecture} is taken; --init {architecture} starts from its weights")
     if find_lr:
         if resume or runs > 1:
             raise ConfigError("--find-lr: trains no run; leave --resume and --runs out")
