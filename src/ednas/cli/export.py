@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ednas.cli.options import DataOptions, parse_data_options, parse_size, print_json, print_table
+from ednas.cli.options import (
+    DataOptions,
+    Plugins,
+    load_plugins,
+    parse_data_options,
+    parse_size,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,6 +65,7 @@ def export(
     qat_learning_rate: Annotated[float | None, typer.Option("--qat-lr", help="Its highest learning rate.")] = None,
     protocol: Annotated[str, typer.Option(help="Of the metrics: standard or adashare.")] = "standard",
     max_drop: Annotated[float, typer.Option(min=0, help="What a metric may lose, percent of its value.")] = 1.0,
+    plugin: Plugins = None,
     device: Annotated[str, typer.Option(help="Where to fine-tune: auto, cpu, cuda, ...")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -100,6 +109,7 @@ def export(
         "device": device,
     }
     config = parse(ExportConfig, {key: value for key, value in given.items() if value is not None}, "export")
+    load_plugins(plugin)
     model = load_checkpoint(checkpoint)
     with counting("export:") as progress:
         result = export_model(model, out, config, name=_name(checkpoint), record=_record(checkpoint), progress=progress)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 DEFAULT_CHANNELS = {"depth": 1, "normals": 3}
 
+_OF_A_RUN = ("study.db", "model.safetensors", "state.safetensors", "checkpoint/model.safetensors")
+"""Files that make a folder a run's."""
+
 
 DataOptions = Annotated[
     list[str] | None,
@@ -25,6 +28,47 @@ DataOptions = Annotated[
         "What a model was trained with is used on the same dataset unless it is given here.",
     ),
 ]
+
+
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        help="A Python file or module with tasks, formats or controllers of your own, whose code is run; can be "
+        "repeated.",
+    ),
+]
+
+AllowPlugins = Annotated[
+    bool,
+    typer.Option("--allow-plugins", help="Run also a plugin that lies in a run's folder; look at its code before."),
+]
+
+
+def load_plugins(plugins: object, allowed: bool = True) -> None:
+    """Run the code of plugins, and say so before, on standard error.
+
+    Args:
+        plugins: Files or modules; what is no list of texts is left to be refused with the rest of a configuration.
+        allowed: Whether they may lie in a run's folder, which may come from somebody else.
+
+    Raises:
+        ConfigError: One is not allowed, is missing, or fails.
+    """
+    from pathlib import Path
+
+    from ednas.tasks import load_plugin
+
+    names = plugins if isinstance(plugins, list | tuple) else ()
+    for name in (name for name in names if isinstance(name, str)):
+        place = Path(name).absolute()
+        if not allowed and any((parent / file).exists() for parent in place.parents for file in _OF_A_RUN):
+            raise ConfigError(
+                f"plugin {name}: lies in a run's folder, which may come from somebody else, and its code would be run; "
+                "look at it, then add --allow-plugins"
+            )
+        typer.echo(f"running the plugin {name}", err=True)
+        load_plugin(name)
 
 
 def parse_data_options(texts: Sequence[str] | None) -> dict[str, Any]:

@@ -9,7 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from ednas.cli.options import (
+    AllowPlugins,
     DataOptions,
+    Plugins,
+    load_plugins,
     parse_data_options,
     parse_size,
     parse_tasks,
@@ -78,6 +81,8 @@ def search(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of each worker.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Gives every random number.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the search in --out.")] = False,
+    plugin: Plugins = None,
+    allow_plugins: AllowPlugins = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -106,6 +111,8 @@ def search(
     from ednas.search.run import run_search
 
     values = canonical(read_yaml(config)) if config else {}
+    load_plugins(values.get("plugins"), allow_plugins)
+    load_plugins(plugin)
     given: dict[str, Any] = {
         "data": data,
         "tasks": parse_tasks(tasks) if tasks else None,
@@ -115,6 +122,7 @@ def search(
         "prune_factor": prune_factor,
         "objectives": [name.strip() for name in objectives.split(",")] if objectives else None,
         "initial": initial or None,
+        "plugins": [*values.get("plugins", ()), *plugin] if plugin else None,
         "trials": trials,
         "workers": workers,
         "threads": threads,

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ednas.cli.options import (
+    AllowPlugins,
     DataOptions,
+    Plugins,
+    load_plugins,
     parse_data_options,
     parse_size,
     parse_tasks,
@@ -67,6 +70,8 @@ def train(
     init: Annotated[
         str | None, typer.Option(help="Start from imagenet, a checkpoint or a file of EfficientNet-Lite0's weights.")
     ] = None,
+    plugin: Plugins = None,
+    allow_plugins: AllowPlugins = False,
     teacher: Annotated[
         str | None, typer.Option(help="Imitate a better network too: its checkpoint, or file.py:function.")
     ] = None,
@@ -115,6 +120,7 @@ def train(
     The first line says at which size of the images it trains, and why at that.
     """
     from ednas.arch.files import read_facts
+    from ednas.config import read_yaml
     from ednas.exceptions import ConfigError
     from ednas.training import train as run_training
     from ednas.training import train_runs
@@ -129,13 +135,18 @@ def train(
         "loss_preset": loss_preset,
         "input_size": parse_size(size) if size else None,
     }
+    values = {} if config is None else read_yaml(config)
+    load_plugins(values.get("plugins"), allow_plugins)
+    load_plugins(plugin)
     settings = _train_config(
-        config,
+        values,
+        str(config or "train"),
         {
             "architecture": architecture,
             "data": data,
             "tasks": parse_tasks(tasks) if tasks else None,
             "seed": seed,
+            "plugins": [*values.get("plugins", ()), *plugin] if plugin else None,
         },
         recipe,
         {key: value for key, value in changes.items() if value is not None},
@@ -212,6 +223,7 @@ def evaluate(
     ] = None,
     tile: _Tile = None,
     overlap: _Overlap = None,
+    plugin: Plugins = None,
     per_class: Annotated[bool, typer.Option("--per-class", help="Print IoU and accuracy of every class too.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write metrics.json here.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps; exported models run on the CPU.")] = "auto",
@@ -240,6 +252,7 @@ def evaluate(
     from ednas.tasks.base import check_protocol
     from ednas.training.trivial import measure_trivial
 
+    load_plugins(plugin)
     chosen = check_protocol(protocol)
     measured = _measured(model, device)
     about = measured.about
@@ -276,6 +289,7 @@ def predict(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder.")],
     images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder for pictures and arrays.")] = Path("predictions"),
+    plugin: Plugins = None,
     at_model_size: Annotated[bool, typer.Option("--model-size", help="Keep the model's input size.")] = False,
     tile: _Tile = None,
     overlap: _Overlap = None,
@@ -292,6 +306,7 @@ def predict(
     from ednas.training import load_checkpoint, write_predictions
     from ednas.training import predict as run_predictions
 
+    load_plugins(plugin)
     model = load_checkpoint(checkpoint)
     tiling = _tiling(tile, overlap, model.input_size)
     found = run_predictions(model, images, size="model" if at_model_size else "image", tiling=tiling, device=device)
@@ -378,23 +393,23 @@ def _tiling(tile: str | None, overlap: float | None, input_size: tuple[int, int]
 
 
 def _train_config(
-    file: Path | None,
+    values: dict[str, Any],
+    where: str,
     given: dict[str, Any],
     recipe: str | None,
     changes: dict[str, Any],
     data_options: dict[str, Any],
 ) -> TrainConfig:
-    """Put a configuration together: file, then options."""
-    from ednas.config import parse, read_yaml
+    """Put a configuration together: the values of a file, then options."""
+    from ednas.config import parse
     from ednas.training import TrainConfig
 
-    values = read_yaml(file) if file else {}
     values |= {key: value for key, value in given.items() if value is not None}
     if recipe is not None or changes:
         base = values.get("recipe", "mini") if recipe is None else recipe
         named = {"name": base} if isinstance(base, str) else dict(base)
         values["recipe"] = named | changes
-    return parse(TrainConfig, with_data_options(values, data_options), str(file or "train"))
+    return parse(TrainConfig, with_data_options(values, data_options), where)
 
 
 def _say(line: str) -> None:

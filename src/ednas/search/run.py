@@ -119,6 +119,7 @@ def run_search(
     config, out = config.standalone(), Path(out)
     for plugin in config.plugins:
         load_plugin(plugin)
+    config = config.model_copy(update={"controller": config.controller.complete()})  # which a plugin may have brought
     source = load_source(config.target)
     base = config.load_architecture()
     space = SearchSpace(base, config.space)

@@ -14,6 +14,7 @@ from ednas.config import StrictModel, parse
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import CheckpointError, EdnasError
 from ednas.files import atomic_path, read_json, write_json
+from ednas.tasks import task_names
 from ednas.training.config import Normalisation
 from ednas.training.model import Model, build_model
 from ednas.training.tensors import load_into, read_tensors, write_tensors
@@ -34,6 +35,7 @@ class CheckpointConfig(StrictModel):
         normalisation: What happens to an image before the network.
         dataset: Name of the dataset.
         data_options: Options of its format that it was opened with.
+        plugins: Files or modules of the user's own code that its tasks may come from; loading runs none of them.
         steps: Training steps.
         seed: Seed of the training run.
     """
@@ -47,6 +49,7 @@ class CheckpointConfig(StrictModel):
     normalisation: Normalisation = Field(default_factory=Normalisation)
     dataset: str = ""
     data_options: dict[str, Any] = Field(default_factory=dict)
+    plugins: tuple[str, ...] = ()
     steps: int = 0
     seed: int = 0
 
@@ -78,6 +81,7 @@ def save_checkpoint(folder: Path | str, model: Model, metrics: Mapping[str, Any]
         normalisation=model.normalisation,
         dataset=model.dataset,
         data_options=dict(model.data_options),
+        plugins=model.plugins,
         steps=model.steps,
         seed=model.seed,
     )
@@ -120,9 +124,12 @@ def load_checkpoint(folder: Path | str) -> Model:
             normalisation=config.normalisation,
             dataset=config.dataset,
             data_options=config.data_options,
+            plugins=config.plugins,
         )
     except EdnasError as error:
-        raise CheckpointError(f"{file}: {error}") from None
+        unknown = set(config.tasks) - set(task_names())
+        hint = f"; its plugin may be {config.plugins[0]}: give it by --plugin" if config.plugins and unknown else ""
+        raise CheckpointError(f"{file}: {error}{hint}") from None
     tensors, _ = read_tensors(folder / WEIGHTS)
     load_into(model.network, tensors, folder / WEIGHTS)
     model.network.eval()

@@ -31,6 +31,7 @@ class Model:
         normalisation: What happens to an image before the network.
         dataset: Name of the dataset that it was trained on.
         data_options: Options of the dataset's format that it was opened with.
+        plugins: Files or modules of the user's own code that its tasks may come from.
         steps: Training steps; 0 = not trained.
         seed: Seed of the training run.
     """
@@ -44,6 +45,7 @@ class Model:
     normalisation: Normalisation = field(default_factory=Normalisation)
     dataset: str = ""
     data_options: Mapping[str, Any] = field(default_factory=dict)
+    plugins: tuple[str, ...] = ()
     steps: int = 0
     seed: int = 0
 
@@ -102,6 +104,7 @@ def build_model(
     normalisation: Normalisation | None = None,
     dataset: str = "",
     data_options: Mapping[str, Any] | None = None,
+    plugins: tuple[str, ...] = (),
 ) -> Model:
     """Make a model with fresh weights, a pure function of the arguments.
 
@@ -115,6 +118,7 @@ def build_model(
         normalisation: What happens to an image before the network.
         dataset: Name of the dataset.
         data_options: Options of its format that it was opened with.
+        plugins: Files or modules that tasks may come from.
 
     Raises:
         ConfigError: A task is unknown, does not fit the targets, or has a wrong option.
@@ -133,6 +137,7 @@ def build_model(
         normalisation=normalisation or Normalisation(),
         dataset=dataset,
         data_options=dict(data_options or {}),
+        plugins=plugins,
         seed=seed,
     )
 

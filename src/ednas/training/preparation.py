@@ -107,6 +107,7 @@ def make_model(
         normalisation=config.normalisation or (None if weights is None else weights.normalisation),
         dataset=train_set.info.name,
         data_options=config.data_options,
+        plugins=config.plugins,
     )
     if weights is not None:
         _log.info("start from %s; taken %s", config.recipe.init, initialise(model, weights))

@@ -1,0 +1,125 @@
+"""Code of one's own from the command line: run where it is asked for, never unsaid, and not from a run's folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_runs import Run
+from training_fakes import SIZE, small_architecture, write_dataset
+
+from ednas.search.controllers import base as controllers
+from ednas.tasks import base as tasks
+
+EDGES = Path(__file__).parents[2] / "examples" / "edge_task.py"
+
+CONTROLLER = """
+from ednas.search.controllers import RandomSearch, register_controller
+
+@register_controller("mine")
+class Mine(RandomSearch):
+    pass
+"""
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_dataset(tmp_path / "data")
+
+
+@pytest.fixture
+def train(data: Path, tmp_path: Path) -> list[object]:
+    small = small_architecture().to_text()
+    options = ["--tasks", "edges,depth", "--steps", 2, "--batch-size", 4, "--input", "x".join(map(str, SIZE))]
+    return ["train", small, "--data", data, *options, "--out", tmp_path / "run", "--json"]
+
+
+def forget() -> None:
+    """Be as a process that has loaded no plugin."""
+    tasks._registry.pop("edges", None)
+    controllers._registry.pop("mine", None)
+    for name in [name for name in sys.modules if name.startswith("ednas_plugin_")]:
+        del sys.modules[name]
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> Iterator[None]:
+    """Let no test know what another one has loaded."""
+    forget()
+    yield
+    forget()
+
+
+def test_a_task_of_ones_own_all_the_way(run: Run, train: list[object], data: Path, tmp_path: Path) -> None:
+    code, _, err = run(*train)
+    assert code == 2
+    assert "unknown task 'edges'" in err
+    code, printed, err = run(*train, "--plugin", EDGES)
+    assert code == 0, err
+    assert f"running the plugin {EDGES}" in err
+    metrics = json.loads(printed)
+    assert metrics["tasks"].keys() == {"edges", "depth"}
+
+
+def test_a_checkpoint_runs_no_code_but_says_whose_it_needs(
+    run: Run, train: list[object], data: Path, tmp_path: Path
+) -> None:
+    assert run(*train, "--plugin", EDGES)[0] == 0
+    forget()
+    checkpoint, image = tmp_path / "run" / "checkpoint", data.parent / "val" / "image" / "0.png"
+    evaluate = ["evaluate", checkpoint, "--data", data, "--json"]
+    predict = ["predict", checkpoint, image, "--out", tmp_path / "seen"]
+    for command in (evaluate, predict, ["export", checkpoint, "--data", data, "--out", tmp_path / "export"]):
+        code, _, err = run(*command)
+        assert (code, err.count("\n")) == (2, 1)
+        assert f"unknown task 'edges'; known: depth, normals, segmentation; its plugin may be {EDGES}: give" in err
+    code, printed, err = run(*evaluate, "--plugin", EDGES)
+    assert code == 0, err
+    assert json.loads(printed)["tasks"] == json.loads((checkpoint / "metrics.json").read_text())["tasks"]
+    assert run(*predict, "--plugin", EDGES)[0] == 0
+    assert np.load(tmp_path / "seen" / "0_edges.npy").shape == SIZE
+
+
+def test_a_plugin_in_a_runs_folder_is_not_run_unasked(run: Run, train: list[object], tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    (folder / "code").mkdir(parents=True)
+    (folder / "study.db").touch()
+    plugin = Path(shutil.copy(EDGES, folder / "code"))
+    plugin.write_text(f"{plugin.read_text()}\nopen({str(tmp_path / 'was_here')!r}, 'w').close()\n")
+    (folder / "config.yaml").write_text(f"plugins: [{plugin}]\n")
+    command = [*train, "--config", folder / "config.yaml"]
+    code, _, err = run(*command)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"plugin {plugin}: lies in a run's folder" in err
+    assert not (tmp_path / "was_here").exists()
+    code, _, err = run(*command, "--allow-plugins")
+    assert code == 0, err
+    assert f"running the plugin {plugin}" in err
+    assert (tmp_path / "was_here").exists()
+
+
+def test_a_controller_of_ones_own(run: Run, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(CONTROLLER)
+    (tmp_path / "search.yaml").write_text(
+        f"data: {data}\nrecipe: {{name: mini, steps: 1, batch_size: 2, input_size: [32, 64]}}\ntrials: 1\n"
+        "space: {kinds: [ibn], kernel_sizes: [3], multipliers: [0.5, 1.0]}\nexecutor: inline\n"
+        f"controller: {{name: mine}}\nplugins: [{tmp_path / 'mine.py'}]\n"
+    )
+    text = (tmp_path / "search.yaml").read_text()
+    (tmp_path / "without.yaml").write_text(text.partition("plugins:")[0])
+    code, _, err = run("search", "--config", tmp_path / "without.yaml", "--out", tmp_path / "other")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "unknown controller 'mine'" in err
+    code, printed, err = run("search", "--config", tmp_path / "search.yaml", "--out", tmp_path / "found", "--json")
+    assert code == 0, err
+    assert json.loads(printed)["best"]["trial"] == 0
