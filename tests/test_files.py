@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from ednas.exceptions import EdnasError
-from ednas.files import atomic_path, read_json, write_json
+from ednas.files import atomic_path, exclusive, read_json, recover, write_json
 
 
 def test_a_file_is_replaced_when_complete(tmp_path: Path) -> None:
@@ -43,6 +45,98 @@ def test_a_folder_is_replaced_when_complete(tmp_path: Path) -> None:
             (temporary / content).write_text(content)
     assert [p.name for p in (tmp_path / "folder").iterdir()] == ["new"]
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
+def make_folder(path: Path, content: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.mkdir()
+        (temporary / content).write_text(content)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from ednas.files import atomic_path
+
+after = int(sys.argv[2])
+replace = Path.replace
+
+
+def counted(self, target):
+    global after
+    if after == 0:
+        os._exit(9)
+    after -= 1
+    return replace(self, target)
+
+
+Path.replace = counted
+with atomic_path(sys.argv[1]) as temporary:
+    temporary.mkdir()
+    (temporary / "new").write_text("new")
+os._exit(9)
+"""
+
+
+@pytest.mark.parametrize(("renames", "left"), [(0, "old"), (1, "new")])
+def test_a_kill_at_any_moment_of_the_replacement_loses_nothing(tmp_path: Path, renames: int, left: str) -> None:
+    place = tmp_path / "run" / "folder"
+    make_folder(place, "old")
+    make_folder(place.with_name("folder.other"), "other")
+    killed = subprocess.run([sys.executable, "-c", KILLED, place, str(renames)], check=False)
+    assert killed.returncode == 9
+    assert len(list(place.parent.iterdir())) > (2 if renames == 0 else 1)
+    recover(place)
+    assert [p.name for p in place.iterdir()] == [left]
+    assert sorted(p.name for p in place.parent.iterdir()) == ["folder", "folder.other"]
+
+
+def test_an_error_in_the_middle_of_the_replacement_brings_the_old_one_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_folder(tmp_path / "folder", "old")
+    replace = Path.replace
+    calls: list[Path] = []
+
+    def failing(self: Path, target: Path) -> Path:
+        calls.append(self)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, "broken disk")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(EdnasError, match="broken disk"):
+        make_folder(tmp_path / "folder", "new")
+    assert [p.name for p in (tmp_path / "folder").iterdir()] == ["old"]
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
+def test_what_others_write_at_the_moment_is_left_alone(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "a") as temporary:
+        temporary.write_text("half")
+        recover(tmp_path / "a")
+        assert temporary.exists()
+    for name in (".a.notes", ".a.elsewhere-1.x", ".a.mine"):
+        (tmp_path / name).mkdir()
+    recover(tmp_path / "a")
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_folder_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl", reason="this system has no such locks")
+    code = (
+        "import sys, pathlib; from ednas.files import exclusive\nwith exclusive(pathlib.Path(sys.argv[1])): print('in')"
+    )
+
+    def other() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", code, tmp_path / "run"], capture_output=True, text=True, check=False
+        )
+
+    with exclusive(tmp_path / "run"):
+        assert "another process works in this folder" in other().stderr
+    assert other().stdout == "in\n"
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff", b"[" * 100_000])

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import os
+import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ednas.exceptions import EdnasError
+
+_HOST = re.sub(r"[^A-Za-z0-9]+", "_", platform.node())
 
 
 @contextmanager
@@ -18,7 +24,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its place when the block ends without an error.
 
     Works for a file and for a folder (create it inside the block). A file replaces an older file; a folder
-    replaces an older folder. On any error nothing at ``path`` changes and the temporary is removed.
+    replaces an older folder. On any error nothing at ``path`` changes and the temporary is removed. What a killed
+    process left is put right by the next one (:func:`recover`).
 
     Args:
         path: Where the finished file or folder shall be.
@@ -30,7 +37,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent)) / path.name
+        recover(path)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.{_owner()}.", dir=path.parent)) / path.name
         yield temporary
         _replace(temporary, path)
     except OSError as error:
@@ -39,15 +47,122 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             f"cannot write {path}: {error.strerror or error} ({where}); free space or choose another place"
         ) from error
     finally:
-        if temporary is not None:
+        if temporary is not None and (path.exists() or not _old(temporary).exists()):
             shutil.rmtree(temporary.parent, ignore_errors=True)
 
 
+def recover(path: Path | str) -> None:
+    """Put right what killed processes left at a place that :func:`atomic_path` writes to.
+
+    A folder cannot take another one's place in one step. A process that was killed between the two has left the new one
+    complete, and the old one aside: the new one is put in place. Temporaries of processes that are gone are removed.
+    Where nothing may be written, nothing is done.
+    """
+    path = Path(path)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        host, _, pid = left.name.removeprefix(f".{path.name}.").rpartition(".")[0].rpartition("-")
+        if not left.is_dir() or host != _HOST or not pid.isdigit() or _is_alive(int(pid)):
+            continue
+        temporary = left / path.name
+        with suppress(OSError):
+            if _old(temporary).exists() and not path.exists():
+                (temporary if temporary.exists() else _old(temporary)).replace(path)
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _owner() -> str:
+    """Return whose a temporary is: the computer's, since processes of another one cannot be seen, and the process's."""
+    return f"{_HOST}-{os.getpid()}"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
+
+
+def _old(temporary: Path) -> Path:
+    return temporary.with_name(f"{temporary.name}.old")
+
+
 def _replace(new: Path, path: Path) -> None:
-    if path.is_dir() and new.is_dir():
-        old = new.parent / f"{path.name}.old"
-        path.replace(old)
-    new.replace(path)
+    if not (path.is_dir() and new.is_dir()):
+        new.replace(path)
+        return
+    path.replace(_old(new))
+    try:
+        new.replace(path)
+    except BaseException:
+        _old(new).replace(path)
+        raise
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Let one process at a time work in a folder, which is made; the lock dies with its holder.
+
+    Without file locks (Windows, some network file systems) nothing is locked.
+
+    Raises:
+        EdnasError: Another process works there, or the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = lock_file(folder / ".lock", wait=False)
+    except BlockingIOError:
+        raise EdnasError(f"{folder}: another process works in this folder; wait for it, or choose another") from None
+    except OSError as error:
+        raise EdnasError(f"cannot write to {folder}: {error.strerror or error}; choose another place") from error
+    try:
+        yield
+    finally:
+        if lock is not None:
+            unlock_file(lock, folder / ".lock")
+
+
+def lock_file(file: Path, *, wait: bool) -> int | None:
+    """Take an exclusive lock on a file, which is made.
+
+    Returns:
+        What :func:`unlock_file` takes; None where there are no locks.
+
+    Raises:
+        BlockingIOError: Another process holds it, and ``wait`` is false.
+        OSError: The file cannot be made.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    while True:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            # The holder before us removed the file that we waited for: whoever comes now would lock another one.
+            if file.exists() and os.path.samestat(os.fstat(descriptor), file.stat()):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except BlockingIOError:
+            os.close(descriptor)
+            raise
+        except OSError:
+            os.close(descriptor)
+            return None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def unlock_file(lock: int, file: Path) -> None:
+    """Give a lock back, and remove its file."""
+    file.unlink(missing_ok=True)
+    os.close(lock)
 
 
 def write_text(path: Path | str, text: str) -> None:

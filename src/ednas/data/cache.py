@@ -46,7 +46,7 @@ from PIL import Image
 
 from ednas.data.sample import VOID, DatasetInfo, DenseDataset, Sample, TargetInfo, TargetKind
 from ednas.exceptions import ConfigError, DataError, EdnasError
-from ednas.files import atomic_path, read_json
+from ednas.files import atomic_path, lock_file, read_json, unlock_file
 
 FORMAT_VERSION = 3
 """Part of every cache's key; to be raised when the contents of the arrays change their meaning."""
@@ -458,9 +458,10 @@ def _only_one(path: Path) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
-            lock = _lock(path.with_name(f".{path.name}.lock"))
+            file = path.with_name(f".{path.name}.lock")
+            lock = lock_file(file, wait=True)
             if lock is not None:
-                stack.callback(_unlock, *lock)
+                stack.callback(unlock_file, lock, file)
                 for stale in path.parent.glob(f".{path.name}.*/"):  # of builders that were killed
                     shutil.rmtree(stale, ignore_errors=True)
             yield
@@ -469,32 +470,3 @@ def _only_one(path: Path) -> Iterator[None]:
             f"cannot write to the cache folder {path.parent} ({cause.strerror or cause}); "
             "set EDNAS_CACHE to a folder that can be written"
         ) from cause
-
-
-def _lock(file: Path) -> tuple[int, Path] | None:
-    """Wait for an exclusive lock; ``None`` where there are no locks."""
-    try:
-        import fcntl
-    except ImportError:
-        return None
-    while True:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            # The holder before us removed the file that we waited for: whoever comes now would lock another one.
-            if file.exists() and os.path.samestat(os.fstat(descriptor), file.stat()):
-                return descriptor, file
-        except FileNotFoundError:
-            pass
-        except OSError:
-            os.close(descriptor)
-            return None
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-
-
-def _unlock(descriptor: int, file: Path) -> None:
-    file.unlink(missing_ok=True)
-    os.close(descriptor)

@@ -13,7 +13,7 @@ from ednas.arch.spec import check_input_size
 from ednas.config import StrictModel, parse
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import CheckpointError, EdnasError
-from ednas.files import atomic_path, read_json, write_json
+from ednas.files import atomic_path, read_json, recover, write_json
 from ednas.tasks import task_names
 from ednas.training.config import Normalisation
 from ednas.training.model import Model, build_model
@@ -150,6 +150,8 @@ def read_metrics(folder: Path | str) -> dict[str, Any]:
 
 
 def _find(folder: Path) -> Path:
+    for place in (folder, folder / "checkpoint"):
+        recover(place)
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; a checkpoint is a folder with {CONFIG} and {WEIGHTS}")
     inner = folder / "checkpoint"

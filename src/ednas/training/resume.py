@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ednas.data import open_cache, open_dataset
 from ednas.exceptions import ConfigError, DataError
+from ednas.files import recover
 from ednas.training.checkpoint import read_metrics
 from ednas.training.config import TrainConfig, difference, load_config
 from ednas.training.preparation import DecodeProgress
@@ -64,6 +65,7 @@ def plan(out: Path, config: TrainConfig, resume: bool) -> Plan:
             asked for.
         CheckpointError: The checkpoint there is damaged.
     """
+    recover(out / CHECKPOINT)
     finished, broken_off = (out / CHECKPOINT).exists(), (out / STATE).exists()
     if not (finished or broken_off):
         return Plan(config)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ednas.data import CachedSplit
 from ednas.data.holdout import hold_out
 from ednas.exceptions import ConfigError
-from ednas.files import write_json
+from ednas.files import exclusive, write_json
 from ednas.scoring import accuracy
 from ednas.tasks import load_plugin
 from ednas.training.callbacks import Callback
@@ -142,7 +142,11 @@ def train(
     fabric = make_fabric(device, config.recipe.precision, devices)
     if config.recipe.batch_size < 2 * fabric.world_size:
         raise ConfigError(f"batch size {config.recipe.batch_size}: fewer than 2 samples for each of {devices} devices")
-    with run_log(out / LOG) if fabric.is_global_zero else nullcontext():
+    # Of several processes that train together, each would lock the others out.
+    with (
+        exclusive(out) if devices == 1 else nullcontext(),
+        run_log(out / LOG) if fabric.is_global_zero else nullcontext(),
+    ):
         if config.recipe.learning_rate == AUTO:
             test = find_learning_rate(config, decode_progress=decode_progress, device=device)
             test.save(out)
