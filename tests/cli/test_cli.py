@@ -213,6 +213,19 @@ def test_search_under_limits(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
     assert "belongs to another search: 'target_latency_ms' was" in err
 
 
+@pytest.mark.parametrize(("command", "hint"), [("train", "; --resume goes on from there"), ("evaluate", "")])
+def test_ctrl_c_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch, command: str, hint: str) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ednas.training.train", interrupted)
+    monkeypatch.setattr("ednas.training.load_checkpoint", interrupted)
+    monkeypatch.setattr("sys.argv", ["ednas", command])
+    code, _, err = run(command, "base", "--data", "streets")
+    assert code == 130
+    assert err.strip().splitlines()[-1] == f"error: stopped; what was finished is kept{hint}"
+
+
 def test_disk_full_is_one_line(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import statistics
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from training_fakes import write_dataset
 
 from ednas.arch import load_architecture
 from ednas.data.loader import BatchLoader
-from ednas.exceptions import ConfigError, StudyError
+from ednas.exceptions import ConfigError, EdnasError, StudyError
 from ednas.hw import Cost, LayerGraph, estimate, load_target
 from ednas.hw.sources import SOURCES
 from ednas.hw.target import target_text
@@ -174,17 +176,36 @@ def test_a_network_that_is_not_in_the_space_cannot_be_judged(tmp_path: Path) -> 
         run_search(config(initial=["ednas_cityscapes"]), tmp_path / "run")
 
 
-def test_results_of_an_interrupted_search_are_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_results_of_an_interrupted_search_are_written(tmp_path: Path, number: signal.Signals) -> None:
     class Impatient(Recorder):
         def on_trial(self, trial: Any) -> None:
             if trial.state is TrialState.DONE:
-                raise KeyboardInterrupt
+                os.kill(os.getpid(), number)
 
-    with pytest.raises(KeyboardInterrupt):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises((KeyboardInterrupt, SystemExit)) as ended:
         run_search(config(), tmp_path, callbacks=[Impatient()])
+    if number == signal.SIGTERM:
+        assert ended.value.args == (143,)
+    assert signal.getsignal(signal.SIGTERM) is before
     assert json.loads((tmp_path / "best.json").read_text())["reward"] > 0
     result = run_search(config(), tmp_path, resume=True)
     assert result.best.reward is not None
+
+
+def test_a_full_disk_does_not_hide_why_a_search_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(Recorder):
+        def on_trial(self, trial: Any) -> None:
+            if trial.state is TrialState.DONE:
+                raise EdnasError("the study cannot be written: the disk is full")
+
+    def full(result: object, folder: Path) -> None:
+        raise EdnasError(f"cannot write {folder}")
+
+    monkeypatch.setattr("ednas.search.run.write_results", full)
+    with pytest.raises(EdnasError, match="the study cannot be written: the disk is full"):
+        run_search(config(), tmp_path, callbacks=[Broken()])
 
 
 def test_several_limits_and_objectives(tmp_path: Path) -> None:

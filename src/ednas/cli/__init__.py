@@ -5,8 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from typing import NoReturn
 
 from ednas.exceptions import EdnasError
+
+_INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 
 _REMEDIES = {
     errno.ENOSPC: "free space, or choose another place",
@@ -35,9 +39,20 @@ def main() -> None:
             raise
         _fail(f"{error.filename or 'file system'}: {error.strerror}; {_REMEDIES[error.errno]}", 2)
     except KeyboardInterrupt:
-        _fail("stopped; what was finished is kept, and --resume goes on from there", 130)
+        _stopped()
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:  # Typer has turned Ctrl-C into it
+            _stopped()
+        raise
 
 
-def _fail(message: str, code: int) -> None:
+def _stopped() -> NoReturn:
+    resumes = {"search": "; --resume goes on from there", "train": "; --resume goes on from there"}
+    resumes["demo"] = "; the same command goes on from there"
+    hint = next((hint for command, hint in resumes.items() if command in sys.argv[1:2]), "")
+    _fail(f"stopped; what was finished is kept{hint}", _INTERRUPTED)
+
+
+def _fail(message: str, code: int) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
     sys.exit(code)

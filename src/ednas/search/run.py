@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ednas.arch import Architecture, Plan, SearchSpace
 from ednas.arch.space import Genes
-from ednas.exceptions import ArchitectureError, ConfigError, StudyError
+from ednas.exceptions import ArchitectureError, ConfigError, EdnasError, StudyError
 from ednas.files import write_json
 from ednas.search.evaluators.base import Evaluation
 from ednas.search.evaluators.proxy import MODULES, ProxyEvaluator
@@ -23,7 +27,7 @@ from ednas.search.progress import SearchCallback
 from ednas.search.quantities import ACCURACY, resolve
 from ednas.search.results import SearchResult, summarise, write_results
 from ednas.search.study import Study, StudyReader
-from ednas.search.trial import Trial, TrialState
+from ednas.search.trial import Trial
 from ednas.tasks import load_plugin
 
 if TYPE_CHECKING:
@@ -94,8 +98,8 @@ def run_search(
     And ``trivial.json``, the ``metrics.json`` of no network: of the mean training label of each pixel; and with
     ``repeats`` ``noise.json``, how much of the difference between candidates is chance.
 
-    Ctrl-C, a crash or a power failure at any moment leaves a folder that can be resumed, and the resumed search
-    proposes what the uninterrupted one would have.
+    Ctrl-C, SIGTERM, a crash or a power failure at any moment leaves a folder that can be resumed, and the resumed
+    search proposes what the uninterrupted one would have.
 
     Args:
         config: What to search, for which device, and how.
@@ -176,13 +180,16 @@ def run_search(
             base=base,
         )
         try:
-            run.run()
-        finally:
-            # Also of what an interrupted search has found so far.
-            trials = study.trials()
-            if any(trial.state is TrialState.DONE for trial in trials):
-                write_results(outcome(trials), out)
+            with _ended_by_sigterm():
+                run.run()
+        except BaseException:
+            # Also of what an interrupted search has found so far; a full disk must not hide why it was.
+            with suppress(EdnasError):
+                write_results(outcome(study.trials()), out)
+            raise
+        trials = study.trials()
         result = outcome(trials)
+        write_results(result, out)
         _warn_if_worthless(trials, trivial["accuracy"])
         if config.repeats:
             executor = _executor(config, ProxyEvaluator(training, config.device))
@@ -192,6 +199,23 @@ def run_search(
                 for callback in callbacks:
                     callback.on_noise(noise)
         return result
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, by which schedulers end a job, unwind the search as Ctrl-C does, instead of ending it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    previous = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous or signal.SIG_DFL)
 
 
 def _initial_genes(config: SearchConfig, space: SearchSpace) -> list[Genes]:
