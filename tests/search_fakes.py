@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ednas.arch import Architecture, Plan, SearchSpace, SpaceConfig, load_architecture
+from ednas.exceptions import DataError, EdnasError
 from ednas.search.controllers import Controller, ControllerConfig
 from ednas.search.evaluators.base import Evaluation
 from ednas.search.executors import Executor, InlineExecutor
@@ -147,6 +148,12 @@ def misbehave(mode: str) -> None:
         raise ValueError("no\ngood")
     if mode == "memory":
         raise MemoryError
+    if mode == "data":
+        raise DataError("0.png: no such file")
+    if mode == "disk":
+        raise OSError(28, "No space left on device", "/tmp/x")
+    if mode == "write":
+        raise EdnasError("cannot write cache: No space left on device")
     if mode == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if mode == "segfault":

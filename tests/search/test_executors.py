@@ -66,8 +66,16 @@ class TestConformance:
             executor.submit(job())
             outcome = executor.wait()
         assert outcome.evaluation is None
-        assert outcome.error == message
+        assert (outcome.error, outcome.fault) == (message, "candidate")
         assert "Traceback" in outcome.details
+
+    @pytest.mark.parametrize("mode", ["data", "disk", "write"])
+    def test_what_is_no_fault_of_the_candidate_is_told_apart(
+        self, make: Callable[[Evaluator], Executor], mode: str
+    ) -> None:
+        with make(Misbehaving(mode)) as executor:
+            executor.submit(job())
+            assert executor.wait().fault == "environment"
 
     def test_closing_twice_is_fine(self, make: Callable[[Evaluator], Executor]) -> None:
         executor = make(FakeEvaluator())
@@ -92,6 +100,7 @@ class TestProcesses:
                 executor.submit(job(number, name))
             outcomes = sorted((executor.wait() for _ in range(3)), key=lambda outcome: outcome.number)
         assert [outcome.error for outcome in outcomes] == ["", message, ""]
+        assert outcomes[1].fault == ("killed" if mode == "kill" else "candidate")
 
     def test_a_job_that_takes_too_long_fails(self) -> None:
         with ProcessExecutor(Misbehaving("hang"), timeout_s=1.0) as executor:

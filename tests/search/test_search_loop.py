@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -28,7 +29,7 @@ from search_fakes import (
 )
 
 from ednas.arch import Architecture, Plan
-from ednas.exceptions import ConfigError, StudyError, TargetError
+from ednas.exceptions import ConfigError, EdnasError, StudyError, TargetError
 from ednas.scoring import accuracy, limited_reward, reward
 from ednas.search.controllers import RandomSearch, RegularizedEvolution, replay
 from ednas.search.evaluators.base import Evaluation
@@ -221,6 +222,40 @@ class TestFailures:
             uninterrupted(path, 100, executor=InlineExecutor(Misbehaving("raise")))
         with StudyReader(path) as reader:
             assert len(reader.trials()) == 5
+
+    @pytest.mark.parametrize("mode", ["data", "disk", "write"])
+    def test_data_or_a_disk_that_fails_stops_the_search_and_is_no_candidates_failure(
+        self, path: Path, tmp_path: Path, mode: str
+    ) -> None:
+        expected = uninterrupted(tmp_path / "whole.db", 20)
+        executor = InlineExecutor(FakeEvaluator(modes={0: mode}))
+        with pytest.raises(EdnasError, match=r"trial \d+ could not be evaluated: .*; put that right and resume"):
+            uninterrupted(path, 20, executor=executor)
+        with StudyReader(path) as reader:
+            counts = reader.counts()
+        assert counts[TrialState.FAILED] == 0
+        assert counts[TrialState.RUNNING] == 1
+        with Study(path, IDENTITY, resume=True) as study:
+            make_search(study, trials=20).run()
+            assert [trial.genes for trial in study.trials()] == [trial.genes for trial in expected]
+            assert study.counts()[TrialState.DONE] == 20
+
+    def test_a_worker_that_is_killed_is_tried_once_more(self, path: Path, tmp_path: Path) -> None:
+        class Dying(InlineExecutor):
+            """Says that the worker of trial 2 was killed at first, and always that of trial 5."""
+
+            seen: ClassVar[list[int]] = []
+
+            def wait(self) -> Outcome:
+                outcome = super().wait()
+                self.seen.append(outcome.number)
+                if outcome.number == 5 or (outcome.number == 2 and self.seen.count(2) == 1):
+                    return Outcome(outcome.number, error="ended by SIGKILL", fault="killed")
+                return outcome
+
+        trials = uninterrupted(path, 8, executor=Dying(FakeEvaluator()))
+        assert Dying.seen == [0, 1, 2, 2, 3, 4, 5, 5, 6, 7]
+        assert [trial.number for trial in trials if trial.state is TrialState.FAILED] == [5]
 
     def test_after_the_cause_is_mended_it_goes_on(self, path: Path) -> None:
         with pytest.raises(StudyError):

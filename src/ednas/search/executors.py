@@ -20,10 +20,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 from ednas.arch import Architecture
-from ednas.exceptions import ConfigError, EdnasError
+from ednas.exceptions import ConfigError, DataError, EdnasError
 from ednas.search.evaluators.base import Evaluation, Evaluator
 
 _PRELOADED = ("torch", "ednas.search.executors")
@@ -47,6 +47,12 @@ class Job:
     seed: int
 
 
+Fault = Literal["candidate", "environment", "killed"]
+"""Whose an error is: the candidate's, which diverges or takes too much memory; the environment's, data or disk that no
+other candidate would find in order either; or that of whoever killed the worker, for example the system, when all
+programs together took too much memory."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What came of a job: an evaluation, or an error.
@@ -56,6 +62,7 @@ class Outcome:
         evaluation: The evaluator's result; None if there is none.
         error: Why there is none, one line.
         details: The error's traceback, for the log.
+        fault: Whose the error is.
         seconds: How long it took.
     """
 
@@ -63,6 +70,7 @@ class Outcome:
     evaluation: Evaluation | None = None
     error: str = ""
     details: str = ""
+    fault: Fault = "candidate"
     seconds: float = 0.0
 
 
@@ -223,7 +231,9 @@ class ProcessExecutor(_Closing):
             else:
                 return outcome
         if ended:
-            return Outcome(worker.job.number, error=_cause_of_death(worker.process.exitcode), seconds=seconds)
+            code = worker.process.exitcode
+            fault: Fault = "killed" if code == -signal.SIGKILL else "candidate"
+            return Outcome(worker.job.number, error=_cause_of_death(code), fault=fault, seconds=seconds)
         if self._timeout_s is not None and seconds > self._timeout_s:
             return Outcome(worker.job.number, error=f"took longer than {self._timeout_s:g} s", seconds=seconds)
         return None
@@ -251,7 +261,11 @@ def run_job(evaluator: Evaluator, job: Job) -> Outcome:
         evaluation = Evaluation(_as_floats(evaluation.tasks), dict(evaluation.higher_is_better), evaluation.remark)
     except Exception as error:
         return Outcome(
-            job.number, error=_one_line(error), details=traceback.format_exc(), seconds=time.monotonic() - started
+            job.number,
+            error=_one_line(error),
+            details=traceback.format_exc(),
+            fault="environment" if _is_environments(error) else "candidate",
+            seconds=time.monotonic() - started,
         )
     return Outcome(job.number, evaluation, seconds=time.monotonic() - started)
 
@@ -285,6 +299,11 @@ def _context(start_method: str | None, preload: list[str]) -> BaseContext:
     if method == "forkserver":
         context.set_forkserver_preload(preload)
     return context
+
+
+def _is_environments(error: Exception) -> bool:
+    """Whether an error is of data or disk: what is written or read fails as EdnasError itself."""
+    return isinstance(error, DataError | OSError) or type(error) is EdnasError
 
 
 def _as_floats(tasks: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:

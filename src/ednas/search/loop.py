@@ -60,7 +60,8 @@ class Search:
         Raises:
             StudyError: All of the first trials failed; no candidate is cheap enough; or the study's history is not this
                 search's.
-            EdnasError: The study cannot be written.
+            EdnasError: The study cannot be written; or data or disk fail, which is no candidate's fault: the trials in
+                hand are evaluated when the search is resumed.
         """
         history = self.study.trials()
         replay(self.controller, history)
@@ -68,6 +69,7 @@ class Search:
         for callback in self.callbacks:
             callback.on_start(history, self.trials, self.objective.limits)
         running: dict[int, Trial] = {}
+        killed: set[int] = set()
         with self.executor:
             while True:
                 while len(running) < self.executor.workers:
@@ -79,6 +81,16 @@ class Search:
                 if not running:
                     break
                 outcome = self.executor.wait()
+                if outcome.fault == "environment":
+                    raise EdnasError(
+                        f"trial {outcome.number} could not be evaluated: {outcome.error}; put that right and resume "
+                        "the search: what was evaluated is kept"
+                    )
+                if outcome.fault == "killed" and outcome.number not in killed:
+                    _log.warning("trial %d: %s; it is evaluated once more", outcome.number, outcome.error)
+                    killed.add(outcome.number)
+                    self.executor.submit(Job(outcome.number, running[outcome.number].architecture, self.seed))
+                    continue
                 self._tell(self._finish(running.pop(outcome.number), outcome))
         reason = "all trials are done" if self._is_complete() else "every network of the space was tried"
         for callback in self.callbacks:
