@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -301,6 +302,15 @@ def test_train_evaluate_predict_and_resume(run: Run, tmp_path: Path, monkeypatch
     assert code == 0, err
     depth = np.load(next((tmp_path / "seen").glob("*_depth.npy")))
     assert depth.shape[:2] == np.asarray(Image.open(image)).shape[:2]
+
+    (tmp_path / "mixed").mkdir()
+    for name in ("a.png", "b.png"):
+        shutil.copy(image, tmp_path / "mixed" / name)
+    (tmp_path / "mixed" / "bad.png").write_bytes(image.read_bytes()[:200])
+    code, _, err = run("predict", out / "checkpoint", tmp_path / "mixed", "--out", tmp_path / "most")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "bad.png: cannot be decoded" in err
+    assert len(list((tmp_path / "most").glob("[ab]_depth.npy"))) == 2
 
     image = tmp_path / "large.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (70, 100, 3), dtype=np.uint8)).save(image)

@@ -85,6 +85,20 @@ def test_a_corrupt_picture_is_named_and_nothing_is_half_written(build, pictures,
     np.load(tmp_path / "out" / "a_depth.npy", allow_pickle=False)
 
 
+@pytest.mark.parametrize("tiling", [None, Tiling((32, 32))])
+def test_a_corrupt_picture_may_be_left_out(build, pictures, tmp_path, tiling):
+    (pictures / "b.jpg").write_bytes(b"no picture")
+    errors = []
+    found = predict(build(("depth",)), [pictures], tiling=tiling, on_error=errors.append)
+    assert [prediction.source.name for prediction in found] == ["a.png", "c.png"]
+    assert [str(error).partition(":")[0] for error in errors] == [str(pictures / "b.jpg")]
+
+
+def test_hidden_files_of_a_folder_are_no_pictures(pictures):
+    (pictures / "._a.png").write_bytes(b"of a system")
+    assert [file.name for file in find_images([pictures])] == ["a.png", "b.jpg", "c.png"]
+
+
 def test_a_missing_picture_is_found_before_anything_is_predicted(build, pictures, tmp_path):
     with pytest.raises(DataError, match="no such file"):
         predict(build(), [pictures, tmp_path / "missing.png"])

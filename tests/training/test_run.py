@@ -272,6 +272,20 @@ def test_void_has_no_part_in_the_frequencies(tmp_path, config):
     assert model.task_options["segmentation"]["class_weights"] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize(("target", "value"), [("segmentation", 255), ("depth", 0), ("normals", 0)])
+def test_a_target_without_any_valid_pixel_is_found_before_the_first_step(config, tmp_path, split, target, value):
+    data = write_dataset(tmp_path / "data")
+    for file in (tmp_path / "data" / split / target).iterdir():
+        if file.suffix == ".npy":
+            np.save(file, np.full_like(np.load(file), value))
+        else:
+            Image.fromarray(np.full_like(np.asarray(Image.open(file)), value)).save(file)
+    mine = config.model_copy(update={"data": str(data), "tasks": ("segmentation", "depth", "normals")})
+    with pytest.raises(DataError, match=f"no pixel of {target} in split '{split}' is valid"):
+        train(mine, tmp_path / "run", callbacks=[lambda report: pytest.fail("a step was made")])
+
+
 def test_a_plugins_task_is_trained(config, tmp_path):
     plugin = tmp_path / "near_task.py"
     plugin.write_text(

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ednas.arch import Architecture
+from ednas.exceptions import ArchitectureError
 from ednas.training import Recipe, TrainConfig, prepare, prepare_judgement, recipe, train
 from ednas.training.size import choose_input_size, shrink, with_stated_size
 
@@ -60,6 +61,14 @@ def test_what_is_asked_for_goes_before_the_architectures_size_and_that_before_th
     own = searched(tmp_path, [96, 160])
     assert chosen(recipe("mini"), own).size == (96, 160)
     assert chosen(recipe("mini", input_size=(72, 96)), own).size == (72, 96)
+
+
+def test_a_size_that_no_network_takes_is_refused_before_the_training():
+    with pytest.raises(
+        ArchitectureError, match=r"height is 16, must be from 32 .*\(no other is set\); set another one"
+    ):
+        choose_input_size(TrainConfig(data="x", recipe=recipe("finetune")), (16, 16))
+    assert choose_input_size(TrainConfig(data="x", recipe=recipe("finetune", input_size=(32, 32))), (16, 16)).size
 
 
 def test_stretching_is_said():

@@ -26,6 +26,7 @@ from ednas.cli.options import (
 
 if TYPE_CHECKING:
     from ednas.data import CachedSplit, DenseDataset
+    from ednas.exceptions import DataError
     from ednas.export.manifest import Manifest
     from ednas.scoring import TaskValues
     from ednas.tasks import Task
@@ -297,6 +298,8 @@ def predict(
 ) -> None:
     """Write predictions: a colour-coded picture and an array (.npy) for each image and task.
 
+    Images that cannot be read are listed in the end, with exit code 2; the others are written.
+
     [bold]Examples[/bold]
 
     ednas predict runs/base/checkpoint street.png --out predictions
@@ -309,9 +312,21 @@ def predict(
     load_plugins(plugin)
     model = load_checkpoint(checkpoint)
     tiling = _tiling(tile, overlap, model.input_size)
-    found = run_predictions(model, images, size="model" if at_model_size else "image", tiling=tiling, device=device)
+    errors: list[DataError] = []
+    found = run_predictions(
+        model,
+        images,
+        size="model" if at_model_size else "image",
+        tiling=tiling,
+        device=device,
+        on_error=errors.append,
+    )
     written = write_predictions(found, out)
     typer.echo(f"wrote {len(written)} files to {out}")
+    for error in errors:
+        typer.echo(f"error: {error}", err=True)
+    if errors:
+        raise typer.Exit(2)
 
 
 def _find_learning_rate(settings: TrainConfig, out: Path, device: str, as_json: bool) -> None:

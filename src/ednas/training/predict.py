@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -51,13 +51,16 @@ class Prediction:
 def find_images(paths: Iterable[Path | str]) -> list[Path]:
     """Return the picture files among ``paths``, and those that folders among them hold, sorted by name.
 
+    Of a folder, files whose names begin with a dot are left out: systems put them beside pictures.
+
     Raises:
         DataError: A path does not exist, or a folder holds no picture.
     """
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+            visible = (file for file in path.iterdir() if not file.name.startswith("."))
+            inside = sorted(file for file in visible if file.suffix.lower() in SUFFIXES and file.is_file())
             if not inside:
                 raise DataError(f"{path}: holds no picture ({', '.join(SUFFIXES)})")
             found += inside
@@ -76,6 +79,7 @@ def predict(
     tiling: Tiling | None = None,
     batch_size: int = 8,
     device: str | None = None,
+    on_error: Callable[[DataError], None] | None = None,
 ) -> Iterator[Prediction]:
     """Predict every task for pictures of any size, one after the other.
 
@@ -89,6 +93,7 @@ def predict(
         tiling: Predict in overlapping windows instead of resized pictures.
         batch_size: Pictures, or windows of one picture, at a time.
         device: Where the network is moved to before; None = where it is.
+        on_error: Told about each picture that cannot be read, which is then left out; None = it is an error.
 
     Yields:
         One prediction per picture, in order.
@@ -107,9 +112,10 @@ def predict(
     if device is not None:
         model.to(resolve_device(device))
     model.network.eval()
+    pictures = _read(files, on_error)
     if tiling is not None:
-        return _predict_tiled(model, files, tiling, batch_size)
-    return _predict(model, files, size, batch_size)
+        return _predict_tiled(model, pictures, tiling, batch_size)
+    return _predict(model, pictures, size, batch_size)
 
 
 def write_predictions(predictions: Iterable[Prediction], out: Path | str) -> list[Path]:
@@ -141,22 +147,37 @@ def write_predictions(predictions: Iterable[Prediction], out: Path | str) -> lis
     return written
 
 
-def _predict(model: Model, files: list[Path], size: OutputSize, batch_size: int) -> Iterator[Prediction]:
-    remaining = iter(files)
-    while batch := list(islice(remaining, batch_size)):
-        images = [read_image(file) for file in batch]
-        inputs = np.stack([resize_image(image, model.input_size) for image in images])
+def _read(
+    files: Iterable[Path], on_error: Callable[[DataError], None] | None
+) -> Iterator[tuple[Path, npt.NDArray[np.uint8]]]:
+    for file in files:
+        try:
+            image = read_image(file)
+        except DataError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+        else:
+            yield file, image
+
+
+def _predict(
+    model: Model, pictures: Iterator[tuple[Path, npt.NDArray[np.uint8]]], size: OutputSize, batch_size: int
+) -> Iterator[Prediction]:
+    while batch := list(islice(pictures, batch_size)):
+        inputs = np.stack([resize_image(image, model.input_size) for _, image in batch])
         with torch.inference_mode():
             outputs = model.forward(_as_tensor(inputs, model.device))
-        for index, (file, image) in enumerate(zip(batch, images, strict=True)):
+        for index, (file, image) in enumerate(batch):
             shown = image if size == "image" else inputs[index]
             raw = {name: output[index : index + 1] for name, output in outputs.items()}
             yield _decode(model.tasks, file, shown, raw)
 
 
-def _predict_tiled(model: Model, files: list[Path], tiling: Tiling, batch_size: int) -> Iterator[Prediction]:
-    for file in files:
-        image = read_image(file)
+def _predict_tiled(
+    model: Model, pictures: Iterator[tuple[Path, npt.NDArray[np.uint8]]], tiling: Tiling, batch_size: int
+) -> Iterator[Prediction]:
+    for file, image in pictures:
         with torch.inference_mode():
             outputs = forward_tiles(model.forward, _as_tensor(image[None], model.device), tiling, batch_size=batch_size)
         yield _decode(model.tasks, file, image, outputs)

@@ -11,8 +11,8 @@ from ednas.data import CachedSplit, DenseDataset, open_cache, open_dataset
 from ednas.data.holdout import hold_out
 from ednas.data.loader import BatchLoader
 from ednas.data.reader import check_labels, labelled_samples, split_remarks
-from ednas.data.sample import VOID
-from ednas.exceptions import ConfigError
+from ednas.data.sample import VOID, valid_pixels
+from ednas.exceptions import ConfigError, DataError
 from ednas.seeding import derive_seed
 from ednas.tasks import task_target
 from ednas.tasks.segmentation_losses import FREQUENCY, frequency_weights
@@ -124,13 +124,25 @@ def decode_splits(
     """Return splits at the model's input size, without the samples that have no label of any of its tasks.
 
     An image without a label of these tasks teaches nothing, and takes the place of one that would.
+
+    Raises:
+        DataError: A split has no valid pixel of a target.
     """
-    return [
+    splits = [
         open_cache(dataset, model.input_size, progress=decode_progress).select(
             labelled_samples(dataset, model.targets), dataset.split
         )
         for dataset in datasets
     ]
+    for split in splits:
+        for name in model.targets:
+            info, values = split.info.targets[name], split.targets[name]
+            if not any(valid_pixels(values[row], info).any() for row in split.rows):
+                raise DataError(
+                    f"dataset {split.info.name}: no pixel of {name} in split '{split.split}' is valid; look at what is "
+                    "void or invalid and at the scale in its description, or leave out the task"
+                )
+    return splits
 
 
 def make_loader(config: TrainConfig, model: Model, split: CachedSplit) -> BatchLoader:

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 
 from ednas.arch import stored_input_size
+from ednas.arch.spec import check_input_size
+from ednas.exceptions import ArchitectureError
 from ednas.training.config import TrainConfig
 
 STEP = 32
@@ -54,8 +56,17 @@ def choose_input_size(config: TrainConfig, data: tuple[int, int]) -> InputSize:
         data: ``(H, W)`` of the data.
 
     Raises:
-        ArchitectureError: The architecture cannot be found or is wrong.
+        ArchitectureError: The architecture cannot be found or is wrong, or no network takes such a size.
     """
+    chosen = _choose(config, data)
+    try:
+        check_input_size(chosen.size)
+    except ArchitectureError as error:
+        raise ArchitectureError(f"{error} ({chosen.source}); set another one by --input") from None
+    return chosen
+
+
+def _choose(config: TrainConfig, data: tuple[int, int]) -> InputSize:
     if config.recipe.input_size is not None:
         return InputSize(config.recipe.input_size, "set by --input or the configuration", data)
     stated = stored_input_size(config.architecture) if isinstance(config.architecture, str) else None
