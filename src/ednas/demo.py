@@ -72,7 +72,7 @@ def remove_demo(folder: Path) -> None:
         raise EdnasError(f"{folder}: cannot be removed ({error.strerror or error})") from error
 
 
-def demo_config(data: Path, *, trials: int = 30, workers: int = 2, runs: int = 1, seed: int = 0) -> StudyConfig:
+def demo_config(data: Path, *, trials: int = 32, workers: int = 2, runs: int = 1, seed: int = 0) -> StudyConfig:
     """Return the demo's whole configuration."""
     proxy = recipe("mini", steps=320, input_size=SIZE, **LOSSES)
     # Few trials: variants of the base, several changes at a time, instead of random networks, which are all worse.
@@ -89,6 +89,7 @@ def demo_config(data: Path, *, trials: int = 30, workers: int = 2, runs: int = 1
         prune_factor=1.0,
         controller=ControllerConfig(options=steps),
         trials=trials,
+        finalists=4,
         repeats=4,
         workers=workers,
     )

@@ -176,6 +176,20 @@ def test_a_network_that_is_not_in_the_space_cannot_be_judged(tmp_path: Path) -> 
         run_search(config(initial=["ednas_cityscapes"]), tmp_path / "run")
 
 
+def test_finalists_are_judged_again_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = config(trials=4, finalists=2, repeats=2, initial=["baseline"])
+    result = run_search(searched, tmp_path / "run")
+    with StudyReader(tmp_path / "run" / "study.db") as reader:
+        trials, judgements = {trial.number: trial for trial in reader.trials()}, reader.judgements()
+    best = json.loads((tmp_path / "run" / "best.json").read_text())
+    first, second = trials[result.best.number], judgements[result.best.number]
+    assert best["reward"] == result.best.reward == pytest.approx(((first.reward or 0) + second.reward) / 2)
+    assert 0 in judgements
+    assert result.judged_twice
+    monkeypatch.setattr(ProxyEvaluator, "evaluate", lambda *_: pytest.fail("judged already"))
+    assert run_search(searched, tmp_path / "run", resume=True) == result
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_results_of_an_interrupted_search_are_written(tmp_path: Path, number: signal.Signals) -> None:
     class Impatient(Recorder):

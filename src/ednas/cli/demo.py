@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")] = Path("runs/demo"),
-    trials: Annotated[int, typer.Option(min=1, help="Candidates to train in the search.")] = 30,
+    trials: Annotated[int, typer.Option(min=1, help="Candidates to train in the search.")] = 32,
     workers: Annotated[int | None, typer.Option(min=1, help="Candidates at a time; default: one a core.")] = None,
     runs: Annotated[int, typer.Option(min=1, help="Seeds of each final training; 3 show how far they differ.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Gives every random number.")] = 0,

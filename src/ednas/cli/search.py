@@ -77,6 +77,9 @@ def search(
         str | None,
         typer.Option("--latency-input", help="HEIGHTxWIDTH on the device; default: that of the proxy training."),
     ] = None,
+    finalists: Annotated[
+        int | None, typer.Option(min=0, help="Judge so many of the best again, by another seed, before one is chosen.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Candidates at a time.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of each worker.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Gives every random number.")] = None,
@@ -124,6 +127,7 @@ def search(
         "initial": initial or None,
         "plugins": [*values.get("plugins", ()), *plugin] if plugin else None,
         "trials": trials,
+        "finalists": finalists,
         "workers": workers,
         "threads": threads,
         "seed": seed,
@@ -165,10 +169,12 @@ def search(
         for name in dict.fromkeys(["latency_ms", *result.limits])
     )
     if (base := result.baseline) is not None:
-        remark = ": nothing better was found" if base is best else ""
+        remark = ": nothing better was found" if base.number == best.number else ""
         typer.echo(f"base network: trial {base.number}, {base.latency_ms:.2f} ms, reward {base.reward:.4f}{remark}")
+    seeds = " (mean of two seeds)" if result.judged_twice else ""
     typer.echo(
-        f"best: trial {best.number}, {costs}, reward {best.reward:.4f}{'' if result.feasible else ', OVER A LIMIT'}\n"
+        f"best: trial {best.number}, {costs}, reward {best.reward:.4f}{seeds}"
+        f"{'' if result.feasible else ', OVER A LIMIT'}\n"
         f"{result.architecture.to_text()}\nwrote {out / 'best.json'} and {page}"
     )
 

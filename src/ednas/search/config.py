@@ -17,7 +17,9 @@ from ednas.search.quantities import ACCURACY, BASELINE, QUANTITIES, Limit, Limit
 from ednas.training.config import TrainConfig
 from ednas.training.recipe import AUTO, RECIPES, Recipe
 
-CHANGEABLE = frozenset({"trials", "repeats", "executor", "workers", "threads", "timeout_s", "device", "objectives"})
+CHANGEABLE = frozenset(
+    {"trials", "finalists", "repeats", "executor", "workers", "threads", "timeout_s", "device", "objectives"}
+)
 """Keys that a search may be resumed with other values of: they decide how far and how fast it goes and what is shown of
 it, not where it goes."""
 
@@ -57,8 +59,11 @@ class SearchConfig(TrainConfig):
         reward: How accuracy and the limited costs make the reward.
         controller: What proposes candidates.
         trials: How many candidates to train; pruned ones do not count.
-        repeats: How many of them to train once more in the end, from another seed, to say how much of the difference
-            between candidates is chance; 0 = none.
+        finalists: How many of the best to train once more in the end, from another seed, the base network too where it
+            is a candidate; the one that is best on average is chosen. 0 = the best of the first time, who may have been
+            lucky.
+        repeats: How many of all candidates to train once more in the end, from another seed, to say how much of the
+            difference between candidates is chance; 0 = none.
         executor: ``process`` (a fresh process for every candidate) or ``inline``.
         workers: Candidates at a time.
         threads: Threads that each worker computes with.
@@ -79,6 +84,7 @@ class SearchConfig(TrainConfig):
     reward: RewardConfig = RewardConfig()
     controller: ControllerConfig = Field(default_factory=lambda: ControllerConfig().complete())
     trials: int = Field(default=2000, gt=0)
+    finalists: int = Field(default=0, ge=0)
     repeats: int = Field(default=0, ge=0)
     executor: Literal["process", "inline"] = "process"
     workers: int = Field(default=1, gt=0)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ednas.exceptions import TrainingError
-from ednas.search.executors import Executor, Job
-from ednas.search.objective import Objective
-from ednas.search.trial import Trial, TrialState
+from ednas.search.trial import Judgement, Trial
 
 
 @dataclass(frozen=True)
@@ -40,57 +37,38 @@ class Noise:
         return {**asdict(self), "ratio": self.ratio if math.isfinite(self.ratio) else None}
 
 
-def measure_noise(
-    trials: Sequence[Trial], executor: Executor, objective: Objective, *, seed: int, repeats: int
-) -> Noise | None:
-    """Judge a few candidates again, by another seed.
+def spread_evenly(trials: Sequence[Trial], count: int) -> list[Trial]:
+    """Return ``count`` scored trials that are spread evenly over the ranking.
 
-    They are spread evenly over the ranking: the best ones alone were lucky the first time, and would look noisier than
-    they are.
+    The best ones alone were lucky the first time, and would look noisier than they are.
+    """
+    done = sorted(
+        (trial for trial in trials if trial.scored and trial.accuracy is not None),
+        key=lambda trial: (trial.accuracy, trial.number),
+    )
+    count = min(count, len(done))
+    return [] if count < 2 else [done[index * (len(done) - 1) // (count - 1)] for index in range(count)]
+
+
+def measure_noise(
+    trials: Sequence[Trial], chosen: Sequence[Trial], judgements: Mapping[int, Judgement]
+) -> Noise | None:
+    """Compare the spread of all candidates with that of those that were judged by another seed too.
 
     Args:
         trials: Of the search.
-        executor: Evaluates.
-        objective: Gives the accuracy.
-        seed: Other than the search's.
-        repeats: How many candidates.
+        chosen: From :func:`spread_evenly`.
+        judgements: By another seed.
 
     Returns:
-        The spread; None where fewer than two candidates could be judged twice.
+        The spread; None where fewer than two candidates were judged twice.
     """
-    done = sorted(
-        (trial for trial in trials if trial.state is TrialState.DONE and trial.accuracy is not None),
-        key=lambda trial: (trial.accuracy, trial.number),
-    )
-    count = min(repeats, len(done))
-    if count < 2:
-        return None
-    chosen = [done[index * (len(done) - 1) // (count - 1)] for index in range(count)]
-    again = _evaluate(chosen, executor, objective, seed)
-    pairs = [(trial.accuracy, again[trial.number]) for trial in chosen if trial.number in again]
+    pairs = [
+        (trial.accuracy or 0.0, judgements[trial.number].accuracy) for trial in chosen if trial.number in judgements
+    ]
     if len(pairs) < 2:
         return None
     # Of two draws from one distribution, half the squared difference estimates the variance.
-    variance = statistics.mean((first - second) ** 2 / 2 for first, second in pairs if first is not None)
-    candidates = statistics.stdev(trial.accuracy for trial in done if trial.accuracy is not None)
-    return Noise(candidates, math.sqrt(variance), len(done), len(pairs))
-
-
-def _evaluate(trials: Sequence[Trial], executor: Executor, objective: Objective, seed: int) -> dict[int, float]:
-    """Return the accuracies of the candidates whose evaluation succeeds, by number."""
-    found: dict[int, float] = {}
-    waiting, running = list(trials), 0
-    with executor:
-        while waiting or running:
-            while waiting and running < executor.workers:
-                trial = waiting.pop(0)
-                executor.submit(Job(trial.number, trial.architecture, seed))
-                running += 1
-            outcome = executor.wait()
-            running -= 1
-            if outcome.evaluation is not None:
-                try:
-                    found[outcome.number] = objective.accuracy(outcome.evaluation)
-                except TrainingError:
-                    continue
-    return found
+    variance = statistics.mean((first - second) ** 2 / 2 for first, second in pairs)
+    judged = [trial.accuracy for trial in trials if trial.scored and trial.accuracy is not None]
+    return Noise(statistics.stdev(judged), math.sqrt(variance), len(judged), len(pairs))

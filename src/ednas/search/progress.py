@@ -40,6 +40,9 @@ class SearchCallback:
     def on_end(self, reason: str) -> None:
         """The search is over; not called when it is interrupted or ends with an error."""
 
+    def on_again(self, done: int, total: int) -> None:
+        """Some candidates are judged once more, after the end: so many are done of so many."""
+
     def on_noise(self, noise: Noise) -> None:
         """How much of the difference between candidates is chance is known; after the end."""
 
@@ -116,6 +119,10 @@ class SearchProgress(SearchCallback):
         """Show how it ended."""
         self._stop()
         self._console.print(f"search: {reason}; {self._line()}", highlight=False, soft_wrap=True)
+
+    def on_again(self, done: int, total: int) -> None:
+        """Say it in a line."""
+        self._console.print(f"search: judging again by another seed, {done} of {total} done", highlight=False)
 
     def on_noise(self, noise: Noise) -> None:
         """Say it in a line."""

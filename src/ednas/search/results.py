@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from ednas.exceptions import StudyError
 from ednas.files import write_json
 from ednas.search.objective import Objective
 from ednas.search.quantities import ACCURACY
-from ednas.search.trial import Trial
+from ednas.search.trial import Judgement, Trial
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,13 @@ class SearchResult:
     Attributes:
         limits: What was to be met, by quantity.
         objectives: What the Pareto set is drawn over.
-        best: The trial with the highest reward among those that meet all limits; if none does, among all.
+        best: The trial with the highest reward among those that meet all limits; if none does, among all. Where
+            finalists were judged twice it is the best of these, with the means of both accuracies and rewards.
         pareto: Trials that no other beats in all objectives, in the order of :func:`pareto`.
         heads: Output channels by task of the networks whose costs these are; empty if unknown.
         input_size: ``(height, width)`` of these networks, where the architecture does not say; None if unknown.
-        baseline: The base network's trial, where it was judged as a candidate.
+        baseline: The base network's trial, where it was judged as a candidate; with means, if it was judged twice.
+        judged_twice: Whether ``best`` was.
     """
 
     limits: Mapping[str, float]
@@ -36,6 +38,7 @@ class SearchResult:
     heads: Mapping[str, int] = field(default_factory=dict)
     input_size: tuple[int, int] | None = None
     baseline: Trial | None = None
+    judged_twice: bool = False
 
     @property
     def target_ms(self) -> float | None:
@@ -45,7 +48,7 @@ class SearchResult:
     @property
     def feasible(self) -> bool:
         """Whether the best trial meets all limits."""
-        return _meets(self.best, self.limits)
+        return self.best.meets(self.limits)
 
     def head(self) -> dict[str, Any]:
         """Return what was asked for, as it is written into every result file."""
@@ -93,7 +96,7 @@ def best(trials: Iterable[Trial], limits: Mapping[str, float]) -> Trial | None:
     Of equal ones the faster, then the earlier one. None if no trial is done.
     """
     scored = _scored(trials)
-    feasible = [trial for trial in scored if _meets(trial, limits)]
+    feasible = [trial for trial in scored if trial.meets(limits)]
     return min(feasible or scored, key=lambda t: (-(t.reward or 0.0), t.cost["latency_ms"], t.number), default=None)
 
 
@@ -111,6 +114,7 @@ def summarise(
     heads: Mapping[str, int] | None = None,
     input_size: tuple[int, int] | None = None,
     base: Architecture | None = None,
+    judgements: Mapping[int, Judgement] | None = None,
 ) -> SearchResult:
     """Return what the trials found.
 
@@ -121,17 +125,40 @@ def summarise(
         heads: Output channels by task of the networks whose costs are known.
         input_size: ``(height, width)`` of these networks.
         base: The base network.
+        judgements: Of finalists, by another seed.
 
     Raises:
         StudyError: No trial is done.
     """
-    winner = best(trials, limits)
+    twice = with_means(trials, judgements or {})
+    winner = best(twice, limits) or best(trials, limits)
     if winner is None:
         failed = [trial for trial in trials if trial.error]
         reason = f"; the last reason: {failed[-1].error}" if failed else ""
         raise StudyError(f"the search has no result yet, none of its {len(trials)} trials is done{reason}")
-    front, baseline = pareto(trials, objectives), None if base is None else find_trial(trials, base)
-    return SearchResult(limits, tuple(objectives), winner, front, heads or {}, input_size, baseline)
+    return SearchResult(
+        limits,
+        tuple(objectives),
+        winner,
+        pareto(trials, objectives),
+        heads or {},
+        input_size,
+        None if base is None else find_trial([*twice, *trials], base),
+        judged_twice=bool(twice),
+    )
+
+
+def with_means(trials: Sequence[Trial], judgements: Mapping[int, Judgement]) -> list[Trial]:
+    """Return the trials that were judged twice, with the means of both accuracies and rewards."""
+    return [
+        replace(
+            trial,
+            accuracy=((trial.accuracy or 0.0) + judgements[trial.number].accuracy) / 2,
+            reward=((trial.reward or 0.0) + judgements[trial.number].reward) / 2,
+        )
+        for trial in _scored(trials)
+        if trial.number in judgements
+    ]
 
 
 def write_results(result: SearchResult, folder: Path) -> None:
@@ -166,10 +193,6 @@ def _architecture(trial: Trial) -> Architecture:
 
 def _scored(trials: Iterable[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.scored]
-
-
-def _meets(trial: Trial, limits: Mapping[str, float]) -> bool:
-    return all(trial.cost[name] <= limit for name, limit in limits.items())
 
 
 def _point(trial: Trial, objectives: Sequence[str]) -> tuple[float, ...]:

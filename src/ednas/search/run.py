@@ -17,15 +17,16 @@ from ednas.arch import Architecture, Plan, SearchSpace
 from ednas.arch.space import Genes
 from ednas.exceptions import ArchitectureError, ConfigError, EdnasError, StudyError
 from ednas.files import write_json
+from ednas.search.again import SecondJudge, finalists
 from ednas.search.evaluators.base import Evaluation
 from ednas.search.evaluators.proxy import MODULES, ProxyEvaluator
 from ednas.search.executors import Executor, InlineExecutor, ProcessExecutor
 from ednas.search.loop import Search
-from ednas.search.noise import measure_noise
+from ednas.search.noise import measure_noise, spread_evenly
 from ednas.search.objective import CostModel, Objective, check_feasible
 from ednas.search.progress import SearchCallback
 from ednas.search.quantities import ACCURACY, resolve
-from ednas.search.results import SearchResult, summarise, write_results
+from ednas.search.results import SearchResult, find_trial, summarise, write_results
 from ednas.search.study import Study, StudyReader
 from ednas.search.trial import Trial
 from ednas.tasks import load_plugin
@@ -155,11 +156,7 @@ def run_search(
     with Study(out / STUDY, identity, resume=resume) as study:
         config.save(out / CONFIG)
         trivial = _trivial(config, objective, model, train_split, held_out)
-        if trivial["tasks"]:
-            write_json(out / TRIVIAL, trivial)
-        if trivial["accuracy"] is not None:
-            for callback in callbacks:
-                callback.on_trivial(trivial["accuracy"])
+        _tell_trivial(trivial, out, callbacks)
         run = Search(
             space=space,
             cost=cost,
@@ -188,16 +185,19 @@ def run_search(
                 write_results(outcome(study.trials()), out)
             raise
         trials = study.trials()
-        result = outcome(trials)
-        write_results(result, out)
         _warn_if_worthless(trials, trivial["accuracy"])
-        if config.repeats:
-            executor = _executor(config, ProxyEvaluator(training, config.device))
-            noise = measure_noise(trials, executor, objective, seed=config.seed + 1, repeats=config.repeats)
-            if noise is not None:
-                write_json(out / NOISE, noise.to_json())
-                for callback in callbacks:
-                    callback.on_noise(noise)
+        write_results(outcome(trials), out)
+        executor = _executor(config, ProxyEvaluator(training, config.device))
+        first = _finalists(trials, objective, config.finalists, base)
+        chosen = spread_evenly(trials, config.repeats)
+        judgements = SecondJudge(study, executor, objective, config.seed + 1, callbacks).judge([*first, *chosen])
+        if noise := measure_noise(trials, chosen, judgements):
+            write_json(out / NOISE, noise.to_json())
+            for callback in callbacks:
+                callback.on_noise(noise)
+        numbers = {trial.number for trial in first}
+        result = outcome(trials, judgements={n: found for n, found in judgements.items() if n in numbers})
+        write_results(result, out)
         return result
 
 
@@ -225,6 +225,13 @@ def _initial_genes(config: SearchConfig, space: SearchSpace) -> list[Genes]:
         raise ConfigError(f"initial: {error}; leave that network out, or widen the space") from None
 
 
+def _finalists(trials: Sequence[Trial], objective: Objective, count: int, base: Architecture) -> list[Trial]:
+    """Return the best trials, and that of the base network, which they are compared with."""
+    found = finalists(trials, objective.limits, count)
+    judged_base = find_trial(trials, base) if found else None
+    return found if judged_base is None else [*found, judged_base]
+
+
 def _trivial(
     config: SearchConfig, objective: Objective, model: Model, train_split: CachedSplit, held_out: CachedSplit
 ) -> dict[str, Any]:
@@ -237,6 +244,14 @@ def _trivial(
     is_complete = measured["tasks"].keys() == model.tasks.keys()
     accuracy = objective.accuracy(Evaluation(measured["tasks"], directions)) if is_complete else None
     return {"protocol": config.protocol, **measured, "higher_is_better": directions, "accuracy": accuracy}
+
+
+def _tell_trivial(trivial: Mapping[str, Any], out: Path, callbacks: Sequence[SearchCallback]) -> None:
+    if trivial["tasks"]:
+        write_json(out / TRIVIAL, trivial)
+    if trivial["accuracy"] is not None:
+        for callback in callbacks:
+            callback.on_trivial(trivial["accuracy"])
 
 
 def _warn_if_worthless(trials: Sequence[Trial], trivial: float | None) -> None:

@@ -26,7 +26,7 @@ from ednas.arch import Architecture, Plan
 from ednas.exceptions import EdnasError, StudyError
 from ednas.scoring import TaskValues
 from ednas.search.controllers.base import Proposal
-from ednas.search.trial import Trial, TrialState
+from ednas.search.trial import Judgement, Trial, TrialState
 
 __all__ = ["SCHEMA_VERSION", "Study", "StudyReader", "Trial", "TrialState"]
 
@@ -60,6 +60,11 @@ _SCHEMA = (
     "CREATE UNIQUE INDEX one_genotype ON trials (genes) WHERE state != 'failed'",
     "CREATE INDEX by_state ON trials (state)",
 )
+
+_JUDGEMENTS = (
+    "CREATE TABLE IF NOT EXISTS judgements (number INTEGER PRIMARY KEY, accuracy REAL NOT NULL, reward REAL NOT NULL)"
+)
+"""Second judgements, by another seed; studies of earlier versions have none."""
 
 _COLUMNS = (
     "number", "genes", "architecture", "fingerprint", "state", "asked_after", "parent", "cost", "metrics", "accuracy",
@@ -110,6 +115,14 @@ class StudyReader:
         with self._reading():
             query = f"SELECT {', '.join(_COLUMNS)} FROM trials {where} ORDER BY number"
             return [_to_trial(row) for row in self._connection.execute(query, states)]
+
+    def judgements(self) -> dict[int, Judgement]:
+        """Return what trials were found to be worth by another seed, by number."""
+        with self._reading():
+            if not self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'judgements'").fetchone():
+                return {}
+            rows = self._connection.execute("SELECT number, accuracy, reward FROM judgements ORDER BY number")
+            return {number: Judgement(float(accuracy), float(reward)) for number, accuracy, reward in rows}
 
     def counts(self) -> dict[TrialState, int]:
         """Return the number of trials in each state."""
@@ -284,6 +297,17 @@ class Study(StudyReader):
                 raise StudyError(f"trial {trial.number} of {self.path} is not running, its result cannot be stored")
         return finished
 
+    def add_judgement(self, number: int, judgement: Judgement) -> None:
+        """Store what a trial was found to be worth by another seed.
+
+        Raises:
+            EdnasError: The study cannot be written.
+        """
+        with self._transaction():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO judgements VALUES (?, ?, ?)", (number, judgement.accuracy, judgement.reward)
+            )
+
     def close(self) -> None:
         """Let go of the file and its lock; what is left is one plain file, fit to be copied."""
         # Not possible while somebody reads; the file stays in write-ahead mode then, which is as good.
@@ -305,6 +329,7 @@ class Study(StudyReader):
                 )
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute(_JUDGEMENTS)
         if is_new:
             with self._transaction():
                 for statement in _SCHEMA:

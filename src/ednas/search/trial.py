@@ -27,6 +27,19 @@ class TrialState(StrEnum):
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """What a candidate was found to be worth by one seed.
+
+    Attributes:
+        accuracy: Eq. 6.
+        reward: Eq. 4.
+    """
+
+    accuracy: float
+    reward: float
+
+
+@dataclass(frozen=True)
 class Trial:
     """One candidate of a search.
 
@@ -73,3 +86,7 @@ class Trial:
     def scored(self) -> bool:
         """Whether the trial is done with a reward that can be compared (finite)."""
         return self.state is TrialState.DONE and self.reward is not None and math.isfinite(self.reward)
+
+    def meets(self, limits: Mapping[str, float]) -> bool:
+        """Whether its costs are within limits, by quantity."""
+        return all(self.cost[name] <= limit for name, limit in limits.items())
