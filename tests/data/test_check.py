@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ednas.data.check import check_dataset
 from ednas.exceptions import ConfigError, DataError
@@ -82,6 +83,29 @@ def test_absent_classes_and_empty_targets_are_noticed(made, makers):
     warnings = check_dataset(made.path).warnings
     assert "train: segmentation: 4 classes never occur (1, 2, 3, 4)" in warnings
     assert "train: depth has no valid pixel" in warnings
+
+
+def write_depth(made, makers, split, change):
+    folder = made.path / "pictures" / {"train": "train", "val": "holdout"}[split] / "depth"
+    for file in folder.iterdir():
+        makers.save_png(file, change(np.asarray(Image.open(file))).astype(np.uint16))
+
+
+def test_depth_that_nobody_meant_is_noticed(made, makers):
+    def warnings():
+        return [line for line in check_dataset(made.path).warnings if "depth" in line]
+
+    assert warnings() == []
+    write_depth(made, makers, "train", lambda stored: stored // 256)  # 8 bits, in one split
+    assert any("in 'val'" in line and "are both stored alike?" in line for line in warnings())
+    write_depth(
+        made, makers, "train", lambda stored: np.where(np.arange(stored.size).reshape(stored.shape) < 9, 60000, 3000)
+    )
+    (saturated, *_) = [line for line in warnings() if line.startswith("train")]
+    assert "4.7% of the valid pixels have the largest value, 60: if that means 'too far'" in saturated
+    yaml_file = made.path / "dataset.yaml"
+    yaml_file.write_text(yaml_file.read_text().replace("scale: 0.001", "scale: 1.0"))
+    assert any("metres; is the scale right?" in line for line in warnings())
 
 
 def test_the_report_as_text_and_json(made_once):

@@ -55,7 +55,7 @@ def test_disparity_and_metric_depth(root, makers):
     disparity = open_dataset(root)[0].targets["depth"]
     np.testing.assert_allclose(disparity[5, 5], 12801 / 65535, rtol=1e-6)
     assert disparity[0, :3].tolist() == [0, 0, pytest.approx(2 / 65535)]
-    metric = open_dataset(root, depth="metric")
+    metric = open_dataset(root, depth="metric", max_depth=1e9)
     assert metric.info.targets["depth"].kind == "distance"
     depth = metric[0].targets["depth"]
     np.testing.assert_allclose(depth[5, 5], 2262.5 * 0.22 / 50, rtol=1e-6)
@@ -88,6 +88,18 @@ def test_the_camera_belongs_to_the_fingerprint_of_metric_depth(root):
     after = [open_dataset(root, depth=kind).fingerprint() for kind in ("metric", "disparity")]
     assert before[0] != after[0]
     assert before[1] == after[1]
+
+
+def test_metric_depth_has_a_limit(root, makers):
+    stored = np.full((12, 16), 5000, np.uint16)
+    stored[0, :3] = 2  # a disparity of 1/256: 127 km
+    makers.save_png(file(root, "disparity", "disparity.png"), stored)
+    depth = open_dataset(root, depth="metric")[0].targets["depth"]
+    assert (depth[0, :3] == 0).all()
+    assert 0 < depth.max() <= 80
+    assert open_dataset(root, depth="metric", max_depth=1e9)[0].targets["depth"].max() > 100_000
+    with pytest.raises(ConfigError, match="max_depth"):
+        open_dataset(root, depth="metric", max_depth=0)
 
 
 def test_without_disparities_there_is_no_depth(root, tmp_path):

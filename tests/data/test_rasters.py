@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ednas.data.rasters import read_channel, read_image, read_npy, read_vectors
+from ednas.data.rasters import read_channel, read_image, read_measurements, read_npy, read_vectors
 from ednas.exceptions import DataError
 
 READERS = (read_image, read_channel, read_vectors)
@@ -101,6 +101,16 @@ def test_a_small_file_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_pat
     for read in (read_image, read_channel):
         with warnings.catch_warnings(action="error"), pytest.raises(DataError, match="more than 150 million pixels"):
             read(path)
+
+
+def test_indices_of_a_palette_are_labels_but_no_measurements(tmp_path):
+    Image.fromarray(RGB).quantize(8).save(tmp_path / "x.png")
+    assert read_channel(tmp_path / "x.png").max() < 8
+    with pytest.raises(DataError, match="is a palette picture, coloured for people"):
+        read_measurements(tmp_path / "x.png")
+    depth = np.arange(35).reshape(5, 7)
+    for suffix, dtype in (("png", np.uint16), ("npy", np.float32)):
+        assert (read_measurements(save(tmp_path / f"d.{suffix}", depth.astype(dtype))) == depth).all()
 
 
 def test_image_arrays_are_bytes_or_fractions(tmp_path):

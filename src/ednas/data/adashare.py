@@ -23,7 +23,7 @@ from typing import Any, Literal
 from ednas.config import StrictModel, parse
 from ednas.data.classes import known_class_names
 from ednas.data.decode import decode_depth, decode_labels, decode_normals, parse_axes
-from ednas.data.rasters import Array, read_channel, read_image, read_vectors
+from ednas.data.rasters import Array, read_channel, read_image, read_measurements, read_vectors
 from ednas.data.reader import IMAGE, FileReader, Format, choose_split, relative_path
 from ednas.data.sample import VOID, DatasetInfo, TargetInfo
 from ednas.exceptions import DataError
@@ -95,7 +95,7 @@ class AdaShareCityscapes(FileReader):
         if part == "segmentation":
             classes = self.info.targets[part].num_classes
             return decode_labels(read_channel(path), num_classes=classes, void=(-1, VOID), where=path)
-        return decode_depth(read_channel(path), minimum=SMALLEST_DISPARITY, where=path)
+        return decode_depth(read_measurements(path), minimum=SMALLEST_DISPARITY, where=path)
 
 
 class AdaShareNYUv2(FileReader):
@@ -137,7 +137,7 @@ class AdaShareNYUv2(FileReader):
         if part == "segmentation":
             return decode_labels(read_channel(path), num_classes=40, where=path)
         if part == "depth":
-            return decode_depth(read_channel(path), where=path)
+            return decode_depth(read_measurements(path), where=path)
         return decode_normals(read_vectors(path), axes=parse_axes(NORMAL_AXES), invalid=_NO_NORMAL, where=path)
 
 

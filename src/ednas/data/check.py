@@ -18,6 +18,15 @@ from ednas.exceptions import DataError
 _FACING = 0.97
 """Least share of normals that face the camera; below it the axes are probably wrong (right ones give over 0.99)."""
 
+_SATURATED = 0.01
+"""Share of pixels with the largest value from which on it looks like a mark."""
+
+_NEAREST, _FARTHEST = 0.05, 1000.0
+"""Metres between which the mean depth of usual scenes lies."""
+
+_OTHER_SCALE = 20.0
+"""Ratio of two splits' mean depths from which on they look stored differently."""
+
 _FOCAL_LENGTH = 0.9
 """Assumed focal length over image width (NYUv2 0.81, Cityscapes 1.1); the share depends little on it."""
 
@@ -34,6 +43,8 @@ class TargetReport:
         minimum: Smallest valid value of a distance or disparity; NaN if there is none.
         maximum: Largest valid value.
         mean: Mean of the valid values.
+        saturated: Share of valid values that are the largest one, 0 to 1.
+        unit: Unit of the values.
         facing: Share of valid normals that point towards the camera (n . ray < 0, for a camera with a usual angle of
             view); NaN for other kinds.
         frequencies: Share of each class among the labelled pixels; empty for other kinds.
@@ -47,6 +58,8 @@ class TargetReport:
     minimum: float = float("nan")
     maximum: float = float("nan")
     mean: float = float("nan")
+    saturated: float = float("nan")
+    unit: str = ""
     facing: float = float("nan")
     frequencies: tuple[float, ...] = ()
     class_names: tuple[str, ...] = ()
@@ -159,6 +172,7 @@ def check_dataset(path: str | Path, progress: Progress | None = None, **options:
         warnings=tuple(
             [f"{dataset.split}: {remark}" for dataset in opened for remark in split_remarks(dataset)]
             + _overlaps(opened)
+            + _unlike(reports)
             + [text for report in reports for text in _oddities(report)]
         ),
     )
@@ -175,6 +189,7 @@ class _Tally:
     total: float = 0.0
     minimum: float = float("inf")
     maximum: float = float("-inf")
+    at_maximum: int = 0
     facing: int = 0
     classes: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(VOID + 1, np.int64))
 
@@ -193,7 +208,10 @@ class _Tally:
             measured = values[valid]
             self.total += float(measured.sum(dtype=np.float64))
             self.minimum = min(self.minimum, float(measured.min()))
-            self.maximum = max(self.maximum, float(measured.max()))
+            largest = float(measured.max())
+            if largest > self.maximum:
+                self.maximum, self.at_maximum = largest, 0
+            self.at_maximum += int((measured == self.maximum).sum())
 
     def report(self) -> TargetReport:
         info, nan = self.info, float("nan")
@@ -207,6 +225,8 @@ class _Tally:
             minimum=self.minimum if any_value else nan,
             maximum=self.maximum if any_value else nan,
             mean=self.total / self.valid if any_value else nan,
+            saturated=self.at_maximum / self.valid if any_value else nan,
+            unit=info.unit,
             facing=self.facing / self.valid if self.valid and info.kind == "normals" else nan,
             frequencies=tuple(float(count) for count in counts / max(1, self.valid)),
             class_names=info.class_names,
@@ -258,6 +278,22 @@ def _overlaps(datasets: list[DenseDataset]) -> list[str]:
     return found
 
 
+def _unlike(reports: list[SplitReport]) -> list[str]:
+    """Warn of depth that two splits store differently, for example in 8 and in 16 bits."""
+    found = []
+    first, *others = reports
+    for other in others:
+        for name, target in other.targets.items():
+            means = [target.mean, first.targets[name].mean if name in first.targets else float("nan")]
+            ratio = max(means) / min(means) if min(means) > 0 else float("nan")
+            if ratio > _OTHER_SCALE:
+                found.append(
+                    f"{name}: the mean is {means[1]:.4g} in '{first.split}' and {means[0]:.4g} in '{other.split}', "
+                    f"{ratio:.0f} times as much: are both stored alike?"
+                )
+    return found
+
+
 def _oddities(report: SplitReport) -> list[str]:
     found = []
     for name, target in report.targets.items():
@@ -269,6 +305,15 @@ def _oddities(report: SplitReport) -> list[str]:
             continue
         if target.facing < _FACING:
             found.append(f"{where}: only {target.facing:.1%} of the normals face the camera; are their axes right?")
+        if target.saturated > _SATURATED and target.maximum > target.minimum:
+            found.append(
+                f"{where}: {target.saturated:.1%} of the valid pixels have the largest value, {target.maximum:g}: if "
+                "that means 'too far' or 'not measured', name it under invalid, or set a maximum"
+            )
+        if target.kind == "distance" and target.unit == "m" and not _NEAREST < target.mean < _FARTHEST:
+            found.append(
+                f"{where}: the mean is {target.mean:,.4g} metres; is the scale right? Of stored millimetres it is 0.001"
+            )
         absent = [i for i, share in enumerate(target.frequencies) if share == 0]
         if absent:
             named = ", ".join(target.class_names[i] if i < len(target.class_names) else str(i) for i in absent)
@@ -285,7 +330,8 @@ def _target_text(target: TargetReport, samples: int) -> str:
         return f"{text}, {present} of {len(target.frequencies)} classes, most: {name} {max(target.frequencies):.1%}"
     if target.kind == "normals":
         return f"{text}, {target.facing:.1%} face the camera"
-    return f"{text}, {target.minimum:.4g} to {target.maximum:.4g}, mean {target.mean:.4g}"
+    unit = f" {target.unit}" if target.unit else ""
+    return f"{text}, {target.minimum:.4g} to {target.maximum:.4g}{unit}, mean {target.mean:.4g}{unit}"
 
 
 def _split_json(split: SplitReport) -> dict[str, Any]:
@@ -302,7 +348,7 @@ def _split_json(split: SplitReport) -> dict[str, Any]:
 def _target_json(target: TargetReport) -> dict[str, Any]:
     numbers = {
         key: None if np.isnan(value := getattr(target, key)) else value
-        for key in ("invalid", "minimum", "maximum", "mean", "facing")
+        for key in ("invalid", "minimum", "maximum", "mean", "saturated", "facing")
     }
     return {
         "kind": target.kind,

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from ednas.config import StrictModel, parse
 from ednas.data.adashare import SMALLEST_DISPARITY
@@ -46,12 +46,15 @@ class CityscapesOptions(StrictModel):
         num_classes: 19 train ids, or their 7 categories.
         depth: ``disparity``: p / 65535, as in the multi-task literature; ``metric``: metres, by the camera files;
             ``none``: no depth; ``auto``: ``disparity`` if the folder exists.
+        max_depth: Metres beyond which metric depth is invalid: a disparity of 2 of 65535 would be 127 km, and a few
+            such pixels make the mean error. 80 is what depth on Cityscapes is measured up to.
         size: Height and width to resize to (image by area, labels by nearest neighbour); None: as stored. A
             disparity keeps its value, as in AdaShare's and MTAN's copies.
     """
 
     num_classes: Literal[7, 19] = 19
     depth: Literal["auto", "disparity", "metric", "none"] = "auto"
+    max_depth: float = Field(default=80.0, gt=0)
     size: tuple[PositiveInt, PositiveInt] | None = None
 
 
@@ -82,6 +85,7 @@ class Cityscapes(FileReader):
         elif depth == "metric":
             targets["depth"] = TargetInfo("distance", unit="m")
         self._metric = depth == "metric"
+        self._max_depth = chosen.max_depth
         self._size = chosen.size
         parts = (IMAGE, *targets, "camera") if self._metric else (IMAGE, *targets)
         super().__init__(
@@ -100,7 +104,7 @@ class Cityscapes(FileReader):
         if part == "segmentation":
             return _train_ids(stored, self.info.targets[part].num_classes, path)
         if self._metric:
-            return _metric_depth(stored, self._root / record["camera"], path)
+            return _metric_depth(stored, self._root / record["camera"], path, self._max_depth)
         return decode_depth(_sixteen_bits(stored, path), scale=1 / 65535, minimum=SMALLEST_DISPARITY, where=path)
 
     def _resize_image(self, image: Array) -> Array:
@@ -148,11 +152,11 @@ def _sixteen_bits(values: Array, path: Path) -> Array:
     return values
 
 
-def _metric_depth(values: Array, camera: Path, path: Path) -> Array:
-    """Depth f B / d in metres; 0 where the disparity is invalid or zero."""
+def _metric_depth(values: Array, camera: Path, path: Path, maximum: float) -> Array:
+    """Depth f B / d in metres; 0 where the disparity is invalid or zero, or the depth above the maximum."""
     disparity = (_sixteen_bits(values, path).astype(np.float32) - 1) / 256
     depth = np.divide(_focal_times_baseline(camera), disparity, where=disparity > 0, out=np.zeros_like(disparity))
-    return decode_depth(depth, where=path)
+    return decode_depth(depth, maximum=maximum, where=path)
 
 
 def _focal_times_baseline(camera: Path) -> float:

@@ -68,7 +68,16 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ednas.config import StrictModel, parse, read_yaml
 from ednas.data.decode import MAX_CLASSES, MAX_ID, MIN_ID, decode_depth, decode_labels, decode_normals, parse_axes
-from ednas.data.rasters import SUFFIXES, Array, brief, read_channel, read_image, read_vectors, require_file
+from ednas.data.rasters import (
+    SUFFIXES,
+    Array,
+    brief,
+    read_channel,
+    read_image,
+    read_measurements,
+    read_vectors,
+    require_file,
+)
 from ednas.data.reader import IMAGE, Format, Reader, choose_split, relative_path
 from ednas.data.sample import VOID, DatasetInfo, TargetInfo, TargetKind
 from ednas.exceptions import ConfigError, DataError
@@ -318,9 +327,14 @@ class Folder(Reader[_Record]):
         _check_records(self._records, root)
 
     def remarks(self) -> tuple[str, ...]:
-        """Pictures that fit the image's pattern but for the ending of their name, and so are left out."""
+        """Pictures that are left out, since only the ending of their name does not fit; labels that are blurred."""
         found = []
         for part, place in self._parts:
+            found += [
+                f"{name} is stored as JPEG, which blurs it and has 8 bits: store it as PNG of 16 bits, or NPY"
+                for name, target in part.targets.items()
+                if PurePosixPath(target.path).suffix.lower() in (".jpg", ".jpeg")
+            ]
             others = _left_out(part, place, self._split)
             if others:
                 found.append(
@@ -344,7 +358,7 @@ class Folder(Reader[_Record]):
             return _load_labels(target, path)
         if isinstance(target, DepthTarget):
             return decode_depth(
-                read_channel(path), scale=target.scale, invalid=target.invalid, maximum=target.maximum, where=path
+                read_measurements(path), scale=target.scale, invalid=target.invalid, maximum=target.maximum, where=path
             )
         return decode_normals(read_vectors(path), axes=parse_axes(target.axes), invalid=target.invalid, where=path)
 

@@ -25,7 +25,7 @@ from ednas.config import StrictModel, parse
 from ednas.data.adashare import NORMAL_AXES, SMALLEST_DISPARITY
 from ednas.data.classes import known_class_names
 from ednas.data.decode import decode_depth, decode_labels, decode_normals, parse_axes
-from ednas.data.rasters import Array, brief, read_channel, read_image, read_vectors
+from ednas.data.rasters import Array, brief, read_channel, read_image, read_measurements, read_vectors
 from ednas.data.reader import IMAGE, FileReader, Format, choose_split
 from ednas.data.sample import VOID, DatasetInfo, TargetInfo
 from ednas.exceptions import ConfigError, DataError
@@ -109,7 +109,7 @@ class MTAN(FileReader):
         if target.kind == "normals":
             return decode_normals(read_vectors(path), axes=self._axes, where=path)
         minimum = SMALLEST_DISPARITY if target.kind == "disparity" else None
-        return decode_depth(read_channel(path), minimum=minimum, where=path)
+        return decode_depth(read_measurements(path), minimum=minimum, where=path)
 
 
 def mtan_splits(root: Path) -> tuple[str, ...]:

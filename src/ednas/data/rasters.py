@@ -84,6 +84,17 @@ def read_channel(path: Path) -> Array:
     return values.astype(np.uint8) if values.dtype == bool else values
 
 
+def read_measurements(path: Path) -> Array:
+    """Read a map of one measurement per pixel, as :func:`read_channel` does; a palette's indices are none.
+
+    Raises:
+        DataError: As :func:`read_channel`, or the file is a palette picture.
+    """
+    if path.suffix.lower() != ".npy" and _decode(path).mode == "P":
+        raise DataError(f"{path}: is a palette picture, coloured for people; depth needs grey values or an NPY file")
+    return read_channel(path)
+
+
 def read_vectors(path: Path) -> Array:
     """Read a map of three numbers per pixel.
 
