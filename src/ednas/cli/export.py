@@ -34,7 +34,10 @@ def export(
     format_: Annotated[str, typer.Option("--format", help="litert (Coral, Ethos-U, phones, CPUs) or onnx.")] = "litert",
     int8: Annotated[bool, typer.Option("--int8", help="Quantise to 8 bits; needs --calibration or --data.")] = False,
     calibration: Annotated[
-        str | None, typer.Option(help="Data for the ranges of activations: its train split. Default: --data.")
+        str | None,
+        typer.Option(
+            help="Data for the ranges of activations: its train split, or a plain folder of photos. Default: --data."
+        ),
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Calibration images, spread over the split.")] = 32,
     ranges: Annotated[
