@@ -115,7 +115,7 @@ def main() -> None:
         for name in ("base", "found"):
             console.print(f"exporting {name}")
             model = load_checkpoint(checkpoint(options.study, name))
-            config = ExportConfig(int8=True, data=options.data, target="coral_usb", qat_steps=options.qat_steps)
+            config = ExportConfig(int8=True, data=options.data, targets=("coral_usb",), qat_steps=options.qat_steps)
             result = export_model(model, folder / name, config, name=name)
             print_proof(name, model, result)
             singles = [

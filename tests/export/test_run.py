@@ -13,6 +13,7 @@ from training_fakes import SIZE, small_architecture, write_dataset
 from ednas.exceptions import DataError, EdnasError, ExportError
 from ednas.export.manifest import read_manifest
 from ednas.export.run import ExportConfig, Exported, export_model
+from ednas.files import read_json
 from ednas.training import Model, TrainConfig, load_checkpoint, recipe, train
 from ednas.training.checkpoint import read_metrics
 
@@ -61,7 +62,8 @@ def model(checkpoint: Path) -> Model:
 @pytest.fixture(scope="module")
 def int8(model: Model, data: str, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     pytest.importorskip("litert_torch", reason='needs litert-torch: pip install "ednas[export]"')
-    config = ExportConfig(int8=True, data=data, target="coral_usb", samples=4, max_drop_percent=ANY_DROP)
+    targets = ("coral_usb", "ethos_u85_1024", "coral_usb")
+    config = ExportConfig(int8=True, data=data, targets=targets, samples=4, max_drop_percent=ANY_DROP)
     return export_model(model, tmp_path_factory.mktemp("out") / "int8", config, name="small")
 
 
@@ -129,8 +131,9 @@ class TestLiteRT:
         assert int8.check.metrics.samples == 4
 
     def test_all_operators_are_on_the_accelerator(self, int8: Exported) -> None:
-        assert int8.audit is not None
-        assert int8.audit.host_ops == 0
+        assert [audit.target for audit in int8.audits] == ["coral_usb", "ethos_u85_1024"]
+        assert [audit.host_ops for audit in int8.audits] == [0, 0]
+        assert read_json(int8.folder / "audit.json").keys() == {"coral_usb", "ethos_u85_1024"}
 
     def test_a_drop_above_the_limit_fails_and_names_a_layer(self, model: Model, data: str, int8: Exported) -> None:
         assert int8.check.worst is not None
@@ -170,7 +173,7 @@ class TestMistakes:
             ({"int8": True}, "give calibration or data"),
             ({"io": "uint8"}, "io belongs to int8"),
             ({"qat_steps": 5}, "qat_steps belongs to int8"),
-            ({"format": "onnx", "target": "coral_usb"}, "belong to format litert"),
+            ({"format": "onnx", "targets": ["coral_usb"]}, "belong to format litert"),
             ({"format": "onnxx"}, "litert"),
             ({"output_stride": 2}, "1, 4 or 8"),
         ],
@@ -181,12 +184,12 @@ class TestMistakes:
 
     def test_a_float_model_for_a_device_of_integers(self, model: Model, tmp_path: Path) -> None:
         with pytest.raises(ExportError, match="coral_usb computes integers only; add --int8"):
-            export_model(model, tmp_path / "out", ExportConfig(target="coral_usb"))
+            export_model(model, tmp_path / "out", ExportConfig(targets=("coral_usb",)))
         assert not (tmp_path / "out").exists()
 
     def test_a_target_without_what_is_fused(self, model: Model, tmp_path: Path) -> None:
         pytest.importorskip("litert_torch", reason='needs litert-torch: pip install "ednas[export]"')
-        config = ExportConfig(int8=True, data="streets", target="coral_usb", fuse="argmax")
+        config = ExportConfig(int8=True, data="streets", targets=("coral_usb",), fuse="argmax")
         with pytest.raises(ExportError, match="coral_usb runs no ARG_MAX; leave the argmax to the host"):
             export_model(model, tmp_path / "out", config)
 

@@ -57,7 +57,8 @@ def export(
     ] = 4,
     size: Annotated[str | None, typer.Option("--input", help="HEIGHTxWIDTH; default: the checkpoint's.")] = None,
     target: Annotated[
-        str | None, typer.Option("--target", "-t", help="Audit the operators for a device: see `ednas targets`.")
+        list[str] | None,
+        typer.Option("--target", "-t", help="Audit the operators for a device: see `ednas targets`; can be repeated."),
     ] = None,
     fuse: Annotated[
         str | None, typer.Option(help="argmax: classes instead of logits leave the model, where the target can.")
@@ -103,7 +104,7 @@ def export(
         "split": split,
         "output_stride": output_stride,
         "input_size": parse_size(size) if size else None,
-        "target": target,
+        "targets": target,
         "fuse": fuse,
         "qat_steps": qat_steps,
         "qat_learning_rate": qat_learning_rate,
@@ -142,9 +143,9 @@ def _name(checkpoint: Path) -> str:
 
 
 def _print(result: Exported) -> None:
-    if result.audit is not None:
-        print_table(_audit_table(result.audit))
-        for note in result.audit.notes:
+    for audit in result.audits:
+        print_table(_audit_table(audit))
+        for note in audit.notes:
             typer.echo(f"  {note}")
     print_table(_check_table(result.check))
     if result.ranges_db:

@@ -65,7 +65,7 @@ class ExportConfig(StrictModel):
         split: Its split.
         output_stride: The outputs' size is the input's divided by it.
         input_size: ``(height, width)``; None = the checkpoint's.
-        target: The device whose operators are audited; None = no audit.
+        targets: The devices whose operators are audited; the one file is for all of them.
         fuse: ``argmax``: tasks on class labels put out classes.
         qat_steps: Steps of quantisation-aware fine-tuning before.
         qat_learning_rate: Its highest learning rate; None = the fine-tuning's own.
@@ -86,7 +86,7 @@ class ExportConfig(StrictModel):
     split: str = "val"
     output_stride: OutputStride = 4
     input_size: tuple[int, int] | None = None
-    target: str | None = None
+    targets: tuple[str, ...] = ()
     fuse: Literal["argmax"] | None = None
     qat_steps: int = Field(default=0, ge=0)
     qat_learning_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -99,8 +99,8 @@ class ExportConfig(StrictModel):
     def _check(self) -> Self:
         if self.int8 and not (self.calibration or self.data):
             raise ValueError("int8 needs images for the ranges of its activations; give calibration or data")
-        if self.format == "onnx" and (self.io or self.target or self.fuse):
-            raise ValueError("io, target and fuse belong to format litert; leave them out for onnx")
+        if self.format == "onnx" and (self.io or self.targets or self.fuse):
+            raise ValueError("io, targets and fuse belong to format litert; leave them out for onnx")
         if self.io and not self.int8:
             raise ValueError("io belongs to int8: the input and outputs of a float model are float")
         if self.qat_steps and not self.int8:
@@ -117,7 +117,7 @@ class Exported:
         model: The model file in it.
         manifest: Content of its ``model.json``.
         check: Content of its ``check.json``.
-        audit: Which operators the target runs; None if none was named.
+        audits: Which operators each target runs.
         ranges_db: Signal-to-noise ratio of the worst output on the calibration images, by how the ranges of activations
             were put together; the best was taken. Empty where nothing was tried out.
     """
@@ -126,13 +126,14 @@ class Exported:
     model: Path
     manifest: Manifest
     check: CheckReport
-    audit: Audit | None
+    audits: tuple[Audit, ...]
     ranges_db: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def failures(self) -> tuple[str, ...]:
         """What is not good, one line each."""
-        return (*(self.audit.failures if self.audit else ()), *self.check.failures)
+        audits = [f"{audit.target}: {failure}" for audit in self.audits for failure in audit.failures]
+        return (*audits, *self.check.failures)
 
     @property
     def passed(self) -> bool:
@@ -149,7 +150,7 @@ class Exported:
             "ranges_db": dict(self.ranges_db),
             "manifest": self.manifest.model_dump(mode="json"),
             "check": self.check.model_dump(mode="json"),
-            "audit": None if self.audit is None else self.audit.to_dict(),
+            "audits": {audit.target: audit.to_dict() for audit in self.audits},
         }
 
 
@@ -207,7 +208,7 @@ def export_model(
     # What can be known to fail fails before anything that takes long.
     _check_packages(config.format)
     check_export_size(size)
-    target = _target(config)
+    targets = [_target(name, config) for name in dict.fromkeys(config.targets)]
     _check_place(out)
     suffix = _SUFFIX[config.format]
     ratios: dict[str, float] = {}
@@ -234,7 +235,7 @@ def export_model(
         unlike = _unlike(record, validation, config, partial(_split, model, config.data_options))
         _write_labels(folder, manifest)
         with _stage(told, "auditing"):
-            found = _audit(path, target)
+            audits = tuple(_audit(path, target) for target in targets)
         report = check(
             model,
             deployed,
@@ -248,9 +249,9 @@ def export_model(
             progress=told,
         )
         write_json(folder / CHECK_FILE, report.model_dump(mode="json"))
-        if found is not None:
-            write_json(folder / AUDIT_FILE, found.to_dict())
-    return Exported(out, out / path.name, manifest, report, found, ratios)
+        if audits:
+            write_json(folder / AUDIT_FILE, {found.target: found.to_dict() for found in audits})
+    return Exported(out, out / path.name, manifest, report, audits, ratios)
 
 
 def _check_packages(runtime: Format) -> None:
@@ -268,13 +269,11 @@ def _check_place(out: Path) -> None:
         raise ExportError(f"{out}: is a file; give a folder")
 
 
-def _target(config: ExportConfig) -> Target | None:
-    """Return the device, if one is named and can run what is asked for."""
-    if config.target is None:
-        return None
+def _target(name: str, config: ExportConfig) -> Target:
+    """Return a device, if it can run what is asked for."""
     from ednas.hw import load_target
 
-    target = load_target(config.target)
+    target = load_target(name)
     if not config.int8 and "float32" not in target.operators.dtypes:
         raise ExportError(f"{target.name} computes integers only; add --int8 --calibration DATA")
     if config.fuse and not target.operators.runs("ARG_MAX"):
@@ -344,9 +343,7 @@ def _converter(config: ExportConfig) -> Converter:
     return Converter(litert.convert, quantise, litert.finish)
 
 
-def _audit(path: Path, target: Target | None) -> Audit | None:
-    if target is None:
-        return None
+def _audit(path: Path, target: Target) -> Audit:
     from ednas.export.audit import audit
 
     return audit(path, target)
