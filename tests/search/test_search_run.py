@@ -164,6 +164,8 @@ def test_the_base_network_is_judged_beside_what_is_found(tmp_path: Path) -> None
     report = collect(tmp_path / "run")
     assert report.baseline_accuracy == result.baseline.accuracy
     assert report.baseline_latency_ms == result.baseline.latency_ms
+    assert report.gain is not None
+    assert report.gain.seeds == 1
 
     # By name it is the same network, but without it, it is another search.
     run_search(config(trials=3, initial=["base"]), tmp_path / "run", resume=True)
@@ -186,6 +188,11 @@ def test_finalists_are_judged_again_once(tmp_path: Path, monkeypatch: pytest.Mon
     assert best["reward"] == result.best.reward == pytest.approx(((first.reward or 0) + second.reward) / 2)
     assert 0 in judgements
     assert result.judged_twice
+    assert result.baseline is not None
+    gain = collect(tmp_path / "run").gain
+    assert gain is not None
+    assert gain.percent == pytest.approx(100 * ((result.best.accuracy or 0) / (result.baseline.accuracy or 1) - 1))
+    assert gain.seeds == 2
     monkeypatch.setattr(ProxyEvaluator, "evaluate", lambda *_: pytest.fail("judged already"))
     assert run_search(searched, tmp_path / "run", resume=True) == result
 

@@ -31,13 +31,13 @@ from ednas.files import read_json
 from ednas.hw import Cost, Target, load_target, simulate
 from ednas.report.blocks import block_rows
 from ednas.report.comparison import load_comparison
-from ednas.report.content import BestModel, ComparisonTable, ReportData, choice_shares, select_winners
+from ednas.report.content import BestModel, ComparisonTable, Gain, ReportData, choice_shares, select_winners
 from ednas.report.pictures import INDEX, load_pictures
 from ednas.scoring import load_metrics
 from ednas.search import results
 from ednas.search.quantities import ACCURACY, BASELINE
 from ednas.search.study import StudyReader
-from ednas.search.trial import Trial
+from ednas.search.trial import Judgement, Trial
 
 STUDY, BEST, CONFIG, COMPARISON, PREDICTIONS = "study.db", "best.json", "config.yaml", "comparison.json", "predictions"
 TRIVIAL, NOISE = "trivial.json", "noise.json"
@@ -88,7 +88,7 @@ def collect(run_folder: Path | str) -> ReportData:
     if not any((folder / name).exists() for name in (STUDY, BEST, CONFIG, COMPARISON)):
         raise StudyError(f"{folder}: no run to report on (none of {STUDY}, {BEST}, {CONFIG}, {COMPARISON} is there)")
     config = read_yaml(folder / CONFIG) if (folder / CONFIG).is_file() else {}
-    identity, trials = _read_study(folder / STUDY)
+    identity, trials, judgements = _read_study(folder / STUDY)
     best = _read_best(folder / BEST)
     setting = _read_setting(config, identity, best)
     comparison = load_comparison(folder / COMPARISON) if (folder / COMPARISON).is_file() else None
@@ -104,6 +104,7 @@ def collect(run_folder: Path | str) -> ReportData:
         target=setting.target,
         baseline_latency_ms=_baseline_latency(setting, judged_base, comparison),
         baseline_accuracy=None if judged_base is None else judged_base.accuracy,
+        gain=_gain(best, trials, judgements, setting.base),
         target_latency_ms=setting.target_ms,
         planned_trials=setting.planned,
         trials=trials,
@@ -122,11 +123,23 @@ def collect(run_folder: Path | str) -> ReportData:
     )
 
 
-def _read_study(path: Path) -> tuple[dict[str, Any], tuple[Trial, ...]]:
+def _read_study(path: Path) -> tuple[dict[str, Any], tuple[Trial, ...], dict[int, Judgement]]:
     if not path.is_file():
-        return {}, ()
+        return {}, (), {}
     with StudyReader(path) as study:
-        return study.identity, tuple(study.trials())
+        return study.identity, tuple(study.trials()), study.judgements()
+
+
+def _gain(
+    best: Mapping[str, Any], trials: Sequence[Trial], judgements: Mapping[int, Judgement], base: Architecture
+) -> Gain | None:
+    """Compare the best trial with the base network: by the means of two seeds where both were judged by two."""
+    for seeds, judged in ((2, results.with_means(trials, judgements)), (1, trials)):
+        found = next((trial for trial in judged if trial.number == best.get("trial")), None)
+        reference = results.find_trial(judged, base)
+        if found is not None and found.accuracy is not None and reference is not None and reference.accuracy:
+            return Gain(100 * (found.accuracy / reference.accuracy - 1), seeds)
+    return None
 
 
 def _read_best(path: Path) -> dict[str, Any]:

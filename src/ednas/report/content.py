@@ -184,6 +184,19 @@ class ChoiceShare:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """How much better the best trial is than the base network, by the search's own judgement.
+
+    Attributes:
+        percent: Of the base network's accuracy.
+        seeds: Trainings of each that this is the mean of.
+    """
+
+    percent: float
+    seeds: int
+
+
+@dataclass(frozen=True)
 class ReportData:
     """Everything in a report.
 
@@ -194,6 +207,7 @@ class ReportData:
         target: Name of the device; may be empty.
         baseline_latency_ms: Latency of the baseline on the device, milliseconds.
         baseline_accuracy: Accuracy of the baseline on the search's scale, where it was measured.
+        gain: Of the best trial over the base network, where both were judged.
         target_latency_ms: The latency that the search aimed at, milliseconds.
         planned_trials: How many trials the search is to have.
         trials: The candidates.
@@ -215,6 +229,7 @@ class ReportData:
     target: str = ""
     baseline_latency_ms: float | None = None
     baseline_accuracy: float | None = None
+    gain: Gain | None = None
     target_latency_ms: float | None = None
     planned_trials: int | None = None
     trials: tuple[Trial, ...] = ()

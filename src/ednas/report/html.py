@@ -201,9 +201,9 @@ def _tiles(report: ReportData) -> list[Tile]:
         best = max(scored, key=lambda trial: trial.reward or 0.0)
         tiles.append(Tile(f"{best.reward:.4f}", f"best reward (trial {best.number})"))
         tiles.append(Tile(f"{labels.show_latency(best.latency_ms)} ms", "its latency"))
-    if scored and report.baseline_accuracy:
-        gain = 100 * (max(trial.accuracy or 0.0 for trial in scored) / report.baseline_accuracy - 1)
-        tiles.append(Tile(f"{labels.show_delta(gain)} %", "highest accuracy over the base network's"))
+    if report.gain is not None:
+        seeds = "one seed" if report.gain.seeds == 1 else "two seeds"
+        tiles.append(Tile(f"{labels.show_delta(report.gain.percent)} %", f"accuracy over the base network's ({seeds})"))
     if report.baseline_latency_ms is not None:
         tiles.append(Tile(f"{labels.show_latency(report.baseline_latency_ms)} ms", "baseline latency"))
     if report.target_latency_ms is not None:
