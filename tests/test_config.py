@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ednas.config import StrictModel, parse, read_yaml
 from ednas.exceptions import ConfigError, DataError
+from ednas.files import read_json
 
 
 class Inner(StrictModel):
@@ -85,3 +89,63 @@ def test_random_bytes_are_a_mapping_or_one_clear_error(
         assert isinstance(read_yaml(path), dict)
     except ConfigError as error:
         assert "\n" not in str(error).replace(str(path), "")
+
+
+LAUGHS = "\n".join(
+    ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
+    + ["steps: *a8"]
+)
+
+
+def test_aliases_that_stand_for_billions_end_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(LAUGHS)
+    began = time.process_time()
+    with pytest.raises(ConfigError, match="aliases .* stand for more than 1,000,000 values"):
+        read_yaml(tmp_path / "a.yaml")
+    (tmp_path / "a.yaml").write_text("a: &a [1, *a]\n")
+    assert read_yaml(tmp_path / "a.yaml")["a"][0] == 1
+    (tmp_path / "a.yaml").write_text("a: &a {b: 1}\nc: [*a, *a]\n")
+    assert read_yaml(tmp_path / "a.yaml")["c"] == [{"b": 1}, {"b": 1}]
+    assert time.process_time() - began < 10
+
+
+@given(
+    st.one_of(st.integers(), st.floats(allow_nan=False), st.booleans(), st.none(), st.text(max_size=20)),
+)
+def test_what_is_written_is_read(value: object) -> None:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "a.yaml"
+        file.write_text(yaml.safe_dump({"name": value}, allow_unicode=True), encoding="utf-8")
+        assert read_yaml(file) == {"name": value}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1:30", "1:30"),
+        (":".join(["1"] * 20_000), ":".join(["1"] * 20_000)),
+        ("1:30.5", "1:30.5"),
+        ("1e-3", 0.001),
+        ("2.5E+3", 2500.0),
+        ("0x1F", 31),
+        ("1_000", 1000),
+        ("-7", -7),
+        ("+.5", 0.5),
+        (".inf", float("inf")),
+        ("1.2.3", "1.2.3"),
+    ],
+)
+def test_numbers_are_those_of_yaml_1_2(tmp_path: Path, text: str, value: object) -> None:
+    (tmp_path / "a.yaml").write_text(f"a: {text}\n")
+    assert read_yaml(tmp_path / "a.yaml") == {"a": value}
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "/dev"])
+def test_what_is_no_regular_file_is_not_read(place: str) -> None:
+    if not Path(place).exists():
+        pytest.skip("this system has no such device")
+    with pytest.raises(ConfigError, match=f"{place}: is no regular file"):
+        read_yaml(place)
+    with pytest.raises(DataError, match=f"{place}: is no regular file"):
+        read_json(place, DataError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
@@ -11,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ednas.exceptions import ConfigError, EdnasError
+from ednas.files import require_regular
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -31,7 +33,10 @@ _MESSAGES |= dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_at
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, but a key that is written twice is an error, not a silent choice of the last."""
+    """YAML's safe loader, but a key that is written twice is an error, not a silent choice of the last.
+
+    And ``1:30`` is a text, as in YAML 1.2, not the number 90.
+    """
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         # Here and not where values are made: merges (<<) are resolved there, and may be overridden.
@@ -47,6 +52,35 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+_NUMBERS = {
+    "tag:yaml.org,2002:int": r"[-+]?(0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]+|0|[1-9][0-9_]*)",
+    "tag:yaml.org,2002:float": r"[-+]?(([0-9][0-9_]*)\.[0-9_]*([eE][-+]?[0-9]+)?|\.[0-9][0-9_]*([eE][-+]?[0-9]+)?"
+    r"|[0-9][0-9_]*[eE][-+]?[0-9]+|\.(inf|Inf|INF))|\.(nan|NaN|NAN)",
+}
+"""What is read as a number: PyYAML's expressions without those to the base 60, and with exponents of YAML 1.2."""
+
+_Loader.yaml_implicit_resolvers = {
+    first: [
+        (tag, re.compile(rf"^(?:{_NUMBERS[tag]})$") if tag in _NUMBERS else expression) for tag, expression in resolvers
+    ]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+_MOST_VALUES = 1_000_000
+"""Values that a configuration may stand for, with all its aliases written out."""
+
+
+def _count_values(value: Any, known: dict[int, int]) -> int:
+    """Count a value's parts as if its aliases were written out, without doing so."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = 0  # of one that holds itself
+        parts = [*value.keys(), *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_count_values(part, known) for part in parts)
+    return known[id(value)]
+
+
 def read_yaml(path: Path | str, error: type[EdnasError] = ConfigError) -> dict[str, Any]:
     """Read a YAML file that holds one mapping.
 
@@ -54,8 +88,11 @@ def read_yaml(path: Path | str, error: type[EdnasError] = ConfigError) -> dict[s
         EdnasError: (of class ``error``) the file is missing, not text, not YAML, or not a mapping, or a key is there
             twice.
     """
+    require_regular(path, error)
     try:
         value = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
+        if _count_values(value, {}) > _MOST_VALUES:
+            raise error(f"{path}: its aliases (*) stand for more than {_MOST_VALUES:,} values; write what is meant")
     except FileNotFoundError:
         raise error(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as cause:

@@ -9,7 +9,7 @@ import platform
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -165,6 +165,38 @@ def unlock_file(lock: int, file: Path) -> None:
     os.close(lock)
 
 
+def exists(path: Path | str) -> bool:
+    """Whether there is a file or a folder; a text that can be no path, for example a long one, is none."""
+    return _is(Path(path).exists)
+
+
+def is_file(path: Path | str) -> bool:
+    """Whether there is a regular file; see :func:`exists`."""
+    return _is(Path(path).is_file)
+
+
+def is_folder(path: Path | str) -> bool:
+    """Whether there is a folder; see :func:`exists`."""
+    return _is(Path(path).is_dir)
+
+
+def _is(question: Callable[[], bool]) -> bool:
+    try:
+        return question()
+    except (OSError, ValueError):
+        return False
+
+
+def require_regular(path: Path | str, error: type[EdnasError] = EdnasError) -> None:
+    """Refuse what is there but is no regular file: a device or a pipe may never end.
+
+    Raises:
+        EdnasError: (of class ``error``) it is a folder, a device, a pipe, ...
+    """
+    if exists(path) and not is_file(path):
+        raise error(f"{path}: is no regular file")
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write ``text`` to ``path`` atomically (UTF-8)."""
     with atomic_path(path) as temporary:
@@ -183,6 +215,7 @@ def read_json(path: Path | str, error: type[EdnasError] = EdnasError) -> Any:
         path: The file.
         error: The class of the error to raise.
     """
+    require_regular(path, error)
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -141,6 +141,10 @@ def test_compare_of_several_seeds_has_spread_and_chance(run: Run, tmp_path: Path
             "unknown logger 'wandbb'; did you mean 'wandb'?",
         ),
         (["report", "nowhere"], "nowhere"),
+        (["data", "check", "a" * 300], "no such file or folder"),
+        (["train", "base", "--data", "a" * 300], "no such file or folder"),
+        (["evaluate", "a" * 300, "--data", "streets"], "File name too long; give a shorter path"),
+        (["train", "/dev/zero", "--data", "streets"], "is no regular file"),
     ],
 )
 def test_each_mistake_is_one_line_and_exit_code_2(

@@ -18,6 +18,7 @@ _REMEDIES = {
     errno.EROFS: "choose another place",
     errno.EACCES: "change the permissions, or choose another place",
     errno.EPERM: "change the permissions, or choose another place",
+    errno.ENAMETOOLONG: "give a shorter path",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }
 """What helps against errors of the system that are no fault of ours."""
@@ -37,7 +38,8 @@ def main() -> None:
             sys.exit(0)
         if error.errno not in _REMEDIES:
             raise
-        _fail(f"{error.filename or 'file system'}: {error.strerror}; {_REMEDIES[error.errno]}", 2)
+        where = str(error.filename or "file system")
+        _fail(f"{where[:200]}: {error.strerror}; {_REMEDIES[error.errno]}", 2)
     except KeyboardInterrupt:
         _stopped()
     except SystemExit as end:

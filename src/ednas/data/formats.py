@@ -15,6 +15,7 @@ from ednas.data import adashare, cityscapes, folder, mtan, nyuv2
 from ednas.data.reader import Format, choose_split
 from ednas.data.sample import DenseDataset
 from ednas.exceptions import ConfigError, DataError
+from ednas.files import exists
 
 _log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ def find_format(path: str | Path) -> tuple[Format, Path]:
         DataError: Nothing known is there; lists what was looked for.
     """
     place = Path(path)
-    if "\0" in str(path) or not place.exists():
+    if not exists(place):
         raise DataError(f"{path!s:.200}: no such file or folder; built-in datasets are {' and '.join(SCENES)}")
     for entry in FORMATS.values():
         found = entry.find(place)
@@ -145,7 +146,7 @@ def find_format(path: str | Path) -> tuple[Format, Path]:
 
 
 def _is_scene(path: str | Path) -> bool:
-    return str(path) in SCENES and not Path(path).exists()
+    return str(path) in SCENES and not exists(path)
 
 
 def _open_scene(scene: str, split: str, options: Mapping[str, Any]) -> DenseDataset:

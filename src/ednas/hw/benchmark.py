@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ednas.exceptions import ConfigError, TargetError
+from ednas.files import exists
 from ednas.hw import ops
 from ednas.hw.graph import GRAPH_INPUT, Layer, LayerGraph
-from ednas.hw.networks import exists, is_architecture, load_network
+from ednas.hw.networks import is_architecture, load_network
 from ednas.hw.simulator import simulate
 from ednas.hw.sources.edgetpu import EdgeTpu, _is_compiled, compile_tflite
 from ednas.hw.sources.litert import Delegate, LiteRT, Measurement, RunError

@@ -24,11 +24,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from ednas.exceptions import ConfigError, EdnasError, TargetError
+from ednas.files import exists
 from ednas.hw import ops
 from ednas.hw.calibration import Sample
 from ednas.hw.graph import Layer, LayerGraph, Shape
 from ednas.hw.layer_list import layer_macs
-from ednas.hw.networks import exists, load_network
+from ednas.hw.networks import load_network
 
 NETWORK_COLUMNS = ("network", "latency_ms")
 LAYER_COLUMNS = ("op", "input", "output", "latency_ms")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ednas.exceptions import ConfigError
-from ednas.files import read_json
+from ednas.files import is_file, is_folder, read_json
 from ednas.hw.graph import LayerGraph
 from ednas.hw.layer_list import load_layer_list
 
@@ -102,16 +102,6 @@ def is_architecture(source: str) -> bool:
     return chosen is None and not is_tflite(path) and not is_layer_list(path)
 
 
-def is_file(path: Path) -> bool:
-    """Whether there is such a file; a text that can be no path is none, for example because it is too long."""
-    return _is(path.is_file)
-
-
-def exists(path: Path) -> bool:
-    """Whether there is a file or a folder; see :func:`is_file`."""
-    return _is(path.exists)
-
-
 def is_tflite(path: Path) -> bool:
     """Whether a file bears TFLite's mark, whatever its name, or a path TFLite's ending."""
     return path.suffix == ".tflite" or _beginning(path, 8)[4:] == b"TFL3"
@@ -183,18 +173,11 @@ def _traced(source: str, path: Path, heads: Mapping[str, int] | None, input_size
 def _check_folder(source: str) -> None:
     """Refuse a folder that is no checkpoint, and name what it holds: the folders of runs do."""
     folder = Path(source)
-    if not _is(folder.is_dir) or (folder / "config.json").exists():
+    if not is_folder(folder) or (folder / "config.json").exists():
         return
     known = [folder / name for name in ("best.json", "checkpoint") if (folder / name).exists()]
     hint = f"give {' or '.join(map(str, known))}" if known else "give a checkpoint's folder, or a file"
     raise ConfigError(f"{source}: is a folder without a checkpoint's config.json; {hint}")
-
-
-def _is(question: Callable[[], bool]) -> bool:
-    try:
-        return question()
-    except (OSError, ValueError):
-        return False
 
 
 def _searched_heads(facts: Mapping[str, Any]) -> dict[str, int]:

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from ednas.arch import Architecture, SpaceConfig, load_architecture
 from ednas.config import parse, read_yaml
 from ednas.exceptions import ConfigError
+from ednas.files import is_file
 from ednas.search.controllers import ControllerConfig, controller_names
 from ednas.search.objective import RewardConfig
 from ednas.search.quantities import ACCURACY, BASELINE, QUANTITIES, Limit, Limits, check_names
@@ -181,7 +182,7 @@ class SearchConfig(TrainConfig):
             ArchitectureError: One cannot be found or is wrong.
         """
         kind, colon, path = self.target.rpartition(":")  # table:FILE.csv
-        target = f"{kind}{colon}{Path(path).absolute()}" if Path(path).is_file() else self.target
+        target = f"{kind}{colon}{Path(path).absolute()}" if is_file(path) else self.target
         initial = tuple(architecture.to_dict() for architecture in self.load_initial())
         return super().standalone().model_copy(update={"target": target, "initial": initial})
 

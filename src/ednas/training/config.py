@@ -13,7 +13,7 @@ from pydantic import Field, NonNegativeInt, field_validator, model_validator
 from ednas.arch import Architecture, load_architecture
 from ednas.config import StrictModel, parse, read_yaml
 from ednas.exceptions import ConfigError, EdnasError
-from ednas.files import write_text
+from ednas.files import exists, write_text
 from ednas.tasks import EvaluationProtocol
 from ednas.training.recipe import RECIPES, LearningRate, Recipe, merge_recipe
 
@@ -195,4 +195,4 @@ def _absolute(place: str) -> str:
     file, _, function = place.rpartition(":")
     if file.endswith(".py"):
         return f"{_absolute(file)}:{function}"
-    return str(Path(place).absolute()) if Path(place).exists() else place
+    return str(Path(place).absolute()) if exists(place) else place

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ednas.exceptions import ConfigError
+from ednas.files import exists, is_folder
 from ednas.tasks import load_plugin
 from ednas.training.checkpoint import load_checkpoint
 from ednas.training.model import Model
@@ -60,9 +61,9 @@ def load_teacher(source: str, student: Model) -> Teacher:
         CheckpointError: The checkpoint is damaged.
     """
     place, colon, function = source.rpartition(":")
-    if colon and not Path(source).exists():
+    if colon and not exists(source):
         return _load_function(place, function, student)
-    if not Path(source).is_dir():
+    if not is_folder(source):
         raise ConfigError(f"teacher '{source}': no such folder; give a checkpoint, or file.py:function")
     model = load_checkpoint(source).to(student.device)
     tasks = _common(source, model.tasks, student)
