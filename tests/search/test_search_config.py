@@ -19,7 +19,8 @@ from ednas.training.recipe import RECIPES, recipe
 def test_defaults_are_the_papers() -> None:
     config = SearchConfig(data="streets")
     assert (config.trials, config.recipe, config.controller.name) == (2000, RECIPES["proxy"], "evolution")
-    assert config.controller.options == {"population_size": 50, "tournament_size": 10}
+    papers = {"population_size": 50, "tournament_size": 10, "mutations": 1, "initial_mutations": None}
+    assert config.controller.options == papers
     assert (config.reward.mode, config.reward.p, config.reward.q) == ("mnasnet", 0.0, -0.07)
     assert config.target_latency_ms == "baseline"
 

@@ -205,8 +205,13 @@ def test_results_of_an_interrupted_search_are_written(tmp_path: Path, number: si
                 os.kill(os.getpid(), number)
 
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises((KeyboardInterrupt, SystemExit)) as ended:
-        run_search(config(), tmp_path, callbacks=[Impatient()])
+    # A shell starts jobs in the background with Ctrl-C ignored, which children inherit.
+    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises((KeyboardInterrupt, SystemExit)) as ended:
+            run_search(config(), tmp_path, callbacks=[Impatient()])
+    finally:
+        signal.signal(signal.SIGINT, ignored)
     if number == signal.SIGTERM:
         assert ended.value.args == (143,)
     assert signal.getsignal(signal.SIGTERM) is before
