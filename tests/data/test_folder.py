@@ -57,6 +57,14 @@ def test_the_description_beside_the_images(root):
     assert open_dataset(root / "pictures").info.name == "pictures"
 
 
+def test_without_a_val_split_one_learns_how_to_draw_it(root):
+    path = change(root, splits={"train": "train"})
+    with pytest.raises(DataError, match=r"has no split 'val' \(it has train\).*with val_fraction: 0.1"):
+        open_dataset(path, "val")
+    change(root, val_fraction=0.4)
+    assert len(open_dataset(path, "val")) == 1
+
+
 def test_pictures_that_do_not_fit_are_named(root):
     assert check_dataset(root).warnings == open_dataset(root).remarks() == ()
     images = sorted((root / "pictures" / "train" / "image").iterdir())

@@ -308,7 +308,13 @@ class Folder(Reader[_Record]):
         """
         parse(FolderOptions, options or {}, "options of folder")
         description = read_folder_config(path)
-        choose_split(split, description.split_names(), path)
+        names = description.split_names()
+        if split == "val" and "val" not in names:
+            raise DataError(
+                f"{path}: has no split 'val' (it has {', '.join(names)}); name one under splits, or draw it from train "
+                "with val_fraction: 0.1"
+            )
+        choose_split(split, names, path)
         places = [Path(os.path.realpath(path.parent / part.config.root)) for part in description.parts]
         root = Path(os.path.commonpath(places))
         self._parts = list(zip(description.parts, places, strict=True))

@@ -322,7 +322,7 @@ class Study(StudyReader):
         if not is_new:
             self._check_file()
             if not resume:
-                raise StudyError(f"{self.path} holds a search already; resume it, or choose another folder")
+                raise StudyError(f"{self.path} holds a search already; resume it (--resume), or choose another folder")
             if difference := _first_difference(self.identity, identity):
                 raise StudyError(
                     f"{self.path} belongs to another search: {difference}; change it back, or choose another folder"

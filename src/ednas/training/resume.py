@@ -71,7 +71,7 @@ def plan(out: Path, config: TrainConfig, resume: bool) -> Plan:
         return Plan(config)
     if not resume:
         state = "a finished run" if finished else "a run that was broken off"
-        raise ConfigError(f"{out}: holds {state}; resume it, or choose another folder")
+        raise ConfigError(f"{out}: holds {state}; resume it (--resume), or choose another folder")
     saved = load_config(out / CONFIG)
     if config.recipe.learning_rate == AUTO:
         config = config.with_learning_rate(saved.recipe.learning_rate)
