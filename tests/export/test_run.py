@@ -89,15 +89,10 @@ def test_an_export_at_another_size_is_compared_with_what_was_trained(
     assert any("in the checkpoint's own record, at 32x64, and" in failure for failure in report.failures)
     assert all(abs(drop.drop_percent) < 1 for drop in report.metrics.drops) if report.metrics else False
 
-    own = ExportConfig(format="onnx", data=data)
-    for changes, reason in (
-        ({"digest": "0"}, "of other data than the split 'val' holds now"),
-        ({"dataset": "other"}, "of dataset other, not tiny"),
-        ({"protocol": "adashare"}, "of protocol adashare, not standard"),
-    ):
-        report = export_model(model, tmp_path / "own", own, record={**record, **changes}).check
-        assert report.passed
-        assert report.not_compared.endswith(reason)
+    other = {**record, "digest": "0"}
+    report = export_model(model, tmp_path / "own", ExportConfig(format="onnx", data=data), record=other).check
+    assert report.passed
+    assert report.not_compared == "the checkpoint's metrics are of other data than the split 'val' holds now"
 
 
 class TestLiteRT:
