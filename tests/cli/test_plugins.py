@@ -108,6 +108,17 @@ def test_a_plugin_in_a_runs_folder_is_not_run_unasked(run: Run, train: list[obje
     assert (tmp_path / "was_here").exists()
 
 
+def test_plugins_of_a_file_and_of_the_command_line(run: Run, train: list[object], tmp_path: Path) -> None:
+    file = tmp_path / "train.yaml"
+    file.write_text("plugins:\n")
+    code, _, err = run(*train, "--config", file, "--plugin", EDGES)
+    assert code == 0, err
+    file.write_text("plugins: 3\n")
+    code, _, err = run(*train, "--config", file, "--plugin", EDGES, "--out", tmp_path / "other")
+    assert code == 2
+    assert "'plugins': must be a list" in err
+
+
 def test_a_controller_of_ones_own(run: Run, data: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(CONTROLLER)
     (tmp_path / "search.yaml").write_text(

@@ -12,7 +12,8 @@ from ednas.cli.options import parse_tasks, print_json, print_table
 
 def compare(
     models: Annotated[
-        list[Path], typer.Argument(help="metrics.json files, or checkpoint folders.", show_default=False)
+        list[Path],
+        typer.Argument(help="metrics.json files, or folders of checkpoints, runs, or seeds.", show_default=False),
     ],
     baseline: Annotated[
         list[Path],

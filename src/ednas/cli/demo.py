@@ -23,7 +23,7 @@ def demo(
 ) -> None:
     """Make street scenes, search a network for an Ethos-U85, train it and its baselines, compare, and report.
 
-    About three quarters of an hour on two cores. Interrupted, the same command goes on where it stopped.
+    About an hour on two cores. Interrupted, the same command goes on where it stopped.
 
     [bold]Example[/bold]
 

@@ -71,6 +71,12 @@ def load_plugins(plugins: object, allowed: bool = True) -> None:
         load_plugin(name)
 
 
+def all_plugins(values: Mapping[str, Any], plugins: Sequence[str] | None) -> list[str] | None:
+    """Return a configuration's plugins and those of the command line; None leaves what the configuration says."""
+    own = values.get("plugins") or []
+    return [*own, *plugins] if plugins and isinstance(own, list) else None
+
+
 def parse_data_options(texts: Sequence[str] | None) -> dict[str, Any]:
     """Parse ``num_classes=7`` into names and values, which are written as in YAML.
 
