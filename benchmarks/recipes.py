@@ -53,6 +53,10 @@ SHOWN = ("miou", "pixel_acc", "abs_err", "rel_err", "mean_angle")
 NO_MATTER = {"name", "eval_batch_size", "checkpoint_every", "log_every"}
 """What of a recipe does not decide what is learned."""
 
+RATES = (1e-2, 2e-2, 4e-2)
+CANDIDATE_STEPS = 320
+"""What the demo's candidates are trained by."""
+
 TARGETS = ("ethos_u85_1024", "coral_usb")
 HEADS = {"segmentation": 19, "depth": 1, "normals": 3}
 """Output channels that latencies are estimated with."""
@@ -143,12 +147,19 @@ def networks() -> Iterator[Job]:
     }
     for name, changes in variants.items():
         yield Job(name, "streets:choice", JARED, base.clone(override=changes).to_text())
-    space, chance = SearchSpace(base), random.Random(0)
-    for number in range(3):
+    for number, architecture in enumerate([base.to_text(), "ednas_cityscapes_published", *random_networks(10)]):
+        name = ("base", "Table 6 as counted")[number] if number < 2 else f"random {number - 1}"
+        for rate in RATES:
+            changes = {**JARED, "learning_rate": rate, "steps": CANDIDATE_STEPS}
+            yield Job(f"{name}, {CANDIDATE_STEPS} steps at {rate:g}", "streets:choice", changes, architecture)
+
+
+def random_networks(number: int) -> Iterator[str]:
+    """Networks of the space, each decision by chance, as text."""
+    space, chance = SearchSpace(load_architecture("base")), random.Random(0)
+    for _ in range(number):
         genes = [chance.randrange(len(decision.candidates)) for decision in space.decisions]
-        for rate in (1e-2, 2e-2, 4e-2):
-            changes = {**JARED, "learning_rate": rate}
-            yield Job(f"random {number} at {rate:g}", "streets:choice", changes, space.decode(genes).to_text())
+        yield space.decode(genes).to_text()
 
 
 def results() -> Iterator[Job]:

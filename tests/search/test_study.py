@@ -194,6 +194,54 @@ class TestWrongFiles:
         with StudyReader(path) as reader, pytest.raises(StudyError, match="a row cannot be read"):
             reader.trials()
 
+    @pytest.mark.parametrize(
+        ("assignment", "message"),
+        [
+            ("cost = '{}'", "latency_ms is missing"),
+            ("cost = '{\"latency_ms\": [1]}'", "trial 0, cost.latency_ms: .*number"),
+            ("cost = '{\"latency_ms\": NaN}'", "not finite"),
+            ("metrics = '{\"depth\": {\"rel_err\": {}}}'", "trial 0, metrics.depth.rel_err: .*number"),
+            ("metrics = '" + "[" * 100_000 + "'", "recursion"),
+            ("genes = '{\"a\": 1}'", "trial 0, genes"),
+            ("genes = '[0.5]'", "trial 0, genes.0: .*integer"),
+            ("accuracy = 'good'", "trial 0, accuracy: .*number"),
+            ("accuracy = NULL", "without a finite accuracy"),
+            ("reward = 9e999", "without a finite accuracy"),
+            ("seconds = x'00'", "trial 0, seconds"),
+            ("error = 5.5; UPDATE trials SET parent = 'a'", "trial 0, parent: .*integer"),
+        ],
+    )
+    def test_values_that_no_search_writes(self, path: Path, assignment: str, message: str) -> None:
+        with Study(path, IDENTITY) as study:
+            study.finish(add(study, 1), TrialState.DONE, accuracy=0.0, reward=0.0)
+        with sqlite3.connect(path) as connection:
+            connection.executescript(f"UPDATE trials SET {assignment}")
+        connection.close()
+        for make in openers(path):
+            with make() as study, pytest.raises(StudyError, match=message) as caught:
+                study.trials()
+            assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "CREATE TRIGGER t BEFORE INSERT ON trials BEGIN DELETE FROM trials; END",
+            "CREATE VIEW v AS SELECT 1",
+            "DROP TABLE identity; CREATE VIEW identity(value) AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i "
+            "FROM n) SELECT i FROM n",
+            "ALTER TABLE trials ADD COLUMN more",
+        ],
+        ids=["trigger", "view", "endless view", "column"],
+    )
+    def test_a_database_with_more_in_it(self, path: Path, statement: str) -> None:
+        Study(path, IDENTITY).close()
+        with sqlite3.connect(path) as connection:
+            connection.executescript(statement)
+        connection.close()
+        for make in openers(path):
+            with pytest.raises(StudyError, match="that no study has"):
+                make()
+
 
 def test_a_full_disk_loses_nothing_and_the_search_goes_on_when_there_is_space(path: Path) -> None:
     study = Study(path, IDENTITY)

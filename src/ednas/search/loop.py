@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ednas.arch import SearchSpace
 from ednas.exceptions import EdnasError, StudyError, TrainingError
@@ -50,6 +50,7 @@ class Search:
     trials: int
     seed: int = 0
     callbacks: tuple[SearchCallback, ...] = ()
+    _ended: Counter[TrialState] = field(default_factory=Counter, init=False)
 
     def run(self) -> str:
         """Go on where the study stands, until the trials are done or the space is exhausted.
@@ -66,6 +67,7 @@ class Search:
         history = self.study.trials()
         replay(self.controller, history)
         interrupted = deque(trial for trial in history if trial.state is TrialState.RUNNING)
+        self._ended.update(trial.state for trial in history if trial.state is not TrialState.RUNNING)
         for callback in self.callbacks:
             callback.on_start(history, self.trials, self.objective.limits)
         running: dict[int, Trial] = {}
@@ -73,7 +75,7 @@ class Search:
         with self.executor:
             while True:
                 while len(running) < self.executor.workers:
-                    trial = interrupted.popleft() if interrupted else self._next()
+                    trial = interrupted.popleft() if interrupted else self._next(len(running))
                     if trial is None:
                         break
                     running[trial.number] = trial
@@ -97,10 +99,10 @@ class Search:
             callback.on_end(reason)
         return reason
 
-    def _next(self) -> Trial | None:
+    def _next(self, running: int) -> Trial | None:
         """Ask until a candidate deserves an evaluation; None when there is nothing left to do."""
         for _ in range(HOPELESS_PRUNED):
-            if self._is_complete() or (proposal := self.controller.ask()) is None:
+            if self._is_complete(running) or (proposal := self.controller.ask()) is None:
                 return None
             plan = self.space.plan(proposal.genes)
             cost: Mapping[str, float] = {}
@@ -139,15 +141,14 @@ class Search:
     def _tell(self, trial: Trial) -> None:
         self.controller.tell(trial)
         self._notify(trial)
-        if trial.state is TrialState.FAILED:
-            counts = self.study.counts()
-            if not counts[TrialState.DONE] and counts[TrialState.FAILED] >= HOPELESS_FAILURES:
-                raise StudyError(f"all {counts[TrialState.FAILED]} trials failed; the last one: {trial.error}")
+        self._ended[trial.state] += 1
+        failed = self._ended[TrialState.FAILED]
+        if trial.state is TrialState.FAILED and not self._ended[TrialState.DONE] and failed >= HOPELESS_FAILURES:
+            raise StudyError(f"all {failed} trials failed; the last one: {trial.error}")
 
     def _notify(self, trial: Trial) -> None:
         for callback in self.callbacks:
             callback.on_trial(trial)
 
-    def _is_complete(self) -> bool:
-        counts = self.study.counts()
-        return sum(counts.values()) - counts[TrialState.PRUNED] >= self.trials
+    def _is_complete(self, running: int = 0) -> bool:
+        return running + self._ended[TrialState.DONE] + self._ended[TrialState.FAILED] >= self.trials

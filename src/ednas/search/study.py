@@ -14,13 +14,17 @@ Readers (a live report) see the last committed state at any time: the file is in
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from pydantic import TypeAdapter, ValidationError
 
 from ednas.arch import Architecture, Plan
 from ednas.exceptions import EdnasError, StudyError
@@ -36,6 +40,8 @@ SCHEMA_VERSION = 1
 _APPLICATION_ID = int.from_bytes(b"edns", "big")
 
 _READER_PATIENCE_S = 30.0
+
+_TRIAL = TypeAdapter(Trial)
 
 _SCHEMA = (
     "CREATE TABLE identity (value TEXT NOT NULL)",
@@ -154,6 +160,9 @@ class StudyReader:
                 f"{self.path}: a study of version {version}, this version of ednas reads {SCHEMA_VERSION}; "
                 "resume it with the version that made it, or start a new study"
             )
+        # A view or a trigger of somebody else's could compute for ever, or change what is written.
+        if not _schema(self._connection) <= _known_schema():
+            raise StudyError(f"{self.path}: holds tables, views or triggers that no study has; start a new study")
         if (verdict := self._pragma("quick_check")) != "ok":
             raise StudyError(f"{self.path}: damaged ({str(verdict).splitlines()[0]}); start a new study")
 
@@ -174,7 +183,7 @@ class StudyReader:
         try:
             with self._reported():
                 yield
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise StudyError(f"{self.path}: damaged (a row cannot be read: {error}); start a new study") from error
 
 
@@ -360,6 +369,19 @@ def _connect(uri: str) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=_READER_PATIENCE_S, isolation_level=None)
 
 
+def _schema(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:
+    """Return what a file is made of: kind, name and definition; SQLite's own indexes have no definition."""
+    return set(connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+
+
+@cache
+def _known_schema() -> set[tuple[str, str, str]]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for statement in (*_SCHEMA, _JUDGEMENTS):
+            connection.execute(statement)
+        return _schema(connection)
+
+
 def _lock(path: Path) -> sqlite3.Connection:
     """Take the writer's lock: SQLite's own lock on an empty file beside the study, released when the process ends."""
     file = path.with_name(f"{path.name}.lock")
@@ -406,15 +428,25 @@ def _to_row(trial: Trial) -> tuple[Any, ...]:
 
 def _to_trial(row: tuple[Any, ...]) -> Trial:
     values = dict(zip(_COLUMNS, row, strict=True))
-    return Trial(
-        **{
-            **values,
-            "genes": tuple(json.loads(values["genes"])),
-            "state": TrialState(values["state"]),
-            "cost": json.loads(values["cost"]),
-            "metrics": json.loads(values["metrics"]),
-        }
-    )
+    for column in ("genes", "cost", "metrics"):
+        values[column] = json.loads(values[column])
+    try:
+        trial = _TRIAL.validate_python(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ValueError(f"trial {values['number']}, {place}: {first['msg']}") from None
+    if trial.state is TrialState.DONE and not all(map(_is_finite, (trial.accuracy, trial.reward))):
+        raise ValueError(f"trial {trial.number} is done without a finite accuracy and reward")
+    if not all(map(_is_finite, trial.cost.values())):
+        raise ValueError(f"trial {trial.number}, cost: not finite")
+    if trial.state in (TrialState.DONE, TrialState.RUNNING) and trial.latency_ms is None:
+        raise ValueError(f"trial {trial.number}, cost: latency_ms is missing")
+    return trial
+
+
+def _is_finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 def _first_difference(stored: Any, given: Any, path: str = "") -> str:
