@@ -7,9 +7,20 @@ exception is a fault of ours and exits with code 1.
 
 from __future__ import annotations
 
+import re
+
+
+def one_line(text: str) -> str:
+    r"""Return a text with its control characters written out (``\x1b``): names from files must not act on a terminal."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
+
 
 class EdnasError(Exception):
     """Base of all errors caused by input that the user can mend."""
+
+    def __str__(self) -> str:
+        """Return the line."""
+        return one_line(super().__str__())
 
 
 class ConfigError(EdnasError):

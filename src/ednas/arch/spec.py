@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pyglove as pg
 
-from ednas.exceptions import ArchitectureError
+from ednas.exceptions import ArchitectureError, one_line
 
 KINDS = ("ibn", "fused")
 """``ibn``: 1x1 expansion, depthwise k x k, 1x1 projection; ``fused``: dense k x k expansion, 1x1 projection."""
@@ -239,6 +239,8 @@ class Architecture(pg.Object):
             if block.stride != stride:
                 raise ArchitectureError(f"block {index}: stride is {block.stride}, must be {stride} (EfficientNet-B0)")
         _check("architecture: ", {name: getattr(self, name) for name in _NUMBERS})
+        if self.name != one_line(self.name):
+            raise ArchitectureError(f"architecture: the name '{self.name}' holds control characters")
         if self.input_size is not None:
             check_input_size(self.input_size)
 

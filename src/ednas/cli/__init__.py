@@ -7,7 +7,7 @@ import os
 import sys
 from typing import NoReturn
 
-from ednas.exceptions import EdnasError
+from ednas.exceptions import EdnasError, one_line
 
 _INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -56,5 +56,5 @@ def _stopped() -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {one_line(message)}", file=sys.stderr)
     sys.exit(code)

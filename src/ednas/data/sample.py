@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ednas.exceptions import DataError, one_line
+
 VOID = 255
 """Label of pixels without a class, in every segmentation map (``uint8``)."""
 
@@ -33,12 +35,20 @@ class TargetInfo:
         num_classes: Number of classes; 0 unless ``kind`` is ``labels``.
         class_names: Names of the classes; may be empty.
         unit: For people, for example ``m`` or ``p/65535``.
+
+    Raises:
+        DataError: A name holds control characters.
     """
 
     kind: TargetKind
     num_classes: int = 0
     class_names: tuple[str, ...] = ()
     unit: str = ""
+
+    def __post_init__(self) -> None:
+        for name in (*self.class_names, self.unit):
+            if name != one_line(name):
+                raise DataError(f"the name '{name}' of a class or unit holds control characters; write it without")
 
     def difference(self, other: TargetInfo) -> str:
         """Name the first thing in which another target means something else; empty if they mean the same."""

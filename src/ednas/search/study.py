@@ -438,10 +438,11 @@ def _to_trial(row: tuple[Any, ...]) -> Trial:
         raise ValueError(f"trial {values['number']}, {place}: {first['msg']}") from None
     if trial.state is TrialState.DONE and not all(map(_is_finite, (trial.accuracy, trial.reward))):
         raise ValueError(f"trial {trial.number} is done without a finite accuracy and reward")
-    if not all(map(_is_finite, trial.cost.values())):
-        raise ValueError(f"trial {trial.number}, cost: not finite")
-    if trial.state in (TrialState.DONE, TrialState.RUNNING) and trial.latency_ms is None:
-        raise ValueError(f"trial {trial.number}, cost: latency_ms is missing")
+    if trial.state in (TrialState.DONE, TrialState.RUNNING):
+        if trial.latency_ms is None:
+            raise ValueError(f"trial {trial.number}, cost: latency_ms is missing")
+        if not all(map(_is_finite, trial.cost.values())):
+            raise ValueError(f"trial {trial.number}, cost: not finite")
     return trial
 
 
