@@ -11,7 +11,7 @@ import re
 
 
 def one_line(text: str) -> str:
-    r"""Return a text with its control characters written out (``\x1b``): names from files must not act on a terminal."""
+    r"""Return a text with control characters written out (``\x1b``): names from files must not act on a terminal."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
 
 

@@ -379,7 +379,7 @@ class Comparison:
     models: tuple[ModelGain, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return what ``ednas compare --json`` prints."""
+        """Return what ``ednas compare --format json`` prints."""
         return {
             "models": [
                 {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import shutil
 import subprocess
@@ -77,7 +79,7 @@ def write_metrics(path: Path, miou: float, protocol: str = "standard") -> Path:
 def test_compare_prints_the_documented_json(run: Run, tmp_path: Path) -> None:
     base = write_metrics(tmp_path / "base.json", 40.04)
     found = write_metrics(tmp_path / "found.json", 46.52)
-    code, out, _ = run("compare", "--baseline", base, found, "--json")
+    code, out, _ = run("compare", "--baseline", base, found, "--format", "json")
     model = json.loads(out)["models"][0]
     assert code == 0
     assert model["name"] == "found"
@@ -98,11 +100,21 @@ def test_compare_of_several_seeds_has_spread_and_chance(run: Run, tmp_path: Path
     code, out, err = run(*compare)
     assert code == 0, err
     assert "0.2000 ± 0.0100" in out
-    assert "by a paired permutation test over the seeds" in out
+    assert "paired permutation test over the seeds" in out
     assert "0.250" in out
-    (model,) = json.loads(run(*compare, "--json")[1])["models"]
+    (model,) = json.loads(run(*compare, "--format", "json")[1])["models"]
     assert model["p_values"] == {"depth": {"rel_err": 0.25}}
     assert model["spread"]["depth"]["rel_err"] == pytest.approx(0.01)
+    found = list(csv.DictReader(io.StringIO(run(*compare, "--format", "csv")[1])))
+    (row,) = [row for row in found if row["model"] == "found" and row["metric"] == "rel_err"]
+    assert float(row["value"]) == pytest.approx(0.2)
+    assert float(row["std"]) == pytest.approx(0.01)
+    assert float(row["gain_percent"]) == pytest.approx(100 * (1 - 0.2 / 0.22))
+    assert float(row["p_value"]) == 0.25
+    for form, shown in (("latex", r"0.2000 $\pm$ 0.0100"), ("markdown", "0.2000 ± 0.0100")):
+        out = run(*compare, "--format", form)[1]
+        assert shown in out
+        assert "0.250" in out
 
     file = tmp_path / "found" / "metrics.json"
     file.write_text(file.read_text().replace('"samples": 4', '"samples": 5'))

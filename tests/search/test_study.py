@@ -200,7 +200,7 @@ class TestWrongFiles:
             ("cost = '{}'", "latency_ms is missing"),
             ("cost = '{\"latency_ms\": [1]}'", "trial 0, cost.latency_ms: .*number"),
             ("cost = '{\"latency_ms\": NaN}'", "not finite"),
-            ("metrics = '{\"depth\": {\"rel_err\": {}}}'", "trial 0, metrics.depth.rel_err: .*number"),
+            ('metrics = \'{"depth": {"rel_err": {}}}\'', "trial 0, metrics.depth.rel_err: .*number"),
             ("metrics = '" + "[" * 100_000 + "'", "recursion"),
             ("genes = '{\"a\": 1}'", "trial 0, genes"),
             ("genes = '[0.5]'", "trial 0, genes.0: .*integer"),

@@ -1,5 +1,9 @@
 import csv
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -305,9 +309,6 @@ def test_a_plugins_task_is_trained(config, tmp_path):
 @pytest.mark.slow
 def test_two_processes_train_together(config, tmp_path):
     """DDP on the CPU: every process takes its rows of the batch, gradients are averaged, one writes the files."""
-    import subprocess
-    import sys
-
     script = tmp_path / "run.py"
     config.save(tmp_path / "config.yaml")
     script.write_text(
@@ -321,6 +322,31 @@ def test_two_processes_train_together(config, tmp_path):
     assert done.returncode == 0, done.stderr
     assert load_checkpoint(tmp_path / "run").steps == 6
     assert (tmp_path / "run" / "log.txt").read_text().count("finished") >= 1
+
+
+@pytest.mark.slow
+def test_processes_that_train_together_stop_together(config, tmp_path):
+    """A scheduler's SIGTERM reaches the first process alone; none may wait for another for ever."""
+    changed(config, steps=100_000, log_every=1).save(tmp_path / "config.yaml")
+    program = tmp_path / "program.py"  # Fabric starts the others by the program's path
+    program.write_text("from ednas.cli import main\nmain()\n")
+    command = [sys.executable, str(program), "train", "--config", str(tmp_path / "config.yaml")]
+    command += ["--out", str(tmp_path / "run"), "--device", "cpu", "--devices", "2", "--threads", "1"]
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        log = tmp_path / "run" / "logs" / "steps.csv"
+        for _ in range(600):
+            if log.is_file() and log.read_text().count("\n") > 3:
+                break
+            time.sleep(0.2)
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(60) == 128 + signal.SIGTERM, run.stderr.read()
+    finally:
+        run.kill()
+    said = run.stderr.read()  # both processes': it ends when both have
+    assert "Traceback" not in said
+    assert said.count("stopped; what was finished is kept") <= 1
+    assert (tmp_path / "run" / "state.safetensors").is_file()
 
 
 def test_defaults_name_a_base_network():

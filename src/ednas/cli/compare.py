@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ednas.cli.options import parse_tasks, print_json, print_table
+
+
+class Format(StrEnum):
+    """How a comparison is printed: for people, for a paper, for a text file, for a spreadsheet, for programs."""
+
+    TABLE = "table"
+    LATEX = "latex"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    JSON = "json"
 
 
 def compare(
@@ -23,7 +34,7 @@ def compare(
     force: Annotated[
         bool, typer.Option("--force", help="Compare also what was measured on other data or at another size.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TABLE,
 ) -> None:
     """Relative gains per metric, per task and overall (Eq. 9-12), in percent; positive is better.
 
@@ -34,7 +45,9 @@ def compare(
 
     ednas compare --baseline runs/base runs/found
 
-    ednas compare -b runs/seg/metrics.json -b runs/depth/metrics.json runs/base runs/found --json
+    ednas compare -b runs/seg/metrics.json -b runs/depth/metrics.json runs/base runs/found --format json
+
+    ednas compare -b runs/base runs/found --format latex > table.tex
     """
     from ednas import scoring
 
@@ -45,15 +58,26 @@ def compare(
     reference = scoring.merge_metrics(parts)
     comparison = scoring.compare(reference, results, tasks=parse_tasks(tasks) if tasks else None)
     chances = [scoring.paired_p_values(reference, result) for result in results]
-    if as_json:
+    if form is Format.JSON:
         content = comparison.to_json()
         for entry, result, chance in zip(content["models"], results, chances, strict=True):
             entry.update({"spread": result.spread, "p_values": chance} if result.by_seed else {})
         print_json(content)
         return
+    from ednas.report import formats
+    from ednas.report.comparison import tabulate
     from ednas.report.tables import chances_table, comparison_table
 
-    print_table(comparison_table(reference, results, comparison))
+    rows = tabulate(reference, results, comparison)
+    if form is Format.CSV:
+        typer.echo(formats.comparison_csv(rows, chances))
+        return
+    tables = [comparison_table(rows)]
     if any(chances):
-        typer.echo("how probable such differences are by chance, by a paired permutation test over the seeds:")
-        print_table(chances_table([result.name for result in results], chances))
+        tables.append(chances_table([result.name for result in results], chances))
+    if form is Format.TABLE:
+        for table in tables:
+            print_table(table)
+        return
+    show = formats.latex if form is Format.LATEX else formats.markdown
+    typer.echo("\n\n".join(map(show, tables)))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -100,6 +101,9 @@ def train(
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
     device: _Device = "auto",
+    devices: Annotated[
+        int, typer.Option(min=1, help="Train on so many GPUs (with --device cpu: processes) together, by DDP.")
+    ] = 1,
     as_json: _Json = False,
 ) -> None:
     """Train a network for any mix of tasks, evaluate it, and write a checkpoint.
@@ -164,19 +168,23 @@ def train(
             raise ConfigError("--find-lr: trains no run; leave --resume and --runs out")
         _find_learning_rate(settings, out, device, as_json)
         return
+    if devices > 1 and runs > 1:
+        raise ConfigError("--devices: one training at a time; leave --runs out, and start one for each --seed")
     if runs == 1:
-        with decoding() as decode, ProgressBar("training") as bar:
-            result = run_training(
-                settings,
-                out,
-                resume=resume,
-                callbacks=[bar],
-                decode_progress=decode,
-                announce=_say,
-                device=device,
-                loggers=loggers or (),
-            )
-        _print_metrics(result.metrics, as_json, f"wrote {result.checkpoint}; `ednas report {out}` shows the curves")
+        with _quiet_helper():
+            with decoding() as decode, ProgressBar("training") as bar:
+                result = run_training(
+                    settings,
+                    out,
+                    resume=resume,
+                    callbacks=[bar],
+                    decode_progress=decode,
+                    announce=_say,
+                    device=device,
+                    devices=devices,
+                    loggers=loggers or (),
+                )
+            _print_metrics(result.metrics, as_json, f"wrote {result.checkpoint}; `ednas report {out}` shows the curves")
         return
     bars: list[Any] = []
 
@@ -431,6 +439,16 @@ def _train_config(
 def _say(line: str) -> None:
     """Say what happens on standard error, so that standard output stays the result's."""
     typer.echo(line, err=True)
+
+
+@contextmanager
+def _quiet_helper() -> Iterator[None]:
+    """Let only the first of several processes that train together speak; errors are everybody's."""
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # set by Lightning for those that it starts
+        yield
+        return
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        yield
 
 
 def _use_threads(threads: int | None) -> None:

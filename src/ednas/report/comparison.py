@@ -72,7 +72,7 @@ def tabulate(
 
 
 def save_comparison(table: ComparisonTable, path: Path | str) -> None:
-    """Write ``comparison.json``: what ``ednas compare --json`` prints, with values and costs beside the gains.
+    """Write ``comparison.json``: what ``ednas compare --format json`` prints, with values and costs beside the gains.
 
     Raises:
         EdnasError: The file cannot be written.
@@ -98,7 +98,7 @@ def save_comparison(table: ComparisonTable, path: Path | str) -> None:
 
 
 def load_comparison(path: Path | str) -> ComparisonTable:
-    """Read ``comparison.json``, also one that ``ednas compare --json`` printed (gains alone).
+    """Read ``comparison.json``, also one that ``ednas compare --format json`` printed (gains alone).
 
     Raises:
         CheckpointError: The file is missing, damaged or of another form.
@@ -106,7 +106,9 @@ def load_comparison(path: Path | str) -> ComparisonTable:
     value = read_json(path, CheckpointError)
     models = value.get("models") if isinstance(value, dict) else None
     if not isinstance(models, list):
-        raise CheckpointError(f"{path}: must be an object with a list 'models', as `ednas compare --json` prints")
+        raise CheckpointError(
+            f"{path}: must hold a list 'models', as `ednas compare --format json` prints"
+        )
     rows = tuple(_read_row(model, f"{path}: model {number}") for number, model in enumerate(models, start=1))
     metrics: dict[str, dict[str, None]] = {}
     for row in rows:

@@ -166,7 +166,8 @@ def _run(
                     # Before the state is saved: a run that goes on from here has been measured here.
                     watch.check()
                     validate(step.learned, done)
-                saves = last or done % recipe.checkpoint_every == 0 or interruption.requested
+                stops = _stops(interruption, fabric)
+                saves = last or done % recipe.checkpoint_every == 0 or stops
                 reports = last or done % recipe.log_every == 0
                 if looks_each_step or saves or reports:
                     watch.check()
@@ -177,7 +178,7 @@ def _run(
                     for callback in callbacks if fabric.is_global_zero else ():
                         callback(report)
                 step.train()  # a callback may have evaluated the network
-                if interruption.requested:
+                if stops:
                     interruption.act()
         except KeyboardInterrupt:
             # One that a callback or the loader raised; in the middle of a step there is nothing whole to save.
@@ -186,6 +187,14 @@ def _run(
                 saver.save(done)
             raise
     return watch.result(done)
+
+
+def _stops(interruption: Interruption, fabric: Fabric) -> bool:
+    """Whether to stop after this step: as soon as one of the processes was told to, or the others would wait for it."""
+    if fabric.world_size == 1:
+        return interruption.requested
+    told = torch.tensor(float(interruption.requested), device=fabric.device)
+    return bool(fabric.all_reduce(told, reduce_op="sum"))
 
 
 @contextmanager
