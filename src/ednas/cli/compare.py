@@ -78,6 +78,8 @@ def compare(
     if form is Format.TABLE:
         for table in tables:
             print_table(table)
+        if any(chances):
+            typer.echo("p: how probable such differences are by chance, by a paired permutation test over the seeds")
         return
     show = formats.latex if form is Format.LATEX else formats.markdown
     typer.echo("\n\n".join(map(show, tables)))

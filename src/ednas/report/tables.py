@@ -186,7 +186,7 @@ def chances_table(names: Sequence[str], chances: Sequence[TaskValues]) -> Table:
         names: The models.
         chances: Of each, from :func:`ednas.scoring.paired_p_values`.
     """
-    table = _table("How probable such differences are by chance (p, paired permutation test over the seeds)")
+    table = _table("p-values")
     table.add_column("Task")
     table.add_column("Metric")
     for name in names:
