@@ -73,6 +73,18 @@ def test_what_was_costed_is_told(run: Run) -> None:
     assert f"Costs of {title}" in run(*arguments, "-t", "coral_usb", "-t", "ethos_u55_256")[1]
 
 
+@pytest.mark.parametrize("begun", ["", "op,input,output,latency_ms\n"])
+def test_a_table_begins_empty(run: Run, tmp_path: Path, begun: str) -> None:
+    network, table, out = write_list(tmp_path / "net.json"), tmp_path / "t.csv", tmp_path / "missing.csv"
+    table.write_text(begun)
+    arguments = ["latency", network, "-t", f"table:{table}"]
+    assert "no row for" in run(*arguments)[2]
+    assert run(*arguments, "--missing-rows", out)[0] == 0
+    heading, row = out.read_text().splitlines()
+    table.write_text(f"{heading}\n{row}0.5\n")
+    assert json.loads(run(*arguments, "--json")[1])["latency_ms"] == 3 * 0.5  # the layer is there three times
+
+
 def test_missing_rows_of_a_table_are_written(run: Run, tmp_path: Path) -> None:
     network, table, out = write_list(tmp_path / "net.json"), tmp_path / "t.csv", tmp_path / "missing.csv"
     table.write_text("op,input,output,latency_ms\nADD,8x8x16,8x8x16,1\n")

@@ -52,7 +52,7 @@ def test_layers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no column 'op'"),
+        ("", "holds no measurement"),
         ("network,latency_ms\n", "holds no measurement"),
         ("network,latency\nbase,1\n", "no column 'latency_ms'"),
         ("network,latency_ms,device\nbase,1,x\n", "unknown column 'device'"),

@@ -23,6 +23,16 @@ def test_the_bar_shows_steps_losses_speed_and_time_left():
         assert shown in text.getvalue()
 
 
+def test_nothing_is_cut_in_a_terminal_of_80_characters():
+    text = io.StringIO()
+    with ProgressBar("training", Console(file=text, force_terminal=True, width=80)) as bar:
+        bar(
+            StepReport(12_345, 20_000, {"segmentation": 1.0, "depth": 1.0, "normals": 1.0}, 3.0, 1e-3, 1234.0, 37_250.0)
+        )
+    for shown in ("12345/20000", "loss 3.000", "1234 images/s", "10:20:50 left"):
+        assert shown in text.getvalue()
+
+
 def test_off_a_terminal_it_is_a_line_now_and_then_the_first_and_the_last():
     text = io.StringIO()
     times = {1: 5.0, 2: 34.0, 3: 35.0, 4: 40.0, 10: 41.0}

@@ -53,6 +53,8 @@ def read_measurements(path: str | Path) -> list[Sample]:
     """
     path = Path(path)
     rows = _rows(path)
+    if not rows:
+        raise ConfigError(f"{path}: holds no measurement; one a row below the columns")
     if "network" not in rows[0][1]:
         return [Sample(layer.name, single(layer), latency, is_layer=True) for layer, latency in _layers(rows)]
     samples = []
@@ -71,13 +73,13 @@ def read_measurements(path: str | Path) -> list[Sample]:
 
 
 def read_layers(path: str | Path) -> list[tuple[Layer, float]]:
-    """Read measured layers, each with its latency in milliseconds; errors as :func:`read_measurements`.
+    """Read measured layers, each with its latency in milliseconds; none of an empty file, in which they begin.
 
     Raises:
-        ConfigError: The file holds networks, not layers.
+        ConfigError: The file holds networks, not layers, or as :func:`read_measurements`.
     """
     rows = _rows(Path(path))
-    if "network" in rows[0][1]:
+    if rows and "network" in rows[0][1]:
         raise ConfigError(f"{path}: holds networks; a table of layers has the columns {', '.join(LAYER_COLUMNS)}")
     return _layers(rows)
 
@@ -105,6 +107,8 @@ def _rows(path: Path) -> list[tuple[str, dict[str, str]]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             columns = tuple(name.strip() for name in reader.fieldnames or ())
+            if not columns:
+                return []
             reader.fieldnames = list(columns)
             _check_columns(columns, path)
             rows = []
@@ -117,8 +121,6 @@ def _rows(path: Path) -> list[tuple[str, dict[str, str]]]:
         raise ConfigError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{path}: not a CSV file that can be read: {error}") from None
-    if not rows:
-        raise ConfigError(f"{path}: holds no measurement; one a row below the columns")
     return rows
 
 

@@ -106,9 +106,7 @@ def load_comparison(path: Path | str) -> ComparisonTable:
     value = read_json(path, CheckpointError)
     models = value.get("models") if isinstance(value, dict) else None
     if not isinstance(models, list):
-        raise CheckpointError(
-            f"{path}: must hold a list 'models', as `ednas compare --format json` prints"
-        )
+        raise CheckpointError(f"{path}: must hold a list 'models', as `ednas compare --format json` prints")
     rows = tuple(_read_row(model, f"{path}: model {number}") for number, model in enumerate(models, start=1))
     metrics: dict[str, dict[str, None]] = {}
     for row in rows:

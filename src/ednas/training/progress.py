@@ -7,15 +7,19 @@ from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from ednas.training.callbacks import StepReport
+
+_WIDE = 110
+"""Characters in a line from which on the losses of all tasks fit."""
 
 
 class ProgressBar:
     """Shows steps, losses, speed and the time that is left; a callback, and a context manager.
 
-    Off a terminal (a log file, a pipe, CI) it is a line for the first report, for the last, and now and then between.
+    The bar is there from the first report on: what comes before a training may show a bar of its own. Off a terminal
+    (a log file, a pipe, CI) it is a line for the first report, for the last, and now and then between.
 
     Args:
         title: What stands before the bar.
@@ -43,11 +47,10 @@ class ProgressBar:
         self._last_line = float("-inf")
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TextColumn("{task.fields[losses]}"),
             TextColumn("{task.fields[speed]}"),
-            TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
             console=console,
             disable=not console.is_terminal,
@@ -55,7 +58,6 @@ class ProgressBar:
         self._task = self._progress.add_task(title, total=None, losses="", speed="", left="")
 
     def __enter__(self) -> ProgressBar:
-        self._progress.start()
         return self
 
     def __exit__(
@@ -68,11 +70,12 @@ class ProgressBar:
         if not self._console.is_terminal:
             self._print(report)
             return
+        self._progress.start()
         self._progress.update(
             self._task,
             completed=report.step,
             total=report.steps,
-            losses=_losses(report),
+            losses=_losses(report) if self._console.width >= _WIDE else f"loss {report.loss:.3f}",
             speed=f"{report.images_per_second:.0f} images/s",
             left=f"{_duration(report.eta_seconds)} left",
         )
