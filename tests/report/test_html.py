@@ -16,7 +16,7 @@ from ednas.exceptions import ConfigError
 from ednas.report import html, plots
 from ednas.report.content import ModelRow, Picture, ReportData
 from ednas.report.html import render, write_report
-from ednas.search.trial import TrialState
+from ednas.search.trial import Judgement, TrialState
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def page() -> Page:
 
 def test_a_full_report_has_all_sections(page):
     assert page.sections == [
-        "comparison", "pareto", "reward", "choices", "architecture", "predictions", "failed", "configuration",
+        "comparison", "trials", "pareto", "reward", "choices", "architecture", "predictions", "failed", "configuration",
     ]  # fmt: skip
 
 
@@ -47,6 +47,31 @@ def test_every_trial_of_the_front_is_in_the_table(page):
         assert (trial.architecture in page.text) == (
             trial.number in report.pareto or trial.state is TrialState.FAILED or trial.number == report.best.number
         )
+
+
+def test_the_best_trials_stand_beside_the_base_and_no_network():
+    report = fake_report()
+    ranked = sorted((t for t in report.trials if t.scored), key=lambda t: -t.reward)
+    chosen, base = ranked[2], ranked[-1]
+    report = replace(
+        report,
+        best=replace(report.best, number=chosen.number),
+        baseline_trial=base.number,
+        judgements={chosen.number: Judgement(0.1234, 0.1)},
+        pruned_by={"latency_ms": 3, "peak_memory_kb": 2},
+        trivial={"depth": {"rel_err": 0.9}},
+        trivial_accuracy=0.4321,
+        next_command="ednas train 'my run/best.json'",
+    )
+    text = " ".join(Page(render(report)).text.split())
+    for fact in (f"{chosen.number} (chosen)", f"{base.number} (base network)", "0.1234", "0.4321", "0.9000"):
+        assert fact in text, fact
+    pruned = sum(t.state is TrialState.PRUNED for t in report.trials)
+    assert f"{pruned} more cost too much to be trained (3 by latency, 2 by peak memory)" in text
+    assert "ednas train 'my run/best.json'" in text
+    assert f"beside all {len(ranked)} that were scored" in text
+    shown = re.findall(r'<th scope="row" class="text">(\d+)', render(report))
+    assert shown == [str(trial.number) for trial in (*ranked[:10], base)]
 
 
 def test_a_worthless_trial_is_called_so():

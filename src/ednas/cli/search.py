@@ -112,6 +112,7 @@ def search(
     from ednas.search.config import SearchConfig, canonical
     from ednas.search.progress import SearchProgress
     from ednas.search.quantities import show
+    from ednas.search.results import next_command
     from ednas.search.run import run_search
 
     values = canonical(read_yaml(config)) if config else {}
@@ -176,7 +177,8 @@ def search(
     typer.echo(
         f"best: trial {best.number}, {costs}, reward {best.reward:.4f}{seeds}"
         f"{'' if result.feasible else ', OVER A LIMIT'}\n"
-        f"{result.architecture.to_text()}\nwrote {out / 'best.json'} and {page}"
+        f"{result.architecture.to_text()}\nwrote {out / 'best.json'} and {page}\n"
+        f"next: {next_command(out, settings.data, settings.tasks, settings.data_options)}"
     )
 
 

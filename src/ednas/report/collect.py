@@ -37,7 +37,7 @@ from ednas.scoring import load_metrics
 from ednas.search import results
 from ednas.search.quantities import ACCURACY, BASELINE
 from ednas.search.study import StudyReader
-from ednas.search.trial import Judgement, Trial
+from ednas.search.trial import Judgement, Trial, TrialState
 
 STUDY, BEST, CONFIG, COMPARISON, PREDICTIONS = "study.db", "best.json", "config.yaml", "comparison.json", "predictions"
 TRIVIAL, NOISE = "trivial.json", "noise.json"
@@ -57,6 +57,7 @@ class Setting:
         target_ms: The target latency, milliseconds.
         limits: What the search limited, by quantity; the target latency too.
         objectives: What the search draws its Pareto set over.
+        prune_factor: Candidates above this multiple of a limit were not trained; None = all were, or it is not known.
         baseline_ms: Latency of the base network on the device, milliseconds.
         planned: How many candidates are to be trained.
         tasks: Names of the tasks.
@@ -70,6 +71,7 @@ class Setting:
     target_ms: float | None
     limits: Mapping[str, float]
     objectives: tuple[str, ...]
+    prune_factor: float | None
     baseline_ms: float | None
     planned: int | None
     tasks: tuple[str, ...]
@@ -105,6 +107,10 @@ def collect(run_folder: Path | str) -> ReportData:
         baseline_latency_ms=_baseline_latency(setting, judged_base, comparison),
         baseline_accuracy=None if judged_base is None else judged_base.accuracy,
         gain=_gain(best, trials, judgements, setting.base),
+        baseline_trial=None if judged_base is None else judged_base.number,
+        judgements=judgements,
+        pruned_by=_pruned_by(trials, setting),
+        next_command=_next_command(folder, config) if best else "",
         target_latency_ms=setting.target_ms,
         planned_trials=setting.planned,
         trials=trials,
@@ -140,6 +146,21 @@ def _gain(
         if found is not None and found.accuracy is not None and reference is not None and reference.accuracy:
             return Gain(100 * (found.accuracy / reference.accuracy - 1), seeds)
     return None
+
+
+def _pruned_by(trials: Sequence[Trial], setting: Setting) -> dict[str, int]:
+    """Count the pruned trials that are above what each limit allows; one may be above several."""
+    pruned = [trial.cost for trial in trials if trial.state is TrialState.PRUNED]
+    allowed = {name: limit * (setting.prune_factor or 1.0) for name, limit in setting.limits.items()}
+    counts = {name: sum(cost.get(name, 0.0) > most for cost in pruned) for name, most in allowed.items()}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _next_command(folder: Path, config: Mapping[str, Any]) -> str:
+    data, tasks, options = (config.get(key) for key in ("data", "tasks", "data_options"))
+    if not isinstance(data, str) or not isinstance(tasks, list):
+        return ""
+    return results.next_command(folder, data, tasks, options if isinstance(options, Mapping) else {})
 
 
 def _read_best(path: Path) -> dict[str, Any]:
@@ -178,6 +199,7 @@ def _read_setting(config: Mapping[str, Any], identity: Mapping[str, Any], best: 
         target_ms=target_ms,
         limits={str(name): number for name, value in limits.items() if (number := _number(value)) is not None},
         objectives=tuple(map(str, objectives)) if isinstance(objectives, list) else (ACCURACY, *limits),
+        prune_factor=_number(known.get("prune_factor")),
         baseline_ms=baseline_ms,
         planned=None if planned is None else round(planned),
         tasks=tuple(map(str, tasks)) if isinstance(tasks, list) else (),

@@ -20,7 +20,7 @@ from ednas.arch.spec import KINDS
 from ednas.exceptions import ArchitectureError
 from ednas.scoring import TaskUnits, TaskValues
 from ednas.search.objective import Objective
-from ednas.search.trial import Trial
+from ednas.search.trial import Judgement, Trial
 
 if TYPE_CHECKING:
     from ednas.hw import Cost, Target
@@ -208,6 +208,10 @@ class ReportData:
         baseline_latency_ms: Latency of the baseline on the device, milliseconds.
         baseline_accuracy: Accuracy of the baseline on the search's scale, where it was measured.
         gain: Of the best trial over the base network, where both were judged.
+        baseline_trial: Number of the trial that judged the base network.
+        judgements: What trials were found to be worth by another seed, by number.
+        pruned_by: How many candidates were too far above the limit of each quantity to be trained.
+        next_command: What to run next, as it is typed; empty where it is not known.
         target_latency_ms: The latency that the search aimed at, milliseconds.
         planned_trials: How many trials the search is to have.
         trials: The candidates.
@@ -230,6 +234,10 @@ class ReportData:
     baseline_latency_ms: float | None = None
     baseline_accuracy: float | None = None
     gain: Gain | None = None
+    baseline_trial: int | None = None
+    judgements: Mapping[int, Judgement] = field(default_factory=dict)
+    pruned_by: Mapping[str, int] = field(default_factory=dict)
+    next_command: str = ""
     target_latency_ms: float | None = None
     planned_trials: int | None = None
     trials: tuple[Trial, ...] = ()

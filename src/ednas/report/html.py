@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +22,8 @@ from ednas.report.content import BestModel, BlockRow, ComparisonTable, Picture, 
 from ednas.report.cost import draw_cost
 from ednas.report.drawing import draw_architecture
 from ednas.scoring import NO_NETWORK, TaskValues, scored_metrics
-from ednas.search.trial import TrialState
+from ednas.search.quantities import QUANTITIES
+from ednas.search.trial import Trial, TrialState
 
 if TYPE_CHECKING:
     from ednas.hw import LayerCost
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 _SLOWEST = 12
 """Layers in the table of the slowest."""
+
+_BEST = 10
+"""Trials in the table of the best."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,23 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """A row of the best trials.
+
+    Attributes:
+        name: ``12 (chosen)``.
+        trial: The trial; None for the prediction without a network.
+        again: Its accuracy by another seed.
+        metrics: Its metrics, in the order of the headings.
+    """
+
+    name: str
+    trial: Trial | None
+    again: float | None
+    metrics: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Gallery:
     """The pictures of one sample: the image once, then a row for each task."""
 
@@ -104,8 +126,13 @@ def render(report: ReportData) -> str:
         plots={"pareto": None, "reward": None, "choices": None} | {plot.name: plot for plot in page_plots},
         plotly=plotly_script() if page_plots else "",
         front=[trials[number] for number in report.pareto if number in trials],
-        no_network=NO_NETWORK,
-        trivial=_metrics_text(report.trivial),
+        headings=[labels.metric_heading(metric) for _, metric in _judged_metrics(report)],
+        tasks=_spans(_judged_metrics(report)),
+        standings=_standings(report),
+        scored=sum(trial.scored for trial in report.trials),
+        failed_count=sum(trial.state is TrialState.FAILED for trial in report.trials),
+        pruned=sum(trial.state is TrialState.PRUNED for trial in report.trials),
+        pruned_by=[f"{count} by {QUANTITIES[name].title.lower()}" for name, count in report.pruned_by.items()],
         failed=[
             trial
             for trial in report.trials
@@ -261,15 +288,41 @@ def _metric_row(table: ComparisonTable, task: str, metric: str) -> Row:
     return Row(labels.metric_heading(metric, table.higher_is_better, unit), tuple(cells))
 
 
-def _metrics_text(tasks: TaskValues) -> str:
-    """Return ``depth: Abs. error ↓ 0.0448, Rel. error ↓ 0.5836``, a part for each task."""
-    return "; ".join(
-        f"{task}: "
-        + ", ".join(
-            f"{labels.metric_heading(name)} {labels.show_metric(name, value)}" for name, value in values.items()
+def _judged_metrics(report: ReportData) -> list[tuple[str, str]]:
+    """Return the tasks and metrics that make the trials' accuracies."""
+    found = (trial.metrics for trial in report.trials if trial.scored)
+    return [(task, name) for task, metrics in next(found, {}).items() for name in scored_metrics(metrics)]
+
+
+def _spans(metrics: Iterable[tuple[str, str]]) -> dict[str, int]:
+    """Return the tasks with their numbers of metrics."""
+    return dict(Counter(task for task, _ in metrics))
+
+
+def _standings(report: ReportData) -> list[Standing]:
+    """Return the best trials by reward, the base network, and what no network at all scores."""
+    ranked = sorted((t for t in report.trials if t.scored), key=lambda t: (-(t.reward or 0.0), t.number))
+    chosen = None if report.best is None else report.best.number
+    kept = {trial.number for trial in ranked[:_BEST]} | {chosen, report.baseline_trial}
+    remarks = {report.baseline_trial: "base network", chosen: "chosen"}
+    if chosen == report.baseline_trial:
+        remarks[chosen] = "chosen: the base network"
+    metrics = _judged_metrics(report)
+
+    def cells(values: TaskValues) -> tuple[str, ...]:
+        return tuple(labels.show_metric(name, values.get(task, {}).get(name)) for task, name in metrics)
+
+    rows = [
+        Standing(
+            f"{trial.number} ({remarks[trial.number]})" if trial.number in remarks else str(trial.number),
+            trial,
+            report.judgements[trial.number].accuracy if trial.number in report.judgements else None,
+            cells(trial.metrics),
         )
-        for task, values in tasks.items()
-    )
+        for trial in ranked
+        if trial.number in kept
+    ]
+    return rows + ([Standing(NO_NETWORK, None, None, cells(report.trivial))] if rows and report.trivial else [])
 
 
 def _galleries(pictures: Iterable[Picture]) -> list[Gallery]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -159,6 +161,13 @@ def with_means(trials: Sequence[Trial], judgements: Mapping[int, Judgement]) -> 
         for trial in _scored(trials)
         if trial.number in judgements
     ]
+
+
+def next_command(folder: Path, data: str, tasks: Sequence[str], data_options: Mapping[str, Any]) -> str:
+    """Return how the network of a search is trained in full, as it is typed."""
+    options = [f"--data-option {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in data_options.items()]
+    words = ["ednas train", shlex.quote(str(folder / "best.json")), "--data", shlex.quote(data), *options]
+    return " ".join([*words, "--tasks", ",".join(map(str, tasks)), "--out", shlex.quote(str(folder / "trained"))])
 
 
 def write_results(result: SearchResult, folder: Path) -> None:
