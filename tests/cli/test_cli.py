@@ -25,6 +25,7 @@ COMMANDS += [
     "arch list",
     "arch space",
     "data check",
+    "data guess",
     "data preview",
     "data make",
 ]
