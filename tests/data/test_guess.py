@@ -143,11 +143,14 @@ def test_images_without_a_label_and_labels_that_fit_nothing_are_told(tmp_path, m
         makers.save_png(data / "labels" / f"{i}.png", classes(scene).astype(np.uint8))
         makers.save_png(data / "masks" / f"other{'abcdef'[i]}.png", classes(scene).astype(np.uint8))
         Image.fromarray(scene.image).save(data / "labels" / f"{i}.jpg")
+        makers.save_png(data / "disparity" / f"{i}.png", scene.image)
+        makers.save_png(data / "images" / f"a\nb{i}.png", scene.image)
     makers.save_npy(data / "depth" / "3.npy", scenes[3].depth)
     makers.save_npy(data / "depth" / "4.npy", scenes[4].depth)
     text, _ = guessed(data)
     assert "partial: true  # 4 images have no such file" in text
     assert "# Left out: masks, the names of its files do not fit" in text
+    assert "# Left out: disparity, they have colours, for people" in text
     assert "# Left out: labels, they have colours, but neither few nor" in text
 
 

@@ -31,6 +31,9 @@ SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"),
 """Usual names of a split's folder."""
 
 _SEPARATORS = "_-./ "
+_UNWRITABLE = re.compile("[\x00-\x1f\ud800-\udfff]")
+"""Of a name: what YAML, or any text, cannot hold on one line."""
+
 _LEAST_MATCHED = 0.5
 
 
@@ -114,7 +117,7 @@ def find_groups(tree: Tree) -> list[Group]:
     groups: dict[tuple[str, str, str], Group] = {}
     for path in sorted(map(composed, tree.files(""))):
         place = PurePosixPath(path)
-        if place.suffix.lower() not in SUFFIXES:
+        if place.suffix.lower() not in SUFFIXES or _UNWRITABLE.search(path):
             continue
         role, folder, split = _classify(place)
         group = groups.setdefault((role, folder, place.suffix), Group(role, folder, place.suffix))

@@ -74,6 +74,8 @@ def guess_target(paths: Sequence[Path], role: str, step: Callable[[], None]) -> 
     if len({array.ndim for array in values}) > 1:
         return "some have one channel, and some have colours"
     has_colours = values[0].ndim == 3
+    if has_colours and role in ("depth", "disparity"):
+        return "they have colours, for people; depth has one number per pixel"
     is_depth = role in ("depth", "disparity") or not _are_whole(values)
     if not has_colours and (is_depth or (role != "labels" and len(np.unique(_joined(values))) > MAX_CLASSES + 1)):
         return _depth(values, role)
