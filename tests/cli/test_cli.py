@@ -27,6 +27,7 @@ COMMANDS += [
     "arch list",
     "arch space",
     "data check",
+    "data guess",
     "data preview",
     "data make",
 ]

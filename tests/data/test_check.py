@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -102,10 +103,51 @@ def test_depth_that_nobody_meant_is_noticed(made, makers):
         made, makers, "train", lambda stored: np.where(np.arange(stored.size).reshape(stored.shape) < 9, 60000, 3000)
     )
     (saturated, *_) = [line for line in warnings() if line.startswith("train")]
-    assert "4.7% of the valid pixels have the largest value, 60: if that means 'too far'" in saturated
+    assert "4.7% of the valid pixels have the largest value, 60 m: if that means 'too far'" in saturated
+
+
+def test_the_scale_of_stored_millimetres_is_proposed(made, makers):
     yaml_file = made.path / "dataset.yaml"
-    yaml_file.write_text(yaml_file.read_text().replace("scale: 0.001", "scale: 1.0"))
-    assert any("metres; is the scale right?" in line for line in warnings())
+    yaml_file.write_text(yaml_file.read_text().replace("scale: 0.001", "scale: 1.0").replace("invalid: 65535", ""))
+    for split in ("train", "val"):
+        write_depth(
+            made, makers, split, lambda stored: np.where(np.arange(stored.size).reshape(stored.shape) < 60, 65535, 2500)
+        )
+    warnings = check_dataset(made.path).warnings
+    assert "train: depth: the mean is 2,500 m; these look like millimetres: scale: 0.001 (or 0.001 times" in str(
+        warnings
+    )
+    assert "31.2% of the valid pixels have the largest value, 65,535 m" in str(warnings)
+    yaml_file.write_text(yaml_file.read_text().replace("scale: 1.0", "scale: 0.000001"))
+    assert "val: depth: the mean is 0.0025 m; is the scale right? It is 1 for stored metres" in str(
+        check_dataset(made.path).warnings
+    )
+
+
+def test_depth_comes_with_its_unit(made):
+    report = check_dataset(made.path)
+    target = report.splits[0].targets["depth"]
+    assert f"{target.minimum:.4g} to {target.maximum:.4g} m, mean {target.mean:.4g} m" in report.to_text()
+    assert report.to_json()["splits"][0]["targets"]["depth"]["unit"] == "m"
+
+
+def test_a_fault_of_many_files_is_one_line(made, makers):
+    pictures = made.path / "pictures"
+    for i in range(3, 20):
+        for folder, end in (("image", ".png"), ("label", "_ids.png"), ("depth", ".png"), ("normal", ".png")):
+            shutil.copy(pictures / "train" / folder / f"0{end}", pictures / "train" / folder / f"{i}{end}")
+    for i in range(15):
+        (pictures / "train" / "depth" / f"{i}.png").unlink()
+        makers.save_png(pictures / "train" / "label" / f"{i}_ids.png", np.full((12, 16), 60 + i, np.uint8))
+    (pictures / "holdout" / "depth" / "0.png").unlink()
+    report = check_dataset(made.path)
+    assert len(report.problems) == 31
+    missing, odd = [line for line in report.to_text().splitlines() if line.startswith("problem")]
+    assert odd.startswith(f"problem: 15 files ({pictures / 'train' / 'label' / '0_ids.png'}, ")
+    assert " and 12 more): holds class id 60 in 192 pixels; allowed are" in odd
+    assert missing.startswith(f"problem: 16 files ({pictures / 'train' / 'depth' / '0.png'}, ")
+    assert missing.endswith(" and 13 more): no such file")
+    assert "nan" not in report.to_text()
 
 
 def test_the_report_as_text_and_json(made_once):

@@ -212,7 +212,7 @@ def test_all_images_can_be_drawn_from(root):
         ({"targets__segmentation__void": [10**9]}, "id 1000000000 is out of range"),
         ({"targets__segmentation__void": "others"}, "'void': must be a stored id, a list of them, or 'rest'"),
         ({"targets__depth__invalid": "none"}, "target 'depth': 'invalid.0': Input should be a valid number"),
-        ({"targets__segmentation__path": "{split}/{id}.jpg"}, "JPEG blurs class ids"),
+        ({"targets__segmentation__path": "{split}/{id}.jpg"}, "JPEG blurs classes"),
         ({"targets__segmentation__path": "{id}"}, "must end in one of"),
         ({"targets__normals__axes": ["x", "y", "z"]}, "must name each of the file's channels r, g, b once"),
         ({"targets__normals__axes": ["r", "g"]}, r"target 'normals': key 'axes\.2' is missing"),
@@ -313,9 +313,10 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 KEYS = st.sampled_from(
-    ["name", "root", "image", "splits", "val_fraction", "split_seed", "targets", "parts"]
+    ["name", "root", "image", "pairs", "splits", "val_fraction", "split_seed", "targets", "parts"]
     + [f"targets__{name}" for name in ("segmentation", "depth", "normals", "other")]
     + [f"targets__segmentation__{key}" for key in ("kind", "path", "num_classes", "void", "id_map", "class_names")]
+    + [f"targets__segmentation__{key}" for key in ("colors", "ignore", "divisor")]
     + [f"targets__depth__{key}" for key in ("kind", "path", "scale", "invalid", "maximum", "unit")]
     + [f"targets__normals__{key}" for key in ("axes", "invalid", "partial")]
 )

@@ -43,6 +43,48 @@ def check(
         raise typer.Exit(2)
 
 
+@app.command("guess")
+def guess(
+    folder: Annotated[Path, typer.Argument(help="The folder that holds the images and their labels.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The dataset.yaml to write.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Propose a dataset.yaml for a folder, with the reasons, and check it.
+
+    The proposal goes to standard output or --out, the result of the check to standard error. Exit code 2 if a file is
+    bad.
+
+    [bold]Example[/bold]
+
+    ednas data guess ../pictures --out my.yaml
+    """
+    import dataclasses
+    import os
+    import tempfile
+
+    from ednas.cli.progress import counting
+    from ednas.data.check import check_dataset
+    from ednas.data.folder import FILE_NAME
+    from ednas.data.guess import propose
+    from ednas.exceptions import ConfigError
+    from ednas.files import write_text
+
+    if out is not None and out.exists() and not force:
+        raise ConfigError(f"{out}: exists already; choose another file, or replace it with --force")
+    place = folder.resolve()
+    root = str(place) if out is None else os.path.relpath(place, out.resolve().parent)
+    with counting("reading") as progress:
+        text = propose(folder, Path(root).as_posix(), progress)
+    with tempfile.TemporaryDirectory() as temporary, counting("checking") as progress:
+        file = out or Path(temporary) / FILE_NAME
+        write_text(file, text)
+        report = check_dataset(file, progress)
+    typer.echo(text if out is None else f"wrote {out}", nl=out is not None)
+    typer.echo(dataclasses.replace(report, path=str(folder)).to_text(), err=True)
+    if not report.ok:
+        raise typer.Exit(2)
+
+
 @app.command("preview")
 def preview(
     path: _Path,

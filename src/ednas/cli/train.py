@@ -255,6 +255,7 @@ def evaluate(
     """
     from ednas.cli.progress import counting, decoding
     from ednas.data import open_cache
+    from ednas.data.complaints import read_first
     from ednas.data.formats import open_as_trained
     from ednas.data.matching import match_labels
     from ednas.data.reader import check_labels
@@ -280,7 +281,7 @@ def evaluate(
     if size:
         input_size = parse_size(size)
     elif tiling is not None:
-        input_size = dataset[0].image.shape[:2]
+        input_size = read_first(dataset).image.shape[:2]
     with decoding() as decode:
         cached = match_labels(open_cache(dataset, input_size, progress=decode), about.targets)
     with counting("evaluating") as progress:

@@ -44,6 +44,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ednas.data.complaints import complain
 from ednas.data.sample import VOID, DatasetInfo, DenseDataset, Sample, TargetInfo, TargetKind
 from ednas.exceptions import ConfigError, DataError, EdnasError
 from ednas.files import atomic_path, lock_file, read_json, unlock_file
@@ -368,6 +369,7 @@ def _decode_in_order(dataset: DenseDataset, size: tuple[int, int]) -> Iterator[l
     workers = min(8, os.cpu_count() or 1)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="ednas-decode")
     pending: deque[Future[list[Array]]] = deque()
+    index = 0
     try:
         for index in range(len(dataset)):
             pending.append(pool.submit(_decode, dataset, index, size))
@@ -375,6 +377,8 @@ def _decode_in_order(dataset: DenseDataset, size: tuple[int, int]) -> Iterator[l
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+    except DataError as error:
+        raise complain(dataset, error, index - len(pending)) from None
     finally:
         pool.shutdown(cancel_futures=True)
 

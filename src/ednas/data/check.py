@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ednas.data.complaints import group
 from ednas.data.formats import dataset_splits, open_dataset
 from ednas.data.reader import Progress, Reader, split_remarks
 from ednas.data.sample import VOID, DenseDataset, TargetInfo, valid_pixels
+from ednas.data.units import likely_unit
 from ednas.exceptions import DataError
 
 _FACING = 0.97
@@ -126,7 +128,7 @@ class CheckReport:
         }
 
     def to_text(self) -> str:
-        """The report for people, several lines."""
+        """The report for people, several lines; faults that many files have are one."""
         lines = [f"{self.name} ({self.format}) at {self.path}"]
         for split in self.splits:
             sizes = ", ".join(f"{height} x {width}" for height, width in split.sizes)
@@ -134,7 +136,7 @@ class CheckReport:
             readable = split.samples - split.bad
             lines += [f"  {name}: {_target_text(target, readable)}" for name, target in split.targets.items()]
         lines += [f"warning: {warning}" for warning in self.warnings]
-        lines += [f"problem: {problem}" for problem in self.problems]
+        lines += [f"problem: {problem}" for problem in group(self.problems)]
         return "\n".join(lines)
 
 
@@ -203,7 +205,7 @@ class _Tally:
         if self.info.kind == "labels":
             self.classes += np.bincount(values.ravel(), minlength=VOID + 1)
         elif self.info.kind == "normals":
-            self.facing += _count_facing(values)
+            self.facing += count_facing(values)
         else:
             measured = values[valid]
             self.total += float(measured.sum(dtype=np.float64))
@@ -233,7 +235,7 @@ class _Tally:
         )
 
 
-def _count_facing(normals: npt.NDArray[Any]) -> int:
+def count_facing(normals: npt.NDArray[Any]) -> int:
     """Number of normals that point against the ray through their pixel."""
     height, width = normals.shape[:2]
     focal = _FOCAL_LENGTH * width
@@ -287,9 +289,10 @@ def _unlike(reports: list[SplitReport]) -> list[str]:
             means = [target.mean, first.targets[name].mean if name in first.targets else float("nan")]
             ratio = max(means) / min(means) if min(means) > 0 else float("nan")
             if ratio > _OTHER_SCALE:
+                theirs, ours = (_with_unit(mean, target) for mean in means)
                 found.append(
-                    f"{name}: the mean is {means[1]:.4g} in '{first.split}' and {means[0]:.4g} in '{other.split}', "
-                    f"{ratio:.0f} times as much: are both stored alike?"
+                    f"{name}: the mean is {ours} in '{first.split}' and {theirs} in '{other.split}', {ratio:.0f} times "
+                    "as much: are both stored alike?"
                 )
     return found
 
@@ -307,13 +310,12 @@ def _oddities(report: SplitReport) -> list[str]:
             found.append(f"{where}: only {target.facing:.1%} of the normals face the camera; are their axes right?")
         if target.saturated > _SATURATED and target.maximum > target.minimum:
             found.append(
-                f"{where}: {target.saturated:.1%} of the valid pixels have the largest value, {target.maximum:g}: if "
-                "that means 'too far' or 'not measured', name it under invalid, or set a maximum"
+                f"{where}: {target.saturated:.1%} of the valid pixels have the largest value, "
+                f"{_with_unit(target.maximum, target)}: if that means 'too far' or 'not measured', name it under "
+                "invalid, or set a maximum"
             )
-        if target.kind == "distance" and target.unit == "m" and not _NEAREST < target.mean < _FARTHEST:
-            found.append(
-                f"{where}: the mean is {target.mean:,.4g} metres; is the scale right? Of stored millimetres it is 0.001"
-            )
+        if target.kind == "distance" and target.unit == "m" and not _NEAREST < _usual_mean(target) < _FARTHEST:
+            found.append(f"{where}: {_other_scale(target)}")
         absent = [i for i, share in enumerate(target.frequencies) if share == 0]
         if absent:
             named = ", ".join(target.class_names[i] if i < len(target.class_names) else str(i) for i in absent)
@@ -321,8 +323,36 @@ def _oddities(report: SplitReport) -> list[str]:
     return found
 
 
+def _usual_mean(target: TargetReport) -> float:
+    """Mean of a distance, without its largest value where that looks like a mark."""
+    share = target.saturated if target.saturated > _SATURATED else 0.0
+    return (target.mean - share * target.maximum) / (1 - share) if share < 1 else target.mean
+
+
+def _other_scale(target: TargetReport) -> str:
+    """Say what a mean depth that no usual scene has may mean."""
+    mean = _usual_mean(target)
+    text = f"the mean is {_with_unit(mean, target)}"
+    guess = likely_unit(mean)
+    if mean >= _FARTHEST and guess is not None:
+        unit, metres = guess
+        return f"{text}; these look like {unit}: scale: {metres:g} (or {metres:g} times the scale that is set already)"
+    return f"{text}; is the scale right? It is 1 for stored metres, 0.001 for millimetres"
+
+
+def _with_unit(value: float, target: TargetReport) -> str:
+    return f"{_number(value)} {target.unit}".rstrip()
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
 def _target_text(target: TargetReport, samples: int) -> str:
-    text = f"{target.kind}, {target.labelled} of {samples} samples labelled, {target.invalid:.1%} invalid"
+    text = f"{target.kind}, {target.labelled} of {samples} samples labelled"
+    if not target.labelled:
+        return text
+    text = f"{text}, {target.invalid:.1%} invalid"
     if target.frequencies:
         present = sum(share > 0 for share in target.frequencies)
         largest = int(np.argmax(target.frequencies))
@@ -330,8 +360,8 @@ def _target_text(target: TargetReport, samples: int) -> str:
         return f"{text}, {present} of {len(target.frequencies)} classes, most: {name} {max(target.frequencies):.1%}"
     if target.kind == "normals":
         return f"{text}, {target.facing:.1%} face the camera"
-    unit = f" {target.unit}" if target.unit else ""
-    return f"{text}, {target.minimum:.4g} to {target.maximum:.4g}{unit}, mean {target.mean:.4g}{unit}"
+    most, mean = (_with_unit(value, target) for value in (target.maximum, target.mean))
+    return f"{text}, {_number(target.minimum)} to {most}, mean {mean}"
 
 
 def _split_json(split: SplitReport) -> dict[str, Any]:
@@ -352,6 +382,7 @@ def _target_json(target: TargetReport) -> dict[str, Any]:
     }
     return {
         "kind": target.kind,
+        "unit": target.unit,
         "labelled": target.labelled,
         "pixels": target.pixels,
         **numbers,

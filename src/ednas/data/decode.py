@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ednas.data.rasters import pack_colours
 from ednas.data.sample import VOID
 from ednas.exceptions import DataError
 
@@ -20,6 +21,12 @@ MIN_ID, MAX_ID = -32768, 65535
 
 MAX_CLASSES = VOID
 """Most classes that a ``uint8`` map with one void value can tell apart."""
+
+Colour = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
+
+_MANY_COLOURS = 20
+"""Number of unlisted colours in one file from which on they are mixtures, not forgotten."""
 
 _SHORTEST = 0.1
 _LONGEST = 1.5
@@ -33,6 +40,7 @@ def decode_labels(
     void: Iterable[int] = (VOID,),
     id_map: Iterable[tuple[int, int]] | None = None,
     rest_is_void: bool = False,
+    divisor: int = 1,
 ) -> npt.NDArray[np.uint8]:
     """Turn stored class ids into ``uint8`` ids with void 255.
 
@@ -43,6 +51,7 @@ def decode_labels(
         void: Stored ids that mean "no label".
         id_map: Pairs (stored id, class); None means that stored ids are classes.
         rest_is_void: Every id that is no class is void, instead of an error.
+        divisor: What is stored are ids of instances; divided by this and rounded down they are the ids meant above.
 
     Returns:
         ``uint8`` ``(H, W)``: 0 to ``num_classes - 1``, or 255.
@@ -56,6 +65,8 @@ def decode_labels(
         odd = ~np.isfinite(values) | (values != np.rint(values))
         if odd.any():
             raise DataError(f"{where}: holds {float(values[odd][0]):g}, class ids must be whole numbers")
+    if divisor > 1:
+        values = values // np.int64(divisor)  # of any type, also one that could not hold the divisor
     low, high = values.min(), values.max()
     if low < MIN_ID or high > MAX_ID:
         raise DataError(_bad_id(where, int(low if low < MIN_ID else high), 0, pairs, void))
@@ -65,6 +76,51 @@ def decode_labels(
     if bad.any():
         raise DataError(_bad_id(where, int(values[bad][0]), int(bad.sum()), pairs, void))
     return found.astype(np.uint8)
+
+
+def decode_colors(
+    values: npt.NDArray[np.uint8],
+    *,
+    classes: Mapping[Colour, int],
+    where: object,
+    ignore: Iterable[Colour] = (),
+    rest_is_void: bool = False,
+) -> npt.NDArray[np.uint8]:
+    """Turn painted classes into ``uint8`` ids with void 255.
+
+    Args:
+        values: RGB, ``(H, W, 3)``.
+        classes: Class of each colour.
+        where: The file, for the error.
+        ignore: Colours that mean "no label".
+        rest_is_void: Every colour that is no class is void, instead of an error.
+
+    Returns:
+        ``uint8`` ``(H, W)``: classes, or 255.
+
+    Raises:
+        DataError: A colour is not listed; names the file, the colour, its first pixel and how many there are.
+    """
+    packed = pack_colours(values)
+    found = _colour_table(tuple(classes.items()), tuple(ignore), rest_is_void)[packed]
+    bad = found < 0
+    if bad.any():
+        raise DataError(_bad_colour(where, values, packed, bad))
+    return found.astype(np.uint8)
+
+
+def _bad_colour(
+    where: object, values: npt.NDArray[np.uint8], packed: npt.NDArray[np.int32], bad: npt.NDArray[np.bool_]
+) -> str:
+    row, column = np.unravel_index(int(bad.argmax()), bad.shape)
+    count = int((packed == packed[row, column]).sum())
+    others = len(np.unique(packed[bad])) - 1
+    more = f", and {others} more colours that are not listed" if others else ""
+    hint = "; was it resized or stored as JPEG?" if others >= _MANY_COLOURS else "; list it under colors or ignore"
+    return (
+        f"{where}: holds the colour {values[row, column].tolist()} in {count} pixels, first in row {row}, "
+        f"column {column}{more}{hint}"
+    )
 
 
 def decode_depth(
@@ -189,6 +245,18 @@ def _label_table(
         table[stored - MIN_ID] = class_id
     for stored in void:
         table[stored - MIN_ID] = VOID
+    table.setflags(write=False)
+    return table
+
+
+@lru_cache(maxsize=4)
+def _colour_table(
+    classes: tuple[tuple[Colour, int], ...], ignore: tuple[Colour, ...], rest_is_void: bool
+) -> npt.NDArray[np.int16]:
+    """Class of each packed colour; -1 = not allowed."""
+    table = np.full(1 << 24, VOID if rest_is_void else -1, np.int16)
+    for colour, label in (*((colour, VOID) for colour in ignore), *classes):
+        table[pack_colours(np.array(colour))] = label
     table.setflags(write=False)
     return table
 

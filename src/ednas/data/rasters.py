@@ -19,6 +19,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".npy")
 
 _COLOUR_MODES = ("RGB", "RGBA", "L", "LA", "P", "1", "CMYK")
 _CHANNEL_MODES = ("L", "P", "1", "I", "F", "I;16", "I;16B", "I;16L")
+_EXACT_MODES = ("RGB", "RGBA", "L", "LA", "P", "1")
 _ROUNDING = 1e-3
 
 MAX_PIXELS = 150_000_000
@@ -75,7 +76,10 @@ def read_channel(path: Path) -> Array:
     else:
         picture = _decode(path)
         if picture.mode not in _CHANNEL_MODES:
-            raise DataError(f"{path}: is a picture of mode {picture.mode}; a label map needs one channel")
+            raise DataError(
+                f"{path}: is a picture of mode {picture.mode}; a label map needs one channel, or "
+                "'colors' in its dataset.yaml where classes are painted"
+            )
         values = np.array(picture)
         if picture.mode == "L" and (bits := _png_bits(path)) in (2, 4):
             values //= 255 // (2**bits - 1)  # the decoder spreads grey values over 0 to 255
@@ -117,6 +121,60 @@ def read_vectors(path: Path) -> Array:
     if values.ndim != 3 or values.shape[2] != 3 or 0 in values.shape:
         raise DataError(f"{path}: has shape {values.shape}; a map of normals needs (height, width, 3)")
     return values
+
+
+def read_colours(path: Path) -> npt.NDArray[np.uint8]:
+    """Read a map of one exact colour per pixel: labels that are painted. An alpha channel is dropped.
+
+    Args:
+        path: PNG or NPY file; an array ``uint8`` ``(H, W, 3)``.
+
+    Returns:
+        ``uint8`` ``(H, W, 3)``: of a palette picture the palette's colours, of a grey one the grey three times.
+
+    Raises:
+        DataError: The file is missing, corrupt, truncated or has no 8 bits per channel.
+    """
+    if path.suffix.lower() == ".npy":
+        values = read_vectors(path)
+        if values.dtype != np.uint8:
+            raise DataError(f"{path}: holds {values.dtype}; colours need uint8")
+        return values
+    picture = _decode(path)
+    if picture.mode not in _EXACT_MODES or _png_bits(path) == 16:
+        raise DataError(f"{path}: is a picture of mode {picture.mode}; colours need 8 bits per channel")
+    return np.array(picture.convert("RGBA").convert("RGB"))  # by way of RGBA a palette's transparency is no warning
+
+
+def read_instances(path: Path) -> Array:
+    """Read a map of ids of instances: as :func:`read_channel`, or from a colour picture as COCO paints them.
+
+    Returns:
+        Integers or floating point numbers ``(H, W)``; of a colour picture R + 256 G + 65536 B.
+
+    Raises:
+        DataError: As :func:`read_channel`.
+    """
+    if path.suffix.lower() == ".npy" or _decode(path).mode not in ("RGB", "RGBA"):
+        return read_channel(path)
+    return pack_colours(read_colours(path)[:, :, ::-1])
+
+
+def pack_colours(colours: Array) -> npt.NDArray[np.int32]:
+    """Write ``uint8`` colours ``(..., 3)`` as numbers ``(...)``: 65536 R + 256 G + B."""
+    red, green, blue = np.moveaxis(colours.astype(np.int32), -1, 0)
+    packed: npt.NDArray[np.int32] = (red << 16) | (green << 8) | blue
+    return packed
+
+
+def is_jpeg(path: Path) -> bool:
+    """Whether a file's content is JPEG, whatever its name ends in.
+
+    Raises:
+        DataError: The file is missing, empty or out of reach.
+    """
+    require_file(path)
+    return _head(path).startswith(b"\xff\xd8\xff")
 
 
 def read_npy(path: Path) -> Array:
@@ -187,9 +245,17 @@ def _decode(path: Path) -> Image.Image:
 
 def _png_bits(path: Path) -> int:
     """Return the bits per channel of a PNG; 0 for other files."""
-    with path.open("rb") as file:
-        head = file.read(25)
+    head = _head(path)
     return head[24] if head.startswith(b"\x89PNG") else 0
+
+
+def _head(path: Path) -> bytes:
+    """Return what a file begins with: of a PNG, all that comes before the kind of its colours."""
+    try:
+        with path.open("rb") as file:
+            return file.read(25)
+    except OSError as cause:
+        raise DataError(f"{path}: cannot be read ({brief(cause)})") from cause
 
 
 def _image_from_array(values: Array, path: Path) -> npt.NDArray[np.uint8]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ednas.data import CachedSplit, DenseDataset, open_cache, open_dataset
+from ednas.data.complaints import read_first
 from ednas.data.holdout import hold_out
 from ednas.data.loader import BatchLoader
 from ednas.data.reader import check_labels, labelled_samples, split_remarks
@@ -74,7 +75,7 @@ def prepare_judgement(
 def open_splits(config: TrainConfig, splits: Sequence[str]) -> tuple[list[DenseDataset], InputSize]:
     """Open splits of the data, and choose the size to train at."""
     datasets = [open_dataset(config.data, split, **config.data_options) for split in splits]
-    height, width = datasets[0][0].image.shape[:2]
+    height, width = read_first(datasets[0]).image.shape[:2]
     return datasets, choose_input_size(config, (height, width))
 
 

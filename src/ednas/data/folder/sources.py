@@ -1,0 +1,184 @@
+"""Where the files of a part's samples are: named by patterns, or listed in pairs of a CSV."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from ednas.data.folder.description import Part
+from ednas.data.folder.tree import Tree, composed, pattern_expression, pattern_folder
+from ednas.data.rasters import SUFFIXES, brief, require_file
+from ednas.data.reader import IMAGE, relative_path
+from ednas.exceptions import DataError
+
+
+class Source(ABC):
+    """Where the files of a part's samples are.
+
+    Attributes:
+        template: What names them; may hold ``{split}``.
+    """
+
+    template: str
+
+    @abstractmethod
+    def ids(self, value: str) -> list[str]:
+        """Return the ids of all samples, in a fixed order, where ``{split}`` is ``value``.
+
+        Raises:
+            DataError: There is none.
+        """
+
+    @abstractmethod
+    def files(self, value: str, sample: str) -> dict[str, str]:
+        """Return the files of the sample of an id below the root: the image, and those of the targets with a label.
+
+        Raises:
+            DataError: There is no such sample, as far as that is known without a look at the image.
+        """
+
+
+def source(part: Part, place: Path) -> Source:
+    """Return where the files of a part are that lies at ``place``."""
+    if part.config.pairs is not None:
+        return Pairs(part.config.pairs, part, Tree(place))
+    assert part.config.image is not None  # checked by the description
+    return Patterns(part.config.image, part, Tree(place))
+
+
+class Patterns(Source):
+    """Files whose paths hold the id of their sample."""
+
+    def __init__(self, template: str, part: Part, tree: Tree) -> None:
+        """Keep what names the files; see :func:`source`."""
+        self.template = template
+        self._part = part
+        self._tree = tree
+        self._patterns = {IMAGE: template, **{name: target.path or "" for name, target in part.targets.items()}}
+        self._may_lack = {name for name, target in part.targets.items() if target.partial}
+
+    def ids(self, value: str) -> list[str]:
+        """Return the ids of the images on disk; see :class:`Source`."""
+        pattern = self.template.replace("{split}", value)
+        folder = self._tree.root / self._tree.on_disk(pattern_folder(pattern))
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; {self._part.where} expects images there ({pattern})")
+        found = self._tree.ids(pattern)
+        # In a folder with the images, 1_mask.png is the label of 1.png, not an image.
+        others = {path.replace("{split}", value) for path in self._patterns.values()} - {pattern}
+        labels = {path.replace("{id}", sample) for path in others for sample in found}
+        found = [sample for sample in found if pattern.replace("{id}", sample) not in labels]
+        if not found:
+            raise DataError(f"{folder}: has no image that fits '{pattern}' ({self._part.where})")
+        return found
+
+    def files(self, value: str, sample: str) -> dict[str, str]:
+        """Return what the patterns name; see :class:`Source`."""
+        paths = {
+            name: self._tree.on_disk(pattern.replace("{split}", value).replace("{id}", sample))
+            for name, pattern in self._patterns.items()
+        }
+        # A link that leads nowhere is a fault of the data, not a sample without a label.
+        missing = {name for name in self._may_lack if not os.path.lexists(self._tree.root / paths[name])}
+        return {name: path for name, path in paths.items() if name not in missing}
+
+    def left_out(self, value: str) -> list[str]:
+        """Pictures that the image's pattern would find under another suffix, and that are no labels."""
+        known = [pattern_expression(pattern.replace("{split}", value)) for pattern in self._patterns.values()]
+        stem = PurePosixPath(self.template).with_suffix("").as_posix().replace("{split}", value)
+        relaxed = re.compile(pattern_expression(stem).pattern + r"\.(png|jpe?g|npy)", re.IGNORECASE)
+        return sorted(
+            path
+            for path in self._tree.files(pattern_folder(stem))
+            if relaxed.fullmatch(composed(path)) and not any(one.fullmatch(composed(path)) for one in known)
+        )
+
+
+class Pairs(Source):
+    """Files that a CSV lists: a line for each sample, whose id is the path of its image."""
+
+    def __init__(self, template: str, part: Part, tree: Tree) -> None:
+        """Keep what names the files; see :func:`source`."""
+        self.template = template
+        self._part = part
+        self._tree = tree
+        self._read: dict[str, dict[str, dict[str, str]]] = {}
+
+    def ids(self, value: str) -> list[str]:
+        """Return the images of the CSV; see :class:`Source`."""
+        return list(self._samples(value))
+
+    def files(self, value: str, sample: str) -> dict[str, str]:
+        """Return what the CSV says of an image; see :class:`Source`."""
+        samples = self._samples(value)
+        if sample not in samples:
+            raise DataError(f"{self._path(value)}: has no image '{sample}'; a list of ids holds such images")
+        return {name: self._tree.on_disk(path) for name, path in samples[sample].items()}
+
+    def _samples(self, value: str) -> Mapping[str, dict[str, str]]:
+        if value not in self._read:
+            self._read[value] = read_pairs(self._path(value), list(self._part.targets))
+        return self._read[value]
+
+    def _path(self, value: str) -> Path:
+        return self._tree.root / self._tree.on_disk(self.template.replace("{split}", value))
+
+
+def read_pairs(path: Path, targets: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Read a CSV with the columns ``image`` and one of each target's name; others are not looked at.
+
+    Returns:
+        By the path of the image, in NFC: the paths of the image and of the targets whose cell is not empty.
+
+    Raises:
+        DataError: The file is missing or no CSV, a column is missing or there twice, a line is there twice, or a cell
+            is no path of a file that we read; names the line.
+    """
+    require_file(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restval="")
+            _check_header(path, reader.fieldnames or [], [IMAGE, *targets])
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as cause:
+        raise DataError(f"{path}: cannot be read as a CSV ({brief(cause)})") from cause
+    found: dict[str, dict[str, str]] = {}
+    lines: dict[str, int] = {}
+    for number, row in rows:
+        where = f"{path}:{number}"
+        if None in row:
+            raise DataError(f"{where}: has more cells than the header; put a path with a comma in quotes")
+        files = {name: _file(row[name].strip(), where) for name in (IMAGE, *targets) if row[name].strip()}
+        if IMAGE not in files:
+            raise DataError(f"{where}: names no image")
+        image = composed(files[IMAGE])
+        if image in found:
+            raise DataError(f"{where}: '{image}' is listed twice (first in line {lines[image]})")
+        found[image], lines[image] = files, number
+    if not found:
+        raise DataError(f"{path}: lists no images")
+    return found
+
+
+def _check_header(path: Path, columns: Sequence[str], wanted: Sequence[str]) -> None:
+    missing = next((name for name in wanted if name not in columns), None)
+    if missing is not None:
+        raise DataError(
+            f"{path}: has no column '{missing}'; its first line, with commas, must name {', '.join(wanted)}, and is "
+            f"{', '.join(columns):.120}"
+        )
+    name, count = Counter(columns).most_common(1)[0]
+    if count > 1:
+        raise DataError(f"{path}: has {count} columns '{name}'; give each column its own name")
+
+
+def _file(text: str, where: str) -> str:
+    path = relative_path(text, where)
+    if PurePosixPath(path).suffix.lower() not in SUFFIXES:
+        raise DataError(f"{where}: '{path:.80}' must end in one of {', '.join(SUFFIXES)}")
+    return path
