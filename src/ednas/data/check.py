@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ednas.data.formats import dataset_splits, open_dataset
 from ednas.data.reader import Progress, Reader, split_remarks
-from ednas.data.sample import VOID, DenseDataset, TargetInfo, valid_pixels
+from ednas.data.sample import DEPTHS, VOID, DenseDataset, TargetInfo, valid_pixels
 from ednas.exceptions import DataError
 
 _FACING = 0.97
@@ -215,7 +215,7 @@ class _Tally:
 
     def report(self) -> TargetReport:
         info, nan = self.info, float("nan")
-        any_value = self.valid > 0 and info.kind in ("distance", "disparity")
+        any_value = self.valid > 0 and info.kind in DEPTHS
         counts = self.classes[: info.num_classes]
         return TargetReport(
             kind=info.kind,

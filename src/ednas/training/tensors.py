@@ -89,7 +89,7 @@ def check_finite(tensors: Mapping[str, Tensor], where: object) -> None:
         bad = tensor.numel() - int(torch.isfinite(tensor).sum())
         if bad:
             raise CheckpointError(
-                f"{where}: tensor '{name}' holds {bad} numbers of {tensor.numel()} that are NaN or infinite; "
+                f"{where}: tensor '{name}' is NaN or infinite in {bad} of {tensor.numel()} numbers; "
                 "its training diverged, or the file is damaged: train again, or take an earlier checkpoint"
             )
 
