@@ -45,8 +45,7 @@ def predict(
     from ednas.data.video import SUFFIXES
     from ednas.exceptions import DataError
     from ednas.training import predict as run_predictions
-    from ednas.training import write_predictions
-    from ednas.training.video import predict_video
+    from ednas.training import predict_video, write_predictions
 
     load_plugins(plugin)
     predictor = open_model(model, device)

@@ -47,7 +47,7 @@ def train(
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")] = Path("runs/train"),
     config: Annotated[Path | None, typer.Option(help="A YAML file; options given here win over it.")] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="finetune (own data), mini (CPU), proxy (5k steps), full (20k).")
+        str | None, typer.Option(help="finetune (own data), mini (CPU), proxy (5k steps), full (20k). Default: mini.")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps, instead of the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples a step, instead of the recipe's.")] = None,
@@ -69,8 +69,8 @@ def train(
         str | None,
         typer.Option(
             "--input",
-            help="HEIGHTxWIDTH; default: what best.json or a checkpoint is for, else the data's own; with mini, that "
-            "shrunk to about as many pixels as 64x128 have.",
+            help="HEIGHTxWIDTH; default: what best.json or a checkpoint is for, else the data's own, which mini "
+            "shrinks to about as many pixels as 64x128 have.",
         ),
     ] = None,
     loss_preset: Annotated[str | None, typer.Option(help="Loss weights of Table 8, like cityscapes_jared.")] = None,
