@@ -86,13 +86,15 @@ def test_videos_are_predicted_beside_pictures(run: Run, photos: Path, tflite: Pa
             write(np.full((64, 128, 3), shade, np.uint8))
     (tmp_path / "bad.mov").write_bytes(b"no video")
     out = tmp_path / "seen"
-    files = [tmp_path / "drive.mp4", photos / "a.png", tmp_path / "bad.mov"]
+    (photos / "drive.mp4").write_bytes((tmp_path / "drive.mp4").read_bytes())
+    files = [tmp_path / "drive.mp4", photos / "a.png", tmp_path / "bad.mov", photos / "drive.mp4"]
     code, printed, err = run("predict", tflite, *files, "--out", out)
     assert code == 0, err
-    assert printed == f"wrote 6 files to {out}; left out 1 that cannot be read\n"
+    assert printed == f"wrote 8 files to {out}; left out 1 that cannot be read\n"
     assert err.splitlines()[-1].startswith(f"warning: {tmp_path / 'bad.mov'}: is no video")
     names = [f"a_{task}.{kind}" for task in ("depth", "segmentation") for kind in ("npy", "png")]
-    assert sorted(path.name for path in out.iterdir()) == [*names, "drive_depth.mp4", "drive_segmentation.mp4"]
+    names += [f"drive{number}_{task}.mp4" for number in ("_2", "") for task in ("depth", "segmentation")]
+    assert sorted(path.name for path in out.iterdir()) == names
 
 
 def test_how_much_the_classes_hide_is_chosen(run: Run, photos: Path, tflite: Path, tmp_path: Path) -> None:

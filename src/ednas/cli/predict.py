@@ -46,6 +46,7 @@ def predict(
     from ednas.exceptions import DataError
     from ednas.training import predict as run_predictions
     from ednas.training import predict_video, write_predictions
+    from ednas.training.predict import free_name
 
     load_plugins(plugin)
     predictor = open_model(model, device)
@@ -62,9 +63,11 @@ def predict(
         announce=lambda line: typer.echo(line, err=True),
     )
     written = write_predictions(found, out, alpha=alpha)
+    names: set[str] = set()
     for video in videos:
+        name = free_name(video.stem, names)
         try:
-            written += predict_video(predictor, video, out, size=size, tiling=tiling, alpha=alpha)
+            written += predict_video(predictor, video, out, name=name, size=size, tiling=tiling, alpha=alpha)
         except DataError as unreadable:
             errors.append(unreadable)
     for error in errors:

@@ -220,7 +220,7 @@ def write_predictions(predictions: Iterable[Prediction], out: Path | str, *, alp
     written: list[Path] = []
     taken: set[str] = set()
     for prediction in predictions:
-        stem = _free_name(prediction.source.stem, taken)
+        stem = free_name(prediction.source.stem, taken)
         for task, values in prediction.values.items():
             picture, array = out / f"{stem}_{task}.png", out / f"{stem}_{task}.npy"
             legend = prediction.legends[task].seen_in([prediction.pictures[task]])
@@ -309,8 +309,8 @@ def _as_array(decoded: Array) -> Array:
     return np.ascontiguousarray(decoded, dtype=np.float32)
 
 
-def _free_name(stem: str, taken: set[str]) -> str:
-    """Pictures of one name, from different folders, get numbers."""
+def free_name(stem: str, taken: set[str]) -> str:
+    """Return a name that is not taken, and take it: files of one name, from different folders, get numbers."""
     name, number = stem, 2
     while name in taken:
         name, number = f"{stem}_{number}", number + 1

@@ -17,12 +17,13 @@ def predict_video(
     path: Path | str,
     out: Path | str,
     *,
+    name: str | None = None,
     size: OutputSize = "image",
     tiling: Tiling | None = None,
     batch_size: int = 8,
     alpha: float = ALPHA,
 ) -> list[Path]:
-    """Write ``<video>_<task>.mp4`` for every task: what :func:`~ednas.training.predict.write_predictions` paints.
+    """Write ``<name>_<task>.mp4`` for every task: what :func:`~ednas.training.predict.write_predictions` paints.
 
     A colour means the same in all frames: a depth keeps the scale of the first one, and the legend has all classes.
 
@@ -30,6 +31,7 @@ def predict_video(
         model: What predicts; a network is left in evaluation mode.
         path: The video.
         out: The folder to write to; made if it is missing.
+        name: What the files' names begin with; None: the video's name.
         size: As for :func:`~ednas.training.predict.predict`.
         tiling: Predict in overlapping windows instead of resized frames.
         batch_size: Frames, or windows of one frame, at a time.
@@ -49,7 +51,7 @@ def predict_video(
     (first,) = predict_images(model, [start], size=size, tiling=tiling, batch_size=batch_size)
     ranges = {task: (min(scale), max(scale)) for task, legend in first.legends.items() if (scale := legend.scale)}
     with ExitStack() as stack:
-        files = {task: Path(out) / f"{video.path.stem}_{task}.mp4" for task in model.tasks}
+        files = {task: Path(out) / f"{name or video.path.stem}_{task}.mp4" for task in model.tasks}
         writers = {task: stack.enter_context(write_video(file, video.rate)) for task, file in files.items()}
         everything = chain([start], frames)
         for prediction in predict_images(
