@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ednas.data.legend import Legend
 from ednas.data.sample import VOID, TargetInfo
 from ednas.exceptions import DataError, TrainingError
 from ednas.tasks import EvaluationProtocol, Task, TaskMetrics, register_task
@@ -91,6 +92,10 @@ class EdgeTask(Task):
         """Paint borders white on grey; void is black."""
         grey = np.select([decoded == EDGE, decoded == PLAIN], [255, 64], default=0).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=-1)
+
+    def legend(self, decoded: npt.NDArray[np.generic]) -> Legend:  # noqa: ARG002
+        """Name the colours of a picture."""
+        return Legend((("border", (255, 255, 255)), ("no border", (64, 64, 64)), ("no label", (0, 0, 0))))
 
 
 class EdgeMetrics(TaskMetrics):

@@ -134,6 +134,7 @@ def fake_report(count: int = 60) -> ReportData:
         Picture(
             f"scene {sample}", task, png((120, 160, 220), (128, 256)), png(colour, (128, 256), bands=6),
             (("Single-task", png(colour, (128, 256), bands=4)), ("Found", png(colour, (128, 256), bands=5))),
+            png(colour, (20, 256)),
         )
         for sample in (1, 2)
         for task, colour in (("segmentation", (220, 60, 140)), ("depth", (250, 200, 60)))

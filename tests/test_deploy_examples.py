@@ -20,13 +20,13 @@ from torch.nn import functional as F
 from training_fakes import TARGETS, small_architecture
 
 from ednas.data.cache import resize_image, resize_nearest
-from ednas.data.colors import palette
+from ednas.data.colors import NO_DEPTH, SKY, color_scale, palette
 from ednas.data.sample import TargetInfo
 from ednas.export.manifest import Decoding, Manifest, OutputSpec, TensorSpec, write_manifest
 from ednas.hw.graph import GRAPH_INPUT, Layer, LayerGraph
 from ednas.hw.tflite_writer import write_tflite
-from ednas.tasks import load_plugin, make_task
-from ednas.tasks.pictures import _SCALE
+from ednas.tasks import load_plugin, make_task, make_tasks
+from ednas.tasks.pictures import paint
 from ednas.training import build_model, predict
 from ednas.training.config import Normalisation
 
@@ -274,7 +274,27 @@ def test_outputs_of_another_model_are_refused(outputs):
 
 
 def test_colours_are_those_of_ednas():
-    assert np.array_equal(decode._SCALE, _SCALE)
+    nearness = np.linspace(0, 1, 256)[None]
+    assert np.abs(decode.paint_scale(nearness, 1, 0).astype(int) - color_scale(nearness)).max() <= 1
+    assert (decode._NO_DEPTH, decode._SKY) == (NO_DEPTH, SKY)
+
+
+@pytest.mark.parametrize("kind", ["distance", "disparity"])
+def test_legends_are_those_of_ednas(kind):
+    targets = {**TARGETS, "depth": TargetInfo(kind, unit="m")}
+    classes = np.random.default_rng(0).integers(0, 4, SIZE).astype(np.uint8)
+    found = {"segmentation": classes, "depth": np.random.default_rng(1).random(SIZE, np.float32) * 9}
+    expected, legends = paint(make_tasks(tuple(found), targets), targets, found, {})
+    decoder = make_decoder({"segmentation": 4, "depth": 1}, targets=targets)
+    for task, picture in decoder.paint(found).items():
+        assert np.abs(picture.astype(int) - expected[task]).max() <= 2
+    own = decoder.legends(found)
+    assert [(name, tuple(color)) for name, color in own["segmentation"].colors] == list(
+        legends["segmentation"].seen_in([expected["segmentation"]]).colors
+    )
+    assert tuple(own["depth"].colors) == legends["depth"].colors
+    assert own["depth"].scale == pytest.approx(legends["depth"].scale, rel=1e-5)
+    assert own["depth"].unit == "m"
 
 
 @pytest.mark.parametrize("kind", ["distance", "disparity"])
@@ -440,6 +460,11 @@ def expected_predictions(path: Path, picture: np.ndarray) -> dict[str, np.ndarra
     return found
 
 
+def as_decoded(values: np.ndarray) -> np.ndarray:
+    """A prediction as :meth:`Task.decode` yields it: channels first."""
+    return np.moveaxis(values, -1, 0) if values.ndim == 3 else values
+
+
 def make_pictures(count: int, size: tuple[int, int]) -> list[np.ndarray]:
     """Smooth RGB pictures, each another one, that survive the compression of a video."""
     return [resize_image(noise(3, 4, 3, seed=index), size) for index in range(count)]
@@ -497,14 +522,18 @@ def test_a_video_is_drawn(tmp_path, cv2, io, tasks, fused, suffix):
     assert cv2.VideoCapture(str(out)).get(cv2.CAP_PROP_FPS) == 12
     frames, pictures = read_video(cv2, out), read_video(cv2, video)
     assert len(frames) == 3
-    assert all(frame.shape == (SIZE[0], SIZE[1] * (1 + len(tasks)), 3) for frame in frames)
+    assert {frame.shape for frame in frames} == {frames[0].shape}
+    assert frames[0].shape[1:] == (SIZE[1] * (1 + len(tasks)), 3)
+    assert len(frames[0]) > SIZE[0] or tasks == ("normals",)  # legends
     # The text covers the upper left of the picture; compression blurs the rest.
     small = cv2.resize(pictures[-1], SIZE[::-1], interpolation=cv2.INTER_AREA)
-    assert np.abs(frames[-1][24:, : SIZE[1]].astype(int) - small[24:]).mean() < 8
-    for task, values in expected_predictions(path, small).items():
-        place = tasks.index(task) + 1
-        picture = make_task(task, TARGETS[task]).picture(np.moveaxis(values, -1, 0) if values.ndim == 3 else values)
-        drawn = frames[-1][:, SIZE[1] * place : SIZE[1] * (place + 1)]
+    assert np.abs(frames[-1][24 : SIZE[0], : SIZE[1]].astype(int) - small[24:]).mean() < 8
+    found = expected_predictions(path, small)
+    pictures, _ = paint(make_tasks(tasks, TARGETS), TARGETS, {task: as_decoded(found[task]) for task in tasks}, {})
+    for place, (task, picture) in enumerate(pictures.items(), start=1):
+        if task == "segmentation":
+            picture = 0.6 * picture + 0.4 * small  # noqa: PLW2901
+        drawn = frames[-1][: SIZE[0], SIZE[1] * place : SIZE[1] * (place + 1)]
         assert np.abs(drawn.astype(int) - picture).mean() < 12, task
 
 
@@ -522,8 +551,10 @@ def test_a_folder_is_decoded_as_ednas_does(tmp_path, cv2, io, fused):
         expected = expected_predictions(path, picture)
         panel = np.asarray(Image.open(tmp_path / "out" / f"{name}.png"))
         height, width = picture.shape[:2]
-        assert panel.shape == (height, width * 4, 3)
-        assert np.array_equal(panel[:, :width], picture)
+        assert panel.shape[1:] == (width * 4, 3)
+        assert np.array_equal(panel[:height, :width], picture)
+        legend = {tuple(colour) for colour in panel[height:].reshape(-1, 3).tolist()}
+        assert {*COLORS, SKY, NO_DEPTH} <= legend
         for task, values in expected.items():
             found = np.load(tmp_path / "out" / f"{name}_{task}.npy")
             if task == "segmentation":
@@ -617,9 +648,67 @@ def test_the_folder_says_what_is_wrong(tmp_path, cv2):
     (tmp_path / "in").mkdir()
     check_refused(run("folder.py", path, tmp_path / "in"), "holds no picture")
     (tmp_path / "in" / "a.png").write_bytes(b"nonsense")
-    check_refused(run("folder.py", path, tmp_path / "in", "--out", tmp_path / "out"), "a.png", "damaged")
+    check_refused(run("folder.py", path, tmp_path / "in", "--out", tmp_path / "out"), "all 1 pictures are damaged")
     check_refused(run("folder.py", path, tmp_path / "in", "--out", tmp_path / "in"), "another folder")
     check_refused(run("folder.py", path, tmp_path / "in", "--out", tmp_path / "in" / "a.png"), "a.png")
+
+
+def test_a_damaged_picture_of_a_folder_is_named_and_left_out(tmp_path, cv2):
+    path = write_model(tmp_path / "model")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(b"nonsense")
+    Image.fromarray(noise(*SIZE, 3)).save(tmp_path / "in" / "b.png")
+    done = run("folder.py", path, tmp_path / "in", "--out", tmp_path / "out")
+    assert done.returncode == 0
+    assert "a.png: is no picture, or damaged; left out" in done.stderr
+    assert done.stdout.startswith("1 pictures, ")
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["b.png.png"]
+
+
+PICAMERA = '''
+import numpy as np
+
+class Picamera2:
+    """Gives two frames of blue as the real one does, and then is stopped as by Ctrl-C."""
+    frames = 0
+
+    def create_video_configuration(self, main):
+        return main
+
+    def configure(self, main):
+        assert main["format"] == "RGB888"
+
+    def start(self):
+        pass
+
+    def capture_array(self):
+        self.frames += 1
+        if self.frames > 2:
+            raise KeyboardInterrupt
+        return np.full((64, 96, 3), (250, 30, 10), np.uint8)
+'''
+
+
+def test_blue_stays_blue_from_a_pis_camera_to_the_network_and_the_film(tmp_path, cv2):
+    path = write_model(tmp_path / "model", "float32")
+    for file in EXAMPLES.glob("*.py"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "picamera2.py").write_text(PICAMERA)
+    out = tmp_path / "out.avi"
+    command = [sys.executable, "camera.py", path, "--source", "picamera", "--out", out]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("2 frames, ")
+    blue = np.full((*SIZE, 3), (10, 30, 250), np.uint8)
+    frame = read_video(cv2, out)[-1][: SIZE[0]].astype(int)
+    assert np.abs(frame[24:, : SIZE[1]] - blue[24:]).mean() < 8
+    normals = make_task("normals", TARGETS["normals"]).picture(as_decoded(expected_predictions(path, blue)["normals"]))
+    assert np.abs(frame[:, 3 * SIZE[1] :] - normals).mean() < 8
+
+
+def test_without_a_pis_camera_a_line_says_what_to_install(tmp_path, cv2):
+    path = write_model(tmp_path / "model")
+    check_refused(run("camera.py", path, "--source", "picamera"), "sudo apt install python3-picamera2")
 
 
 def test_the_older_runtime_does_as_well(tmp_path, monkeypatch):
@@ -642,4 +731,4 @@ def test_programs_say_what_to_install():
 
 @pytest.mark.parametrize("program", ["camera.py", "folder.py"])
 def test_programs_are_short(program):
-    assert len((EXAMPLES / program).read_text(encoding="utf-8").splitlines()) <= 60
+    assert len((EXAMPLES / program).read_text(encoding="utf-8").splitlines()) <= 70

@@ -6,7 +6,7 @@ NumPy is all that it needs. Copy this file to the device, beside the model and i
     tensor = decoder.prepare(image)                   # uint8 RGB (H, W, 3) of any size -> the model's input
     outputs = ...                                     # run the model: an array for each task
     predictions = decoder.decode(outputs)             # class ids, depth, unit normals
-    pictures = decoder.paint(predictions)             # RGB to look at
+    pictures = decoder.paint(predictions)             # RGB to look at; what the colours mean, decoder.legends says
 
 :func:`open_network` does the first four in one, where LiteRT is installed.
 
@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +38,28 @@ _SCALE = [(18, 8, 46), (62, 15, 96), (110, 25, 110), (158, 42, 99), (202, 66, 75
 _SCALE += [(245, 204, 62), (250, 250, 176)]
 """Colours of depths, from far to near."""
 
+_NO_DEPTH, _SKY = (128, 128, 128), (135, 190, 235)
+"""Colours of pixels that are not on that scale."""
+
+_CLASSES = ("argmax", "class_ids")
+"""Kinds of decoding that give classes."""
+
 _KEYS = {"runtime", "tasks", "targets", "input_size", "normalisation", "input", "outputs"}
 """What a manifest must have to be one."""
+
+
+class Legend(NamedTuple):
+    """What the colours of a picture mean.
+
+    Attributes:
+        colors: Names and their colours, RGB.
+        scale: The depth or disparity at the near (bright) and at the far (dark) end of the scale, if there is one.
+        unit: Of the scale.
+    """
+
+    colors: Sequence[tuple[str, Sequence[int]]] = ()
+    scale: tuple[float, float] | None = None
+    unit: str = ""
 
 
 class DeployError(Exception):
@@ -123,11 +143,13 @@ class Decoder:
 
     def paint(self, predictions: Mapping[str, Array]) -> dict[str, Picture]:
         """Return an RGB picture ``uint8`` ``(H, W, 3)`` of every prediction."""
-        return {task: self._paint(task, prediction) for task, prediction in predictions.items()}
+        sky = self._sky(predictions)
+        return {task: self._paint(task, prediction, sky) for task, prediction in predictions.items()}
 
-    def panel(self, image: Picture, predictions: Mapping[str, Array]) -> Picture:
-        """Return an RGB image with the pictures of its predictions, which have its size, on its right."""
-        return np.hstack([image, *self.paint(predictions).values()])
+    def legends(self, predictions: Mapping[str, Array]) -> dict[str, Legend]:
+        """Return what the colours of :meth:`paint` mean, by task."""
+        sky = self._sky(predictions)
+        return {task: self._legend(task, prediction, sky) for task, prediction in predictions.items()}
 
     def _decode(self, task: str, output: Array, size: Size) -> Array:
         spec = self.manifest["outputs"][task]
@@ -147,19 +169,47 @@ class Decoder:
         values = real[..., 0] if real.shape[-1] == 1 else real
         return np.maximum(values, 0) if kind == "depth" else values
 
-    def _paint(self, task: str, prediction: Array) -> Picture:
+    def _paint(self, task: str, prediction: Array, sky: Array) -> Picture:
         decoding = self.manifest["outputs"][task]["decoding"]
-        if decoding["kind"] in ("argmax", "class_ids"):
+        if decoding["kind"] in _CLASSES:
             palette = np.zeros((256, 3), np.uint8)
             palette[: len(decoding["colors"])] = decoding["colors"]
             return palette[prediction]
         if decoding["kind"] == "normals":
             return np.rint((np.clip(prediction, -1, 1) + 1) * 127.5).astype(np.uint8)
-        if decoding["kind"] == "depth":
-            is_disparity = self.manifest["targets"].get(task, {}).get("kind") == "disparity"
-            return _paint_scale(prediction, prediction > 0, near_is_large=is_disparity)
-        channel = prediction if prediction.ndim == 2 else prediction[..., 0]
-        return _paint_scale(channel, np.isfinite(channel), near_is_large=True)
+        if decoding["kind"] != "depth":
+            channel = prediction if prediction.ndim == 2 else prediction[..., 0]
+            far, near = _range(channel, np.isfinite(channel))
+            return paint_scale(channel, near, far)
+        picture = paint_scale(prediction, *self._ends(task, prediction, sky))
+        picture[prediction <= 0] = _NO_DEPTH
+        picture[np.broadcast_to(sky, prediction.shape)] = _SKY
+        return picture
+
+    def _legend(self, task: str, prediction: Array, sky: Array) -> Legend:
+        decoding = self.manifest["outputs"][task]["decoding"]
+        if decoding["kind"] in _CLASSES:
+            names = decoding["class_names"] or [f"class {index}" for index in range(decoding["channels"])]
+            return Legend(list(zip(names, decoding["colors"], strict=True)))
+        if decoding["kind"] != "depth":
+            return Legend()
+        named = [("sky", _SKY), ("no depth", _NO_DEPTH)]
+        return Legend(named, self._ends(task, prediction, sky), decoding["unit"])
+
+    def _ends(self, task: str, depth: Array, sky: Array) -> tuple[float, float]:
+        """Return the values at the near and at the far end of a depth's scale."""
+        low, high = _range(depth, (depth > 0) & ~sky)
+        is_disparity = self.manifest["targets"].get(task, {}).get("kind") == "disparity"
+        return (high, low) if is_disparity else (low, high)
+
+    def _sky(self, predictions: Mapping[str, Array]) -> Array:
+        """Return where classes say sky: a network is taught no depth there."""
+        sky = np.array(False)
+        for task, prediction in predictions.items():
+            names = list(self.manifest["outputs"][task]["decoding"]["class_names"])
+            if "sky" in names:
+                sky = sky | (prediction == names.index("sky"))
+        return sky
 
 
 class Network:
@@ -307,11 +357,15 @@ def _unit_vectors(vectors: Array) -> Array:
     return scaled / np.sqrt(np.square(scaled).sum(-1, keepdims=True))
 
 
-def _paint_scale(values: Array, valid: Array, *, near_is_large: bool) -> Picture:
-    """Paint numbers ``(H, W)`` from their 2nd to their 98th percentile; what is not valid is black."""
+def _range(values: Array, valid: Array) -> tuple[float, float]:
+    """Return the 2nd and the 98th percentile of valid values, beyond which few pixels lie."""
     low, high = np.percentile(values[valid], (2, 98)) if valid.any() else (0.0, 1.0)
-    share = np.clip((values - low) / (high - low), 0, 1) if high > low else np.full(values.shape, 0.5)
-    levels = np.where(valid, share if near_is_large else 1 - share, 0) * 255
+    return float(low), float(high)
+
+
+def paint_scale(values: Array, near: float, far: float) -> Picture:
+    """Paint numbers ``(H, W)``, bright at ``near``, dark at ``far``."""
+    nearness = np.clip((values - far) / (near - far), 0, 1) if near != far else np.full(values.shape, 0.5)
     stops = np.linspace(0, 255, len(_SCALE))
     table = np.stack([np.interp(np.arange(256), stops, channel) for channel in zip(*_SCALE, strict=True)], axis=-1)
-    return np.where(valid[..., None], np.rint(table).astype(np.uint8)[np.rint(levels).astype(np.uint8)], np.uint8(0))
+    return np.rint(table).astype(np.uint8)[np.rint(np.nan_to_num(nearness) * 255).astype(np.uint8)]

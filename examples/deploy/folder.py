@@ -1,4 +1,4 @@
-"""Draws what an exported model sees in a folder of pictures: LiteRT, OpenCV and decode.py, nothing else."""
+"""Draws what an exported model sees in a folder of pictures: LiteRT, OpenCV, decode.py and draw.py, nothing else."""
 
 import argparse
 import sys
@@ -9,8 +9,9 @@ try:
     import cv2
     import numpy as np
     from decode import DeployError, open_network
+    from draw import draw
 except ImportError as missing:
-    sys.exit(f"{missing}; pip install ai-edge-litert numpy opencv-python, and keep decode.py beside this file")
+    sys.exit(f"{missing}; pip install ai-edge-litert numpy opencv-python, and copy decode.py and draw.py, too")
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -29,21 +30,25 @@ def main(model: str, folder: Path, out: Path, arrays: bool, delegate: str | None
     if out.resolve() == folder.resolve():
         raise DeployError(f"{out}: holds the pictures themselves; name another folder with --out")
     out.mkdir(parents=True, exist_ok=True)
-    seconds = 0.0
+    seconds, done = 0.0, 0
     for path in files:
         picture = cv2.imread(str(path), cv2.IMREAD_COLOR)  # turned as its EXIF orientation says
         if picture is None:
-            raise DeployError(f"{path}: is no picture, or damaged")
+            print(f"{path}: is no picture, or damaged; left out", file=sys.stderr)
+            continue
         image = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
         start = time.perf_counter()
         predictions = network.predict(image, image.shape[:2])
         seconds += time.perf_counter() - start
-        panel = cv2.cvtColor(network.decoder.panel(image, predictions), cv2.COLOR_RGB2BGR)
+        done += 1
+        panel = cv2.cvtColor(draw(network.decoder, image, predictions), cv2.COLOR_RGB2BGR)
         if not cv2.imwrite(str(out / f"{path.name}.png"), panel):
             raise DeployError(f"{out}: cannot be written")
         for task in predictions if arrays else ():
             np.save(out / f"{path.name}_{task}.npy", predictions[task])
-    print(f"{len(files)} pictures, {seconds / len(files) * 1e3:.1f} ms each without files, written to {out}")
+    if not done:
+        raise DeployError(f"{folder}: all {len(files)} pictures are damaged")
+    print(f"{done} pictures, {seconds / done * 1e3:.1f} ms each without files, written to {out}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from ednas.hw import summarise
 from ednas.hw.sources import load_source, network_cost
 from ednas.report.comparison import ModelCost, save_comparison, tabulate
 from ednas.report.content import ComparisonTable, Picture
-from ednas.report.pictures import encode_png, paint_alike, save_pictures
+from ednas.report.pictures import label_sky, paint_picture, save_pictures
 from ednas.scoring import ModelMetrics, merge_metrics
 from ednas.search.config import SearchConfig
 from ednas.search.progress import SearchCallback
@@ -200,17 +200,20 @@ def _pictures(
         for task in config.search.tasks:
             chosen = [(final.name, model) for final, model in models if task in final.tasks]
             found = chosen[-1][1]
-            batch = load_samples(splits[found.input_size], [index])
+            split = splits[found.input_size]
+            batch = load_samples(split, [index])
             made = found.tasks[task]
             label = made.decode_target(batch[made.target])[0]
-            decoded = [_decoded(model, splits[model.input_size], index, task, label) for _, model in chosen]
-            painted = paint_alike(made, [label, *decoded])
-            yield Picture(
-                sample=dataset.source(index),
-                task=task,
-                image=encode_png(splits[found.input_size].image[index]),
-                label=painted[0],
-                predictions=tuple((name, png) for (name, _), png in zip(chosen, painted[1:], strict=True)),
+            yield paint_picture(
+                dataset.source(index),
+                task,
+                made,
+                image=split.image[index],
+                label=label,
+                predictions={
+                    name: _decoded(model, splits[model.input_size], index, task, label) for name, model in chosen
+                },
+                sky=label_sky(batch, split.info.targets),
             )
 
 

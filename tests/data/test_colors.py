@@ -3,7 +3,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ednas.data.colors import color_depth, color_labels, color_normals, color_target, palette
+from ednas.data.colors import (
+    NO_DEPTH,
+    NO_LABEL,
+    SKY,
+    color_depth,
+    color_labels,
+    color_normals,
+    color_scale,
+    color_target,
+    depth_range,
+    palette,
+    sky_pixels,
+)
 from ednas.data.sample import TargetInfo
 
 
@@ -24,25 +36,55 @@ def test_cityscapes_has_its_own_colours():
     assert color_labels(labels.astype(np.int64), 19).dtype == np.uint8
 
 
-def test_near_is_bright_and_invalid_is_black():
-    depth = np.array([[1.0, 2.0, 4.0, 0.0, np.nan]], np.float32)
-    brightness = color_depth(depth).astype(int).sum(-1)[0]
+def test_ids_that_are_no_class_are_void():
+    assert (color_labels(np.array([[3, -1, 255, 300]]), 3) == NO_LABEL).all()
+
+
+def test_near_is_bright_and_neither_the_sky_nor_what_has_no_depth_is_on_the_scale():
+    depth = np.array([[1.0, 2.0, 4.0, 0.0, np.nan, np.inf]], np.float32)
+    picture = color_depth(depth)
+    brightness = picture.astype(int).sum(-1)[0]
     assert brightness[0] > brightness[1] > brightness[2] > 0
-    assert (brightness[3:] == 0).all()
+    assert picture[0, 3:].tolist() == [list(NO_DEPTH), list(NO_DEPTH), list(SKY)]
     disparity = color_depth(depth, near_is_large=True).astype(int).sum(-1)[0]
     assert disparity[2] > disparity[1] > disparity[0] > 0
+    scale = color_scale(np.linspace(0, 1, 1000)[None])[0].astype(int)
+    assert all(np.abs(scale - colour).max(-1).min() > 40 for colour in (NO_DEPTH, SKY))
+
+
+def test_the_scale_gets_brighter_steadily():
+    luminance = color_scale(np.linspace(0, 1, 256)[None])[0] @ (0.2126, 0.7152, 0.0722)
+    assert (np.diff(luminance) > -0.5).all()
+    assert luminance[-1] - luminance[0] > 200
 
 
 def test_depth_without_a_valid_pixel_or_with_one_value():
-    assert (color_depth(np.zeros((3, 4), np.float32)) == 0).all()
-    assert (color_depth(np.full((3, 4), 2.0, np.float32)) > 0).any()
+    assert (color_depth(np.zeros((3, 4), np.float32)) == NO_DEPTH).all()
+    assert depth_range(np.zeros((3, 4), np.float32)) == (0, 1)
+    assert (color_depth(np.full((3, 4), 2.0, np.float32)) == color_scale(np.array([[0.5]]))).all()
+
+
+def test_the_range_leaves_out_a_few_outliers_the_sky_and_what_has_no_depth():
+    depth = np.concatenate([np.linspace(1, 5, 1000), [900.0, 0.001], np.full(300, np.inf), np.zeros(300)])
+    assert depth_range(depth) == pytest.approx((1.08, 4.92), abs=0.02)
 
 
 def test_the_range_of_depth_can_be_fixed():
     depth = np.array([[1.0, 5.0]], np.float32)
-    np.testing.assert_array_equal(
-        color_depth(depth, low=1, high=9)[0, 0], color_depth(depth[:, :1], low=1, high=9)[0, 0]
-    )
+    fixed = color_depth(depth, value_range=(1, 9))
+    np.testing.assert_array_equal(fixed[0, 0], color_depth(depth[:, :1], value_range=(1, 9))[0, 0])
+    assert (fixed != color_depth(depth)).any()
+
+
+def test_any_class_called_sky_is_the_sky():
+    targets = {
+        "a": TargetInfo("labels", 3, ("sky", "road", "car")),
+        "b": TargetInfo("labels", 2),
+        "c": TargetInfo("distance"),
+    }
+    labels = {"a": np.array([[0, 1, 255]]), "b": np.array([[0, 0, 0]]), "c": np.zeros((1, 3))}
+    assert sky_pixels(labels, targets).tolist() == [[True, False, False]]
+    assert not sky_pixels({"b": labels["b"]}, targets)
 
 
 def test_normals():

@@ -83,7 +83,7 @@ def test_a_worthless_trial_is_called_so():
 
 def test_pictures_are_inlined_once_with_alternative_texts(page):
     images = [attrs for tag, attrs in page.elements if tag == "img"]
-    assert len(images) == 2 + 2 * 2 * 3  # an image per sample; label and two predictions per sample and task
+    assert len(images) == 2 + 2 * 2 * 4  # an image per sample; label, legend, two predictions per sample and task
     assert all(attrs["src"].startswith("data:image/png;base64,") and attrs["alt"] for attrs in images)
 
 

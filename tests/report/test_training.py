@@ -111,7 +111,7 @@ def test_curves_are_those_of_the_logs_and_go_right(one):
 def test_pictures_are_of_the_validation_images(one):
     page = Page(render_training(collect_training(one)))
     pictures = [attrs for tag, attrs in page.elements if tag == "img"]
-    assert len(pictures) == 2 * 4 * 3  # two tasks; four images; image, label, prediction
+    assert len(pictures) == 2 * 4 * 4  # two tasks; four images; image, label, legend, prediction
     assert all(attrs["src"].startswith("data:image/png;base64,") and attrs["alt"] for attrs in pictures)
     assert "by mIoU % ↑ of 4 images" in page.text
 

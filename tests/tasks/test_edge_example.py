@@ -78,3 +78,4 @@ def test_nothing_valid(task):
 def test_picture(task):
     picture = task.picture(np.array([[0, 1, 255]]))
     assert picture[0].tolist() == [[64] * 3, [255] * 3, [0] * 3]
+    assert [name for name, _ in task.legend(picture).seen_in([picture[:, :2]]).colors] == ["border", "no border"]

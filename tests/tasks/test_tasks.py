@@ -10,13 +10,12 @@ import torch
 from torch.nn import functional as F
 
 import ednas.tasks
-from ednas.data.colors import palette
+from ednas.data.colors import NO_DEPTH, color_scale, palette
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import ConfigError
 from ednas.tasks import LOSS_PRESETS, Task, load_plugin, make_task, make_tasks, register_task, task_names, task_target
 from ednas.tasks import base as registry
 from ednas.tasks.metrics import ANGLE_BIN
-from ednas.tasks.pictures import paint_classes, paint_scale
 
 LABELS = TargetInfo("labels", 19)
 NAMED = TargetInfo("labels", 3, ("road", "car", "sky"))
@@ -313,12 +312,24 @@ class TestDepthTask:
         assert metrics.compute()["abs_err"] == pytest.approx(1.0)
 
     @pytest.mark.parametrize(("info", "near"), [(METRES, 1.0), (DISPARITY, 5.0)])
-    def test_picture_paints_near_bright_and_invalid_black(self, info, near):
+    def test_picture_paints_near_bright_and_no_depth_grey(self, info, near):
         far = 6.0 - near
         picture = make_task("depth", info).picture(np.array([[[near, far, 0.0, math.nan]]], dtype=np.float32))
         assert picture.shape == (1, 4, 3)
         assert picture[0, 0].sum() > picture[0, 1].sum() > 0
-        assert (picture[0, 2:] == 0).all()
+        assert (picture[0, 2:] == NO_DEPTH).all()
+
+    @pytest.mark.parametrize("info", [METRES, DISPARITY])
+    def test_the_legend_has_the_scale_of_the_picture(self, info):
+        task = make_task("depth", info)
+        depth = np.array([[[1.0, 3.0, 5.0]]], dtype=np.float32)
+        legend = task.legend(depth)
+        near, far = legend.scale
+        assert sorted((near, far)) == pytest.approx((1.08, 4.92))
+        assert legend.unit == info.unit
+        ends = task.picture(np.array([[near, far]]), (min(near, far), max(near, far)))
+        assert (ends == color_scale(np.array([[1.0, 0.0]]))).all()
+        assert task.legend(depth, (0.0, 10.0)).scale in ((0.0, 10.0), (10.0, 0.0))
 
     def test_picture_with_a_given_range(self):
         task = make_task("depth", METRES)
@@ -418,13 +429,3 @@ class TestPictures:
         colours = palette(40)[:40].astype(int)
         distance = np.abs(colours[:, None] - colours[None]).sum(-1) + 1000 * np.eye(40, dtype=int)
         assert distance.min() > 30
-
-    def test_ids_out_of_range_are_black(self):
-        assert (paint_classes(np.array([[3, -1, 255, 300]]), 3) == 0).all()
-
-    def test_scale_gets_brighter_steadily(self):
-        values = np.linspace(0, 1, 256)[None]
-        picture = paint_scale(values, np.ones_like(values, dtype=bool), 0.0, 1.0)[0].astype(float)
-        luminance = picture @ (0.2126, 0.7152, 0.0722)
-        assert (np.diff(luminance) > -0.5).all()
-        assert luminance[-1] - luminance[0] > 200

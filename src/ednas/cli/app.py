@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from ednas.cli import arch, benchmark, compare, data, demo, doctor, export, hardware, report, search, targets, train
+from ednas.cli import (
+    arch,
+    benchmark,
+    compare,
+    data,
+    demo,
+    doctor,
+    export,
+    hardware,
+    predict,
+    report,
+    search,
+    targets,
+    train,
+)
 
 app = typer.Typer(
     name="ednas",
@@ -40,7 +54,7 @@ app.command("search")(search.search)
 app.command("train")(train.train)
 app.command("evaluate")(train.evaluate)
 app.command("compare")(compare.compare)
-app.command("predict")(train.predict)
+app.command("predict")(predict.predict)
 app.command("export")(export.export)
 app.command("latency")(hardware.latency)
 app.command("benchmark")(benchmark.benchmark)

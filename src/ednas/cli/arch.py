@@ -19,7 +19,8 @@ DEFAULT_HEADS = "segmentation:19,depth"
 def show(
     architecture: Annotated[str, typer.Argument(help="A built-in name, a JSON file, a checkpoint, or a text form.")],
     size: Annotated[
-        str | None, typer.Option("--input", help="HEIGHTxWIDTH; default: the architecture's, or 256x256.")
+        str | None,
+        typer.Option("--input", help="HEIGHTxWIDTH; default: the checkpoint's, the search's or its own, or 256x256."),
     ] = None,
     tasks: Annotated[str, typer.Option(help="Tasks with their output channels.")] = DEFAULT_HEADS,
     svg: Annotated[Path | None, typer.Option(help="Also draw the network into this SVG file.")] = None,
@@ -33,13 +34,13 @@ def show(
 
     ednas arch show runs/demo/best.json --input 128x256 --tasks segmentation:19,depth,normals --json
     """
-    from ednas.arch import load_architecture
+    from ednas.arch import load_architecture, stored_input_size
     from ednas.files import write_text
     from ednas.hw import summarise
 
     network = load_architecture(architecture)
     heads = parse_heads(tasks)
-    shape = parse_size(size) if size else network.input_size or (256, 256)
+    shape = parse_size(size) if size else stored_input_size(architecture) or network.input_size or (256, 256)
     summary = summarise(network, heads, shape)
     if svg is not None:
         from ednas.report.drawing import draw_architecture

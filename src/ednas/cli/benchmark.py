@@ -47,11 +47,17 @@ def benchmark(
     ] = False,
     dtype: Annotated[str, typer.Option(help="int8 or float32, of files that are written for architectures.")] = "int8",
     size: Annotated[
-        str | None, typer.Option("--input", help="HEIGHTxWIDTH of architectures; default: their own, or 256x256.")
+        str | None,
+        typer.Option(
+            "--input",
+            help="HEIGHTxWIDTH of architectures; default: the checkpoint's, the search's or its own, or 256x256.",
+        ),
     ] = None,
     tasks: Annotated[
         str | None,
-        typer.Option(help="Tasks of architectures; default: the checkpoint's, or segmentation:19,depth."),
+        typer.Option(
+            help="Tasks of architectures; default: the checkpoint's or the search's, or segmentation:19,depth."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

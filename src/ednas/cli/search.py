@@ -71,9 +71,18 @@ def search(
     trials: Annotated[int | None, typer.Option(min=1, help="Candidates to train.")] = None,
     population: Annotated[int | None, typer.Option(min=1, help="Population of the evolution.")] = None,
     tournament: Annotated[int | None, typer.Option(min=1, help="Tournament of the evolution.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="The proxy training: mini, proxy (5k steps) or full.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="The proxy training: mini, proxy (5k steps) or full. Default: proxy.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps of the proxy training.")] = None,
-    size: Annotated[str | None, typer.Option("--input", help="HEIGHTxWIDTH of the proxy training.")] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            help="HEIGHTxWIDTH of the proxy training; default: the data's own, which mini shrinks to about as many "
+            "pixels as 64x128 have.",
+        ),
+    ] = None,
     latency_size: Annotated[
         str | None,
         typer.Option("--latency-input", help="HEIGHTxWIDTH on the device; default: that of the proxy training."),

@@ -1,17 +1,17 @@
-"""`ednas train`, `ednas evaluate`, `ednas predict`."""
+"""`ednas train`, `ednas evaluate`."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ednas.cli.models import Device, ModelPath, Overlap, Tile, open_model, parse_tiling
 from ednas.cli.options import (
     AllowPlugins,
     DataOptions,
@@ -28,24 +28,12 @@ from ednas.cli.options import (
 
 if TYPE_CHECKING:
     from ednas.data import CachedSplit, DenseDataset
-    from ednas.exceptions import DataError
     from ednas.export.manifest import Manifest
     from ednas.scoring import TaskValues
-    from ednas.tasks import Task
-    from ednas.training import Callback, Model, Tiling, TrainConfig
+    from ednas.training import Callback, Model, TrainConfig
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 _Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-_Tile = Annotated[
-    str | None,
-    typer.Option(
-        help="HEIGHTxWIDTH, or auto (the model's input size): do not resize images to the model's input size, predict "
-        "them in overlapping tiles and blend these."
-    ),
-]
-_Overlap = Annotated[
-    float | None, typer.Option(help="Share of a tile that the next one covers too, 0 to 0.9; default: 0.25.")
-]
 
 
 def train(
@@ -60,7 +48,7 @@ def train(
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")] = Path("runs/train"),
     config: Annotated[Path | None, typer.Option(help="A YAML file; options given here win over it.")] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="finetune (own data), mini (CPU), proxy (5k steps), full (20k).")
+        str | None, typer.Option(help="finetune (own data), mini (CPU), proxy (5k steps), full (20k). Default: mini.")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps, instead of the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples a step, instead of the recipe's.")] = None,
@@ -82,8 +70,8 @@ def train(
         str | None,
         typer.Option(
             "--input",
-            help="HEIGHTxWIDTH; default: what best.json or a checkpoint is for, else the data's own; with mini, that "
-            "shrunk to about as many pixels as 64x128 have.",
+            help="HEIGHTxWIDTH; default: what best.json or a checkpoint is for, else the data's own, which mini "
+            "shrinks to about as many pixels as 64x128 have.",
         ),
     ] = None,
     loss_preset: Annotated[str | None, typer.Option(help="Loss weights of Table 8, like cityscapes_jared.")] = None,
@@ -218,7 +206,7 @@ def train(
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A checkpoint folder, or an exported model: a .tflite or .onnx file.")],
+    model: ModelPath,
     data: Annotated[str, typer.Option(help="A dataset.yaml, a folder of a known format, streets or rooms.")],
     data_option: DataOptions = None,
     split: Annotated[str, typer.Option(help="Which split.")] = "val",
@@ -231,12 +219,12 @@ def evaluate(
             "other, or tiles of it.",
         ),
     ] = None,
-    tile: _Tile = None,
-    overlap: _Overlap = None,
+    tile: Tile = None,
+    overlap: Overlap = None,
     plugin: Plugins = None,
     per_class: Annotated[bool, typer.Option("--per-class", help="Print IoU and accuracy of every class too.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write metrics.json here.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps; exported models run on the CPU.")] = "auto",
+    device: Device = "auto",
     as_json: _Json = False,
 ) -> None:
     """Measure a checkpoint or an exported model on a dataset, in either protocol.
@@ -259,16 +247,23 @@ def evaluate(
     from ednas.data.formats import open_as_trained
     from ednas.data.matching import match_labels
     from ednas.data.reader import check_labels
+    from ednas.export.evaluate import evaluate_exported
+    from ednas.export.predictor import ExportedModel
     from ednas.files import write_json
     from ednas.tasks.base import check_protocol
+    from ednas.training import evaluate as evaluate_checkpoint
     from ednas.training.trivial import measure_trivial
 
     load_plugins(plugin)
     chosen = check_protocol(protocol)
-    measured = _measured(model, device)
-    about = measured.about
+    opened = open_model(model, device)
+    if isinstance(opened, ExportedModel):
+        about: Model | Manifest = opened.runner.manifest
+        measure = partial(evaluate_exported, opened.runner)
+    else:
+        about, measure = opened, partial(evaluate_checkpoint, opened)
     input_size = about.input_size
-    tiling = _tiling(tile, overlap, input_size)
+    tiling = parse_tiling(tile, overlap, input_size)
     open_split = partial(
         open_as_trained,
         data,
@@ -285,58 +280,13 @@ def evaluate(
     with decoding() as decode:
         cached = match_labels(open_cache(dataset, input_size, progress=decode), about.targets)
     with counting("evaluating") as progress:
-        metrics = measured.measure(
-            cached, chosen, tiling=tiling, progress=lambda done, total: progress(split, done, total)
-        )
+        metrics = measure(cached, chosen, tiling=tiling, progress=lambda done, total: progress(split, done, total))
     if train_split := _decoded_before(partial(open_split, split="train"), cached.size):
         train_split = match_labels(train_split, about.targets)
-        metrics["trivial"] = measure_trivial(measured.tasks, train_split, cached, chosen)
+        metrics["trivial"] = measure_trivial(opened.tasks, train_split, cached, chosen)
     if out is not None:
         write_json(out, metrics)
     _print_metrics(metrics, as_json, f"wrote {out}" if out else "", per_class=per_class)
-
-
-def predict(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder.")],
-    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for pictures and arrays.")] = Path("predictions"),
-    plugin: Plugins = None,
-    at_model_size: Annotated[bool, typer.Option("--model-size", help="Keep the model's input size.")] = False,
-    tile: _Tile = None,
-    overlap: _Overlap = None,
-    device: _Device = "auto",
-) -> None:
-    """Write predictions: a colour-coded picture and an array (.npy) for each image and task.
-
-    Images that cannot be read are listed in the end, with exit code 2; the others are written.
-
-    [bold]Examples[/bold]
-
-    ednas predict runs/base/checkpoint street.png --out predictions
-
-    ednas predict runs/crops/checkpoint large.png --tile 512x1024 --overlap 0.25
-    """
-    from ednas.training import load_checkpoint, write_predictions
-    from ednas.training import predict as run_predictions
-
-    load_plugins(plugin)
-    model = load_checkpoint(checkpoint)
-    tiling = _tiling(tile, overlap, model.input_size)
-    errors: list[DataError] = []
-    found = run_predictions(
-        model,
-        images,
-        size="model" if at_model_size else "image",
-        tiling=tiling,
-        device=device,
-        on_error=errors.append,
-    )
-    written = write_predictions(found, out)
-    typer.echo(f"wrote {len(written)} files to {out}")
-    for error in errors:
-        typer.echo(f"error: {error}", err=True)
-    if errors:
-        raise typer.Exit(2)
 
 
 def _find_learning_rate(settings: TrainConfig, out: Path, device: str, as_json: bool) -> None:
@@ -366,55 +316,6 @@ def _decoded_before(open_split: Callable[[], DenseDataset], size: tuple[int, int
     with suppress(EdnasError):
         return find_cache(open_split(), size)
     return None
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """A checkpoint or an exported model.
-
-    Attributes:
-        about: Its input size, what it has learned, and from which data.
-        tasks: Its tasks by name.
-        measure: Measures it, as :func:`ednas.training.evaluate` does without the model.
-    """
-
-    about: Model | Manifest
-    tasks: Mapping[str, Task]
-    measure: Callable[..., dict[str, Any]]
-
-
-def _measured(path: Path, device: str) -> _Measured:
-    """Open a checkpoint or an exported model."""
-    if path.is_file() or path.suffix in (".tflite", ".onnx"):
-        from ednas.exceptions import ConfigError
-        from ednas.export.evaluate import evaluate_exported
-        from ednas.export.runtime import open_model
-        from ednas.tasks import make_tasks
-
-        if device not in ("auto", "cpu"):
-            raise ConfigError(f"device '{device}': exported models run on the CPU; leave --device out")
-        runner = open_model(path)
-        manifest = runner.manifest
-        tasks = make_tasks(manifest.tasks, manifest.targets, manifest.task_options)
-        return _Measured(manifest, tasks, partial(evaluate_exported, runner))
-    from ednas.training import evaluate as evaluate_checkpoint
-    from ednas.training import load_checkpoint
-
-    model = load_checkpoint(path)
-    return _Measured(model, model.tasks, partial(evaluate_checkpoint, model, device=device))
-
-
-def _tiling(tile: str | None, overlap: float | None, input_size: tuple[int, int]) -> Tiling | None:
-    """Read ``--tile`` and ``--overlap``."""
-    from ednas.exceptions import ConfigError
-    from ednas.training.tiles import DEFAULT_OVERLAP, Tiling
-
-    if tile is None:
-        if overlap is not None:
-            raise ConfigError("--overlap: is that of tiles; give --tile too")
-        return None
-    size = input_size if tile == "auto" else parse_size(tile, "tile")
-    return Tiling(size, DEFAULT_OVERLAP if overlap is None else overlap)
 
 
 def _train_config(

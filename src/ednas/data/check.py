@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ednas.data.complaints import group
 from ednas.data.formats import dataset_splits, open_dataset
 from ednas.data.reader import Progress, Reader, split_remarks
-from ednas.data.sample import VOID, DenseDataset, TargetInfo, valid_pixels
+from ednas.data.sample import DEPTHS, VOID, DenseDataset, TargetInfo, valid_pixels
 from ednas.data.units import likely_unit
 from ednas.exceptions import DataError
 
@@ -217,7 +217,7 @@ class _Tally:
 
     def report(self) -> TargetReport:
         info, nan = self.info, float("nan")
-        any_value = self.valid > 0 and info.kind in ("distance", "disparity")
+        any_value = self.valid > 0 and info.kind in DEPTHS
         counts = self.classes[: info.num_classes]
         return TargetReport(
             kind=info.kind,

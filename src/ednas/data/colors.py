@@ -1,8 +1,9 @@
-"""Colours for label maps, depth and normals: numpy in, RGB out, invalid pixels black."""
+"""Colours of label maps, depth and normals, the same wherever ednas paints: numpy in, RGB out."""
 
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -10,6 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from ednas.data.sample import VOID, TargetInfo
+
+Color = tuple[int, int, int]
+"""RGB, 0 to 255."""
+
+Picture = npt.NDArray[np.uint8]
+"""RGB, ``(H, W, 3)``."""
+
+NO_LABEL: Color = (0, 0, 0)
+"""Pixels without a class or a normal."""
+
+NO_DEPTH: Color = (128, 128, 128)
+"""Pixels without a depth. Grey is no colour of the scale, whose dark end is nearly black."""
+
+SKY: Color = (135, 190, 235)
+"""Pixels that are infinitely far."""
 
 _CITYSCAPES = (
     (128, 64, 128),
@@ -35,8 +51,21 @@ _CITYSCAPES = (
 
 _GOLDEN_RATIO = 0.618033988749895
 
-_RAMP = ((36, 12, 79), (62, 73, 137), (38, 130, 142), (53, 183, 121), (180, 222, 44), (253, 231, 37))
-"""From dark (far) to bright (near)."""
+# A dark-to-bright scale from violet over red to pale yellow; luminance rises steadily, so that it also reads in grey.
+_SCALE = (
+    (18, 8, 46),
+    (62, 15, 96),
+    (110, 25, 110),
+    (158, 42, 99),
+    (202, 66, 75),
+    (233, 103, 45),
+    (247, 152, 24),
+    (245, 204, 62),
+    (250, 250, 176),
+)
+
+_CLIPPED = 2.0
+"""Percent of the pixels beyond either end of a depth's scale: a few outliers would make the rest one colour."""
 
 
 @lru_cache(maxsize=16)
@@ -60,63 +89,78 @@ def palette(num_classes: int) -> npt.NDArray[np.uint8]:
     return colours
 
 
-def color_labels(labels: npt.NDArray[Any], num_classes: int) -> npt.NDArray[np.uint8]:
-    """Colour a label map.
+def color_labels(labels: npt.NDArray[Any], num_classes: int) -> Picture:
+    """Colour a label map ``(H, W)`` of whole numbers; void and other ids that are no class are black."""
+    ids = labels.astype(np.int64)
+    return palette(num_classes)[np.where((ids >= 0) & (ids < num_classes), ids, VOID)]
 
-    Args:
-        labels: ``(H, W)``, integers 0 to 255.
-        num_classes: Number of classes, for the palette.
 
-    Returns:
-        ``uint8`` ``(H, W, 3)``; void (255) is black.
+def color_scale(nearness: npt.NDArray[Any]) -> Picture:
+    """Colour numbers ``(H, W)`` from 0 (far, dark) to 1 (near, bright)."""
+    stops = np.linspace(0, 1, len(_SCALE))
+    channels = [np.interp(nearness, stops, channel) for channel in np.array(_SCALE, np.float64).T]
+    return np.stack(channels, axis=-1).round().astype(np.uint8)
+
+
+def depth_range(depth: npt.NDArray[Any]) -> tuple[float, float]:
+    """Return the values at the two ends of the colour scale, the rule for every picture of a depth.
+
+    These are the 2nd and the 98th percentile of all that is painted together; (0, 1) where no pixel has a depth.
     """
-    return palette(num_classes)[labels.astype(np.uint8)]
+    values = depth[np.isfinite(depth) & (depth > 0)]
+    if not values.size:
+        return 0.0, 1.0
+    low, high = np.percentile(values, (_CLIPPED, 100 - _CLIPPED))
+    return float(low), float(high)
 
 
 def color_depth(
-    depth: npt.NDArray[Any], *, low: float | None = None, high: float | None = None, near_is_large: bool = False
-) -> npt.NDArray[np.uint8]:
-    """Colour a depth or disparity map: near is bright, far is dark, invalid (0) is black.
+    depth: npt.NDArray[Any], *, near_is_large: bool = False, value_range: tuple[float, float] | None = None
+) -> Picture:
+    """Colour a depth or disparity map: near is bright, far is dark; what has no depth is grey, the sky light blue.
 
     Args:
-        depth: ``(H, W)``, 0 = invalid.
-        low: Value at one end of the ramp; None: the 2nd percentile of the valid values.
-        high: Value at the other end; None: the 98th percentile.
+        depth: ``(H, W)``; 0 and NaN = no depth, infinity = sky.
         near_is_large: True for a disparity.
-
-    Returns:
-        ``uint8`` ``(H, W, 3)``.
+        value_range: Smallest and largest value of the scale; None: :func:`depth_range`.
     """
     values = depth.astype(np.float64)
-    ok = np.isfinite(values) & (values > 0)
-    if not ok.any():
-        return np.zeros((*depth.shape, 3), np.uint8)
-    low = float(np.percentile(values[ok], 2)) if low is None else low
-    high = float(np.percentile(values[ok], 98)) if high is None else high
-    share = np.clip((np.where(ok, values, low) - low) / max(high - low, 1e-12), 0, 1)
-    share = share if near_is_large else 1 - share
-    stops = np.linspace(0, 1, len(_RAMP))
-    channels = [np.interp(share, stops, channel) for channel in np.array(_RAMP, np.float64).T]
-    return np.where(ok[:, :, None], np.stack(channels, axis=-1), 0).round().astype(np.uint8)
+    has_depth = np.isfinite(values) & (values > 0)
+    low, high = depth_range(values) if value_range is None else value_range
+    share = np.where(has_depth, values, low) - low
+    share = np.clip(share / (high - low), 0, 1) if high > low else np.full(values.shape, 0.5)
+    picture = color_scale(share if near_is_large else 1 - share)
+    picture[~has_depth] = NO_DEPTH
+    picture[np.isposinf(values)] = SKY
+    return picture
 
 
-def color_normals(normals: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Colour surface normals: (n + 1) / 2 in each channel, invalid (zero vectors) black.
-
-    Args:
-        normals: ``(H, W, 3)``, components in [-1, 1].
-
-    Returns:
-        ``uint8`` ``(H, W, 3)``.
-    """
-    ok = np.abs(normals).sum(axis=-1, keepdims=True) > 0
+def color_normals(normals: npt.NDArray[Any]) -> Picture:
+    """Colour surface normals ``(H, W, 3)``: (n + 1) / 2 in each channel, invalid (zero vectors) black."""
+    ok = (normals != 0).any(axis=-1, keepdims=True)
     return np.where(ok, np.clip((normals + 1) * 127.5, 0, 255), 0).round().astype(np.uint8)
 
 
-def color_target(values: npt.NDArray[Any], info: TargetInfo) -> npt.NDArray[np.uint8]:
-    """Colour a target by its kind: ``(H, W)`` or ``(H, W, 3)`` to ``uint8`` ``(H, W, 3)``."""
+def color_target(values: npt.NDArray[Any], info: TargetInfo, value_range: tuple[float, float] | None = None) -> Picture:
+    """Colour a target by its kind, ``(H, W)`` or ``(H, W, 3)``; ``value_range`` is that of :func:`color_depth`."""
     if info.kind == "labels":
         return color_labels(values, info.num_classes)
     if info.kind == "normals":
         return color_normals(values)
-    return color_depth(values, near_is_large=info.kind == "disparity")
+    return color_depth(values, near_is_large=info.kind == "disparity", value_range=value_range)
+
+
+def sky_pixels(
+    labels: Mapping[str, npt.NDArray[Any]], targets: Mapping[str, TargetInfo]
+) -> npt.NDArray[np.bool_] | np.bool_:
+    """Return where the classes of an image say sky, ``(H, W)``; False where none of them can.
+
+    Args:
+        labels: Maps of class ids and others, by target.
+        targets: What they are.
+    """
+    sky: npt.NDArray[np.bool_] | np.bool_ = np.False_
+    for name, values in labels.items():
+        if targets[name].kind == "labels" and "sky" in targets[name].class_names:
+            sky = sky | (values == targets[name].class_names.index("sky"))
+    return sky

@@ -25,6 +25,9 @@ TargetKind = Literal["labels", "distance", "disparity", "normals"]
   z < 0), ``float32`` ``(H, W, 3)``, (0, 0, 0) = invalid; x changes sign when the scene is mirrored.
 """
 
+DEPTHS: tuple[TargetKind, ...] = ("distance", "disparity")
+"""Kinds of targets that say how far things are."""
+
 
 @dataclass(frozen=True)
 class TargetInfo:

@@ -155,6 +155,7 @@ class Picture:
         image: The image, PNG.
         label: The label as a picture, PNG; None where there is none.
         predictions: Model names and their predictions as pictures, PNG.
+        legend: What the colours mean, PNG; None where there is nothing to tell.
     """
 
     sample: str
@@ -162,6 +163,7 @@ class Picture:
     image: bytes
     label: bytes | None
     predictions: tuple[tuple[str, bytes], ...]
+    legend: bytes | None = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ednas.data.matching import match_labels
 from ednas.exceptions import DataError
 from ednas.nn.heads import resize_bilinear
 from ednas.report.content import Picture
-from ednas.report.pictures import encode_png, paint_alike
+from ednas.report.pictures import label_sky, paint_picture
 from ednas.scoring import scored_metrics
 from ednas.training.model import Model
 
@@ -120,17 +120,18 @@ def _measure(
 
 def _paint(model: Model, split: CachedSplit, name: str, index: int) -> Picture:
     task = model.tasks[name]
-    batch = load_samples(split, [index], [task.target], model.device)
+    batch = load_samples(split, [index], device=model.device)
     label = task.decode_target(batch[task.target])[0]
     raw = model.forward(batch["image"])[name].float()
     # Raw outputs are resized, not what is decoded from them: between two classes there is no third one.
     decoded = task.decode(resize_bilinear(raw, label.shape[-2:]))[0]
-    painted_label, painted = paint_alike(task, [label.cpu(), decoded.cpu()])
     row = split.rows[index]
-    return Picture(
-        sample=split.sources[row],
-        task=name,
-        image=encode_png(split.image[row]),
-        label=painted_label,
-        predictions=(("prediction", painted),),
+    return paint_picture(
+        split.sources[row],
+        name,
+        task,
+        image=split.image[row],
+        label=label,
+        predictions={"prediction": decoded},
+        sky=label_sky(batch, split.info.targets),
     )

@@ -3,16 +3,20 @@
 ``predictions/index.json`` says what is what, so that names of models and tasks need not be file names::
 
     {"format": 1, "samples": [{"name": "scene 1", "image": "0/image.png", "tasks": {
-        "depth": {"label": "0/depth_label.png", "predictions": {"baseline": "0/depth_0.png", "found": "0/depth_1.png"}}
+        "depth": {"label": "0/task_0_label.png", "legend": "0/task_0_legend.png",
+                  "predictions": {"baseline": "0/task_0_0.png", "found": "0/task_0_1.png"}}
     }}]}
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from ednas.exceptions import DataError
 from ednas.files import atomic_path, read_json, write_json
@@ -21,12 +25,16 @@ from ednas.report.content import Picture
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ednas.data.sample import TargetInfo
     from ednas.tasks import Task
 
 INDEX = "index.json"
 
+_WIDTH = 256
+"""Largest width of a picture, and that of its legend."""
 
-def encode_png(pixels: Any, max_width: int = 256) -> bytes:
+
+def encode_png(pixels: Any, max_width: int = _WIDTH) -> bytes:
     """Return a picture as PNG, made smaller if it is wider than ``max_width``.
 
     Args:
@@ -44,23 +52,55 @@ def encode_png(pixels: Any, max_width: int = 256) -> bytes:
     return buffer.getvalue()
 
 
-def paint_alike(task: Task, values: Sequence[Tensor]) -> list[bytes]:
-    """Paint several results as one picture, so that a colour means the same in all, and cut it apart.
+def paint_picture(
+    sample: str,
+    name: str,
+    task: Task,
+    *,
+    image: npt.NDArray[np.uint8],
+    label: Tensor,
+    predictions: Mapping[str, Tensor],
+    sky: npt.NDArray[np.bool_] | np.bool_,
+) -> Picture:
+    """Paint a label and predictions of it as one picture, so that a colour means the same in all, and cut it apart.
 
     Args:
+        sample: Name of the image.
+        name: Name of the task.
         task: The task.
-        values: Decoded results of one size, on the CPU, without the batch axis.
-
-    Returns:
-        A PNG for each.
+        image: RGB ``(H, W, 3)``.
+        label: Decoded, without the batch axis.
+        predictions: By model, decoded, of the label's size.
+        sky: Where the labels of classes say sky ``(H, W)``: a depth is painted as sky there if its label has none.
     """
-    import torch
+    from ednas.data.legend import draw_legend
+    from ednas.tasks import DepthTask
+    from ednas.tasks.pictures import mark_sky
 
-    pixels = task.picture(
-        torch.cat([value.float() if value.is_floating_point() else value for value in values], -1).numpy()
+    values = (label, *predictions.values())
+    arrays = [(value.float() if value.is_floating_point() else value).cpu().numpy() for value in values]
+    if isinstance(task, DepthTask):
+        unmeasured = sky & ~(arrays[0] > 0)
+        arrays = [mark_sky(depth, unmeasured) for depth in arrays]
+    together = np.concatenate(arrays, -1)
+    pixels = task.picture(together)
+    legend = draw_legend(task.legend(together).seen_in([pixels]), _WIDTH)
+    parts = [encode_png(part) for part in np.split(pixels, len(arrays), axis=1)]
+    return Picture(
+        sample=sample,
+        task=name,
+        image=encode_png(image),
+        label=parts[0],
+        predictions=tuple(zip(predictions, parts[1:], strict=True)),
+        legend=encode_png(legend) if len(legend) else None,
     )
-    width = pixels.shape[1] // len(values)
-    return [encode_png(pixels[:, i * width : (i + 1) * width]) for i in range(len(values))]
+
+
+def label_sky(batch: Mapping[str, Tensor], targets: Mapping[str, TargetInfo]) -> npt.NDArray[np.bool_] | np.bool_:
+    """Return where the class labels of a batch's first sample say sky, ``(H, W)``."""
+    from ednas.data.colors import sky_pixels
+
+    return sky_pixels({name: batch[name][0].cpu().numpy() for name in targets}, targets)
 
 
 def save_pictures(pictures: Iterable[Picture], folder: Path | str) -> None:
@@ -82,13 +122,17 @@ def save_pictures(pictures: Iterable[Picture], folder: Path | str) -> None:
             prefix = f"{number}/task_{len(entry['tasks'])}"
             files = {f"{prefix}_label.png": picture.label} if picture.label is not None else {}
             label = next(iter(files), None)
+            legend = None
+            if picture.legend is not None:
+                legend = f"{prefix}_legend.png"
+                files[legend] = picture.legend
             predictions = {}
             for position, (model, png) in enumerate(picture.predictions):
                 predictions[model] = f"{prefix}_{position}.png"
                 files[predictions[model]] = png
             for name, png in files.items():
                 (place / name).write_bytes(png)
-            entry["tasks"][picture.task] = {"label": label, "predictions": predictions}
+            entry["tasks"][picture.task] = {"label": label, "legend": legend, "predictions": predictions}
         write_json(place / INDEX, {"format": 1, "samples": list(samples.values())})
 
 
@@ -126,13 +170,14 @@ def _read_sample(folder: Path, sample: Mapping[str, Any]) -> list[Picture]:
             image=_read(folder, sample["image"]),
             label=None if files["label"] is None else _read(folder, files["label"]),
             predictions=tuple((str(model), _read(folder, name)) for model, name in files["predictions"].items()),
+            legend=None if files.get("legend") is None else _read(folder, files["legend"]),
         )
         for task, files in sample["tasks"].items()
     ]
 
 
 def _size(picture: Picture) -> int:
-    shown = [picture.label or b"", *(png for _, png in picture.predictions)]
+    shown = [picture.label or b"", picture.legend or b"", *(png for _, png in picture.predictions)]
     return len(picture.image) + sum(map(len, shown))
 
 

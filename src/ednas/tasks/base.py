@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
+    from ednas.data.legend import Legend
     from ednas.data.sample import TargetInfo, TargetKind
 
 EvaluationProtocol = Literal["standard", "adashare"]
@@ -202,8 +203,21 @@ class Task(ABC):
             decoded: One image of what :meth:`decode` or :meth:`decode_target` yields, without the batch axis.
 
         Returns:
-            RGB, ``uint8`` ``(H, W, 3)``; pixels without a label are black.
+            RGB, ``uint8`` ``(H, W, 3)``; pixels without a label have a colour of their own.
         """
+
+    def legend(self, decoded: npt.NDArray[np.generic]) -> Legend:  # noqa: ARG002
+        """Say what the colours of a picture mean; by default nothing.
+
+        Args:
+            decoded: As for :meth:`picture`.
+
+        Returns:
+            Every colour that such a picture can have and a name for it; what draws it leaves out those it has not.
+        """
+        from ednas.data.legend import Legend
+
+        return Legend()
 
 
 TaskFactory = Callable[..., Task]

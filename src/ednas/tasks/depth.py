@@ -9,13 +9,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ednas.data.sample import TargetInfo
+from ednas.data.colors import color_target, depth_range
+from ednas.data.legend import Legend, target_legend
+from ednas.data.sample import DEPTHS, TargetInfo
 from ednas.tasks.base import EvaluationProtocol, Task, check_kind, register_task
 from ednas.tasks.depth_losses import DEPTH_LOSSES
 from ednas.tasks.losses import make_loss, resize_target
 from ednas.tasks.means import mean_label
 from ednas.tasks.metrics import DepthMetrics
-from ednas.tasks.pictures import paint_scale
 
 
 class DepthTask(Task):
@@ -52,9 +53,8 @@ class DepthTask(Task):
         variance_focus: float | None = None,
         min_valid: float = 0.0,
     ) -> None:
-        check_kind(self.name, target_info, "distance", "disparity")
-        self.kind = target_info.kind
-        self.unit = target_info.unit
+        check_kind(self.name, target_info, *DEPTHS)
+        self._info = target_info
         self._min_valid = min_valid
         options = {
             "abs_weight": abs_weight,
@@ -72,7 +72,7 @@ class DepthTask(Task):
 
     def metrics(self, protocol: EvaluationProtocol = "standard") -> DepthMetrics:
         """Return fresh metrics; ``abs_err`` and ``rmse`` are in the label's unit, which a disparity has not."""
-        unit = self.unit if self.kind == "distance" else ""
+        unit = self._info.unit if self._info.kind == "distance" else ""
         return DepthMetrics(protocol, min_valid=self._min_valid, unit=unit)
 
     def decode(self, prediction: Tensor) -> Tensor:
@@ -86,20 +86,18 @@ class DepthTask(Task):
     def picture(
         self, decoded: npt.NDArray[np.generic], value_range: tuple[float, float] | None = None
     ) -> npt.NDArray[np.uint8]:
-        """Paint depth ``(1, H, W)`` or ``(H, W)``: near is bright, far is dark, invalid is black.
+        """Paint depth ``(1, H, W)`` or ``(H, W)``: near is bright, far is dark; no depth is grey, the sky light blue.
 
         Args:
-            decoded: The depth or its label.
-            value_range: Smallest and largest value of the colour scale, to paint a prediction and its label alike; by
-                default the 2nd and 98th percentile of the valid pixels.
+            decoded: The depth or its label; 0 and NaN = no depth, infinity = sky.
+            value_range: Smallest and largest value of the colour scale; by default
+                :func:`~ednas.data.colors.depth_range`.
         """
-        values = decoded.astype(np.float64).reshape(decoded.shape[-2:])
-        valid = np.isfinite(values) & (values > 0)
-        if value_range is None:
-            low, high = np.percentile(values[valid], (2, 98)) if valid.any() else (0.0, 1.0)
-            value_range = float(low), float(high)
-        far_to_near = value_range if self.kind == "disparity" else value_range[::-1]
-        return paint_scale(values, valid, *far_to_near)
+        return color_target(decoded.reshape(decoded.shape[-2:]), self._info, value_range)
+
+    def legend(self, decoded: npt.NDArray[np.generic], value_range: tuple[float, float] | None = None) -> Legend:
+        """Return the scale of a picture, which has the same arguments, and the colours of what has no depth."""
+        return target_legend(self._info, depth_range(decoded) if value_range is None else value_range)
 
 
 register_task(DepthTask.name, DepthTask)

@@ -8,13 +8,14 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from ednas.data.colors import color_target
+from ednas.data.legend import Legend, target_legend
 from ednas.data.sample import TargetInfo
 from ednas.tasks.base import EvaluationProtocol, Task, check_kind, register_task
 from ednas.tasks.losses import resize_target
 from ednas.tasks.means import mean_label
 from ednas.tasks.metrics import NormalMetrics, unit_normals
 from ednas.tasks.normals_losses import InverseCosineLoss, valid_normals
-from ednas.tasks.pictures import paint_normals
 
 
 class NormalsTask(Task):
@@ -35,6 +36,7 @@ class NormalsTask(Task):
 
     def __init__(self, target_info: TargetInfo) -> None:
         check_kind(self.name, target_info, "normals")
+        self._info = target_info
         self._loss = InverseCosineLoss()
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -61,11 +63,12 @@ class NormalsTask(Task):
 
     def picture(self, decoded: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
         """Paint normals ``(3, H, W)``, or ``(H, W, 3)`` as datasets store them: RGB = (n + 1) / 2, invalid black."""
-        vectors = decoded.astype(np.float64)
-        if vectors.shape[0] == 3:
-            vectors = np.moveaxis(vectors, 0, -1)
-        valid = np.square(vectors).sum(-1) > 0.25
-        return paint_normals(vectors, valid)
+        vectors = np.moveaxis(decoded, 0, -1) if decoded.shape[0] == 3 else decoded
+        return color_target(vectors.astype(np.float64), self._info)
+
+    def legend(self, decoded: npt.NDArray[np.generic]) -> Legend:  # noqa: ARG002
+        """Return the colour of what has no normal."""
+        return target_legend(self._info)
 
 
 register_task(NormalsTask.name, NormalsTask)

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ednas.data.colors import color_target
+from ednas.data.legend import Legend, target_legend
 from ednas.data.sample import VOID, TargetInfo
 from ednas.exceptions import ConfigError
 from ednas.tasks.base import EvaluationProtocol, Task, check_kind, hint, register_task
 from ednas.tasks.losses import full_precision, make_loss, resize_target
 from ednas.tasks.metrics import SegmentationMetrics
-from ednas.tasks.pictures import paint_classes
 from ednas.tasks.segmentation_losses import FREQUENCY, SEGMENTATION_LOSSES
 
 
@@ -59,6 +60,7 @@ class SegmentationTask(Task):
             raise ConfigError(
                 f"task 'segmentation' needs 1 to {VOID} classes, but the dataset says {target_info.num_classes}"
             )
+        self._info = target_info
         self.channels = target_info.num_classes
         self.class_names = target_info.class_names
         self._void_counts = void_counts
@@ -109,7 +111,11 @@ class SegmentationTask(Task):
 
     def picture(self, decoded: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
         """Paint class ids ``(H, W)``: the Cityscapes palette for 19 classes; void is black."""
-        return paint_classes(decoded, self.channels)
+        return color_target(decoded, self._info)
+
+    def legend(self, decoded: npt.NDArray[np.generic]) -> Legend:  # noqa: ARG002
+        """Return the colours of the classes."""
+        return target_legend(self._info)
 
 
 def _weight_list(weights: Any, info: TargetInfo) -> list[float] | None:

@@ -18,6 +18,7 @@ from ednas.training.recipe import MAX_LEARNING_RATE, RECIPES, Recipe, recipe
 from ednas.training.run import TrainResult, TrainRunsResult, train, train_runs
 from ednas.training.summary import summarise
 from ednas.training.tiles import Tiling
+from ednas.training.video import predict_video
 
 __all__ = [
     "Callback",
@@ -37,6 +38,7 @@ __all__ = [
     "Prediction",
     "find_images",
     "predict",
+    "predict_video",
     "write_predictions",
     "ProgressBar",
     "MAX_LEARNING_RATE",

@@ -103,7 +103,8 @@ def load_checkpoint(folder: Path | str) -> Model:
         folder: The checkpoint's folder, or a run's folder with a ``checkpoint`` in it.
 
     Raises:
-        CheckpointError: The folder or a file in it is missing, truncated, damaged, or written by another version.
+        CheckpointError: The folder or a file in it is missing, truncated, damaged, or written by another version; or a
+            weight is not finite.
     """
     folder = _find(Path(folder))
     file = folder / CONFIG

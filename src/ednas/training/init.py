@@ -23,7 +23,7 @@ from ednas.exceptions import CheckpointError, ConfigError
 from ednas.training.checkpoint import load_checkpoint
 from ednas.training.config import Normalisation
 from ednas.training.model import Model
-from ednas.training.tensors import read_tensors
+from ednas.training.tensors import check_finite, read_tensors
 
 IMAGENET = "imagenet"
 
@@ -78,7 +78,7 @@ def load_weights(source: str) -> Weights:
 
     Raises:
         ConfigError: The package is not installed, or there is no such file.
-        CheckpointError: The checkpoint or the file is damaged, or of another layout.
+        CheckpointError: The checkpoint or the file is damaged, of another layout, or a weight is not finite.
     """
     if source == IMAGENET:
         return _read_lite0(_imagenet_file())
@@ -177,6 +177,7 @@ def _read_lite0(path: Path) -> Weights:
         raise CheckpointError(
             f"{path}: no EfficientNet-Lite0 in the layout of timm or of 'ednas[pretrained]' ({missing[0]} is missing)"
         )
+    check_finite(found, path)
     return Weights(found, base, _LITE0_NORMALISATION)
 
 

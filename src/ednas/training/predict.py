@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,19 +15,55 @@ from PIL import Image
 from torch import Tensor
 
 from ednas.data.cache import resize_image
+from ednas.data.legend import Legend, with_legend
 from ednas.data.rasters import SUFFIXES, read_image
-from ednas.exceptions import ConfigError, DataError
+from ednas.data.sample import TargetInfo
+from ednas.exceptions import ConfigError, DataError, TrainingError
 from ednas.files import atomic_path
 from ednas.nn.heads import resize_bilinear
 from ednas.tasks import Task
+from ednas.tasks.pictures import paint
 from ednas.training.device import resolve_device
 from ednas.training.model import Model
+from ednas.training.size import stretching
 from ednas.training.tiles import Tiling, forward_tiles
 
 Array = npt.NDArray[Any]
 
+_Picture = tuple[Path, npt.NDArray[np.uint8]]
+"""Where a picture is from, and RGB ``(H, W, 3)``."""
+
+_Output = tuple[Path, npt.NDArray[np.uint8], Mapping[str, Tensor]]
+"""Where a picture is from, the image at the size of the prediction, and the raw outputs ``(1, C, h, w)`` by task."""
+
 OutputSize = Literal["image", "model"]
 """Size of a prediction: the picture's own, or that of the model's input."""
+
+ALPHA = 0.6
+"""How much of the image classes hide that are laid over it."""
+
+
+class Predictor(Protocol):
+    """What predicts: a :class:`Model`, or an exported one (:class:`ednas.export.predictor.ExportedModel`)."""
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """By name."""
+
+    @property
+    def targets(self) -> Mapping[str, TargetInfo]:
+        """What the dataset said about the targets that the tasks read."""
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """``(H, W)`` of the images."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images must be."""
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Map images ``(N, 3, H, W)`` in [0, 1] to the raw output of every task, ``(N, C, H, W)``."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +76,25 @@ class Prediction:
         values: By task, ``(H, W)`` or ``(H, W, C)``: class ids ``uint8``, depth ``float32`` in the unit of the labels,
             unit normals ``float32`` (x right, y down, z forward).
         pictures: By task, RGB to look at, ``uint8`` ``(H, W, 3)``.
+        legends: By task, what the colours of such pictures mean.
     """
 
     source: Path
     image: npt.NDArray[np.uint8]
     values: Mapping[str, Array]
     pictures: Mapping[str, npt.NDArray[np.uint8]]
+    legends: Mapping[str, Legend]
+
+    def overlay(self, task: str, alpha: float = ALPHA) -> npt.NDArray[np.uint8]:
+        """Return a task's picture; one of classes is laid over the image.
+
+        Args:
+            task: The task.
+            alpha: How much of the image the classes hide, from 0 to 1.
+        """
+        if self.values[task].dtype.kind not in "iu":
+            return self.pictures[task]
+        return np.array(Image.blend(Image.fromarray(self.image), Image.fromarray(self.pictures[task]), alpha))
 
 
 def find_images(paths: Iterable[Path | str]) -> list[Path]:
@@ -72,7 +121,7 @@ def find_images(paths: Iterable[Path | str]) -> list[Path]:
 
 
 def predict(
-    model: Model,
+    model: Predictor,
     images: Iterable[Path | str],
     *,
     size: OutputSize = "image",
@@ -80,20 +129,22 @@ def predict(
     batch_size: int = 8,
     device: str | None = None,
     on_error: Callable[[DataError], None] | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> Iterator[Prediction]:
     """Predict every task for pictures of any size, one after the other.
 
-    A picture is resized to the model's input size, as the samples of its training were; with ``tiling`` it keeps its
-    own size and is predicted in overlapping windows.
+    A picture is resized to the model's input size, as the samples of its training were: one of another shape is
+    stretched. With ``tiling`` it keeps its own size and is predicted in overlapping windows.
 
     Args:
-        model: What predicts; left in evaluation mode.
+        model: What predicts; a network is left in evaluation mode.
         images: Picture files (PNG, JPEG or NPY), or folders of them.
         size: ``image`` brings predictions back to the picture's own size, ``model`` leaves them at the model's.
         tiling: Predict in overlapping windows instead of resized pictures.
         batch_size: Pictures, or windows of one picture, at a time.
-        device: Where the network is moved to before; None = where it is.
+        device: Where a network is moved to before; None = where it is. Exported models run on the CPU.
         on_error: Told about each picture that cannot be read, which is then left out; None = it is an error.
+        announce: Told in one line how pictures are stretched, when the first one is.
 
     Yields:
         One prediction per picture, in order.
@@ -101,6 +152,36 @@ def predict(
     Raises:
         DataError: A path does not exist (before anything is predicted), or a picture is corrupt; names the file.
         ConfigError: Wrong size, batch size or device; or the model's size with ``tiling``.
+        ExportError: An exported model cannot be run, or takes no windows of such a size.
+        TrainingError: A prediction is not finite.
+    """
+    files = find_images(images)
+    if isinstance(model, Model) and device is not None:
+        model.to(resolve_device(device))
+    pictures = _read(files, on_error)
+    return predict_images(model, pictures, size=size, tiling=tiling, batch_size=batch_size, announce=announce)
+
+
+def predict_images(
+    model: Predictor,
+    pictures: Iterable[_Picture],
+    *,
+    size: OutputSize = "image",
+    tiling: Tiling | None = None,
+    batch_size: int = 8,
+    depth_ranges: Mapping[str, tuple[float, float]] | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> Iterator[Prediction]:
+    """Predict every task for pictures that are read already; all else is as :func:`predict` says.
+
+    Args:
+        model: What predicts; a network is left in evaluation mode.
+        pictures: Where each one is from, and its RGB ``uint8`` ``(H, W, 3)``.
+        size: As for :func:`predict`.
+        tiling: As for :func:`predict`.
+        batch_size: As for :func:`predict`.
+        depth_ranges: Smallest and largest value of the colour scale by task; None: each picture has its own.
+        announce: As for :func:`predict`.
     """
     if size not in ("image", "model"):
         raise ConfigError(f"size '{size}': write image (the picture's own size) or model (the model's input size)")
@@ -108,22 +189,25 @@ def predict(
         raise ConfigError("size 'model': tiles cover a picture at its own size; leave out one of the two")
     if batch_size < 1:
         raise ConfigError(f"batch size {batch_size}: must be at least 1")
-    files = find_images(images)
-    if device is not None:
-        model.to(resolve_device(device))
-    model.network.eval()
-    pictures = _read(files, on_error)
+    if isinstance(model, Model):
+        model.network.eval()
     if tiling is not None:
-        return _predict_tiled(model, pictures, tiling, batch_size)
-    return _predict(model, pictures, size, batch_size)
+        outputs = _forward_tiled(model, iter(pictures), tiling, batch_size)
+    else:
+        outputs = _forward(model, _announced(pictures, model.input_size, announce), size, batch_size)
+    return (_decode(model, file, image, raw, depth_ranges or {}) for file, image, raw in outputs)
 
 
-def write_predictions(predictions: Iterable[Prediction], out: Path | str) -> list[Path]:
+def write_predictions(predictions: Iterable[Prediction], out: Path | str, *, alpha: float = ALPHA) -> list[Path]:
     """Write ``<picture>_<task>.png`` and ``<picture>_<task>.npy`` for every prediction; each file whole or not at all.
+
+    The PNG is to look at: classes lie over the image, and a legend of what is seen, or the scale of a depth, stands
+    below. The array holds the prediction itself.
 
     Args:
         predictions: From :func:`predict`.
         out: The folder to write to; made if it is missing.
+        alpha: How much of the image the classes hide, from 0 to 1.
 
     Returns:
         The files, in order.
@@ -136,20 +220,19 @@ def write_predictions(predictions: Iterable[Prediction], out: Path | str) -> lis
     written: list[Path] = []
     taken: set[str] = set()
     for prediction in predictions:
-        stem = _free_name(prediction.source.stem, taken)
+        stem = free_name(prediction.source.stem, taken)
         for task, values in prediction.values.items():
             picture, array = out / f"{stem}_{task}.png", out / f"{stem}_{task}.npy"
+            legend = prediction.legends[task].seen_in([prediction.pictures[task]])
             with atomic_path(picture) as temporary:
-                Image.fromarray(prediction.pictures[task]).save(temporary, format="PNG")
+                Image.fromarray(with_legend(prediction.overlay(task, alpha), legend)).save(temporary, format="PNG")
             with atomic_path(array) as temporary:
                 np.save(temporary, values, allow_pickle=False)
             written += [picture, array]
     return written
 
 
-def _read(
-    files: Iterable[Path], on_error: Callable[[DataError], None] | None
-) -> Iterator[tuple[Path, npt.NDArray[np.uint8]]]:
+def _read(files: Iterable[Path], on_error: Callable[[DataError], None] | None) -> Iterator[_Picture]:
     for file in files:
         try:
             image = read_image(file)
@@ -161,26 +244,36 @@ def _read(
             yield file, image
 
 
-def _predict(
-    model: Model, pictures: Iterator[tuple[Path, npt.NDArray[np.uint8]]], size: OutputSize, batch_size: int
-) -> Iterator[Prediction]:
+def _announced(
+    pictures: Iterable[_Picture], size: tuple[int, int], announce: Callable[[str], None] | None
+) -> Iterator[_Picture]:
+    """Pass pictures on; say of the first one that is stretched how it is."""
+    for file, image in pictures:
+        how = stretching(size, image.shape[:2])
+        if announce is not None and how:
+            height, width = image.shape[:2]
+            announce(f"predicting at {size[0]}x{size[1]} ({file}: {height}x{width} {how}; others of its shape too)")
+            announce = None
+        yield file, image
+
+
+def _forward(model: Predictor, pictures: Iterator[_Picture], size: OutputSize, batch_size: int) -> Iterator[_Output]:
     while batch := list(islice(pictures, batch_size)):
         inputs = np.stack([resize_image(image, model.input_size) for _, image in batch])
         with torch.inference_mode():
             outputs = model.forward(_as_tensor(inputs, model.device))
         for index, (file, image) in enumerate(batch):
             shown = image if size == "image" else inputs[index]
-            raw = {name: output[index : index + 1] for name, output in outputs.items()}
-            yield _decode(model.tasks, file, shown, raw)
+            yield file, shown, {name: output[index : index + 1] for name, output in outputs.items()}
 
 
-def _predict_tiled(
-    model: Model, pictures: Iterator[tuple[Path, npt.NDArray[np.uint8]]], tiling: Tiling, batch_size: int
-) -> Iterator[Prediction]:
+def _forward_tiled(
+    model: Predictor, pictures: Iterator[_Picture], tiling: Tiling, batch_size: int
+) -> Iterator[_Output]:
     for file, image in pictures:
         with torch.inference_mode():
             outputs = forward_tiles(model.forward, _as_tensor(image[None], model.device), tiling, batch_size=batch_size)
-        yield _decode(model.tasks, file, image, outputs)
+        yield file, image, outputs
 
 
 def _as_tensor(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
@@ -190,16 +283,21 @@ def _as_tensor(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
 
 @torch.inference_mode()
 def _decode(
-    tasks: Mapping[str, Task], file: Path, image: npt.NDArray[np.uint8], raw: Mapping[str, Tensor]
+    model: Predictor,
+    file: Path,
+    image: npt.NDArray[np.uint8],
+    raw: Mapping[str, Tensor],
+    depth_ranges: Mapping[str, tuple[float, float]],
 ) -> Prediction:
-    values: dict[str, Array] = {}
-    pictures: dict[str, npt.NDArray[np.uint8]] = {}
-    for name, task in tasks.items():
+    decoded: dict[str, Array] = {}
+    for name, task in model.tasks.items():
+        if not bool(torch.isfinite(raw[name]).all()):
+            raise TrainingError(f"{file}: {name} is predicted as NaN or infinite; the model is damaged, or diverged")
         # Raw outputs are resized, not what is decoded from them: between two classes there is no third one.
-        decoded = task.decode(resize_bilinear(raw[name].float(), image.shape[:2]))[0].cpu().numpy()
-        values[name] = _as_array(decoded)
-        pictures[name] = task.picture(decoded)
-    return Prediction(file, image, values, pictures)
+        decoded[name] = task.decode(resize_bilinear(raw[name].float(), image.shape[:2]))[0].cpu().numpy()
+    pictures, legends = paint(model.tasks, model.targets, decoded, depth_ranges)
+    values = {name: _as_array(each) for name, each in decoded.items()}
+    return Prediction(file, image, values, pictures, legends)
 
 
 def _as_array(decoded: Array) -> Array:
@@ -211,8 +309,8 @@ def _as_array(decoded: Array) -> Array:
     return np.ascontiguousarray(decoded, dtype=np.float32)
 
 
-def _free_name(stem: str, taken: set[str]) -> str:
-    """Pictures of one name, from different folders, get numbers."""
+def free_name(stem: str, taken: set[str]) -> str:
+    """Return a name that is not taken, and take it: files of one name, from different folders, get numbers."""
     name, number = stem, 2
     while name in taken:
         name, number = f"{stem}_{number}", number + 1

@@ -35,13 +35,11 @@ class InputSize:
     data: tuple[int, int]
 
     def __str__(self) -> str:
-        height, width = (new / old for new, old in zip(self.size, self.data, strict=True))
         if self.size == self.data:
             relation = "the data's own size"
-        elif _stretch(self.size, self.data) < 1.005:
-            relation = f"the data's {_text(self.data)} scaled by {height:.2f}"
         else:
-            relation = f"the data's {_text(self.data)} STRETCHED, by {height:.2f} in height and {width:.2f} in width"
+            how = stretching(self.size, self.data) or f"scaled by {self.size[0] / self.data[0]:.2f}"
+            relation = f"the data's {_text(self.data)} {how}"
         return f"{_text(self.size)} ({self.source}; {relation})"
 
 
@@ -116,6 +114,13 @@ def shrink(size: tuple[int, int], pixels: int) -> tuple[int, int]:
         if height * width >= pixels / 2
     ]
     return min(sides, key=lambda new: (round(_stretch(new, size), 9), abs(math.log(math.prod(new) / pixels))))
+
+
+def stretching(new: tuple[int, int], old: tuple[int, int]) -> str:
+    """Say how images of ``old`` ``(H, W)`` lose their shape at the size ``new``; empty where they keep it."""
+    if _stretch(new, old) < 1.005:
+        return ""
+    return f"STRETCHED, by {new[0] / old[0]:.2f} in height and {new[1] / old[1]:.2f} in width"
 
 
 def _stretch(new: tuple[int, int], old: tuple[int, int]) -> float:

@@ -102,4 +102,4 @@ def _placed(value: Tensor, parameter: nn.Parameter, optimizer: Optimizer) -> Ten
         # It must lie in memory as the parameter does: the fused step walks over both alike.
         return torch.zeros_like(parameter, requires_grad=False).copy_(value)
     counts_on_device = optimizer.defaults.get("fused") or optimizer.defaults.get("capturable")
-    return value.to(parameter.device if value.dim() or counts_on_device else "cpu")
+    return value.to(parameter.device if value.dim() or counts_on_device else "cpu", copy=True)

@@ -35,6 +35,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what :func:`write_tensors` wrote; nothing is unpickled.
 
+    The tensors are mapped: their content is read, and takes memory, only when they are copied, as :func:`load_into`
+    does after its checks. What is kept must be a copy, since a mapped tensor changes with the file and holds it open.
+
     Raises:
         CheckpointError: The file is missing, truncated, no safetensors file, or its notes are damaged.
     """
@@ -42,8 +45,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(f"{path}: no such file")
     try:
         with safe_open(path, framework="pt") as file:
-            # Cloned: a mapped tensor would change with the file, and keep it open.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             notes = json.loads((file.metadata() or {}).get(_NOTES, "{}"))
     except (SafetensorError, OSError, ValueError, RuntimeError, MemoryError) as cause:
         reason = " ".join(str(cause).split())[:120]
@@ -57,7 +59,7 @@ def load_into(module: torch.nn.Module, tensors: Mapping[str, Tensor], where: obj
     """Copy tensors into a module's parameters and buffers, all of which must be there with the right shape and type.
 
     Raises:
-        CheckpointError: A tensor is missing, left over, or of another shape or type; nothing was copied.
+        CheckpointError: A tensor is missing, left over, of another shape or type, or not finite; nothing was copied.
     """
     own = module.state_dict()
     for name in own:
@@ -71,9 +73,25 @@ def load_into(module: torch.nn.Module, tensors: Mapping[str, Tensor], where: obj
                 f"{where}: tensor '{name}' is {_describe(tensor)}, expected {_describe(own[name])}; "
                 "the file belongs to another network"
             )
+    check_finite(tensors, where)
     with torch.no_grad():
         for name, tensor in tensors.items():
             own[name].copy_(tensor)
+
+
+def check_finite(tensors: Mapping[str, Tensor], where: object) -> None:
+    """Refuse weights that would predict nothing but NaN.
+
+    Raises:
+        CheckpointError: A tensor holds a number that is NaN or infinite; names the tensor.
+    """
+    for name, tensor in tensors.items():
+        bad = tensor.numel() - int(torch.isfinite(tensor).sum())
+        if bad:
+            raise CheckpointError(
+                f"{where}: tensor '{name}' is NaN or infinite in {bad} of {tensor.numel()} numbers; "
+                "its training diverged, or the file is damaged: train again, or take an earlier checkpoint"
+            )
 
 
 def _describe(tensor: Tensor) -> str:
