@@ -18,7 +18,7 @@ from ednas.arch.space import Genes
 from ednas.exceptions import ArchitectureError, ConfigError, EdnasError, StudyError
 from ednas.files import write_json
 from ednas.search.again import SecondJudge, finalists
-from ednas.search.evaluators.base import Evaluation
+from ednas.search.evaluators.base import Evaluation, Evaluator
 from ednas.search.evaluators.proxy import MODULES, ProxyEvaluator
 from ednas.search.executors import Executor, InlineExecutor, ProcessExecutor
 from ednas.search.loop import Search
@@ -90,6 +90,7 @@ def run_search(
     config: SearchConfig,
     out: Path | str,
     *,
+    evaluator: Evaluator | None = None,
     resume: bool = False,
     callbacks: Sequence[SearchCallback] = (),
     decode_progress: Callable[[int, int], None] | None = None,
@@ -105,6 +106,9 @@ def run_search(
     Args:
         config: What to search, for which device, and how.
         out: The run's folder.
+        evaluator: What judges candidates; None = the short training of ``config.recipe``. One of your own is not
+            compared with the mean training label, and its metrics need not be those of the tasks. It must be picklable,
+            unless ``config.executor`` is ``inline``; a search is resumed with one of the same class.
         resume: Go on with the search in ``out``, if there is one.
         callbacks: Told how it goes, for example a :class:`~ednas.search.progress.SearchProgress`.
         decode_progress: Told about the decoding of the dataset, with samples done and samples in all.
@@ -130,7 +134,9 @@ def run_search(
     space = SearchSpace(base, config.space)
     training = config.train_config(base)
     model, train_split, held_out = prepare_judgement(training, decode_progress)
-    _check_weights(config, model)
+    judge = evaluator or ProxyEvaluator(training, config.device)
+    if evaluator is None:
+        _check_weights(config, model)
     heads = {name: task.channels for name, task in model.tasks.items()}
     size = config.latency_input_size or model.input_size
     cost: CostModel = lru_cache(REMEMBERED)(DeviceCost(source, heads, size))
@@ -151,19 +157,21 @@ def run_search(
         "target definition": _definition(source),
         "space fingerprint": space.fingerprint(),
         "data digest": train_split.digest,
+        "evaluator": None if evaluator is None else type(evaluator).__qualname__,
     }
     sizes = [len(decision.candidates) for decision in space.decisions]
     with Study(out / STUDY, identity, resume=resume) as study:
         config.save(out / CONFIG)
-        trivial = _trivial(config, objective, model, train_split, held_out)
-        _tell_trivial(trivial, out, callbacks)
+        trivial = None if evaluator else _trivial(config, objective, model, train_split, held_out)
+        if trivial is not None:
+            _tell_trivial(trivial, out, callbacks)
         run = Search(
             space=space,
             cost=cost,
             objective=objective,
             study=study,
             controller=config.controller.make(sizes, config.seed, objective.limits, initial),
-            executor=_executor(config, ProxyEvaluator(training, config.device)),
+            executor=_executor(config, judge),
             trials=config.trials,
             seed=config.seed,
             callbacks=tuple(callbacks),
@@ -185,9 +193,10 @@ def run_search(
                 write_results(outcome(study.trials()), out)
             raise
         trials = study.trials()
-        _warn_if_worthless(trials, trivial["accuracy"])
+        if trivial is not None:
+            _warn_if_worthless(trials, trivial["accuracy"])
         write_results(outcome(trials), out)
-        executor = _executor(config, ProxyEvaluator(training, config.device))
+        executor = _executor(config, judge)
         first = _finalists(trials, objective, config.finalists, base)
         chosen = spread_evenly(trials, config.repeats)
         judgements = SecondJudge(study, executor, objective, config.seed + 1, callbacks).judge([*first, *chosen])
@@ -282,7 +291,7 @@ def _stored_identity(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _executor(config: SearchConfig, evaluator: ProxyEvaluator) -> Executor:
+def _executor(config: SearchConfig, evaluator: Evaluator) -> Executor:
     if config.executor == "inline":
         return InlineExecutor(evaluator)
     return ProcessExecutor(
