@@ -1,4 +1,4 @@
-"""Parts of a network that are a user's own, as an architecture names them: ``mine`` or ``mine(width=0.5,kind=small)``."""
+"""Parts of a network that are a user's own, as an architecture names them: ``mine`` or ``mine(width=0.5)``."""
 
 from __future__ import annotations
 

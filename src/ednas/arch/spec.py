@@ -1,9 +1,10 @@
 """What a network is: small immutable values from which everything else is derived.
 
 An :class:`Architecture` is a stem, 16 :class:`Block` values in EfficientNet-B0's seven stages, the width and depth of
-the BiFPN neck, and what the heads read; a user's own backbone or decoder may take the place of either half. Both classes are PyGlove objects, so that any field can become a ``pg.oneof``
-(see :mod:`ednas.arch.space`). A :class:`Plan` says the same in texts and numbers, for code that meets architectures by
-the thousand: PyGlove's checks take milliseconds an architecture.
+the BiFPN neck, and what the heads read; a backbone or decoder of the user's own may take the place of either half.
+Both classes are PyGlove objects, so that any field can become a ``pg.oneof`` (see :mod:`ednas.arch.space`). A
+:class:`Plan` says the same in texts and numbers, for code that meets architectures by the thousand: PyGlove's checks
+take milliseconds an architecture.
 """
 
 from __future__ import annotations

@@ -205,9 +205,9 @@ def _check_importable(network: nn.Module) -> None:
         if kind.__module__ == "__main__" or "<locals>" in kind.__qualname__:
             place = "the script or notebook that runs" if kind.__module__ == "__main__" else "a function"
             raise ExportError(
-                f"part '{name.removeprefix('network.')}' of the network is a {kind.__name__}, which is defined in {place}: "
-                "the conversion, in a process of its own, cannot import it; move the class to a .py file of its own and "
-                "load that by ednas.load_plugin or --plugin, or export to ONNX"
+                f"'{name}' of the network is a {kind.__name__}, which is defined in {place}: the conversion, in a "
+                "process of its own, cannot import it; move the class to a .py file of its own and load that by "
+                "ednas.load_plugin or --plugin, or export to ONNX"
             )
 
 

@@ -32,8 +32,8 @@ class BlockSummary:
 
     Attributes:
         index: 0 for the stem, 1-16 for the blocks, then the neck, the heads' lateral and the heads.
-        name: ``stem``, ``block 1`` ... ``block 16``, ``neck``, ``detail``, ``head.<task>``; of a network with a backbone
-            or decoder of the user's own ``encoder``, and ``decoder`` or ``neck``, ``detail``, ``heads``.
+        name: ``stem``, ``block 1`` ... ``block 16``, ``neck``, ``detail``, ``head.<task>``; of a network with a
+            backbone or decoder of the user's own ``encoder``, and ``decoder`` or ``neck``, ``detail``, ``heads``.
         text: What it is, for example ``ibn_k5_s2_e6_c36``.
         stride: Its stride; 1 for neck and heads.
         params: Its parameters.

@@ -199,7 +199,7 @@ def network_pieces(
     check_input_size(input_size)
     plan = _plan(architecture)
     if plan.has_own_parts:
-        raise ArchitectureError("network: one with a backbone or decoder of your own has no pieces; trace it as a whole")
+        raise ArchitectureError("network: a backbone or decoder of your own has no pieces; trace it as a whole")
     if len(plan.blocks) != NUM_BLOCKS:
         raise ArchitectureError(f"plan: {len(plan.blocks)} blocks, must be {NUM_BLOCKS}")
     height, width = input_size

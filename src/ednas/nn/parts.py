@@ -110,9 +110,7 @@ def check_features(text: str, features: Any, size: Sequence[int]) -> list[Tensor
     return list(features)
 
 
-def check_predictions(
-    text: str, predictions: Any, heads: Mapping[str, int], size: Sequence[int]
-) -> dict[str, Tensor]:
+def check_predictions(text: str, predictions: Any, heads: Mapping[str, int], size: Sequence[int]) -> dict[str, Tensor]:
     """Return what a decoder yields, in the order of the heads; ``size`` is that of the features at stride 4.
 
     Raises:
@@ -121,13 +119,13 @@ def check_predictions(
     if not isinstance(predictions, Mapping) or set(predictions) != set(heads):
         found = ", ".join(map(str, predictions)) if isinstance(predictions, Mapping) else type(predictions).__name__
         raise ArchitectureError(
-            f"decoder '{text}' yields {found}, must be a mapping from each of the tasks {', '.join(heads)} to its prediction"
+            f"decoder '{text}' yields {found}, must be a mapping from each task to its prediction: {', '.join(heads)}"
         )
     for task, channels in heads.items():
-        found, expected = tuple(predictions[task].shape[1:]), (channels, *size)
-        if found != expected:
+        shape, expected = tuple(predictions[task].shape[1:]), (channels, *size)
+        if shape != expected:
             raise ArchitectureError(
-                f"decoder '{text}': the prediction of {task} is {_size(found)}, must be {_size(expected)} "
+                f"decoder '{text}': the prediction of {task} is {_size(shape)}, must be {_size(expected)} "
                 f"(channels, height and width at stride {STRIDES[0]})"
             )
     return {task: predictions[task] for task in heads}

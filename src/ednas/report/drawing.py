@@ -48,8 +48,8 @@ def draw_architecture(
     """Draw the network: stem, the 16 blocks of the seven stages, the BiFPN with its layers, one head a task.
 
     A block's colour is its type, its height follows the resolution, its width the filters; the text is the kernel
-    size, the expansion ratio and the filters as in the text form (``k5``, ``e6``, ``c36``). Of a network with a backbone
-    or decoder of the user's own, whose inside is not known here, there is one box for each half.
+    size, the expansion ratio and the filters as in the text form (``k5``, ``e6``, ``c36``). Of a network with a
+    backbone or decoder of the user's own, whose inside is not known here, there is one box for each half.
 
     Args:
         architecture: The architecture.

@@ -28,7 +28,7 @@ from ednas.search.progress import SearchCallback
 from ednas.search.quantities import ACCURACY, resolve
 from ednas.search.results import SearchResult, find_trial, summarise, write_results
 from ednas.search.study import Study, StudyReader
-from ednas.search.trial import Trial
+from ednas.search.trial import Judgement, Trial
 from ednas.tasks import load_plugin
 
 if TYPE_CHECKING:
@@ -162,9 +162,9 @@ def run_search(
     sizes = [len(decision.candidates) for decision in space.decisions]
     with Study(out / STUDY, identity, resume=resume) as study:
         config.save(out / CONFIG)
-        trivial = None if evaluator else _trivial(config, objective, model, train_split, held_out)
-        if trivial is not None:
-            _tell_trivial(trivial, out, callbacks)
+        trivial = None
+        if evaluator is None:
+            trivial = _tell_trivial(_trivial(config, objective, model, train_split, held_out), out, callbacks)
         run = Search(
             space=space,
             cost=cost,
@@ -193,19 +193,10 @@ def run_search(
                 write_results(outcome(study.trials()), out)
             raise
         trials = study.trials()
-        if trivial is not None:
-            _warn_if_worthless(trials, trivial["accuracy"])
+        _warn_if_worthless(trials, trivial)
         write_results(outcome(trials), out)
-        executor = _executor(config, judge)
-        first = _finalists(trials, objective, config.finalists, base)
-        chosen = spread_evenly(trials, config.repeats)
-        judgements = SecondJudge(study, executor, objective, config.seed + 1, callbacks).judge([*first, *chosen])
-        if noise := measure_noise(trials, chosen, judgements):
-            write_json(out / NOISE, noise.to_json())
-            for callback in callbacks:
-                callback.on_noise(noise)
-        numbers = {trial.number for trial in first}
-        result = outcome(trials, judgements={n: found for n, found in judgements.items() if n in numbers})
+        again = SecondJudge(study, _executor(config, judge), objective, config.seed + 1, callbacks)
+        result = outcome(trials, judgements=_judge_again(again, trials, config, base, out))
         write_results(result, out)
         return result
 
@@ -234,6 +225,21 @@ def _initial_genes(config: SearchConfig, space: SearchSpace) -> list[Genes]:
         raise ConfigError(f"initial: {error}; leave that network out, or widen the space") from None
 
 
+def _judge_again(
+    judge: SecondJudge, trials: Sequence[Trial], config: SearchConfig, base: Architecture, out: Path
+) -> dict[int, Judgement]:
+    """Judge the finalists by another seed, and others to measure the noise; return the finalists' judgements."""
+    first = _finalists(trials, judge.objective, config.finalists, base)
+    chosen = spread_evenly(trials, config.repeats)
+    judgements = judge.judge([*first, *chosen])
+    if noise := measure_noise(trials, chosen, judgements):
+        write_json(out / NOISE, noise.to_json())
+        for callback in judge.callbacks:
+            callback.on_noise(noise)
+    numbers = {trial.number for trial in first}
+    return {number: found for number, found in judgements.items() if number in numbers}
+
+
 def _finalists(trials: Sequence[Trial], objective: Objective, count: int, base: Architecture) -> list[Trial]:
     """Return the best trials, and that of the base network, which they are compared with."""
     found = finalists(trials, objective.limits, count)
@@ -255,12 +261,15 @@ def _trivial(
     return {"protocol": config.protocol, **measured, "higher_is_better": directions, "accuracy": accuracy}
 
 
-def _tell_trivial(trivial: Mapping[str, Any], out: Path, callbacks: Sequence[SearchCallback]) -> None:
+def _tell_trivial(trivial: Mapping[str, Any], out: Path, callbacks: Sequence[SearchCallback]) -> float | None:
+    """Write ``trivial.json`` and tell its accuracy, if there is one; return that."""
     if trivial["tasks"]:
         write_json(out / TRIVIAL, trivial)
-    if trivial["accuracy"] is not None:
+    accuracy: float | None = trivial["accuracy"]
+    if accuracy is not None:
         for callback in callbacks:
-            callback.on_trivial(trivial["accuracy"])
+            callback.on_trivial(accuracy)
+    return accuracy
 
 
 def _warn_if_worthless(trials: Sequence[Trial], trivial: float | None) -> None:

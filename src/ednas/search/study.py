@@ -122,8 +122,8 @@ class StudyReader:
     def rows(self) -> list[dict[str, Any]]:
         """Return the trials as flat rows, for pandas, polars or a CSV file: all have the same columns, in one order.
 
-        These are the fields of :class:`~ednas.search.trial.Trial`, with a column for each cost (``cost.latency_ms``) and
-        metric (``metrics.depth.rel_err``); None where a trial has no such value.
+        These are the fields of :class:`~ednas.search.trial.Trial`, with a column for each cost (``cost.latency_ms``)
+        and metric (``metrics.depth.rel_err``); None where a trial has no such value.
 
         Raises:
             StudyError: The file is damaged.

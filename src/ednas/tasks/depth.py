@@ -28,8 +28,8 @@ class DepthTask(Task):
 
     Args:
         target_info: A target of kind ``distance`` or ``disparity``.
-        loss: ``l1``, ``jared`` (Eq. 8), ``silog``, ``berhu`` or a registered one; or weights by name, for a weighted sum
-            of several.
+        loss: ``l1``, ``jared`` (Eq. 8), ``silog``, ``berhu`` or a registered one; or weights by name, for a weighted
+            sum of several.
         abs_weight: Weight of the absolute error; 1 by default. JAReD only.
         rel_weight: Weight of the relative error; 0.05 by default. JAReD only.
         max_inverse: Largest 1 / label that counts in the relative error; no limit by default. JAReD only.
@@ -65,7 +65,7 @@ class DepthTask(Task):
             "rel_weight": rel_weight,
             "max_inverse": max_inverse,
             "variance_focus": variance_focus,
-            "min_valid": min_valid,
+            "min_valid": min_valid or None,  # 0 is every loss's own
             **(loss_options or {}),
         }
         self._loss = make_loss(self.name, DEPTH_LOSSES, loss, options)

@@ -128,9 +128,12 @@ def make_loss(
         raise ConfigError(f"task '{task}': no loss has a weight above 0, so nothing would be learned")
     for option in given:
         if not any(option in takes[name] for name in weights):
-            owners = " or ".join(f"'{name}'" for name in known if option in takes[name]) or "of no name"
+            owners = " or ".join(f"'{name}'" for name in known if option in takes[name])
             names = " + ".join(weights)
-            raise ConfigError(f"task '{task}': {option} belongs to loss {owners}, but the loss is '{names}'")
+            raise ConfigError(
+                f"task '{task}': {option} belongs to {f'loss {owners}' if owners else 'no loss'}, "
+                f"but the loss is '{names}'"
+            )
     own = {name: {key: value for key, value in given.items() if key in takes[name]} for name in weights}
     for name, arguments in own.items():
         try:

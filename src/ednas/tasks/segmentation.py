@@ -25,8 +25,8 @@ class SegmentationTask(Task):
 
     Args:
         target_info: A target of kind ``labels``.
-        loss: ``cross_entropy``, ``focal``, ``ohem``, ``dice``, ``lovasz`` or a registered one; or weights by name, for a
-            weighted sum of several: ``{"cross_entropy": 1, "dice": 0.5}``.
+        loss: ``cross_entropy``, ``focal``, ``ohem``, ``dice``, ``lovasz`` or a registered one; or weights by name, for
+            a weighted sum of several: ``{"cross_entropy": 1, "dice": 0.5}``.
         class_weights: One weight per class, or weights by class name (1 for a class that is not named); equal by
             default. Not for ``dice`` and ``lovasz``, as the next.
         label_smoothing: Share of the label that all classes get alike, in [0, 1); 0 by default.

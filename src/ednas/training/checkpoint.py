@@ -101,7 +101,8 @@ def save_checkpoint(folder: Path | str, model: Model, metrics: Mapping[str, Any]
 def load_checkpoint(folder: Path | str) -> Model:
     """Read a checkpoint; the network comes in evaluation mode, on the CPU.
 
-    What is the user's own (tasks, losses, backbone, decoder) must be registered before (:func:`ednas.tasks.load_plugin`).
+    What is the user's own (tasks, losses, backbone, decoder) must be registered before
+    (:func:`ednas.tasks.load_plugin`).
 
     Args:
         folder: The checkpoint's folder, or a run's folder with a ``checkpoint`` in it.

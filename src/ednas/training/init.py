@@ -3,8 +3,8 @@
 Weights start any network, not only the one that they belong to. Block by block, where both have a block of the same
 kind, a tensor takes what it has in common with the one of the same name: leading channels, and the centre of the
 kernel, around which a larger kernel is 0. What has no counterpart stays as it was initialised. A task's last layer is
-taken only where it predicts the same: classes of the same names, values of the same kind and unit. A backbone or decoder
-of the user's own takes what it has in common with the same one alone.
+taken only where it predicts the same: classes of the same names, values of the same kind and unit. A backbone or
+decoder of the user's own takes what it has in common with the same one alone.
 """
 
 from __future__ import annotations
