@@ -1,4 +1,4 @@
-"""The README's Python runs as it stands, and what it says about files is true."""
+"""The Python of README and documentation runs as it stands, and what they say about files is true."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert BLOCKS
+@pytest.mark.parametrize("document", ["README.md", "docs/from-python.md"])
+def test_python_examples_run(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert blocks
     monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
-    code = "\n".join(BLOCKS)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    code = "\n".join(blocks)
     # In a process of its own: a script, as a user would run it.
     (tmp_path / "example.py").write_text(code, encoding="utf-8")
     done = subprocess.run([sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False)

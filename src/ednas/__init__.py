@@ -52,16 +52,26 @@ if TYPE_CHECKING:
         summarise,
         trace_module,
     )
-    from ednas.nn import MultiTaskNetwork
+    from ednas.nn import MultiTaskNetwork, register_backbone, register_decoder
     from ednas.report import draw_architecture
     from ednas.scoring import compare, load_metrics, merge_metrics
-    from ednas.search import SearchConfig, run_search
-    from ednas.tasks import InverseCosineLoss, JAReDLoss, Task, TaskMetrics, make_task, register_task
+    from ednas.search import Evaluation, Evaluator, SearchConfig, StudyReader, run_search
+    from ednas.tasks import (
+        InverseCosineLoss,
+        JAReDLoss,
+        Task,
+        TaskMetrics,
+        load_plugin,
+        make_task,
+        register_loss,
+        register_task,
+    )
     from ednas.tasks.metrics import DepthMetrics, NormalMetrics, SegmentationMetrics
     from ednas.training import (
         Model,
         Recipe,
         TrainConfig,
+        ValidationReport,
         build_model,
         evaluate,
         fit,
@@ -110,16 +120,26 @@ _MODULES = {
         "summarise",
         "trace_module",
     ),
-    "ednas.nn": ("MultiTaskNetwork",),
+    "ednas.nn": ("MultiTaskNetwork", "register_backbone", "register_decoder"),
     "ednas.report": ("draw_architecture",),
     "ednas.scoring": ("compare", "load_metrics", "merge_metrics"),
-    "ednas.search": ("SearchConfig", "run_search"),
-    "ednas.tasks": ("InverseCosineLoss", "JAReDLoss", "Task", "TaskMetrics", "make_task", "register_task"),
+    "ednas.search": ("Evaluation", "Evaluator", "SearchConfig", "StudyReader", "run_search"),
+    "ednas.tasks": (
+        "InverseCosineLoss",
+        "JAReDLoss",
+        "Task",
+        "TaskMetrics",
+        "load_plugin",
+        "make_task",
+        "register_loss",
+        "register_task",
+    ),
     "ednas.tasks.metrics": ("DepthMetrics", "NormalMetrics", "SegmentationMetrics"),
     "ednas.training": (
         "Model",
         "Recipe",
         "TrainConfig",
+        "ValidationReport",
         "build_model",
         "evaluate",
         "fit",
@@ -144,6 +164,8 @@ __all__ = [
     "DenseDataset",
     "DepthMetrics",
     "EdnasError",
+    "Evaluation",
+    "Evaluator",
     "ExportConfig",
     "InverseCosineLoss",
     "JAReDLoss",
@@ -158,11 +180,13 @@ __all__ = [
     "SegmentationMetrics",
     "SpaceConfig",
     "StageConfig",
+    "StudyReader",
     "Target",
     "TargetInfo",
     "Task",
     "TaskMetrics",
     "TrainConfig",
+    "ValidationReport",
     "build_model",
     "compare",
     "draw_architecture",
@@ -174,6 +198,7 @@ __all__ = [
     "load_checkpoint",
     "load_metrics",
     "load_network",
+    "load_plugin",
     "load_source",
     "load_target",
     "make_task",
@@ -183,7 +208,10 @@ __all__ = [
     "open_model",
     "predict",
     "recipe",
+    "register_backbone",
+    "register_decoder",
     "register_format",
+    "register_loss",
     "register_task",
     "run_search",
     "save_architecture",

@@ -13,10 +13,13 @@ import pytest
 from cli_runs import Run
 from training_fakes import SIZE, small_architecture, write_dataset
 
+from ednas.nn import parts
 from ednas.search.controllers import base as controllers
 from ednas.tasks import base as tasks
+from ednas.tasks import losses
 
 EDGES = Path(__file__).parents[2] / "examples" / "edge_task.py"
+OWN = EDGES.with_name("own_network.py")
 
 CONTROLLER = """
 from ednas.search.controllers import RandomSearch, register_controller
@@ -48,6 +51,8 @@ def forget() -> None:
     """Be as a process that has loaded no plugin."""
     tasks._registry.pop("edges", None)
     controllers._registry.pop("mine", None)
+    for registry in (parts._backbones, parts._decoders, losses._registry):
+        registry.clear()
     for name in [name for name in sys.modules if name.startswith("ednas_plugin_")]:
         del sys.modules[name]
 
@@ -134,3 +139,39 @@ def test_a_controller_of_ones_own(run: Run, data: Path, tmp_path: Path) -> None:
     code, printed, err = run("search", "--config", tmp_path / "search.yaml", "--out", tmp_path / "found", "--json")
     assert code == 0, err
     assert json.loads(printed)["best"]["trial"] == 0
+
+
+def test_a_network_of_ones_own_all_the_way(run: Run, data: Path, tmp_path: Path) -> None:
+    text = "base backbone:plain(width=4) decoder:top_down(width=8)"
+    options = ["--data", data, "--tasks", "depth", "--steps", 2, "--batch-size", 4, "--input", "32x64"]
+    command = ["train", text, *options, "--out", tmp_path / "run", "--json"]
+    code, _, err = run(*command)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "unknown backbone 'plain'; known: none; give the file that registers it by --plugin" in err
+    code, printed, err = run(*command, "--plugin", OWN)
+    assert code == 0, err
+    assert json.loads(printed)["params"] == json.loads(run("arch", "show", tmp_path / "run" / "checkpoint",
+        "--tasks", "depth", "--json")[1])["params"]  # fmt: skip
+    forget()
+    checkpoint, image = tmp_path / "run" / "checkpoint", data.parent / "val" / "image" / "0.png"
+    evaluate = ["evaluate", checkpoint, "--data", data, "--json"]
+    predict = ["predict", checkpoint, image, "--out", tmp_path / "seen"]
+    export = ["export", checkpoint, "--data", data, "--out", tmp_path / "export"]
+    for command in (evaluate, predict, export):
+        code, _, err = run(*command)
+        assert (code, err.count("\n")) == (2, 1)
+        assert f"its plugin may be {OWN}: give it by --plugin" in err
+    for command in (["latency", checkpoint], ["arch", "show", checkpoint], ["benchmark", checkpoint]):
+        code, _, err = run(*command)
+        assert code == 2
+        assert "unknown backbone 'plain'" in err
+    code, printed, err = run(*evaluate, "--plugin", OWN)
+    assert code == 0, err
+    assert json.loads(printed)["tasks"] == json.loads((checkpoint / "metrics.json").read_text())["tasks"]
+    assert run(*predict, "--plugin", OWN)[0] == 0
+    code, printed, err = run("latency", checkpoint, "--plugin", OWN, "--json")
+    assert code == 0, err
+    assert json.loads(printed)["latency_ms"] > 0
+    forget()
+    assert run("report", tmp_path / "run")[0] == 0
+    assert "backbone" in (tmp_path / "run" / "report.html").read_text()

@@ -129,6 +129,11 @@ def test_operators_that_a_clean_conversion_leaves_out(tmp_path: Path, op: str, t
     assert failure.startswith(f"1 {op}, the first is '{op.lower()}")
 
 
+def test_a_concatenation_may_requantise_what_it_reads(tmp_path: Path) -> None:
+    both = layer("CONCATENATION", 0, 1, output=(8, 8, 32))
+    assert audit(write(tmp_path, layer("CONV_2D"), layer("QUANTIZE", 0), both), CORAL).failures == ()
+
+
 def quantised_at_its_ends(path: Path, outside: str, last: str) -> Path:
     """Write an addition between a conversion from and to another type of elements."""
     file = TfliteFile()

@@ -102,3 +102,10 @@ def test_the_pictures_of_the_documentation_are_up_to_date(tmp_path):
         assert (docs / picture.name).read_text(encoding="utf-8") == picture.read_text(encoding="utf-8"), (
             "run: python -m ednas.report.overview docs"
         )
+
+
+def test_own_parts_are_one_box_each():
+    found = texts(draw_architecture(load_architecture("base backbone:mine(width=4)"), tasks=("depth",)))
+    assert {"backbone", "mine(width=4)", "decoder", "BiFPN ×4, 64 channels, and heads", "tasks", "depth"} <= set(found)
+    found = texts(draw_architecture(load_architecture("base decoder:mine"), tasks=("depth",)))
+    assert {"stem and 16 blocks", "mine"} <= set(found)

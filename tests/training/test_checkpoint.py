@@ -1,16 +1,21 @@
+import dataclasses
 import json
 import math
 import resource
+import sys
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from training_fakes import make_batch
+from own_parts import BOTH, EXAMPLE, HEADS, example, known
+from training_fakes import SIZE, TARGETS, make_batch, small_architecture
 
+from ednas.arch import load_architecture
 from ednas.exceptions import CheckpointError, EdnasError
-from ednas.tasks import DepthTask, register_task
-from ednas.training import Normalisation, load_checkpoint, read_metrics, save_checkpoint
+from ednas.nn import MultiTaskNetwork, parts
+from ednas.tasks import DepthTask, register_loss, register_task
+from ednas.training import Normalisation, build_model, load_checkpoint, read_metrics, save_checkpoint
 
 METRICS = {"protocol": "standard", "tasks": {"depth": {"abs_err": 1.0}}}
 FILES = ("model.safetensors", "config.json")
@@ -189,3 +194,95 @@ def test_tasks_of_ones_own_round_trip(tmp_path, build):
     register_task("near", NearTask, replace=True)
     found = load_checkpoint(save_checkpoint(tmp_path / "c", build(("near", "segmentation"))))
     assert list(found.forward(make_batch()["image"])) == ["near", "segmentation"]
+
+
+class Shouting(MultiTaskNetwork):
+    """Has the tensors of an ordinary network and computes something else."""
+
+    def predict_heads(self, image):
+        return {task: 2 * output for task, output in super().predict_heads(image).items()}
+
+
+def widened(network):
+    network.encoder.stages[1][0].depthwise[0] = torch.nn.Conv2d(16, 16, 5, 2, 2, groups=16, bias=False)
+
+
+def other_activation(network):
+    network.heads["depth"].act = torch.nn.ReLU()
+
+
+def other_type(network):
+    network.double()
+
+
+CHANNELS = {"segmentation": 4, "depth": 1, "normals": 3}
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        (torch.nn.Conv2d(3, 4, 1), "it is a Conv2d, no MultiTaskNetwork"),
+        (Shouting(small_architecture(), CHANNELS), "it is a Shouting"),
+        (MultiTaskNetwork(load_architecture("base"), CHANNELS), "where its architecture makes"),
+        (widened, "where its architecture makes"),
+        (other_activation, r"it has '\(act\): ReLU\(\)' where its architecture makes '\(act\): ReLU6\(\)'"),
+        (other_type, "float64"),
+    ],
+)
+def test_what_could_not_be_loaded_again_is_not_saved(build, folder, network, said):
+    model = build()
+    if isinstance(network, torch.nn.Module):
+        model = dataclasses.replace(model, network=network)
+    else:
+        network(model.network)
+    with pytest.raises(
+        CheckpointError, match=f"not saved, since the network could not be loaded again.*{said}"
+    ) as error:
+        save_checkpoint(folder, model)
+    assert "\n" not in str(error.value)
+    assert load_checkpoint(folder).steps == 5
+
+
+def test_parts_of_ones_own_round_trip(tmp_path):
+    with example():
+        options = {"depth": {"loss": "log_l1", "loss_options": {"floor": 0.1}}}
+        model = build_model(
+            load_architecture(BOTH),
+            tuple(HEADS),
+            TARGETS,
+            input_size=SIZE,
+            task_options=options,
+            plugins=(str(EXAMPLE),),
+        )
+        model.network.eval()
+        found = load_checkpoint(save_checkpoint(tmp_path / "c", model))
+        image = make_batch(1)["image"]
+        assert torch.equal(found.forward(image)["depth"], model.forward(image)["depth"])
+        assert found.architecture.to_text() == "backbone:plain(width=4) decoder:top_down(width=8)"
+        assert (found.plugins, found.task_options) == ((str(EXAMPLE),), options)
+
+
+@pytest.mark.parametrize("part", ["backbone", "decoder", "loss"])
+def test_loading_names_the_plugin_that_is_not_loaded(tmp_path, build, part, monkeypatch):
+    with known():
+        if part == "loss":
+            register_loss("depth", "theirs", lambda prediction, target: (prediction - target).mean())
+            model = build(("depth",), task_options={"depth": {"loss": "theirs"}}, plugins=("theirs.py",))
+        else:
+            with example():
+                name = {"backbone": "plain", "decoder": "top_down"}[part]
+                made = getattr(parts, f"_{part}s")[name]
+            getattr(parts, f"register_{part}")("theirs", made)
+            architecture = load_architecture(f"base {part}:theirs")
+            model = build_model(architecture, ("depth",), TARGETS, input_size=SIZE, plugins=("theirs.py",))
+        save_checkpoint(tmp_path / "c", model)
+    with pytest.raises(
+        CheckpointError, match=rf"unknown {part} 'theirs'.*its plugin may be theirs.py: give it by --plugin"
+    ):
+        load_checkpoint(tmp_path / "c")
+    monkeypatch.setitem(sys.modules, "theirs", sys)
+    config = json.loads((tmp_path / "c" / "config.json").read_text())
+    (tmp_path / "c" / "config.json").write_text(json.dumps({**config, "plugins": ["theirs"]}))
+    with pytest.raises(CheckpointError) as error:
+        load_checkpoint(tmp_path / "c")
+    assert "may be theirs" not in str(error.value)

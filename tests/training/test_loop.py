@@ -365,3 +365,9 @@ def test_fabric_on_one_cpu_is_silent_and_alone(capfd):
     fabric = make_fabric("cpu")
     assert (fabric.world_size, fabric.device.type, fabric._precision.precision) == (1, "cpu", "32-true")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_validation_that_would_never_be_called_is_refused(build, short):
+    model = build()
+    with pytest.raises(ConfigError, match="validate: would never be called"):
+        fit(model.network, model.tasks, Batches(), short, validate=lambda network, step: None)

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -440,3 +441,45 @@ def test_a_judgement_needs_no_validation_split(config, tmp_path):
     file.write_text(yaml.safe_dump(content))
     _, kept, held = prepare_judgement(config.model_copy(update={"data": str(file)}))
     assert len(kept) + len(held) == 6
+
+
+def test_callbacks_see_the_model_and_the_metrics_of_each_validation(config, tmp_path):
+    reports = []
+
+    def watch(report):
+        assert not report.model.network.training
+        weights = {name: tensor.clone() for name, tensor in report.model.network.state_dict().items()}
+        reports.append((report, weights))
+
+    train(changed(config, evaluate_every=2), tmp_path / "run", validation_callbacks=[watch])
+    assert [report.step for report, _ in reports] == [2, 4]
+    assert [report.model.steps for report, _ in reports] == [2, 4]
+    best, weights = [found for found in reports if found[0].is_best][-1]
+    assert best.accuracy == max(report.accuracy for report, _ in reports)
+    kept = load_checkpoint(tmp_path / "run" / "best").network.state_dict()
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in weights.items())
+    assert best.metrics["tasks"] == load_metrics(tmp_path / "run" / "best").tasks
+
+
+def test_a_validation_callback_can_end_the_run(config, tmp_path):
+    def stop(report):
+        raise Stop
+
+    with pytest.raises(Stop):
+        train(changed(config, evaluate_every=2), tmp_path / "run", validation_callbacks=[stop])
+
+
+def test_validation_callbacks_that_would_never_be_called_are_refused(config, tmp_path):
+    with pytest.raises(ConfigError, match="set the recipe's evaluate_every"):
+        train(config, tmp_path / "run", validation_callbacks=[print])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_with_metrics_of_ones_own_is_resumed_after_a_validation(config, tmp_path):
+    edges = Path(__file__).parents[2] / "examples" / "edge_task.py"
+    own = changed(config, evaluate_every=2, checkpoint_every=1).model_copy(
+        update={"tasks": ("edges",), "plugins": (str(edges),), "task_options": {}}
+    )
+    with pytest.raises(Stop):
+        train(own, tmp_path / "run", callbacks=[stop_at(4)])
+    assert train(own, tmp_path / "run", resume=True).metrics["tasks"]["edges"]["edge_f1"] >= 0

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ednas.arch import zoo
+from ednas.arch.parts import PARTS
 from ednas.arch.spec import Architecture
 from ednas.exceptions import ArchitectureError
 from ednas.files import read_json, write_json
+
+_WITH_PARTS = re.compile(rf"(?P<source>\S.*?)(?P<parts>(\s+({'|'.join(PARTS)}):\S+)+)\s*")
 
 
 def load_architecture(source: str | Path | Mapping[str, Any]) -> Architecture:
@@ -17,7 +21,8 @@ def load_architecture(source: str | Path | Mapping[str, Any]) -> Architecture:
 
     Args:
         source: A name of the zoo, a JSON file (an architecture, or a checkpoint's ``config.json``), a checkpoint
-            folder, an architecture's text form, or its JSON form as it was read.
+            folder, an architecture's text form, or its JSON form as it was read. After any text, ``backbone:NAME`` and
+            ``decoder:NAME`` put registered parts of one's own in: ``base backbone:mine(width=0.5)``.
 
     Raises:
         ArchitectureError: There is none of these, or the file is wrong; the message names it.
@@ -25,8 +30,11 @@ def load_architecture(source: str | Path | Mapping[str, Any]) -> Architecture:
     if isinstance(source, Mapping):
         return Architecture.from_dict(source)
     text = str(source)
-    if text.lstrip().startswith("stem_"):
+    if text.lstrip().startswith(("stem_", *(f"{part}:" for part in PARTS))):
         return Architecture.from_text(text)
+    if match := _WITH_PARTS.fullmatch(text):
+        own = dict(part.split(":", 1) for part in match["parts"].split())
+        return load_architecture(match["source"]).with_parts(**own)
     path = Path(text)
     try:
         is_folder, is_there = path.is_dir(), path.exists()

@@ -12,7 +12,8 @@ from typing import Any
 import pyglove as pg
 from pydantic import Field
 
-from ednas.arch.spec import KINDS, NUM_BLOCKS, STAGE_DEPTHS, Architecture, Block, Plan, block_text, check_input_size
+from ednas.arch.parts import PARTS
+from ednas.arch.spec import KINDS, STAGE_DEPTHS, Architecture, Block, Plan, block_text, check_input_size
 from ednas.config import StrictModel
 from ednas.exceptions import ArchitectureError
 
@@ -99,6 +100,8 @@ class _Part:
 class SearchSpace:
     """All architectures that the search may propose.
 
+    A backbone or decoder of the user's own stays as it is, while the other half of the network is searched.
+
     Args:
         base: The architecture whose values are replaced by choices.
         config: What to choose from; the default is the paper's space.
@@ -110,7 +113,7 @@ class SearchSpace:
 
     Raises:
         ArchitectureError: A candidate is not allowed (the message names the block), a list is empty or holds a value
-            twice, or a stage does not exist.
+            twice, a stage does not exist, or nothing is left to choose.
     """
 
     def __init__(self, base: Architecture, config: SpaceConfig | None = None) -> None:
@@ -123,6 +126,11 @@ class SearchSpace:
         )
         spec = pg.dna_spec(self.symbolic)
         self.decisions = tuple(Decision(name := str(point.id), choices[name]) for point in spec.decision_points)
+        if base.plan().has_own_parts and not self.decisions:
+            raise ArchitectureError(
+                "space: nothing is left to choose beside the backbone or decoder of your own; give bifpn_widths, "
+                "bifpn_depths, head_laterals or input_sizes"
+            )
         *self._blocks, self._rest = _parts(self.symbolic, self.decisions)
         self._block_texts = [(part.genes, cache(part.text)) for part in self._blocks]
         self._rest_values = cache(self._rest.choose)
@@ -185,6 +193,8 @@ class SearchSpace:
 
 def _choices(base: Architecture, config: SpaceConfig) -> Iterator[tuple[str, tuple[Any, ...]]]:
     for number in config.stages:
+        if base.backbone:
+            raise ArchitectureError(f"space: backbone '{base.backbone}' has no stage {number}; leave stages out")
         if not 1 <= number <= len(STAGE_DEPTHS):
             raise ArchitectureError(f"space: stage {number} does not exist, stages are 1 to {len(STAGE_DEPTHS)}")
     index = 0
@@ -200,6 +210,8 @@ def _choices(base: Architecture, config: SpaceConfig) -> Iterator[tuple[str, tup
     }
     for path, values in rest.items():
         if values:
+            if base.decoder:
+                raise ArchitectureError(f"space: decoder '{base.decoder}' has no {path} to choose; leave it out")
             for value in _checked(path, values):
                 base.clone(override={path: value})
             yield path, values
@@ -241,10 +253,11 @@ def _checked(where: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _parts(symbolic: Architecture, decisions: Sequence[Decision]) -> list[_Part]:
     """Sort the decisions, which come block by block, to the blocks and to the rest of the architecture."""
-    located = [(*_locate(decision.name), decision) for decision in decisions]
+    fields = _field_values(symbolic)
+    located = [(*_locate(decision.name, len(fields) - 1), decision) for decision in decisions]
     parts: list[_Part] = []
     first = 0
-    for number, values in enumerate(_field_values(symbolic)):
+    for number, values in enumerate(fields):
         decided = tuple([(field, decision) for owner, field, decision in located if owner == number])
         parts.append(_Part(slice(first, first + len(decided)), decided, values))
         first += len(decided)
@@ -257,12 +270,12 @@ def _block_values(block: Block) -> dict[str, Any]:
 
 def _field_values(architecture: Architecture) -> list[dict[str, Any]]:
     """Return the values of each block, and last those of the architecture itself."""
-    keys = ("stem_filters", "bifpn_width", "bifpn_depth", "head_lateral", "input_size")
+    keys = ("stem_filters", "bifpn_width", "bifpn_depth", "head_lateral", "input_size", *PARTS)
     rest = {key: architecture.sym_getattr(key) for key in keys}
     return [*map(_block_values, architecture.sym_getattr("blocks")), rest]
 
 
-def _locate(path: str) -> tuple[int, str]:
+def _locate(path: str, blocks: int) -> tuple[int, str]:
     """Split ``blocks[3].filters`` into ``(3, "filters")``, and ``bifpn_width`` into the part after all blocks."""
     owner, _, field = path.rpartition(".")
-    return (int(owner.removeprefix("blocks[").removesuffix("]")) if owner else NUM_BLOCKS, field)
+    return (int(owner.removeprefix("blocks[").removesuffix("]")) if owner else blocks, field)

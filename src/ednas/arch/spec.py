@@ -1,9 +1,10 @@
 """What a network is: small immutable values from which everything else is derived.
 
 An :class:`Architecture` is a stem, 16 :class:`Block` values in EfficientNet-B0's seven stages, the width and depth of
-the BiFPN neck, and what the heads read. Both classes are PyGlove objects, so that any field can become a ``pg.oneof``
-(see :mod:`ednas.arch.space`). A :class:`Plan` says the same in texts and numbers, for code that meets architectures by
-the thousand: PyGlove's checks take milliseconds an architecture.
+the BiFPN neck, and what the heads read; a backbone or decoder of the user's own may take the place of either half.
+Both classes are PyGlove objects, so that any field can become a ``pg.oneof`` (see :mod:`ednas.arch.space`). A
+:class:`Plan` says the same in texts and numbers, for code that meets architectures by the thousand: PyGlove's checks
+take milliseconds an architecture.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 import pyglove as pg
 
+from ednas.arch.parts import PARTS, parse_part
 from ednas.exceptions import ArchitectureError, one_line
 
 KINDS = ("ibn", "fused")
@@ -144,6 +146,8 @@ def parse_block(text: str) -> dict[str, Any]:
 
 _BLOCK_FIELDS = ("kind", "kernel_size", "stride", "expand_ratio", "filters")
 _NUMBERS = ("stem_filters", "bifpn_width", "bifpn_depth", "head_lateral")
+_REPLACED = {"backbone": {"stem_filters": 32}, "decoder": {"bifpn_width": 64, "bifpn_depth": 4, "head_lateral": 4}}
+"""Numbers that a part of the user's own takes the place of, with their defaults."""
 
 
 class Plan(NamedTuple):
@@ -158,6 +162,8 @@ class Plan(NamedTuple):
         bifpn_depth: Number of BiFPN layers.
         head_lateral: Stride of the stage that the heads read beside P3; 0 = P3 alone.
         input_size: ``(height, width)`` in pixels, or None where the data or the recipe decide.
+        backbone: The user's own backbone, which takes the place of stem and blocks; empty = none.
+        decoder: The user's own decoder, which takes the place of neck and heads; empty = none.
     """
 
     stem_filters: int
@@ -166,18 +172,27 @@ class Plan(NamedTuple):
     bifpn_depth: int
     head_lateral: int
     input_size: tuple[int, int] | None
+    backbone: str = ""
+    decoder: str = ""
+
+    @property
+    def has_own_parts(self) -> bool:
+        """Whether the backbone or the decoder is a user's own."""
+        return bool(self.backbone or self.decoder)
 
     def to_text(self) -> str:
         """Return the one-line text form: stem, 16 blocks, neck, heads, and the input size if it is set."""
-        neck = f"bifpn_w{self.bifpn_width}_d{self.bifpn_depth}"
-        parts = [f"stem_c{self.stem_filters}", *self.blocks, neck, f"heads_l{self.head_lateral}"]
-        if self.input_size is not None:
-            parts.append(f"in_{self.input_size[0]}x{self.input_size[1]}")
-        return " ".join(parts)
+        backbone = [f"backbone:{self.backbone}"] if self.backbone else [f"stem_c{self.stem_filters}", *self.blocks]
+        neck = [f"bifpn_w{self.bifpn_width}_d{self.bifpn_depth}", f"heads_l{self.head_lateral}"]
+        decoder = [f"decoder:{self.decoder}"] if self.decoder else neck
+        size = [] if self.input_size is None else [f"in_{self.input_size[0]}x{self.input_size[1]}"]
+        return " ".join([*backbone, *decoder, *size])
 
     def fingerprint(self) -> str:
         """Return 16 hex digits that identify the architecture across processes and versions."""
-        identity = {"format": FORMAT, **self._asdict()}
+        # Absent where there is none: architectures keep the fingerprints that they had before there were such parts.
+        fields = {key: value for key, value in self._asdict().items() if value or key not in PARTS}
+        identity = {"format": FORMAT, **fields}
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -194,13 +209,15 @@ class Plan(NamedTuple):
             "Height and width, or None where the data decide.",
         ),
         ("name", pg.typing.Str(default=""), "For people; not part of the identity."),
+        ("backbone", pg.typing.Str(default=""), "The user's own backbone."),
+        ("decoder", pg.typing.Str(default=""), "The user's own decoder."),
     ]
 )
 class Architecture(pg.Object):
     """A multi-task network's architecture; the tasks' heads come from the tasks.
 
     Attributes:
-        blocks: The 16 backbone blocks; strides are those of :data:`BLOCK_STRIDES`.
+        blocks: The 16 backbone blocks; strides are those of :data:`BLOCK_STRIDES`. None with a backbone of one's own.
         stem_filters: Output channels of the 3x3 stride-2 stem.
         bifpn_width: Channels of every level of the BiFPN.
         bifpn_depth: Number of BiFPN layers (4 in the paper).
@@ -208,6 +225,9 @@ class Architecture(pg.Object):
             paper does not say how its heads look.
         input_size: ``(height, width)`` in pixels, or None where the data or the recipe decide.
         name: For people; neither the fingerprint nor ``==`` of fingerprints depends on it.
+        backbone: A registered backbone (:func:`ednas.nn.register_backbone`) that takes the place of stem and blocks,
+            with its options: ``mine(width=0.5)``; empty = none.
+        decoder: A registered decoder (:func:`ednas.nn.register_decoder`) that takes the place of neck and heads.
 
     Raises:
         ArchitectureError: A value is not allowed; the message names the block (1-16), the field and what is allowed.
@@ -220,6 +240,8 @@ class Architecture(pg.Object):
     head_lateral: int
     input_size: tuple[int, int] | None
     name: str
+    backbone: str
+    decoder: str
 
     @pg.explicit_method_override
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -233,9 +255,8 @@ class Architecture(pg.Object):
         self._plan: Plan | None = None
         if self.sym_puresymbolic:  # a search space: its candidates were checked one by one
             return
-        if len(self.blocks) != NUM_BLOCKS:
-            raise ArchitectureError(f"architecture: {len(self.blocks)} blocks, must be {NUM_BLOCKS}")
-        for index, (block, stride) in enumerate(zip(self.blocks, BLOCK_STRIDES, strict=True), start=1):
+        self._check_parts()
+        for index, (block, stride) in enumerate(zip(self.blocks, BLOCK_STRIDES, strict=False), start=1):
             if block.stride != stride:
                 raise ArchitectureError(f"block {index}: stride is {block.stride}, must be {stride} (EfficientNet-B0)")
         _check("architecture: ", {name: getattr(self, name) for name in _NUMBERS})
@@ -244,18 +265,52 @@ class Architecture(pg.Object):
         if self.input_size is not None:
             check_input_size(self.input_size)
 
+    def _check_parts(self) -> None:
+        """Check that what an own part takes the place of is not described too."""
+        for part in PARTS:
+            text = getattr(self, part)
+            if text:
+                parse_part(text)
+            for field, default in _REPLACED[part].items():
+                if text and getattr(self, field) != default:
+                    raise ArchitectureError(f"architecture: {field} is of no use beside {part} '{text}'; leave it out")
+        expected = 0 if self.backbone else NUM_BLOCKS
+        if len(self.blocks) != expected:
+            beside = f" beside backbone '{self.backbone}'" if self.backbone else ""
+            raise ArchitectureError(f"architecture: {len(self.blocks)} blocks{beside}, must be {expected}")
+
+    def with_parts(self, *, backbone: str = "", decoder: str = "") -> Architecture:
+        """Return the same with parts of one's own in the places of these: of stem and blocks, of neck and heads.
+
+        Args:
+            backbone: A registered backbone, with its options like ``mine(width=0.5)``; empty = the backbone stays.
+            decoder: A registered decoder; empty = neck and heads stay.
+
+        Raises:
+            ArchitectureError: A text names no part.
+        """
+        given = {part: text for part, text in (("backbone", backbone), ("decoder", decoder)) if text}
+        changes: dict[str, Any] = dict(given)
+        for part in given:
+            changes |= _REPLACED[part]
+        if backbone:
+            changes["blocks"] = []
+        name = " ".join([self.name or self.fingerprint(), *(f"{part}:{text}" for part, text in given.items())])
+        values = {key: self.sym_getattr(key) for key in ("blocks", "input_size", *_NUMBERS, *PARTS)}
+        return Architecture(**{**values, **changes, "name": name})
+
     def plan(self) -> Plan:
         """Return the same in texts and numbers, without the name."""
         if self._plan is None:  # kept, since reading a symbolic field takes microseconds
             blocks = tuple([str(block) for block in self.blocks])
-            numbers = {name: getattr(self, name) for name in _NUMBERS}
-            self._plan = Plan(blocks=blocks, input_size=self.input_size, **numbers)
+            fields = {name: getattr(self, name) for name in (*_NUMBERS, *PARTS)}
+            self._plan = Plan(blocks=blocks, input_size=self.input_size, **fields)
         return self._plan
 
     def stages(self) -> tuple[tuple[Block, ...], ...]:
-        """Return the blocks of the seven stages."""
+        """Return the blocks of the seven stages; none with a backbone of one's own."""
         blocks = iter(self.blocks)
-        return tuple(tuple(next(blocks) for _ in range(depth)) for depth in STAGE_DEPTHS)
+        return () if self.backbone else tuple(tuple(next(blocks) for _ in range(depth)) for depth in STAGE_DEPTHS)
 
     def to_text(self) -> str:
         """Return the one-line text form: stem, 16 blocks, neck, heads, and the input size if it is set."""
@@ -269,23 +324,25 @@ class Architecture(pg.Object):
             ArchitectureError: The text is not an architecture; the message names the part.
         """
         parts = text.split()
-        if not (NUM_BLOCKS + 3 <= len(parts) <= NUM_BLOCKS + 4):
-            raise ArchitectureError(
-                f"architecture: {len(parts)} parts, must be a stem, {NUM_BLOCKS} blocks, a bifpn and heads"
-            )
-        (stem,) = _numbers(r"stem_c(\d+)", parts[0], "stem_c32")
-        width, depth = _numbers(r"bifpn_w(\d+)_d(\d+)", parts[NUM_BLOCKS + 1], "bifpn_w64_d4")
-        (lateral,) = _numbers(r"heads_l(\d+)", parts[NUM_BLOCKS + 2], "heads_l4")
-        size = _numbers(r"in_(\d+)x(\d+)", parts[-1], "in_128x256") if len(parts) == NUM_BLOCKS + 4 else None
-        return cls(
-            blocks=_parse_blocks(parts[1 : NUM_BLOCKS + 1]),
-            stem_filters=stem,
-            bifpn_width=width,
-            bifpn_depth=depth,
-            head_lateral=lateral,
-            input_size=None if size is None else (size[0], size[1]),
-            name=name,
-        )
+        own = {part: p.partition(":")[2] for part in PARTS for p in parts if p.startswith(f"{part}:")}
+        described = [p for p in parts if p.partition(":")[0] not in PARTS]
+        expected = [] if "backbone" in own else ["a stem", f"{NUM_BLOCKS} blocks"]
+        expected += [] if "decoder" in own else ["a bifpn and heads"]
+        count = (0 if "backbone" in own else 1 + NUM_BLOCKS) + (0 if "decoder" in own else 2)
+        if not count <= len(described) <= count + 1 or len(described) + len(own) != len(parts):
+            needed = ", ".join([*own, *expected])
+            raise ArchitectureError(f"architecture: {len(parts)} parts, must be {needed}")
+        values: dict[str, Any] = {"blocks": [], "name": name, **own}
+        if len(described) > count:
+            values["input_size"] = _numbers(r"in_(\d+)x(\d+)", described.pop(), "in_128x256")
+        if "decoder" not in own:
+            *described, neck, heads = described
+            values["bifpn_width"], values["bifpn_depth"] = _numbers(r"bifpn_w(\d+)_d(\d+)", neck, "bifpn_w64_d4")
+            (values["head_lateral"],) = _numbers(r"heads_l(\d+)", heads, "heads_l4")
+        if "backbone" not in own:
+            (values["stem_filters"],) = _numbers(r"stem_c(\d+)", described[0], "stem_c32")
+            values["blocks"] = _parse_blocks(described[1:])
+        return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, which :meth:`from_dict` reads."""
@@ -299,6 +356,7 @@ class Architecture(pg.Object):
             "bifpn_depth": plan.bifpn_depth,
             "head_lateral": plan.head_lateral,
             "input_size": None if plan.input_size is None else list(plan.input_size),
+            **{part: text for part in PARTS if (text := getattr(plan, part))},
         }
 
     @classmethod
@@ -310,7 +368,7 @@ class Architecture(pg.Object):
         """
         if not isinstance(value, Mapping):
             raise ArchitectureError(f"architecture: {type(value).__name__}, must be a JSON object with 'blocks'")
-        known = {"format", "name", "blocks", "input_size", *_NUMBERS}
+        known = {"format", "name", "blocks", "input_size", *_NUMBERS, *PARTS}
         if unknown := sorted(map(str, set(value) - known)):
             raise ArchitectureError(f"architecture: unknown key {unknown[0]!r}; known keys: {', '.join(sorted(known))}")
         if value.get("format", FORMAT) != FORMAT:
@@ -322,7 +380,7 @@ class Architecture(pg.Object):
             )
         if size is not None and not (isinstance(size, list) and len(size) == 2):
             raise ArchitectureError(f"architecture: input_size is {size!r:.80}, must be [height, width] or null")
-        fields = {key: value[key] for key in ("name", *_NUMBERS) if key in value}
+        fields = {key: value[key] for key in ("name", *_NUMBERS, *PARTS) if key in value}
         return cls(blocks=_parse_blocks(blocks), input_size=None if size is None else tuple(size), **fields)
 
     def fingerprint(self) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ednas.cli.options import parse_heads, parse_size, print_json, print_table
+from ednas.cli.options import Plugins, load_plugins, parse_heads, parse_size, print_json, print_table
 
 app = typer.Typer(help="Look at architectures and at the search space.", no_args_is_help=True)
 
@@ -24,6 +24,7 @@ def show(
     ] = None,
     tasks: Annotated[str, typer.Option(help="Tasks with their output channels.")] = DEFAULT_HEADS,
     svg: Annotated[Path | None, typer.Option(help="Also draw the network into this SVG file.")] = None,
+    plugin: Plugins = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print an architecture like Table 6, with parameters and MACs per block, and the totals.
@@ -33,11 +34,14 @@ def show(
     ednas arch show base
 
     ednas arch show runs/demo/best.json --input 128x256 --tasks segmentation:19,depth,normals --json
+
+    ednas arch show "base backbone:plain(width=16)" --plugin examples/own_network.py
     """
     from ednas.arch import load_architecture, stored_input_size
     from ednas.files import write_text
     from ednas.hw import summarise
 
+    load_plugins(plugin)
     network = load_architecture(architecture)
     heads = parse_heads(tasks)
     shape = parse_size(size) if size else stored_input_size(architecture) or network.input_size or (256, 256)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from ednas.cli.options import parse_heads, parse_size, print_json, print_table
+from ednas.cli.options import Plugins, load_plugins, parse_heads, parse_size, print_json, print_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -59,6 +59,7 @@ def benchmark(
             help="Tasks of architectures; default: the checkpoint's or the search's, or segmentation:19,depth."
         ),
     ] = None,
+    plugin: Plugins = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure models on this computer or on a Coral, against each other and against what the simulator says of them.
@@ -87,6 +88,7 @@ def benchmark(
     from ednas.hw.benchmark import DEFAULT_TARGETS, DTYPES, run_benchmark
     from ednas.hw.sources.litert import LiteRT
 
+    load_plugins(plugin)
     where, element = _one_of(device, "--device", DEFAULT_TARGETS), _one_of(dtype, "--dtype", DTYPES)
     with counting("measuring") as progress:
         result = run_benchmark(

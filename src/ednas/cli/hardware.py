@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ednas.cli.options import parse_heads, parse_size, print_json, print_table
+from ednas.cli.options import Plugins, load_plugins, parse_heads, parse_size, print_json, print_table
 
 if TYPE_CHECKING:
     from ednas.hw import Cost
@@ -61,6 +61,7 @@ def latency(
         Path | None,
         typer.Option(help="With --target table:FILE.csv: write the layers that the table lacks into this .csv file."),
     ] = None,
+    plugin: Plugins = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Tell the latency of one inference on a device, where the time goes, and energy and memory where they are known.
@@ -92,6 +93,7 @@ def latency(
     from ednas.hw.networks import load_network
     from ednas.hw.sources import load_source
 
+    load_plugins(plugin)
     names = target or ["coral_usb"]
     if plot is not None:
         _check_plot(plot, len(names))

@@ -315,12 +315,17 @@ def _with_the_rest(reasons: Mapping[int, str]) -> dict[int, str]:
 
 
 def _unclean(graph: LayerGraph) -> list[str]:
-    """Return a line for each kind of operator that a clean conversion leaves out."""
+    """Return a line for each kind of operator that a clean conversion leaves out.
+
+    A requantisation before a concatenation stays: what is put together needs one scale.
+    """
+    joined = {producer for layer in graph.layers if layer.op == "CONCATENATION" for producer in layer.inputs}
     read = {producer for layer in graph.layers for producer in layer.inputs}
     found: dict[str, list[Layer]] = {}
     for index, layer in enumerate(graph.layers):
         is_end = set(layer.inputs) == {GRAPH_INPUT} or index not in read
-        if layer.op in _FORBIDDEN and not (layer.op in _CONVERSIONS and is_end):
+        is_needed = layer.op == "QUANTIZE" and index in joined
+        if layer.op in _FORBIDDEN and not is_needed and not (layer.op in _CONVERSIONS and is_end):
             found.setdefault(layer.op, []).append(layer)
     return [f"{len(layers)} {op}, the first is '{layers[0].name}': {_FORBIDDEN[op]}" for op, layers in found.items()]
 

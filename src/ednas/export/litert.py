@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +26,7 @@ from ednas.export.calibration import check_calibration
 from ednas.export.manifest import METADATA_NAME, Manifest
 from ednas.export.tflite_model import IO, MISSING, TfliteModel
 from ednas.files import atomic_path
+from ednas.tasks.base import load_plugin, loaded_files
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -40,16 +42,27 @@ INT8_VERSIONS = {
     "ADD": 2,
     "ARG_MAX": 2,
     "AVERAGE_POOL_2D": 2,
+    "CONCATENATION": 2,
     "CONV_2D": 3,
     "DEPTHWISE_CONV_2D": 3,
+    "HARD_SWISH": 1,
+    "LEAKY_RELU": 1,
+    "LOGISTIC": 2,
     "MAX_POOL_2D": 2,
+    "MEAN": 2,
+    "MUL": 2,
     "PAD": 2,
+    "QUANTIZE": 1,
+    "RELU": 2,
+    "RELU6": 2,
     "RESIZE_BILINEAR": 3,
     "RESIZE_NEAREST_NEIGHBOR": 2,
+    "SUB": 2,
 }
 """The operators of a clean graph, with the versions that stand for int8 elements (TFLite's ``op_version.cc``).
 
-The quantiser leaves the float versions, of which a compiler does not expect int8.
+The quantiser leaves the float versions, of which a compiler does not expect int8. Concatenations, products and other
+activations than a fused ReLU6 are for backbones and decoders of users' own: our networks have none.
 """
 
 _ROOT = "RawOutputs_wrapped"
@@ -64,9 +77,11 @@ def convert(deployed: Deployed, path: Path) -> None:
         path: The file; replaced if it exists.
 
     Raises:
-        ExportError: litert-torch is not installed, or cannot convert the network to a clean graph.
+        ExportError: litert-torch is not installed, or cannot convert the network to a clean graph; or a part of the
+            network is of a class that the process of the conversion cannot import.
         EdnasError: The file cannot be written.
     """
+    _check_importable(deployed.raw)
     with atomic_path(path) as temporary:
         _in_child(_convert, deployed.raw, deployed.fused, deployed.input_size, temporary)
 
@@ -183,13 +198,27 @@ def _merged(found: Sequence[Any], least: Callable[..., Any], greatest: Callable[
     }
 
 
+def _check_importable(network: nn.Module) -> None:
+    """Raise if a part is of a class that no other process finds: of the script that runs, a notebook, or a function."""
+    for name, part in network.named_modules():
+        kind = type(part)
+        if kind.__module__ == "__main__" or "<locals>" in kind.__qualname__:
+            place = "the script or notebook that runs" if kind.__module__ == "__main__" else "a function"
+            raise ExportError(
+                f"'{name}' of the network is a {kind.__name__}, which is defined in {place}: the conversion, in a "
+                "process of its own, cannot import it; move the class to a .py file of its own and load that by "
+                "ednas.load_plugin or --plugin, or export to ONNX"
+            )
+
+
 def _check_clean(model: TfliteModel) -> None:
     """Raise unless there are only operators that a clean conversion leaves."""
     foreign = sorted(set(model.operators) - set(INT8_VERSIONS))
     if foreign:
         raise ExportError(
-            f"the converted graph holds {', '.join(foreign)}, which a clean one does not;"
-            " install the versions of litert-torch and ai-edge-quantizer that `ednas[export]` asks for"
+            f"the converted graph holds {', '.join(foreign)}, which a clean one does not; replace them in a backbone or"
+            " decoder of your own, or install the versions of litert-torch and ai-edge-quantizer that `ednas[export]`"
+            " asks for"
         )
 
 
@@ -210,7 +239,10 @@ def _in_child(function: Callable[..., None], *arguments: Any) -> None:
 
     with tempfile.TemporaryDirectory(prefix="ednas-") as folder:
         request, answer = Path(folder) / "request", Path(folder) / "answer"
-        torch.save((function.__name__, arguments), request)
+        content = BytesIO()
+        torch.save(arguments, content)
+        # What the arguments are made of must be importable there before they are read.
+        torch.save((function.__name__, loaded_files(), sys.path, content.getvalue()), request)
         # -P: a file in the working directory must not hide a package of the same name.
         command = [sys.executable, "-P", "-m", __name__, str(request), str(answer)]
         done = subprocess.run(command, capture_output=True, check=False)
@@ -227,10 +259,13 @@ def _main(request: str, answer: str) -> None:
     import torch
 
     functions: dict[str, Callable[..., None]] = {"_convert": _convert, "_quantise": _quantise}
-    name, arguments = torch.load(request, weights_only=False)
+    name, plugins, path, content = torch.load(request, weights_only=False)
+    sys.path += [place for place in path if place not in sys.path]
     error: EdnasError | None = None
     try:
-        functions[name](*arguments)
+        for plugin in plugins:
+            load_plugin(plugin)
+        functions[name](*torch.load(BytesIO(content), weights_only=False))
     except EdnasError as known:
         error = known
     except ImportError as missing:

@@ -133,7 +133,7 @@ class Int8Network(nn.Module):
 
     def __init__(self, network: MultiTaskNetwork, input_size: tuple[int, int]) -> None:
         super().__init__()
-        self._tasks = tuple(network.heads)
+        self._tasks = tuple(network.channels)
         image = torch.zeros(1, 3, *input_size, device=next(network.parameters()).device)
         # Not strict: no bytecode is analysed, which takes a fifth of the time.
         program = torch.export.export(_Heads(network).eval(), (image,), strict=False)

@@ -73,11 +73,13 @@ def estimate(
         target: The hardware.
 
     Raises:
-        ArchitectureError: The input size or the heads are wrong.
-        TargetError: A layer does not fit into the host's memory.
+        ArchitectureError: The input size or the heads are wrong, or a part of the user's own is not registered.
+        TargetError: A layer does not fit into the host's memory, or an own part has an operator that is not known.
     """
-    from ednas.hw.trace import network_pieces, trace_network
+    from ednas.hw.trace import has_own_parts, network_pieces, trace_network
 
+    if has_own_parts(architecture):
+        return simulate(trace_network(architecture, heads, input_size), target)
     pieces = network_pieces(architecture, heads, input_size)
     segments = [_piece_segment(piece, target) for piece in pieces.all]
     if any(segment.splits for segment in segments) or not _fits(pieces, _activation_bytes(target)):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ednas.arch import Architecture, Plan
 from ednas.arch.spec import BLOCK_STRIDES
 from ednas.hw.graph import Piece, Shape
-from ednas.hw.trace import network_pieces
+from ednas.hw.trace import has_own_parts, network_pieces, trace_whole
 
 STEM_STRIDE = 2
 
@@ -32,7 +32,8 @@ class BlockSummary:
 
     Attributes:
         index: 0 for the stem, 1-16 for the blocks, then the neck, the heads' lateral and the heads.
-        name: ``stem``, ``block 1`` ... ``block 16``, ``neck``, ``detail``, ``head.<task>``.
+        name: ``stem``, ``block 1`` ... ``block 16``, ``neck``, ``detail``, ``head.<task>``; of a network with a
+            backbone or decoder of the user's own ``encoder``, and ``decoder`` or ``neck``, ``detail``, ``heads``.
         text: What it is, for example ``ibn_k5_s2_e6_c36``.
         stride: Its stride; 1 for neck and heads.
         params: Its parameters.
@@ -75,6 +76,9 @@ def counts(architecture: Architecture | Plan, heads: Mapping[str, int], input_si
 
     Arguments and errors are those of :func:`summarise`.
     """
+    if has_own_parts(architecture):
+        summary = summarise(architecture, heads, input_size)
+        return Counts(summary.params, summary.macs)
     pieces = network_pieces(architecture, heads, input_size).all
     return Counts(sum([piece.params for piece in pieces]), sum([piece.macs for piece in pieces]))
 
@@ -88,8 +92,11 @@ def summarise(architecture: Architecture | Plan, heads: Mapping[str, int], input
         input_size: Height and width of the image in pixels.
 
     Raises:
-        ArchitectureError: The input size or the heads are wrong.
+        ArchitectureError: The input size or the heads are wrong, or a part of the user's own is not registered.
+        TargetError: An own part has an operator that the cost model does not know.
     """
+    if has_own_parts(architecture):
+        return _summarise_whole(architecture, heads, input_size)
     pieces = network_pieces(architecture, heads, input_size)
     plan = architecture if isinstance(architecture, Plan) else architecture.plan()
     named: list[tuple[str, str, int, tuple[Piece, ...]]] = [
@@ -105,10 +112,29 @@ def summarise(architecture: Architecture | Plan, heads: Mapping[str, int], input
     for (task, channels), piece in zip(heads.items(), pieces.heads, strict=True):
         named.append((f"head.{task}", f"head_c{channels}", 1, (piece,)))
     rows = tuple(_row(index, *part) for index, part in enumerate(named))
+    return _summary(rows, len(pieces.blocks) + 1, input_size)
+
+
+def _summarise_whole(
+    architecture: Architecture | Plan, heads: Mapping[str, int], input_size: tuple[int, int]
+) -> Summary:
+    """Count a network with parts of the user's own, whose blocks nobody knows: a row for each of its halves' parts."""
+    network, graph = trace_whole(architecture, heads, input_size)
+    own = {"encoder": network.architecture.backbone, "decoder": network.architecture.decoder}
+    rows = []
+    for index, (name, part) in enumerate(network.named_children()):
+        layers = [layer for layer in graph.layers if layer.scope == name]
+        params, macs = sum(p.numel() for p in part.parameters()), sum(layer.macs for layer in layers)
+        rows.append(BlockSummary(index, name, own.get(name) or name, 1, params, macs, layers[-1].output))
+    return _summary(tuple(rows), 1, input_size)
+
+
+def _summary(rows: tuple[BlockSummary, ...], in_backbone: int, input_size: tuple[int, int]) -> Summary:
+    """Add up rows, the first of which are the backbone's."""
     macs = sum(row.macs for row in rows)
     return Summary(
         params=sum(row.params for row in rows),
-        params_backbone=sum(row.params for row in rows[: len(pieces.blocks) + 1]),
+        params_backbone=sum(row.params for row in rows[:in_backbone]),
         macs=macs,
         flops=2 * macs,
         input=(input_size[0], input_size[1]),

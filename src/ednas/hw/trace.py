@@ -29,7 +29,7 @@ from ednas.hw.template import Powers, Template, make_template
 from ednas.nn.bifpn import NUM_LEVELS, BiFPN
 from ednas.nn.blocks import ConvBNAct, build_block
 from ednas.nn.heads import DenseHead
-from ednas.nn.network import OUTPUT_STAGE, PYRAMID_STAGES
+from ednas.nn.network import OUTPUT_STAGE, PYRAMID_STAGES, MultiTaskNetwork
 
 IMAGE_CHANNELS = 3
 
@@ -96,7 +96,8 @@ def trace_network(
     """Trace the multi-task network as it is deployed, with its outputs at stride 4.
 
     Gives the same as ``trace_module(MultiTaskNetwork(architecture, heads), (1, 3, *input_size),
-    method="predict_heads")``, but puts it together from cached pieces.
+    method="predict_heads")``, but puts it together from cached pieces; only a network with a backbone or decoder of the
+    user's own is traced as a whole, which takes some tenths of a second.
 
     Args:
         architecture: The architecture or its plan.
@@ -104,8 +105,11 @@ def trace_network(
         input_size: Height and width of the image in pixels.
 
     Raises:
-        ArchitectureError: The input size or the heads are wrong.
+        ArchitectureError: The input size or the heads are wrong, or an own part is not registered.
+        TargetError: An own part has an operator that the cost model does not know.
     """
+    if has_own_parts(architecture):
+        return trace_whole(architecture, heads, input_size)[1]
     pieces = network_pieces(architecture, heads, input_size)
     backbone = [(piece, [(number - 1, 0)]) for number, piece in enumerate((pieces.stem, *pieces.blocks))]
     levels = (pieces.levels, [(number, 0) for number in _PYRAMID_BLOCKS])
@@ -114,6 +118,21 @@ def trace_network(
     read_by_heads = [(_FUSION, 0), *[(_DETAIL, 0) for _ in detail]]
     outputs = [(head, read_by_heads) for head in pieces.heads]
     return join([*backbone, levels, fusion, *detail, *outputs], pieces.input_bytes, pieces.output_bytes)
+
+
+def has_own_parts(architecture: Architecture | Plan) -> bool:
+    """Whether a network has a backbone or decoder of the user's own, and so no pieces."""
+    return _plan(architecture).has_own_parts
+
+
+def trace_whole(
+    architecture: Architecture | Plan, heads: Mapping[str, int], input_size: tuple[int, int]
+) -> tuple[MultiTaskNetwork, LayerGraph]:
+    """Make and trace a multi-task network of any parts; arguments and errors as in :func:`trace_network`."""
+    check_input_size(input_size)
+    with torch.random.fork_rng(devices=[]):
+        network = MultiTaskNetwork(Architecture.from_text(_plan(architecture).to_text()), heads)
+    return network, trace_module(network, (1, IMAGE_CHANNELS, *input_size), method="predict_heads")
 
 
 class NetworkPieces(NamedTuple):
@@ -178,7 +197,9 @@ def network_pieces(
     if not heads or min(heads.values()) < 1:
         raise ArchitectureError(f"network: heads are {dict(heads)}, give at least one task with at least one channel")
     check_input_size(input_size)
-    plan = architecture if isinstance(architecture, Plan) else architecture.plan()
+    plan = _plan(architecture)
+    if plan.has_own_parts:
+        raise ArchitectureError("network: a backbone or decoder of your own has no pieces; trace it as a whole")
     if len(plan.blocks) != NUM_BLOCKS:
         raise ArchitectureError(f"plan: {len(plan.blocks)} blocks, must be {NUM_BLOCKS}")
     height, width = input_size
@@ -201,6 +222,10 @@ def network_pieces(
         output_bytes=rest.output_bytes,
         has_detail=_OUTPUT_BLOCK in taps,
     )
+
+
+def _plan(architecture: Architecture | Plan) -> Plan:
+    return architecture if isinstance(architecture, Plan) else architecture.plan()
 
 
 def clear_cache() -> None:

@@ -1,4 +1,7 @@
-"""The whole multi-task network: one encoder and one neck for all tasks, one small head for each."""
+"""The whole multi-task network: one encoder and one neck for all tasks, one small head for each.
+
+A backbone of the user's own takes the place of the encoder, a decoder of neck and heads.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from ednas.nn.bifpn import BiFPN
 from ednas.nn.blocks import ConvBNAct
 from ednas.nn.encoder import STAGE_STRIDES, Encoder
 from ednas.nn.heads import DenseHead, resize_bilinear
+from ednas.nn.parts import check_features, check_predictions, make_backbone, make_decoder
 
 PYRAMID_STAGES = (2, 4, 6)
 """Stages whose outputs make P3, P4 and P5: the last ones at strides 8, 16 and 32."""
@@ -22,6 +26,9 @@ OUTPUT_STRIDE = 4
 OUTPUT_STAGE = STAGE_STRIDES.index(OUTPUT_STRIDE)
 """Stage whose features have that stride: the heads may read them too, and give predictions of their size."""
 
+FEATURE_STAGES = (OUTPUT_STAGE, *PYRAMID_STAGES)
+"""Stages whose outputs are read behind the encoder: the last ones at strides 4, 8, 16 and 32."""
+
 
 class MultiTaskNetwork(nn.Module):
     """Encoder, BiFPN and per-task heads, hard parameter sharing (Section 3.1).
@@ -30,8 +37,13 @@ class MultiTaskNetwork(nn.Module):
         architecture: The architecture.
         heads: Output channels by task, for example ``{"segmentation": 19, "depth": 1, "normals": 3}``.
 
+    Attributes:
+        architecture: As given.
+        channels: Output channels by task, as given.
+
     Raises:
-        ArchitectureError: There is no head, or one has no channel.
+        ArchitectureError: There is no head, or one has no channel; or a backbone or decoder of the user's own is not
+            registered or does not fit.
 
     Example:
         >>> import torch
@@ -49,20 +61,39 @@ class MultiTaskNetwork(nn.Module):
                 f"network: heads are {dict(heads)}, give at least one task with at least one channel"
             )
         self.architecture = architecture
-        self.encoder = Encoder(architecture)
-        pyramid_channels = [self.encoder.out_channels[stage] for stage in PYRAMID_STAGES]
-        width = architecture.bifpn_width
-        self.neck = BiFPN(pyramid_channels, width, architecture.bifpn_depth)
-        fine = self.encoder.out_channels[OUTPUT_STAGE]
-        self.detail = ConvBNAct(fine, width, act=False) if architecture.head_lateral else None
-        self.heads = nn.ModuleDict({task: DenseHead(width, n) for task, n in heads.items()})
-        self.apply(_initialise)
+        self.channels = dict(heads)
+        self.encoder: nn.Module
+        if architecture.backbone:
+            self.encoder, channels = make_backbone(architecture.backbone)
+        else:
+            self.encoder = encoder = Encoder(architecture)
+            channels = tuple(encoder.out_channels[stage] for stage in FEATURE_STAGES)
+        if architecture.decoder:
+            self.decoder = make_decoder(architecture.decoder, channels, heads)
+        else:
+            fine, *pyramid = channels
+            width = architecture.bifpn_width
+            self.neck = BiFPN(pyramid, width, architecture.bifpn_depth)
+            self.detail = ConvBNAct(fine, width, act=False) if architecture.head_lateral else None
+            self.heads = nn.ModuleDict({task: DenseHead(width, n) for task, n in heads.items()})
+        for name, part in self.named_children():
+            if name != "decoder" and not (name == "encoder" and architecture.backbone):
+                part.apply(_initialise)
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """Map a normalised image ``(N, 3, H, W)`` to features at strides 4, 8, 16 and 32."""
+        features = self.encoder(image)
+        if self.architecture.backbone:
+            return check_features(self.architecture.backbone, features, image.shape[2:])
+        return [features[stage] for stage in FEATURE_STAGES]
 
     def predict_heads(self, image: Tensor) -> dict[str, Tensor]:
         """Map a normalised image ``(N, 3, H, W)`` to predictions at stride 4, as deployed: ``(N, C, H / 4, W / 4)``."""
-        features = self.encoder(image)
-        p3 = self.neck([features[stage] for stage in PYRAMID_STAGES])[0]
-        fine = features[OUTPUT_STAGE]
+        fine, *pyramid = self.features(image)
+        if self.architecture.decoder:
+            predictions = self.decoder([fine, *pyramid])
+            return check_predictions(self.architecture.decoder, predictions, self.channels, fine.shape[2:])
+        p3 = self.neck(pyramid)[0]
         detail = None if self.detail is None else self.detail(fine)
         return {task: head(p3, fine.shape[2:], detail) for task, head in self.heads.items()}
 

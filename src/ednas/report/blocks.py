@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 def block_rows(architecture: Architecture, summary: Summary | None = None) -> tuple[BlockRow, ...]:
     """Return stem, the 16 blocks, the neck and the heads' lateral; with a summary also the heads, and what each costs.
 
+    Of a network with a backbone or decoder of the user's own: the parts that the summary has.
+
     Args:
         architecture: The architecture.
         summary: Its counts, from :func:`ednas.hw.summary.summarise`.
     """
+    if architecture.plan().has_own_parts:
+        parts = () if summary is None else summary.blocks
+        return tuple(_with_costs(BlockRow("", part.text, filters=part.output[2]), part) for part in parts)
     rows = [BlockRow("0", "Conv2D", 2, 3, architecture.stem_filters)]
     for index, block in enumerate(architecture.blocks, start=1):
         name = LAYER_NAMES[block.kind]

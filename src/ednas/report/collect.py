@@ -242,7 +242,10 @@ def _with_counts(best: BestModel, heads: Mapping[str, int], size: tuple[int, int
     """Add parameters and MACs; without the heads' channels, those of stem, blocks and neck."""
     from ednas.hw import summarise
 
-    summary = summarise(best.architecture, heads or {"unknown": 1}, size)
+    try:
+        summary = summarise(best.architecture, heads or {"unknown": 1}, size)
+    except EdnasError:  # a backbone or decoder of the user's own, whose code a report does not run
+        return replace(best, input_size=size)
     rows = block_rows(best.architecture, summary)
     return replace(
         best,

@@ -48,7 +48,8 @@ def draw_architecture(
     """Draw the network: stem, the 16 blocks of the seven stages, the BiFPN with its layers, one head a task.
 
     A block's colour is its type, its height follows the resolution, its width the filters; the text is the kernel
-    size, the expansion ratio and the filters as in the text form (``k5``, ``e6``, ``c36``).
+    size, the expansion ratio and the filters as in the text form (``k5``, ``e6``, ``c36``). Of a network with a
+    backbone or decoder of the user's own, whose inside is not known here, there is one box for each half.
 
     Args:
         architecture: The architecture.
@@ -58,6 +59,8 @@ def draw_architecture(
     Returns:
         An SVG document, about 1140 px wide, on a light card of its own.
     """
+    if architecture.plan().has_own_parts:
+        return _draw_halves(architecture, summary, tasks)
     layers = min(architecture.bifpn_depth, _MAX_LAYERS)
     heads_y = _LEVELS_Y + 52 + layers * _LAYER_HEIGHT + 28
     name = architecture.name or architecture.fingerprint()
@@ -70,6 +73,24 @@ def draw_architecture(
     if architecture.head_lateral:
         _draw_lateral(canvas, edges[_FINE_BLOCK], levels[0], heads_y - 16)
     _draw_legend(canvas, architecture)
+    return canvas.render()
+
+
+def _draw_halves(architecture: Architecture, summary: Summary | None, tasks: Sequence[str]) -> str:
+    name = architecture.name or architecture.fingerprint()
+    canvas = Canvas(_WIDTH, 2 * _BACKBONE_Y - 96, f"Architecture {name}: backbone and decoder of {len(tasks)} tasks")
+    _draw_title(canvas, architecture, name, summary)
+    backbone = architecture.backbone or f"stem and {len(architecture.blocks)} blocks"
+    neck = f"BiFPN ×{architecture.bifpn_depth}, {architecture.bifpn_width} channels, and heads"
+    boxes = (("backbone", backbone), ("decoder", architecture.decoder or neck), ("tasks", ", ".join(tasks)))
+    image, gap = 52.0, 40.0
+    width = (_WIDTH - 2 * _MARGIN - image) / len(boxes) - gap
+    canvas.line([(_MARGIN, _BACKBONE_Y), (_WIDTH - _MARGIN, _BACKBONE_Y)], width=2)
+    _draw_image(canvas, _MARGIN, image)
+    for index, (half, text) in enumerate(boxes):
+        x = _MARGIN + image + gap + index * (width + gap)
+        texts = (half, shorten(text, 40))
+        _draw_box(canvas, x, (width, _HEIGHTS[16]), fill=_STEM_COLOUR, texts=texts, hint=f"{half}: {text}")
     return canvas.render()
 
 

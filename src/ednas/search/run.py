@@ -18,7 +18,7 @@ from ednas.arch.space import Genes
 from ednas.exceptions import ArchitectureError, ConfigError, EdnasError, StudyError
 from ednas.files import write_json
 from ednas.search.again import SecondJudge, finalists
-from ednas.search.evaluators.base import Evaluation
+from ednas.search.evaluators.base import Evaluation, Evaluator
 from ednas.search.evaluators.proxy import MODULES, ProxyEvaluator
 from ednas.search.executors import Executor, InlineExecutor, ProcessExecutor
 from ednas.search.loop import Search
@@ -28,7 +28,7 @@ from ednas.search.progress import SearchCallback
 from ednas.search.quantities import ACCURACY, resolve
 from ednas.search.results import SearchResult, find_trial, summarise, write_results
 from ednas.search.study import Study, StudyReader
-from ednas.search.trial import Trial
+from ednas.search.trial import Judgement, Trial
 from ednas.tasks import load_plugin
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def run_search(
     config: SearchConfig,
     out: Path | str,
     *,
+    evaluator: Evaluator | None = None,
     resume: bool = False,
     callbacks: Sequence[SearchCallback] = (),
     decode_progress: Callable[[int, int], None] | None = None,
@@ -105,6 +106,9 @@ def run_search(
     Args:
         config: What to search, for which device, and how.
         out: The run's folder.
+        evaluator: What judges candidates; None = the short training of ``config.recipe``. One of your own is not
+            compared with the mean training label, and its metrics need not be those of the tasks. It must be picklable,
+            unless ``config.executor`` is ``inline``; a search is resumed with one of the same class.
         resume: Go on with the search in ``out``, if there is one.
         callbacks: Told how it goes, for example a :class:`~ednas.search.progress.SearchProgress`.
         decode_progress: Told about the decoding of the dataset, with samples done and samples in all.
@@ -130,7 +134,9 @@ def run_search(
     space = SearchSpace(base, config.space)
     training = config.train_config(base)
     model, train_split, held_out = prepare_judgement(training, decode_progress)
-    _check_weights(config, model)
+    judge = evaluator or ProxyEvaluator(training, config.device)
+    if evaluator is None:
+        _check_weights(config, model)
     heads = {name: task.channels for name, task in model.tasks.items()}
     size = config.latency_input_size or model.input_size
     cost: CostModel = lru_cache(REMEMBERED)(DeviceCost(source, heads, size))
@@ -151,19 +157,21 @@ def run_search(
         "target definition": _definition(source),
         "space fingerprint": space.fingerprint(),
         "data digest": train_split.digest,
+        "evaluator": None if evaluator is None else type(evaluator).__qualname__,
     }
     sizes = [len(decision.candidates) for decision in space.decisions]
     with Study(out / STUDY, identity, resume=resume) as study:
         config.save(out / CONFIG)
-        trivial = _trivial(config, objective, model, train_split, held_out)
-        _tell_trivial(trivial, out, callbacks)
+        trivial = None
+        if evaluator is None:
+            trivial = _tell_trivial(_trivial(config, objective, model, train_split, held_out), out, callbacks)
         run = Search(
             space=space,
             cost=cost,
             objective=objective,
             study=study,
             controller=config.controller.make(sizes, config.seed, objective.limits, initial),
-            executor=_executor(config, ProxyEvaluator(training, config.device)),
+            executor=_executor(config, judge),
             trials=config.trials,
             seed=config.seed,
             callbacks=tuple(callbacks),
@@ -185,18 +193,10 @@ def run_search(
                 write_results(outcome(study.trials()), out)
             raise
         trials = study.trials()
-        _warn_if_worthless(trials, trivial["accuracy"])
+        _warn_if_worthless(trials, trivial)
         write_results(outcome(trials), out)
-        executor = _executor(config, ProxyEvaluator(training, config.device))
-        first = _finalists(trials, objective, config.finalists, base)
-        chosen = spread_evenly(trials, config.repeats)
-        judgements = SecondJudge(study, executor, objective, config.seed + 1, callbacks).judge([*first, *chosen])
-        if noise := measure_noise(trials, chosen, judgements):
-            write_json(out / NOISE, noise.to_json())
-            for callback in callbacks:
-                callback.on_noise(noise)
-        numbers = {trial.number for trial in first}
-        result = outcome(trials, judgements={n: found for n, found in judgements.items() if n in numbers})
+        again = SecondJudge(study, _executor(config, judge), objective, config.seed + 1, callbacks)
+        result = outcome(trials, judgements=_judge_again(again, trials, config, base, out))
         write_results(result, out)
         return result
 
@@ -225,6 +225,21 @@ def _initial_genes(config: SearchConfig, space: SearchSpace) -> list[Genes]:
         raise ConfigError(f"initial: {error}; leave that network out, or widen the space") from None
 
 
+def _judge_again(
+    judge: SecondJudge, trials: Sequence[Trial], config: SearchConfig, base: Architecture, out: Path
+) -> dict[int, Judgement]:
+    """Judge the finalists by another seed, and others to measure the noise; return the finalists' judgements."""
+    first = _finalists(trials, judge.objective, config.finalists, base)
+    chosen = spread_evenly(trials, config.repeats)
+    judgements = judge.judge([*first, *chosen])
+    if noise := measure_noise(trials, chosen, judgements):
+        write_json(out / NOISE, noise.to_json())
+        for callback in judge.callbacks:
+            callback.on_noise(noise)
+    numbers = {trial.number for trial in first}
+    return {number: found for number, found in judgements.items() if number in numbers}
+
+
 def _finalists(trials: Sequence[Trial], objective: Objective, count: int, base: Architecture) -> list[Trial]:
     """Return the best trials, and that of the base network, which they are compared with."""
     found = finalists(trials, objective.limits, count)
@@ -246,12 +261,15 @@ def _trivial(
     return {"protocol": config.protocol, **measured, "higher_is_better": directions, "accuracy": accuracy}
 
 
-def _tell_trivial(trivial: Mapping[str, Any], out: Path, callbacks: Sequence[SearchCallback]) -> None:
+def _tell_trivial(trivial: Mapping[str, Any], out: Path, callbacks: Sequence[SearchCallback]) -> float | None:
+    """Write ``trivial.json`` and tell its accuracy, if there is one; return that."""
     if trivial["tasks"]:
         write_json(out / TRIVIAL, trivial)
-    if trivial["accuracy"] is not None:
+    accuracy: float | None = trivial["accuracy"]
+    if accuracy is not None:
         for callback in callbacks:
-            callback.on_trivial(trivial["accuracy"])
+            callback.on_trivial(accuracy)
+    return accuracy
 
 
 def _warn_if_worthless(trials: Sequence[Trial], trivial: float | None) -> None:
@@ -282,7 +300,7 @@ def _stored_identity(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _executor(config: SearchConfig, evaluator: ProxyEvaluator) -> Executor:
+def _executor(config: SearchConfig, evaluator: Evaluator) -> Executor:
     if config.executor == "inline":
         return InlineExecutor(evaluator)
     return ProcessExecutor(

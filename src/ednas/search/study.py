@@ -18,19 +18,22 @@ import math
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
 from ednas.arch import Architecture, Plan
-from ednas.exceptions import EdnasError, StudyError
+from ednas.exceptions import ConfigError, EdnasError, StudyError
 from ednas.scoring import TaskValues
 from ednas.search.controllers.base import Proposal
 from ednas.search.trial import Judgement, Trial, TrialState
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["SCHEMA_VERSION", "Study", "StudyReader", "Trial", "TrialState"]
 
@@ -121,6 +124,32 @@ class StudyReader:
         with self._reading():
             query = f"SELECT {', '.join(_COLUMNS)} FROM trials {where} ORDER BY number"
             return [_to_trial(row) for row in self._connection.execute(query, states)]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the trials as flat rows, for pandas, polars or a CSV file: all have the same columns, in one order.
+
+        These are the fields of :class:`~ednas.search.trial.Trial`, with a column for each cost (``cost.latency_ms``)
+        and metric (``metrics.depth.rel_err``); None where a trial has no such value.
+
+        Raises:
+            StudyError: The file is damaged.
+        """
+        rows = [_flat(trial) for trial in self.trials()]
+        columns = dict.fromkeys(column for row in rows for column in row)
+        return [{column: row.get(column) for column in columns} for row in rows]
+
+    def trials_dataframe(self) -> pandas.DataFrame:
+        """Return :meth:`rows` as a pandas table, a row for each trial; polars takes ``polars.DataFrame(study.rows())``.
+
+        Raises:
+            StudyError: The file is damaged.
+            ConfigError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise ConfigError("trials_dataframe needs pandas; pip install pandas, or use rows()") from None
+        return pandas.DataFrame(self.rows())
 
     def judgements(self) -> dict[int, Judgement]:
         """Return what trials were found to be worth by another seed, by number."""
@@ -448,6 +477,15 @@ def _to_trial(row: tuple[Any, ...]) -> Trial:
 
 def _is_finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
+
+
+def _flat(trial: Trial) -> dict[str, Any]:
+    """Return a trial as a row without nested values."""
+    row: dict[str, Any] = {field.name: getattr(trial, field.name) for field in fields(trial)}
+    row |= {"state": str(trial.state), "genes": " ".join(map(str, trial.genes))}
+    costs, metrics = row.pop("cost"), row.pop("metrics")
+    measured = {f"metrics.{task}.{metric}": v for task, values in metrics.items() for metric, v in values.items()}
+    return {**row, **{f"cost.{name}": value for name, value in costs.items()}, **measured}
 
 
 def _first_difference(stored: Any, given: Any, path: str = "") -> str:

@@ -24,7 +24,7 @@ from ednas.tasks.base import (
 if TYPE_CHECKING:
     from ednas.tasks.depth import DepthTask
     from ednas.tasks.depth_losses import BerHuLoss, JAReDLoss, L1Loss, SILogLoss
-    from ednas.tasks.losses import LOSS_PRESETS, LossPreset, loss_preset
+    from ednas.tasks.losses import LOSS_PRESETS, LossPreset, loss_preset, register_loss
     from ednas.tasks.normals import NormalsTask
     from ednas.tasks.normals_losses import InverseCosineLoss
     from ednas.tasks.segmentation import SegmentationTask
@@ -63,6 +63,7 @@ __all__ = [
     "LOSS_PRESETS",
     "LossPreset",
     "loss_preset",
+    "register_loss",
 ]
 
 _LAZY = {
@@ -82,6 +83,7 @@ _LAZY = {
     "LOSS_PRESETS": "losses",
     "LossPreset": "losses",
     "loss_preset": "losses",
+    "register_loss": "losses",
 }
 
 

@@ -238,6 +238,9 @@ _BUILT_IN = {
 }
 _registry: dict[str, _Entry] = {}
 
+_PREFIX = "ednas_plugin_"
+"""Of the names that files become modules by."""
+
 
 def register_task(name: str, factory: TaskFactory, *, target: str | None = None, replace: bool = False) -> None:
     """Make a task known by name.
@@ -338,7 +341,7 @@ def make_tasks(
 
 
 def load_plugin(path_or_module: str | Path) -> ModuleType:
-    """Import a user's module, so that the tasks it registers are known.
+    """Import a user's module, so that what it registers is known: tasks, losses, backbones, formats, controllers.
 
     The module's code is run: load only files you trust. Loading the same file or module again is free.
 
@@ -349,7 +352,7 @@ def load_plugin(path_or_module: str | Path) -> ModuleType:
         ConfigError: There is no such file or module, or it fails while being imported; names the line.
     """
     text = os.fspath(path_or_module)
-    if text.endswith(".py") or os.sep in text:
+    if _is_file(text):
         return _load_file(Path(text))
     try:
         return importlib.import_module(text)
@@ -361,6 +364,18 @@ def load_plugin(path_or_module: str | Path) -> ModuleType:
         raise ConfigError(f"plugin '{text}' cannot be imported: {error}") from error
     except (Exception, SystemExit) as error:
         raise ConfigError(f"plugin '{text}' cannot be imported: {_describe_error(error)}") from error
+
+
+def is_loaded(path_or_module: str | Path) -> bool:
+    """Whether a plugin's code has been run in this process."""
+    text = os.fspath(path_or_module)
+    return (_module_name(Path(text)) if _is_file(text) else text) in sys.modules
+
+
+def loaded_files() -> tuple[str, ...]:
+    """Paths of the plugins whose files have been run in this process."""
+    plugins = [module for name, module in sys.modules.items() if name.startswith(_PREFIX)]
+    return tuple(str(module.__file__) for module in plugins)
 
 
 def check_kind(task: str, target_info: TargetInfo, *kinds: TargetKind) -> None:
@@ -406,12 +421,19 @@ def _describe_options(signature: inspect.Signature, options: Mapping[str, Any], 
     return str(error) if unknown is None else f"no option '{unknown}'; {hint(unknown, known)}"
 
 
+def _is_file(plugin: str) -> bool:
+    return plugin.endswith(".py") or os.sep in plugin
+
+
+def _module_name(path: Path) -> str:
+    """One name per file, the same in every process, so that what a plugin defines can be pickled."""
+    return f"{_PREFIX}{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+
+
 def _load_file(path: Path) -> ModuleType:
     if not path.is_file() or path.suffix != ".py":
         raise ConfigError(f"plugin {path}: no such .py file")
-    place = str(path.resolve())
-    # One name per file, the same in every process, so that what a plugin defines can be pickled.
-    name = f"ednas_plugin_{path.stem}_{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+    place, name = str(path.resolve()), _module_name(path)
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, place)

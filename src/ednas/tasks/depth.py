@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,12 +29,14 @@ class DepthTask(Task):
 
     Args:
         target_info: A target of kind ``distance`` or ``disparity``.
-        loss: ``l1``, ``jared`` (Eq. 8), ``silog`` or ``berhu``; or weights by name, for a weighted sum of several.
+        loss: ``l1``, ``jared`` (Eq. 8), ``silog``, ``berhu`` or a registered one; or weights by name, for a weighted
+            sum of several.
         abs_weight: Weight of the absolute error; 1 by default. JAReD only.
         rel_weight: Weight of the relative error; 0.05 by default. JAReD only.
         max_inverse: Largest 1 / label that counts in the relative error; no limit by default. JAReD only.
         variance_focus: Share of a common factor's error that is forgiven; 0.5 by default. ``silog`` only.
         min_valid: Labels at or below this are invalid in the loss and in the ``standard`` metrics.
+        loss_options: Options of registered losses (:func:`ednas.tasks.register_loss`).
 
     Raises:
         ConfigError: The target is of another kind, or an option is wrong.
@@ -52,6 +55,7 @@ class DepthTask(Task):
         max_inverse: float | None = None,
         variance_focus: float | None = None,
         min_valid: float = 0.0,
+        loss_options: Mapping[str, Any] | None = None,
     ) -> None:
         check_kind(self.name, target_info, *DEPTHS)
         self._info = target_info
@@ -61,7 +65,8 @@ class DepthTask(Task):
             "rel_weight": rel_weight,
             "max_inverse": max_inverse,
             "variance_focus": variance_focus,
-            "min_valid": min_valid,
+            "min_valid": min_valid or None,  # 0 is every loss's own
+            **(loss_options or {}),
         }
         self._loss = make_loss(self.name, DEPTH_LOSSES, loss, options)
 

@@ -17,6 +17,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -26,6 +27,14 @@ from torch.nn import functional as F
 
 from ednas.exceptions import ConfigError
 from ednas.tasks.base import hint
+
+Loss = Callable[..., Tensor] | type[nn.Module]
+"""A function of prediction and target, with options by keyword; or a class that options make such a module of."""
+
+TASKS_WITH_LOSSES = ("segmentation", "depth", "normals")
+"""The built-in tasks."""
+
+_registry: dict[str, dict[str, Callable[..., nn.Module]]] = {}
 
 
 class WeightedSum(nn.Module):
@@ -46,6 +55,45 @@ class WeightedSum(nn.Module):
         return torch.stack(values).sum()
 
 
+class FunctionLoss(nn.Module):
+    """A function as a loss.
+
+    Args:
+        function: Called as ``function(prediction, target, **options)``.
+        options: By keyword.
+    """
+
+    def __init__(self, function: Callable[..., Tensor], options: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._call = partial(function, **options)
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Return the loss, a scalar."""
+        return self._call(prediction, target)
+
+
+def register_loss(task: str, name: str, loss: Loss, *, replace: bool = False) -> None:
+    """Make a loss of a built-in task known, for ``task_options: {TASK: {loss: NAME}}``.
+
+    Args:
+        task: ``segmentation``, ``depth`` or ``normals``.
+        name: The name; may stand in a weighted sum, as that of a built-in loss.
+        loss: Called as ``loss(prediction, target, **options)`` with the raw output ``(N, C, h, w)`` and the target at
+            the same height and width, class ids ``(N, h, w)`` or values ``(N, C, h, w)``, in which some pixels are
+            invalid (255; 0; the zero vector). Returns a scalar, that is still attached to the graph where no pixel is
+            valid. Or a class of modules that do so, made with the options. Options come from ``loss_options``.
+        replace: Allow the name to be registered already (in a notebook, where a cell runs twice).
+
+    Raises:
+        ConfigError: The task takes no losses, or the name is taken.
+    """
+    if task not in TASKS_WITH_LOSSES:
+        raise ConfigError(f"task '{task}' takes no registered losses; {hint(task, TASKS_WITH_LOSSES)}")
+    if name in _registry.get(task, {}) and not replace:
+        raise ConfigError(f"task '{task}': a loss '{name}' exists already; choose another name, or pass replace=True")
+    _registry.setdefault(task, {})[name] = loss if isinstance(loss, type) else _as_factory(loss)
+
+
 def make_loss(
     task: str,
     known: Mapping[str, Callable[..., nn.Module]],
@@ -56,14 +104,18 @@ def make_loss(
 
     Args:
         task: Name of the task, for errors.
-        known: The task's losses by name.
+        known: The task's built-in losses by name; registered ones are known too.
         loss: Name of one, or weights by name for a weighted sum.
         options: Arguments of the losses; each goes to the losses that take it; None = not given.
 
     Raises:
-        ConfigError: Unknown loss (with the nearest known name), a weight or an argument is out of range, or none of the
-            losses takes an argument that is given.
+        ConfigError: Unknown loss (with the nearest known name), a weight or an argument is out of range, none of the
+            losses takes an argument that is given, or a registered one lacks an argument or has a built-in one's name.
     """
+    registered = _registry.get(task, {})
+    if both := known.keys() & registered.keys():
+        raise ConfigError(f"task '{task}': loss '{min(both)}' is built in; register yours under another name")
+    known = {**known, **registered}
     chosen = loss.items() if isinstance(loss, Mapping) else [(loss, 1.0)]
     weights = {str(name): weight for name, weight in chosen}
     given = {name: value for name, value in options.items() if value is not None}
@@ -78,13 +130,29 @@ def make_loss(
         if not any(option in takes[name] for name in weights):
             owners = " or ".join(f"'{name}'" for name in known if option in takes[name])
             names = " + ".join(weights)
-            raise ConfigError(f"task '{task}': {option} belongs to loss {owners}, but the loss is '{names}'")
-    return WeightedSum(
-        {
-            known[name](**{option: value for option, value in given.items() if option in takes[name]}): weight
-            for name, weight in weights.items()
-        }
-    )
+            raise ConfigError(
+                f"task '{task}': {option} belongs to {f'loss {owners}' if owners else 'no loss'}, "
+                f"but the loss is '{names}'"
+            )
+    own = {name: {key: value for key, value in given.items() if key in takes[name]} for name in weights}
+    for name, arguments in own.items():
+        try:
+            inspect.signature(known[name]).bind(**arguments)
+        except TypeError as error:
+            raise ConfigError(f"task '{task}': loss '{name}': {error}; give it in loss_options") from None
+    return WeightedSum({known[name](**own[name]): weight for name, weight in weights.items()})
+
+
+def _as_factory(function: Callable[..., Tensor]) -> Callable[..., nn.Module]:
+    """Return what makes a loss of a function, and takes the options that the function takes."""
+
+    def make(**options: Any) -> nn.Module:
+        return FunctionLoss(function, options)
+
+    own = [p for p in inspect.signature(function).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD][2:]
+    own += [p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    make.__signature__ = inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in own])  # type: ignore[attr-defined]
+    return make
 
 
 def check_number(name: str, value: Any, allowed: Callable[[float], bool], words: str) -> None:

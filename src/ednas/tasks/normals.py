@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,32 +13,41 @@ from ednas.data.colors import color_target
 from ednas.data.legend import Legend, target_legend
 from ednas.data.sample import TargetInfo
 from ednas.tasks.base import EvaluationProtocol, Task, check_kind, register_task
-from ednas.tasks.losses import resize_target
+from ednas.tasks.losses import make_loss, resize_target
 from ednas.tasks.means import mean_label
 from ednas.tasks.metrics import NormalMetrics, unit_normals
-from ednas.tasks.normals_losses import InverseCosineLoss, valid_normals
+from ednas.tasks.normals_losses import NORMALS_LOSSES, InverseCosineLoss, valid_normals
 
 
 class NormalsTask(Task):
-    """Surface normals by the inverse cosine loss.
+    """Surface normals, by the inverse cosine loss or a registered one.
 
     Vectors are in the camera frame: x right, y down, z forward, so that a surface facing the camera has z < 0. The
     network's output may have any length; loss, metrics and :meth:`decode` look at its direction alone.
 
     Args:
         target_info: A target of kind ``normals``.
+        loss: ``inverse_cosine`` or a registered one; or weights by name, for a weighted sum of several.
+        loss_options: Options of registered losses (:func:`ednas.tasks.register_loss`).
 
     Raises:
-        ConfigError: The target is of another kind.
+        ConfigError: The target is of another kind, or an option is wrong.
     """
 
     name = "normals"
     channels = 3
 
-    def __init__(self, target_info: TargetInfo) -> None:
+    def __init__(
+        self,
+        target_info: TargetInfo,
+        *,
+        loss: str | Mapping[str, float] = "inverse_cosine",
+        loss_options: Mapping[str, Any] | None = None,
+    ) -> None:
         check_kind(self.name, target_info, "normals")
         self._info = target_info
-        self._loss = InverseCosineLoss()
+        self._loss = make_loss(self.name, NORMALS_LOSSES, loss, loss_options or {})
+        self._imitation = InverseCosineLoss()
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         """One minus the mean cosine over valid pixels of ``(N, 3, h, w)`` and ``(N, 3, H, W)``, zero = invalid."""
@@ -46,7 +56,7 @@ class NormalsTask(Task):
 
     def imitation(self, prediction: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: ARG002
         """One minus the mean cosine between the directions of two outputs ``(N, 3, h, w)``."""
-        loss: Tensor = self._loss(prediction, self.decode(teacher.float()))
+        loss: Tensor = self._imitation(prediction, self.decode(teacher.float()))
         return loss
 
     def metrics(self, protocol: EvaluationProtocol = "standard") -> NormalMetrics:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -36,6 +39,10 @@ class InverseCosineLoss(nn.Module):
             vector.square().sum(1, keepdim=True) + _LENGTH_EPSILON
         ).rsqrt()
         return weighted_mean(torch.where(valid, 1.0 - cosine, 0.0), valid)
+
+
+NORMALS_LOSSES: Mapping[str, type[nn.Module]] = MappingProxyType({"inverse_cosine": InverseCosineLoss})
+"""The losses for surface normals by name."""
 
 
 def valid_normals(target: Tensor) -> Tensor:

@@ -26,8 +26,8 @@ class SegmentationTask(Task):
 
     Args:
         target_info: A target of kind ``labels``.
-        loss: ``cross_entropy``, ``focal``, ``ohem``, ``dice`` or ``lovasz``; or weights by name, for a weighted sum of
-            several: ``{"cross_entropy": 1, "dice": 0.5}``.
+        loss: ``cross_entropy``, ``focal``, ``ohem``, ``dice``, ``lovasz`` or a registered one; or weights by name, for
+            a weighted sum of several: ``{"cross_entropy": 1, "dice": 0.5}``.
         class_weights: One weight per class, or weights by class name (1 for a class that is not named); equal by
             default. Not for ``dice`` and ``lovasz``, as the next.
         label_smoothing: Share of the label that all classes get alike, in [0, 1); 0 by default.
@@ -36,6 +36,7 @@ class SegmentationTask(Task):
         min_kept: Least share of the pixels to keep; 1/16 by default. ``ohem`` only.
         void_counts: Under the ``adashare`` protocol, count pixels without a label as wrong in the pixel accuracy, as
             AdaShare does on CityScapes.
+        loss_options: Options of registered losses (:func:`ednas.tasks.register_loss`).
 
     Raises:
         ConfigError: The target is of another kind, its number of classes is out of range, or an option is wrong.
@@ -54,6 +55,7 @@ class SegmentationTask(Task):
         threshold: float | None = None,
         min_kept: float | None = None,
         void_counts: bool = False,
+        loss_options: Mapping[str, Any] | None = None,
     ) -> None:
         check_kind(self.name, target_info, "labels")
         if not 1 <= target_info.num_classes <= VOID:
@@ -70,6 +72,7 @@ class SegmentationTask(Task):
             "gamma": gamma,
             "threshold": threshold,
             "min_kept": min_kept,
+            **(loss_options or {}),
         }
         self._loss = make_loss(self.name, SEGMENTATION_LOSSES, loss, options)
 

@@ -3,7 +3,7 @@
 Lightning and TensorBoard are imported when a run starts, not here.
 """
 
-from ednas.training.callbacks import Callback, StepReport
+from ednas.training.callbacks import Callback, StepReport, ValidationCallback, ValidationReport
 from ednas.training.checkpoint import load_checkpoint, read_metrics, save_checkpoint
 from ednas.training.config import Normalisation, TrainConfig, load_config
 from ednas.training.device import resolve_device
@@ -23,6 +23,8 @@ from ednas.training.video import predict_video
 __all__ = [
     "Callback",
     "StepReport",
+    "ValidationCallback",
+    "ValidationReport",
     "load_checkpoint",
     "read_metrics",
     "save_checkpoint",

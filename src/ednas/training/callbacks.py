@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from ednas.training.model import Model
 
 
 @dataclass(frozen=True)
@@ -34,5 +37,33 @@ class Callback(Protocol):
     """Called every ``log_every`` steps and after the last one; an exception that it raises ends the run."""
 
     def __call__(self, report: StepReport, /) -> None:
+        """Take note of a report."""
+        ...
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """What a validation during a training measured, every ``evaluate_every`` steps.
+
+    Attributes:
+        step: Steps done.
+        model: As it was measured, in evaluation mode: with the average of the weights where there is one. It is trained
+            further; a copy stays as it is.
+        metrics: From :func:`ednas.training.evaluate`, on the part of the training split that is held out.
+        accuracy: The metrics as one number (Eq. 6), by which the best checkpoint is chosen.
+        is_best: Whether it is the highest so far.
+    """
+
+    step: int
+    model: Model
+    metrics: Mapping[str, Any]
+    accuracy: float
+    is_best: bool
+
+
+class ValidationCallback(Protocol):
+    """Called after each validation; an exception that it raises ends the run."""
+
+    def __call__(self, report: ValidationReport, /) -> None:
         """Take note of a report."""
         ...

@@ -14,7 +14,8 @@ from ednas.config import StrictModel, parse
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import CheckpointError, EdnasError
 from ednas.files import atomic_path, read_json, recover, write_json
-from ednas.tasks import task_names
+from ednas.nn import MultiTaskNetwork
+from ednas.tasks.base import is_loaded
 from ednas.training.config import Normalisation
 from ednas.training.model import Model, build_model
 from ednas.training.tensors import load_into, read_tensors, write_tensors
@@ -35,7 +36,8 @@ class CheckpointConfig(StrictModel):
         normalisation: What happens to an image before the network.
         dataset: Name of the dataset.
         data_options: Options of its format that it was opened with.
-        plugins: Files or modules of the user's own code that its tasks may come from; loading runs none of them.
+        plugins: Files or modules of the user's own code that its tasks, losses, backbone and decoder may come from;
+            loading runs none of them.
         steps: Training steps.
         seed: Seed of the training run.
     """
@@ -67,7 +69,8 @@ def save_checkpoint(folder: Path | str, model: Model, metrics: Mapping[str, Any]
 
     Raises:
         EdnasError: The place cannot be written; what was there is unchanged.
-        CheckpointError: ``folder`` exists and is something else than a checkpoint.
+        CheckpointError: ``folder`` exists and is something else than a checkpoint; or :func:`load_checkpoint` could not
+            make the network again: it is not what :func:`ednas.training.build_model` makes of the model's facts.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / CONFIG).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
@@ -85,6 +88,7 @@ def save_checkpoint(folder: Path | str, model: Model, metrics: Mapping[str, Any]
         steps=model.steps,
         seed=model.seed,
     )
+    _check_made_again(model, config, folder)
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         write_tensors(temporary / WEIGHTS, model.network.state_dict())
@@ -97,7 +101,8 @@ def save_checkpoint(folder: Path | str, model: Model, metrics: Mapping[str, Any]
 def load_checkpoint(folder: Path | str) -> Model:
     """Read a checkpoint; the network comes in evaluation mode, on the CPU.
 
-    Tasks of one's own must be registered before (:func:`ednas.tasks.load_plugin`).
+    What is the user's own (tasks, losses, backbone, decoder) must be registered before
+    (:func:`ednas.tasks.load_plugin`).
 
     Args:
         folder: The checkpoint's folder, or a run's folder with a ``checkpoint`` in it.
@@ -115,21 +120,10 @@ def load_checkpoint(folder: Path | str) -> Model:
         raise CheckpointError(f"{file}: format {content.get('format')!r:.40}, this version reads format 1")
     config = parse(CheckpointConfig, content, str(file), CheckpointError)
     try:
-        check_input_size(config.input_size)
-        model = build_model(
-            Architecture.from_dict(config.architecture),
-            config.tasks,
-            config.targets,
-            input_size=config.input_size,
-            task_options=config.task_options,
-            normalisation=config.normalisation,
-            dataset=config.dataset,
-            data_options=config.data_options,
-            plugins=config.plugins,
-        )
+        model = _make(config)
     except EdnasError as error:
-        unknown = set(config.tasks) - set(task_names())
-        hint = f"; its plugin may be {config.plugins[0]}: give it by --plugin" if config.plugins and unknown else ""
+        missing = [plugin for plugin in config.plugins if not is_loaded(plugin)]
+        hint = f"; its plugin may be {missing[0]}: give it by --plugin" if missing else ""
         raise CheckpointError(f"{file}: {error}{hint}") from None
     tensors, _ = read_tensors(folder / WEIGHTS)
     load_into(model.network, tensors, folder / WEIGHTS)
@@ -148,6 +142,41 @@ def read_metrics(folder: Path | str) -> dict[str, Any]:
     if not isinstance(content, dict) or not isinstance(content.get("tasks"), dict):
         raise CheckpointError(f"{file}: no metrics of ednas; evaluate the checkpoint again")
     return content
+
+
+def _make(config: CheckpointConfig) -> Model:
+    """Make a checkpoint's model, with fresh weights."""
+    check_input_size(config.input_size)
+    return build_model(
+        Architecture.from_dict(config.architecture),
+        config.tasks,
+        config.targets,
+        input_size=config.input_size,
+        task_options=config.task_options,
+        normalisation=config.normalisation,
+        dataset=config.dataset,
+        data_options=config.data_options,
+        plugins=config.plugins,
+    )
+
+
+def _check_made_again(model: Model, config: CheckpointConfig, folder: Path) -> None:
+    """Refuse to save what could not be loaded, or would compute something else then."""
+    network = model.network
+    try:
+        again = _make(config).network
+        if type(network) is not MultiTaskNetwork:
+            raise CheckpointError(f"it is a {type(network).__name__}, no MultiTaskNetwork")
+        for own, made in zip(str(network).splitlines(), str(again).splitlines(), strict=False):
+            if own != made:
+                raise CheckpointError(f"it has '{own.strip()}' where its architecture makes '{made.strip()}'")
+        load_into(again, network.state_dict(), "its weights")
+    except EdnasError as error:
+        raise CheckpointError(
+            f"{folder}: not saved, since the network could not be loaded again: {error}; register parts of your own "
+            "(ednas.register_backbone, ednas.register_decoder) and name them in the architecture, or save the "
+            "state_dict yourself"
+        ) from None
 
 
 def _find(folder: Path) -> Path:

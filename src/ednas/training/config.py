@@ -50,7 +50,8 @@ class TrainConfig(StrictModel):
         normalisation: Mean and standard deviation that the image is normalised by; None = those that the weights of
             ``recipe.init`` were trained with, and 0.5 and 0.25 from scratch.
         protocol: How the result is measured, ``standard`` or ``adashare``.
-        plugins: Python files or modules of the user's own tasks and formats, imported before anything else.
+        plugins: Python files or modules of the user's own tasks, losses, backbones, decoders and formats, imported
+            before anything else.
 
     Example:
         >>> TrainConfig(data="streets", recipe="mini", tasks=("depth",)).recipe.steps

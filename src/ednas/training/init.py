@@ -3,7 +3,8 @@
 Weights start any network, not only the one that they belong to. Block by block, where both have a block of the same
 kind, a tensor takes what it has in common with the one of the same name: leading channels, and the centre of the
 kernel, around which a larger kernel is 0. What has no counterpart stays as it was initialised. A task's last layer is
-taken only where it predicts the same: classes of the same names, values of the same kind and unit.
+taken only where it predicts the same: classes of the same names, values of the same kind and unit. A backbone or
+decoder of the user's own takes what it has in common with the same one alone.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class Weights:
 class Taken:
     """What a network took over, in parts: ``stem``, ``block 1`` to ``block 16``, ``neck``, ``detail``, ``head.depth``.
 
+    A backbone of the user's own is the part ``encoder``, a decoder ``decoder``.
+
     Attributes:
         whole: Parts that were taken as they are.
         sliced: Parts of another size, of which the common channels and the centre of kernels were taken.
@@ -97,7 +100,7 @@ def initialise(model: Model, weights: Weights) -> Taken:
     own = model.network.state_dict()
     parts: dict[str, list[str]] = {}
     for name in own:
-        parts.setdefault(_part(name), []).append(name)
+        parts.setdefault(_part(name, model.architecture), []).append(name)
     whole: list[str] = []
     sliced: list[str] = []
     fresh: list[str] = []
@@ -113,10 +116,10 @@ def initialise(model: Model, weights: Weights) -> Taken:
     return Taken(tuple(whole), tuple(sliced), tuple(fresh))
 
 
-def _part(name: str) -> str:
+def _part(name: str, architecture: Architecture) -> str:
     """Return the part of a network that a tensor belongs to."""
     owner, *path = name.split(".")
-    if owner == "encoder":
+    if owner == "encoder" and not architecture.backbone:
         stage, index = int(path[1]), int(path[2])
         number = sum(STAGE_DEPTHS[:stage]) + index + (stage > 0)  # stage 0 begins with the stem
         return f"block {number}" if number else "stem"
@@ -127,9 +130,15 @@ def _part(name: str) -> str:
 
 def _corresponds(part: str, model: Model, weights: Weights) -> bool:
     """Whether a part that both have does the same in both."""
+    own, theirs = model.architecture, weights.architecture
+    if part == "encoder":
+        return bool(own.backbone == theirs.backbone)
+    if part == "decoder":  # predictions are made somewhere in it
+        targets = {name: model.targets[task.target] for name, task in model.tasks.items()}
+        return bool(own.decoder == theirs.decoder) and targets == weights.targets
     if part.startswith("block "):
         index = int(part.removeprefix("block ")) - 1
-        return bool(model.architecture.blocks[index].kind == weights.architecture.blocks[index].kind)
+        return not theirs.backbone and bool(own.blocks[index].kind == theirs.blocks[index].kind)
     if part.endswith(".predict"):
         task = part.removeprefix("head.").removesuffix(".predict")
         return model.targets[model.tasks[task].target] == weights.targets.get(task)

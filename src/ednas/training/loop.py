@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ednas.data.augment import Batch
-from ednas.exceptions import TrainingError
+from ednas.exceptions import ConfigError, TrainingError
 from ednas.tasks import Task
 from ednas.training.allocator import keep_freed_memory
 from ednas.training.callbacks import Callback, StepReport
@@ -107,10 +107,12 @@ def fit(
     Raises:
         TrainingError: A loss or a weight is no longer finite; names the task and the step. The last saved state stays.
         CheckpointError: The state to resume from is damaged or belongs to another run.
-        ConfigError: Device, precision or loss weights are wrong.
+        ConfigError: Device, precision or loss weights are wrong, or ``validate`` comes without ``evaluate_every``.
         KeyboardInterrupt: Ctrl-C, after the state has been saved.
         SystemExit: SIGTERM, after the state has been saved.
     """
+    if validate and not recipe.evaluate_every:
+        raise ConfigError("validate: would never be called; set the recipe's evaluate_every")
     if fabric is None:
         fabric = make_fabric(device, recipe.precision)
     if fabric.device.type == "cpu":

@@ -31,7 +31,7 @@ class Model:
         normalisation: What happens to an image before the network.
         dataset: Name of the dataset that it was trained on.
         data_options: Options of the dataset's format that it was opened with.
-        plugins: Files or modules of the user's own code that its tasks may come from.
+        plugins: Files or modules of the user's own code that its tasks, losses, backbone and decoder may come from.
         steps: Training steps; 0 = not trained.
         seed: Seed of the training run.
     """
@@ -118,10 +118,11 @@ def build_model(
         normalisation: What happens to an image before the network.
         dataset: Name of the dataset.
         data_options: Options of its format that it was opened with.
-        plugins: Files or modules that tasks may come from.
+        plugins: Files or modules that the user's own parts may come from.
 
     Raises:
         ConfigError: A task is unknown, does not fit the targets, or has a wrong option.
+        ArchitectureError: A backbone or decoder of the user's own is not registered or does not fit.
     """
     made = make_tasks(tasks, targets, task_options)
     with torch.random.fork_rng(devices=[]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from ednas.exceptions import ConfigError
 from ednas.files import exclusive, write_json
 from ednas.scoring import accuracy
 from ednas.tasks import load_plugin
-from ednas.training.callbacks import Callback
+from ednas.training.callbacks import Callback, ValidationCallback, ValidationReport
 from ednas.training.checkpoint import METRICS, load_checkpoint, read_metrics, save_checkpoint
 from ednas.training.config import TrainConfig, load_config
 from ednas.training.device import device_name, make_fabric
@@ -88,6 +88,7 @@ def train(
     *,
     resume: bool = False,
     callbacks: Sequence[Callback] = (),
+    validation_callbacks: Sequence[ValidationCallback] = (),
     decode_progress: DecodeProgress | None = None,
     announce: Announce | None = None,
     device: str = "auto",
@@ -111,6 +112,7 @@ def train(
         resume: Go on with the run in ``out`` if one was broken off there; a finished one is not trained again. If the
             recipe has more steps than the run, it is lengthened (:attr:`~ednas.training.recipe.Recipe.restarts`).
         callbacks: Told about the progress, for example a :class:`~ednas.training.progress.ProgressBar`.
+        validation_callbacks: Told, with the model and its metrics, about each validation of ``recipe.evaluate_every``.
         decode_progress: Told about the decoding of the dataset.
         announce: Told what is trained, at which size and why at that, before the first step.
         device: As :func:`ednas.training.device.resolve_device` takes it.
@@ -119,14 +121,17 @@ def train(
         loggers: Where to send what these hold besides: ``wandb``, ``mlflow`` (:mod:`ednas.training.trackers`).
 
     Raises:
-        ConfigError: The configuration is wrong; a logger is not installed; or ``out`` holds a run already, and
-            ``resume`` is false, or it is a run of another configuration or of more steps.
+        ConfigError: The configuration is wrong; there are validation callbacks and nothing is validated; a logger is
+            not installed; or ``out`` holds a run already, and ``resume`` is false, or it is a run of another
+            configuration or of more steps.
         DataError: The dataset is missing, damaged, or lacks what a task needs.
         ArchitectureError: The architecture is wrong.
         TrainingError: The loss became NaN or infinite.
         CheckpointError: The state to resume from is damaged.
     """
     check_trackers(loggers)
+    if validation_callbacks and not config.recipe.evaluate_every:
+        raise ConfigError("validation_callbacks: nothing is validated while training; set the recipe's evaluate_every")
     stated, out = with_stated_size(config), Path(out)
     size_source = None if stated is config else ARCHITECTURE
     todo = plan(out, stated.standalone(), resume)
@@ -159,6 +164,7 @@ def train(
             size_source=size_source,
             resume=resume,
             callbacks=callbacks,
+            validation_callbacks=validation_callbacks,
             decode_progress=decode_progress,
             announce=announce,
             logs=logs,
@@ -238,6 +244,7 @@ def _train(
     size_source: str | None,
     resume: bool,
     callbacks: Sequence[Callback],
+    validation_callbacks: Sequence[ValidationCallback],
     decode_progress: DecodeProgress | None,
     announce: Announce | None,
     logs: bool,
@@ -278,6 +285,9 @@ def _train(
         for name in loggers if fabric.is_global_zero else ():
             tracker = Tracker(name, out, out / LOGS, config.model_dump(mode="json"))
             recorders.append(stack.enter_context(tracker))
+        validate = None
+        if held_out is not None:
+            validate = _Validation(config, model, held_out, out, recorders, validation_callbacks)
         result = fit(
             model.network,
             model.tasks,
@@ -287,7 +297,7 @@ def _train(
             teacher=teacher,
             fabric=fabric,
             callbacks=[*recorders, *callbacks],
-            validate=None if held_out is None else _Validation(config, model, held_out, out, recorders),
+            validate=validate,
             checkpoint_folder=out,
             start=todo.done,
             resume=resume,
@@ -320,23 +330,33 @@ class _Validation:
         held_out: CachedSplit,
         out: Path,
         recorders: Sequence[RunLogs | Tracker],
+        callbacks: Sequence[ValidationCallback],
     ) -> None:
         self._config = config
         self._model = model
         self._held_out = held_out
         self._out = out
         self._recorders = recorders
-        best = out / BEST / METRICS
-        self._best = accuracy(read_metrics(out / BEST)["tasks"]) if best.is_file() else -math.inf
+        self._callbacks = callbacks
+        best = read_metrics(out / BEST) if (out / BEST / METRICS).is_file() else None
+        self._best = -math.inf if best is None else _accuracy(best)
 
     def __call__(self, network: nn.Module, step: int) -> None:
         model = replace(self._model, network=cast("MultiTaskNetwork", network))
         model = model.with_training(steps=step, seed=self._config.seed)
         metrics = evaluate(model, self._held_out, self._config.protocol, batch_size=self._config.recipe.eval_batch_size)
-        value = accuracy(metrics["tasks"], higher_is_better=metrics["higher_is_better"])
+        value = _accuracy(metrics)
         _log.info("step %d: accuracy %.4f on the part of train that is held out: %s", step, value, metrics["tasks"])
         for recorder in self._recorders:
             recorder.write_validation(metrics, step)
-        if value > self._best:
+        is_best = value > self._best
+        if is_best:
             self._best = value
             save_checkpoint(self._out / BEST, model, metrics)
+        network.eval()  # until the next step
+        for callback in self._callbacks:
+            callback(ValidationReport(step, model, metrics, value, is_best))
+
+
+def _accuracy(metrics: Mapping[str, Any]) -> float:
+    return accuracy(metrics["tasks"], higher_is_better=metrics["higher_is_better"])

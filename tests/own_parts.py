@@ -1,0 +1,57 @@
+"""The example's backbone and decoder, known while a test runs, and some that break what the rest relies on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ednas.nn import parts
+from ednas.tasks import load_plugin, losses
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "own_network.py"
+BACKBONE, DECODER = "base backbone:plain(width=4)", "base decoder:top_down(width=8)"
+BOTH = "base backbone:plain(width=4) decoder:top_down(width=8)"
+HEADS = {"segmentation": 4, "depth": 1}
+
+
+class Calls(nn.Module):
+    """Does whatever a function does."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: object) -> object:
+        return self.function(x)
+
+
+def pooled(image: Tensor, strides: tuple[int, ...] = (4, 8, 16, 32)) -> list[Tensor]:
+    """Features without weights."""
+    return [torch.nn.functional.avg_pool2d(image, stride) for stride in strides]
+
+
+@contextmanager
+def known() -> Iterator[None]:
+    """Let a block register what it likes, and forget it behind it."""
+    kept = (dict(parts._backbones), dict(parts._decoders), {task: dict(own) for task, own in losses._registry.items()})
+    try:
+        yield
+    finally:
+        for registry, before in zip((parts._backbones, parts._decoders, losses._registry), kept, strict=True):
+            registry.clear()
+            registry.update(before)  # type: ignore[arg-type]
+
+
+@contextmanager
+def example() -> Iterator[None]:
+    """The example's parts are known, whoever has loaded it before."""
+    with known():
+        module = load_plugin(EXAMPLE)
+        parts.register_backbone("plain", module.Plain, replace=True)
+        parts.register_decoder("top_down", module.TopDown, replace=True)
+        losses.register_loss("depth", "log_l1", module.log_l1, replace=True)
+        yield
