@@ -52,6 +52,16 @@ def test_every_bad_file_is_listed(made):
     assert report.splits[0].sizes == {(12, 16): 1}
 
 
+def test_a_name_does_not_act_on_the_terminal(made):
+    pictures = made.path / "pictures" / "train"
+    for folder, end in (("image", ".png"), ("depth", ".png"), ("label", "_ids.png"), ("normal", ".png")):
+        (pictures / folder / f"2{end}").rename(pictures / folder / f"2\x1b[2J{end}")
+    (pictures / "image" / "2\x1b[2J.png").write_bytes(b"x")
+    text = check_dataset(made.path).to_text()
+    assert "\x1b" not in text
+    assert r"2\x1b[2J.png" in text
+
+
 def test_a_split_that_cannot_be_opened_does_not_hide_the_other(made):
     (made.path / "pictures" / "train" / "image").rename(made.path / "elsewhere")
     report = check_dataset(made.path)

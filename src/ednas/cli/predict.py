@@ -43,7 +43,7 @@ def predict(
     ednas predict runs/crops/checkpoint large.png --tile 512x1024 --overlap 0.25
     """
     from ednas.data.video import SUFFIXES
-    from ednas.exceptions import DataError
+    from ednas.exceptions import DataError, one_line
     from ednas.training import predict as run_predictions
     from ednas.training import predict_video, write_predictions
     from ednas.training.predict import free_name
@@ -60,7 +60,7 @@ def predict(
         size=size,
         tiling=tiling,
         on_error=errors.append,
-        announce=lambda line: typer.echo(line, err=True),
+        announce=lambda line: typer.echo(one_line(line), err=True),
     )
     written = write_predictions(found, out, alpha=alpha)
     names: set[str] = set()

@@ -340,7 +340,9 @@ def _train_config(
 
 def _say(line: str) -> None:
     """Say what happens on standard error, so that standard output stays the result's."""
-    typer.echo(line, err=True)
+    from ednas.exceptions import one_line
+
+    typer.echo(one_line(line), err=True)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from ednas.data.formats import dataset_splits, open_dataset
 from ednas.data.reader import Progress, Reader, split_remarks
 from ednas.data.sample import DEPTHS, VOID, DenseDataset, TargetInfo, valid_pixels
 from ednas.data.units import likely_unit
-from ednas.exceptions import DataError
+from ednas.exceptions import DataError, one_line
 
 _FACING = 0.97
 """Least share of normals that face the camera; below it the axes are probably wrong (right ones give over 0.99)."""
@@ -137,7 +137,7 @@ class CheckReport:
             lines += [f"  {name}: {_target_text(target, readable)}" for name, target in split.targets.items()]
         lines += [f"warning: {warning}" for warning in self.warnings]
         lines += [f"problem: {problem}" for problem in group(self.problems)]
-        return "\n".join(lines)
+        return "\n".join(map(one_line, lines))
 
 
 def check_dataset(path: str | Path, progress: Progress | None = None, **options: Any) -> CheckReport:
