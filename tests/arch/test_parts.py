@@ -37,9 +37,7 @@ def test_every_form_says_the_same(text: str, tmp_path) -> None:
 
 def test_parts_behind_whatever_means_an_architecture(tmp_path) -> None:
     save_architecture(load_architecture("base"), tmp_path / "a file.json")
-    for source in ("base", str(tmp_path / "a file.json"), load_architecture("base").to_text()):
-        if source.startswith("stem_"):
-            continue
+    for source in ("base", str(tmp_path / "a file.json")):
         found = load_architecture(f"{source} backbone:mine(width=2) decoder:other")
         assert found.to_text() == "backbone:mine(width=2) decoder:other"
     assert load_architecture("base backbone:mine").name == "base backbone:mine"

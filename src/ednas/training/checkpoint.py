@@ -18,7 +18,7 @@ from ednas.nn import MultiTaskNetwork
 from ednas.tasks.base import is_loaded
 from ednas.training.config import Normalisation
 from ednas.training.model import Model, build_model
-from ednas.training.tensors import load_into, read_tensors, write_tensors
+from ednas.training.tensors import check_finite, load_into, read_tensors, write_tensors
 
 WEIGHTS, CONFIG, METRICS = "model.safetensors", "config.json", "metrics.json"
 
@@ -163,6 +163,7 @@ def _make(config: CheckpointConfig) -> Model:
 def _check_made_again(model: Model, config: CheckpointConfig, folder: Path) -> None:
     """Refuse to save what could not be loaded, or would compute something else then."""
     network = model.network
+    check_finite(network.state_dict(), f"{folder}: not saved")
     try:
         again = _make(config).network
         if type(network) is not MultiTaskNetwork:
