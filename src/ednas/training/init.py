@@ -119,8 +119,8 @@ def initialise(model: Model, weights: Weights) -> Taken:
         (whole if is_whole else sliced).append(part)
     if not whole and not sliced:
         raise ConfigError(
-            f"init: nothing of these weights fits the network ({model.architecture.name or 'unnamed'}); let the factory "
-            "of a backbone of your own read its weights, and set the recipe's init to null"
+            f"init: nothing of these weights fits the network ({model.architecture.name or 'unnamed'}); let the "
+            "factory of a backbone of your own read its weights, and set the recipe's init to null"
         )
     return Taken(tuple(whole), tuple(sliced), tuple(fresh))
 
