@@ -4,9 +4,10 @@ import pickle
 
 import pytest
 import torch
+from own_parts import BACKBONE, BOTH, example
 from training_fakes import SIZE, TARGETS, small_architecture
 
-from ednas.arch import zoo
+from ednas.arch import load_architecture, zoo
 from ednas.data import TargetInfo
 from ednas.exceptions import CheckpointError, ConfigError
 from ednas.training import build_model, save_checkpoint, train
@@ -195,3 +196,24 @@ def _name(architecture, number, rest):
             return f"encoder.stages.{stage}.{number - before - 1 + (stage == 0)}.{rest}"
         before += len(blocks)
     raise AssertionError(number)
+
+
+def test_own_parts_take_the_weights_of_the_same_ones_alone():
+    with example():
+        first = model_of(load_architecture(BOTH), seed=0)
+        same, other_half = model_of(load_architecture(BOTH), seed=1), model_of(load_architecture(BACKBONE), seed=1)
+        assert initialise(same, weights_of(first)).whole == ("encoder", "decoder")
+        assert torch.equal(same.network.encoder.stem[0].weight, first.network.encoder.stem[0].weight)
+        taken = initialise(other_half, weights_of(first))
+        assert (taken.whole, taken.fresh) == (("encoder",), ("neck", "detail", "head.depth", "head.depth.predict"))
+        wider = model_of(load_architecture("base backbone:plain(width=8) decoder:top_down(width=8)"), seed=1)
+        assert initialise(wider, weights_of(first)).fresh == ("encoder",)
+        metres = {**TARGETS, "depth": TargetInfo("distance", unit="mm")}
+        assert initialise(model_of(load_architecture(BOTH), targets=metres), weights_of(first)).fresh == ("decoder",)
+
+
+def test_weights_of_which_nothing_fits_are_refused():
+    with example():
+        own, given = model_of(load_architecture(BOTH)), weights_of(model_of(small_architecture()))
+        with pytest.raises(ConfigError, match="nothing of these weights fits the network.*init to null"):
+            initialise(own, given)

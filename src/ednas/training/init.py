@@ -96,7 +96,11 @@ def load_weights(source: str) -> Weights:
 
 
 def initialise(model: Model, weights: Weights) -> Taken:
-    """Give a model's network the weights, in place, as far as they fit; see the module's text."""
+    """Give a model's network the weights, in place, as far as they fit; see the module's text.
+
+    Raises:
+        ConfigError: Nothing fits, as where a backbone of the user's own shall start from the weights of another one.
+    """
     own = model.network.state_dict()
     parts: dict[str, list[str]] = {}
     for name in own:
@@ -113,6 +117,11 @@ def initialise(model: Model, weights: Weights) -> Taken:
             _copy_common(own[name], tensor)
         is_whole = all(name in given and given[name].shape == own[name].shape for name in names)
         (whole if is_whole else sliced).append(part)
+    if not whole and not sliced:
+        raise ConfigError(
+            f"init: nothing of these weights fits the network ({model.architecture.name or 'unnamed'}); let the "
+            "factory of a backbone of your own read its weights, and set the recipe's init to null"
+        )
     return Taken(tuple(whole), tuple(sliced), tuple(fresh))
 
 
