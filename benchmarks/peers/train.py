@@ -34,7 +34,7 @@ from ednas.training import recipe
 from ednas.training.config import Normalisation
 
 PEER_RESULTS = RESULTS.with_name("peers.jsonl")
-RATES = (5e-3, 1e-2, 2e-2)
+RATES = (5e-3, 1e-2, 2e-2, 4e-2)
 LARGE_BATCHES: dict[str, Any] = {"batch_size": 16, "steps": 400}
 SHOWN = ("miou", "rel_err", "abs_err")
 
