@@ -199,6 +199,7 @@ def _depth(values: Sequence[Array], role: str) -> Guess:
         return Guess("disparity", "disparity", why, invalid)
     unit, metres = likely_unit(float(valid.mean())) or ("no usual unit", 1.0)
     scale = f"scale: {metres:g}  # these look like {unit}; {_OTHER_SCALES}"
+    why += "; write disparity instead if what is near has the larger values"
     return Guess("depth", "distance", why, (scale, *invalid))
 
 
