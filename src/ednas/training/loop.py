@@ -168,9 +168,9 @@ def _run(
                     # Before the state is saved: a run that goes on from here has been measured here.
                     watch.check()
                     validate(step.learned, done)
-                stops = _stops(interruption, fabric)
-                saves = last or done % recipe.checkpoint_every == 0 or stops
                 reports = last or done % recipe.log_every == 0
+                stops = _stops(interruption, fabric, agree=looks_each_step or reports)
+                saves = last or done % recipe.checkpoint_every == 0 or stops
                 if looks_each_step or saves or reports:
                     watch.check()
                 if saves:
@@ -191,10 +191,16 @@ def _run(
     return watch.result(done)
 
 
-def _stops(interruption: Interruption, fabric: Fabric) -> bool:
-    """Whether to stop after this step: as soon as one of the processes was told to, or the others would wait for it."""
+def _stops(interruption: Interruption, fabric: Fabric, *, agree: bool) -> bool:
+    """Whether to stop after this step.
+
+    Several processes stop together, once one was told to, or the others would wait for it. They agree on it at some
+    steps only, the same in all: it makes a device wait.
+    """
     if fabric.world_size == 1:
         return interruption.requested
+    if not agree:
+        return False
     told = torch.tensor(float(interruption.requested), device=fabric.device)
     return bool(fabric.all_reduce(told, reduce_op="sum"))
 
