@@ -1,15 +1,18 @@
-"""The example's backbone and decoder, known while a test runs, and some that break what the rest relies on."""
+"""What a user may bring: the example's backbone and decoder, known while a test runs, and an evaluator."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from ednas.arch import Architecture
 from ednas.nn import parts
+from ednas.search import Evaluation
 from ednas.tasks import load_plugin, losses
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "own_network.py"
@@ -27,6 +30,18 @@ class Calls(nn.Module):
 
     def forward(self, x: object) -> object:
         return self.function(x)
+
+
+@dataclass(frozen=True)
+class SmallFilters:
+    """Likes networks with few filters.
+
+    It is here and not in its test: worker processes import it, and pytest's test modules cannot be imported.
+    """
+
+    def evaluate(self, architecture: Architecture, seed: int) -> Evaluation:
+        filters = sum(block.filters for block in architecture.blocks)
+        return Evaluation({"any": {"filters": filters}}, {"filters": False})
 
 
 def pooled(image: Tensor, strides: tuple[int, ...] = (4, 8, 16, 32)) -> list[Tensor]:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from search_fakes import Environment, FakeEvaluator, Misbehaving, fake_metrics
@@ -156,6 +157,19 @@ class TestProcesses:
 
         with pytest.raises(ConfigError, match="cannot be sent to a worker process"):
             ProcessExecutor(Local())
+
+    def test_an_evaluator_that_a_new_process_cannot_import(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        module = ModuleType("of_a_notebook")
+        own = type("Own", (FakeEvaluator,), {"__module__": module.__name__})
+        monkeypatch.setattr(module, "Own", own, raising=False)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        with ProcessExecutor(own()) as executor:
+            executor.submit(job())
+            outcome = executor.wait()
+        assert "cannot be loaded in a worker process (ModuleNotFoundError: No module named 'of_a_notebook')" in (
+            outcome.error
+        )
+        assert outcome.fault == "environment"
 
     @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
     def test_workers_end_with_a_coordinator_that_is_killed(self, tmp_path: Path) -> None:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from own_parts import BACKBONE, DECODER, EXAMPLE, example, known
+from own_parts import BACKBONE, DECODER, EXAMPLE, SmallFilters, example, known
 
-from ednas.arch import Architecture, load_architecture
+from ednas.arch import load_architecture
 from ednas.exceptions import ConfigError, StudyError
 from ednas.hw import counts, load_target, simulate, trace_network
 from ednas.nn import parts
 from ednas.report.collect import collect
-from ednas.search import Evaluation, SearchConfig, StudyReader, TrialState, run_search
+from ednas.search import SearchConfig, StudyReader, TrialState, run_search
 
 HEADS = {"segmentation": 19, "depth": 1}
 TINY: dict[str, Any] = {
@@ -42,15 +41,6 @@ def _small(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 def config(**changes: Any) -> SearchConfig:
     return SearchConfig.model_validate({**TINY, **changes})
-
-
-@dataclass(frozen=True)
-class SmallFilters:
-    """Likes networks with few filters."""
-
-    def evaluate(self, architecture: Architecture, seed: int) -> Evaluation:
-        filters = sum(block.filters for block in architecture.blocks)
-        return Evaluation({"any": {"filters": filters}}, {"filters": False})
 
 
 @pytest.mark.parametrize("executor", ["inline", "process"])

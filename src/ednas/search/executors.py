@@ -152,7 +152,7 @@ class ProcessExecutor(_Closing):
     """Evaluates each job in a fresh process; a worker's death, exception or delay is the failure of one trial.
 
     Args:
-        evaluator: The evaluator; pickled once for every job.
+        evaluator: The evaluator; it is pickled, so that its class must be one that a new process can import.
         workers: Jobs at a time.
         threads: Threads that each worker computes with.
         timeout_s: A job that takes longer fails; None = no limit.
@@ -177,11 +177,10 @@ class ProcessExecutor(_Closing):
         if workers < 1 or threads < 1 or (timeout_s is not None and timeout_s <= 0):
             raise ConfigError("executor: workers, threads and timeout_s must be above 0")
         try:
-            pickle.dumps(evaluator)
+            self._evaluator = pickle.dumps(evaluator)
         except Exception as error:
             raise ConfigError(f"executor: the evaluator cannot be sent to a worker process ({error})") from error
         self.workers = workers
-        self._evaluator = evaluator
         self._threads = threads
         self._timeout_s = timeout_s
         self._context = _context(start_method, [*_PRELOADED, *preload])
@@ -270,15 +269,28 @@ def run_job(evaluator: Evaluator, job: Job) -> Outcome:
     return Outcome(job.number, evaluation, seconds=time.monotonic() - started)
 
 
-def _work(evaluator: Evaluator, job: Job, threads: int, results: Connection) -> None:
-    """Body of a worker process."""
+def _work(pickled: bytes, job: Job, threads: int, results: Connection) -> None:
+    """Body of a worker process; the evaluator comes pickled, so that one that cannot be loaded here is reported."""
     # Ctrl-C reaches the whole group of processes; the coordinator ends its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_coordinator, daemon=True).start()
     import torch
 
     torch.set_num_threads(threads)
-    results.send(run_job(evaluator, job))
+    try:
+        evaluator = pickle.loads(pickled)
+    except Exception as error:
+        results.send(
+            Outcome(
+                job.number,
+                error=f"the evaluator cannot be loaded in a worker process ({_one_line(error)}): define its class in a "
+                "module that can be imported, or search with 'executor: inline'",
+                details=traceback.format_exc(),
+                fault="environment",
+            )
+        )
+    else:
+        results.send(run_job(evaluator, job))
     results.close()
 
 
