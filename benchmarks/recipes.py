@@ -39,11 +39,13 @@ from ednas.hw import estimate, load_target
 from ednas.report.labels import metric_heading, show_metric
 from ednas.seeding import derive_seed
 from ednas.tasks import Task
+from ednas.tasks.segmentation_losses import FREQUENCY
 from ednas.training import build_model, fit, recipe
 from ednas.training.config import Normalisation
 from ednas.training.evaluate import measure
 from ednas.training.init import initialise, load_weights
 from ednas.training.model import normalise
+from ednas.training.preparation import count_weights
 
 RESULTS = Path(__file__).parent / "results" / "recipes.jsonl"
 SCENES = Path("runs/benchmark_streets")
@@ -83,6 +85,7 @@ class Job:
         architecture: The network.
         tasks: What it learns.
         seed: Of weights and batches.
+        segmentation: Options of its loss for segmentation.
     """
 
     name: str
@@ -91,6 +94,7 @@ class Job:
     architecture: str = "base"
     tasks: tuple[str, ...] = STREETS_TASKS
     seed: int = 0
+    segmentation: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -98,7 +102,8 @@ class Job:
         chosen = recipe("mini", input_size=None, **self.changes)
         # Without defaults, so that what is added to recipes later leaves the keys as they are.
         values = chosen.model_dump(mode="json", exclude_defaults=True, exclude=NO_MATTER)
-        return json.dumps([self.data, self.architecture, self.tasks, self.seed, values], sort_keys=True)
+        own = [self.segmentation] if self.segmentation else []
+        return json.dumps([self.data, self.architecture, self.tasks, self.seed, values, *own], sort_keys=True)
 
 
 def choices() -> Iterator[Job]:
@@ -130,7 +135,17 @@ def choices() -> Iterator[Job]:
         yield Job(
             f"from ImageNet at {rate:g}, the encoder at {share:g} of it", "nyuv2:choice", changes, tasks=NYUV2_TASKS
         )
-    yield Job("finetune, 1,000 steps", "nyuv2:choice", {**imagenet, **FINETUNE}, tasks=NYUV2_TASKS)
+    finetune = {**imagenet, **FINETUNE}
+    heavier = {**finetune, "loss_weights": {"segmentation": 2.0, "normals": 3.0}}
+    yield Job("finetune, 1,000 steps", "nyuv2:choice", finetune, tasks=NYUV2_TASKS)
+    yield Job("finetune, segmentation weighs 2", "nyuv2:choice", heavier, tasks=NYUV2_TASKS)
+    losses: dict[str, dict[str, Any]] = {
+        "label smoothing 0.1": {"label_smoothing": 0.1},
+        "classes weighed by frequency": {"class_weights": FREQUENCY},
+        "Lovasz added": {"loss": {"cross_entropy": 1.0, "lovasz": 1.0}},
+    }
+    for name, options in losses.items():
+        yield Job(f"finetune, {name}", "nyuv2:choice", finetune, tasks=NYUV2_TASKS, segmentation=options)
 
 
 def networks() -> Iterator[Job]:
@@ -195,13 +210,18 @@ def run(job: Job, nyuv2: str, scenes: Path = SCENES) -> dict[str, Any]:
     train, val = open_splits(job.data, nyuv2, scenes)
     chosen = recipe("mini", input_size=None, **job.changes)
     weights = None if chosen.init is None else load_weights(chosen.init)
+    options = chosen.task_options(job.tasks)
+    if job.segmentation:
+        options["segmentation"] = dict(job.segmentation)
+    if job.segmentation.get("class_weights") == FREQUENCY:
+        options["segmentation"]["class_weights"] = count_weights(train, "segmentation")
     model = build_model(
         load_architecture(job.architecture),
         job.tasks,
         train.info.targets,
         input_size=train.size,
         seed=derive_seed(job.seed, "weights"),
-        task_options=chosen.task_options(job.tasks),
+        task_options=options,
         normalisation=None if weights is None else weights.normalisation,
     )
     if weights is not None:

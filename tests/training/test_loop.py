@@ -305,6 +305,34 @@ def test_a_step_is_that_of_plain_pytorch(build, short):
     assert (wanted.abs() > 9e-4).float().mean() > 0.8
 
 
+def test_a_compiled_network_trains_alike(build, short, whole, monkeypatch):
+    """Traced by PyTorch's compiler; what generates the code is left out, which would take minutes."""
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    compiler = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda network, **options: compiler(network, backend=backend))
+    model = build()
+    looks = [lambda report: model.network.eval()]
+    fit(model.network, model.tasks, Batches(), short, callbacks=looks, device="cpu", compiled=True)
+    assert len(graphs) == 1  # the whole network, and not anew after a callback's evaluation
+    assert_same_weights(model.network, whole)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: CUDA graphs are not tested here")
+def test_cuda_graphs_learn_alike(build, short):
+    losses = []
+    for compiled in (False, True):
+        model = build(("segmentation", "depth"))
+        recipe = short.model_copy(update={"steps": 20, "precision": "32-true"})
+        result = fit(model.network, model.tasks, Batches(), recipe, device="cuda", compiled=compiled)
+        losses.append(list(result.losses.values()))
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
 def test_bfloat16_on_the_cpu(build, short):
     model = build(("segmentation", "depth"))
     recipe = short.model_copy(update={"precision": "bf16-mixed", "steps": 60, "weight_decay": 0.0})

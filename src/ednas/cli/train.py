@@ -92,6 +92,10 @@ def train(
     devices: Annotated[
         int, typer.Option(min=1, help="Train on so many GPUs (with --device cpu: processes) together, by DDP.")
     ] = 1,
+    compiled: Annotated[
+        bool,
+        typer.Option("--compile", help="Compile the network first (torch.compile; on CUDA with CUDA graphs)."),
+    ] = False,
     as_json: _Json = False,
 ) -> None:
     """Train a network for any mix of tasks, evaluate it, and write a checkpoint.
@@ -170,6 +174,7 @@ def train(
                     announce=_say,
                     device=device,
                     devices=devices,
+                    compiled=compiled,
                     loggers=loggers or (),
                 )
             _print_metrics(result.metrics, as_json, f"wrote {result.checkpoint}; `ednas report {out}` shows the curves")
@@ -193,6 +198,7 @@ def train(
                 decode_progress=decode,
                 announce=_say,
                 device=device,
+                compiled=compiled,
                 loggers=loggers or (),
             )
     finally:

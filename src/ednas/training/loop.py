@@ -76,6 +76,7 @@ def fit(
     teacher: Teacher | None = None,
     device: str = "auto",
     fabric: Fabric | None = None,
+    compiled: bool = False,
     callbacks: Sequence[Callback] = (),
     validate: Validation | None = None,
     checkpoint_folder: Path | None = None,
@@ -97,6 +98,7 @@ def fit(
         teacher: Whose outputs the network learns to imitate too, on the device; part of what the run is.
         device: As :func:`ednas.training.device.resolve_device` takes it; not used if ``fabric`` is given.
         fabric: A launched Fabric, for several processes.
+        compiled: Whether to compile the network, as :class:`~ednas.training.step.TrainingStep` takes it.
         callbacks: Told about the run every ``recipe.log_every`` steps and after the last one.
         validate: Called every ``recipe.evaluate_every`` steps before the last one.
         checkpoint_folder: Where the state is saved; None = nowhere.
@@ -117,7 +119,7 @@ def fit(
         fabric = make_fabric(device, recipe.precision)
     if fabric.device.type == "cpu":
         keep_freed_memory()
-    step = TrainingStep(network, tasks, recipe, fabric, normalisation or Normalisation(), teacher)
+    step = TrainingStep(network, tasks, recipe, fabric, normalisation or Normalisation(), teacher, compiled=compiled)
     identity = {**(identity or {}), "teacher": None if teacher is None else teacher.digest}
     saver = _Saver(checkpoint_folder, step, fabric, identity)
     start = (saver.load() if resume else 0) or start

@@ -97,7 +97,7 @@ def make_model(
     for task, options in task_options.items():
         if options.get("class_weights") == FREQUENCY:
             split = open_cache(train_set, size.size, progress=decode_progress)
-            options["class_weights"] = _count_weights(split, task_target(task))
+            options["class_weights"] = count_weights(split, task_target(task))
     model = build_model(
         architecture,
         config.tasks,
@@ -158,7 +158,7 @@ def make_loader(config: TrainConfig, model: Model, split: CachedSplit) -> BatchL
     )
 
 
-def _count_weights(split: CachedSplit, target: str) -> list[float]:
+def count_weights(split: CachedSplit, target: str) -> list[float]:
     """Class weights by the frequencies of a split's labels, void excluded.
 
     Raises:

@@ -93,6 +93,7 @@ def train(
     announce: Announce | None = None,
     device: str = "auto",
     devices: int = 1,
+    compiled: bool = False,
     logs: bool = True,
     loggers: Collection[str] = (),
 ) -> TrainResult:
@@ -117,6 +118,7 @@ def train(
         announce: Told what is trained, at which size and why at that, before the first step.
         device: As :func:`ednas.training.device.resolve_device` takes it.
         devices: Processes to train in together (DDP).
+        compiled: Whether to compile the network (``torch.compile``): minutes once, for shorter steps.
         logs: Whether to write CSV and TensorBoard's files to ``logs/``.
         loggers: Where to send what these hold besides: ``wandb``, ``mlflow`` (:mod:`ednas.training.trackers`).
 
@@ -167,6 +169,7 @@ def train(
             validation_callbacks=validation_callbacks,
             decode_progress=decode_progress,
             announce=announce,
+            compiled=compiled,
             logs=logs,
             loggers=loggers,
         )
@@ -182,6 +185,7 @@ def train_runs(
     decode_progress: DecodeProgress | None = None,
     announce: Announce | None = None,
     device: str = "auto",
+    compiled: bool = False,
     logs: bool = True,
     loggers: Collection[str] = (),
 ) -> TrainRunsResult:
@@ -199,6 +203,7 @@ def train_runs(
         decode_progress: Told about the decoding of the dataset.
         announce: Told what is trained, before each run.
         device: Where to train.
+        compiled: As for :func:`train`.
         logs: As for :func:`train`, of every run.
         loggers: As for :func:`train`; every run is one there too.
 
@@ -224,6 +229,7 @@ def train_runs(
                 decode_progress=decode_progress,
                 announce=announce,
                 device=device,
+                compiled=compiled,
                 logs=logs,
                 loggers=loggers,
             )
@@ -247,6 +253,7 @@ def _train(
     validation_callbacks: Sequence[ValidationCallback],
     decode_progress: DecodeProgress | None,
     announce: Announce | None,
+    compiled: bool,
     logs: bool,
     loggers: Collection[str],
 ) -> TrainResult:
@@ -296,6 +303,7 @@ def _train(
             normalisation=model.normalisation,
             teacher=teacher,
             fabric=fabric,
+            compiled=compiled,
             callbacks=[*recorders, *callbacks],
             validate=validate,
             checkpoint_folder=out,
