@@ -69,7 +69,7 @@ NYUV2: dict[str, Any] = {"batch_size": 12, "loss_weights": {"normals": 3.0}, **J
 FINETUNE: dict[str, Any] = {
     key: value
     for key, value in recipe("finetune").model_dump(mode="json").items()
-    if key in ("init", "learning_rate", "encoder_rate", "warmup_steps", "augment")
+    if key in ("init", "learning_rate", "encoder_rate", "warmup_steps", "augment", "loss_weights")
 }
 """What ``finetune`` changes in the networks' training beside its length."""
 
@@ -136,16 +136,16 @@ def choices() -> Iterator[Job]:
             f"from ImageNet at {rate:g}, the encoder at {share:g} of it", "nyuv2:choice", changes, tasks=NYUV2_TASKS
         )
     finetune = {**imagenet, **FINETUNE}
-    heavier = {**finetune, "loss_weights": {"segmentation": 2.0, "normals": 3.0}}
+    lighter = {**finetune, "loss_weights": NYUV2["loss_weights"]}
     yield Job("finetune, 1,000 steps", "nyuv2:choice", finetune, tasks=NYUV2_TASKS)
-    yield Job("finetune, segmentation weighs 2", "nyuv2:choice", heavier, tasks=NYUV2_TASKS)
     losses: dict[str, dict[str, Any]] = {
-        "label smoothing 0.1": {"label_smoothing": 0.1},
-        "classes weighed by frequency": {"class_weights": FREQUENCY},
-        "Lovasz added": {"loss": {"cross_entropy": 1.0, "lovasz": 1.0}},
+        "": {},
+        ", label smoothing 0.1": {"label_smoothing": 0.1},
+        ", classes weighed by frequency": {"class_weights": FREQUENCY},
     }
     for name, options in losses.items():
-        yield Job(f"finetune, {name}", "nyuv2:choice", finetune, tasks=NYUV2_TASKS, segmentation=options)
+        title = f"finetune, segmentation weighs 1{name}"
+        yield Job(title, "nyuv2:choice", lighter, tasks=NYUV2_TASKS, segmentation=options)
 
 
 def networks() -> Iterator[Job]:
