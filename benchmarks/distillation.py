@@ -20,6 +20,7 @@ import json
 import statistics
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def make_config(name: str, streets: str, seed: int) -> TrainConfig:
     """Return the training of the teacher or of a student."""
     architecture, changes = load_architecture("base"), dict(STUDENTS.get(name, {}))
     if name == TEACHER:
-        architecture = architecture.clone(override={"bifpn_depth": 2, "bifpn_width": 96})
+        architecture = replace(architecture, bifpn_depth=2, bifpn_width=96)
     elif changes:
         changes["teacher"] = str(RUNS / f"seed_{seed}" / TEACHER)
     chosen = recipe("mini", **JARED, **changes)

@@ -20,7 +20,7 @@ import random
 import statistics
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -161,7 +161,7 @@ def networks() -> Iterator[Job]:
         "2 layers of 96": {"bifpn_depth": 2, "bifpn_width": 96},
     }
     for name, changes in variants.items():
-        yield Job(name, "streets:choice", JARED, base.clone(override=changes).to_text())
+        yield Job(name, "streets:choice", JARED, replace(base, **changes).to_text())
     for number, architecture in enumerate([base.to_text(), "ednas_cityscapes_published", *random_networks(10)]):
         name = ("base", "Table 6 as counted")[number] if number < 2 else f"random {number - 1}"
         for rate in RATES:

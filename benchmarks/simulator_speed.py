@@ -36,7 +36,7 @@ def genes(space: SearchSpace, count: int, seed: int) -> list[list[int]]:
 def rate(space: SearchSpace, batch: list[list[int]], target: Target) -> float:
     start = time.process_time()
     for values in batch:
-        estimate(space.plan(values), HEADS, INPUT_SIZE, target)
+        estimate(space.decode(values), HEADS, INPUT_SIZE, target)
     return len(batch) / (time.process_time() - start)
 
 
@@ -58,7 +58,7 @@ def report_architectures(name: str, count: int, runs: int) -> None:
         batch = genes(space, max(count // 20, 1), 200 + seed)
         start = time.process_time()
         for values in batch:
-            simulate(trace_network(space.plan(values), HEADS, INPUT_SIZE), target)
+            simulate(trace_network(space.decode(values), HEADS, INPUT_SIZE), target)
         whole.append(len(batch) / (time.process_time() - start))
     print(f"{name}: architectures a processor second, median (least to most) of {runs} runs of {count}")
     for title, values in (("cold process", cold), ("warm", warm), ("whole graphs, layer by layer", whole)):

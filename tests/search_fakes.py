@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ednas.arch import Architecture, Plan, SearchSpace, SpaceConfig, load_architecture
+from ednas.arch import Architecture, SearchSpace, SpaceConfig, load_architecture
 from ednas.exceptions import DataError, EdnasError
 from ednas.search.controllers import Controller, ControllerConfig
 from ednas.search.evaluators.base import Evaluation
@@ -59,18 +59,11 @@ def space(*, small: bool = False) -> SearchSpace:
     return SearchSpace(load_architecture("base"))
 
 
-@functools.lru_cache(maxsize=4096)
-def as_architecture(plan: Plan) -> Architecture:
-    """Return what a plan is about."""
-    return Architecture.from_text(plan.to_text())
-
-
-def fake_cost(candidate: Architecture | Plan) -> Mapping[str, float]:
+def fake_cost(architecture: Architecture) -> Mapping[str, float]:
     """Costs that grow with every choice; latency is around 27 ms for random networks of the paper's space.
 
     Memory is the largest block's, so that it and the latency disagree about which network is cheaper.
     """
-    architecture = as_architecture(candidate) if isinstance(candidate, Plan) else candidate
     work = sum(
         block.filters / 100 * block.expand_ratio / 6 * block.kernel_size / 3 * (2 if block.kind == "fused" else 1)
         for block in architecture.blocks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -23,7 +24,7 @@ def test_an_error_writes_control_characters_out() -> None:
     [
         (lambda: TargetInfo("labels", 2, ("car", HOSTILE)), DataError),
         (lambda: TargetInfo("distance", unit=HOSTILE), DataError),
-        (lambda: load_architecture("base").clone(override={"name": HOSTILE}), ArchitectureError),
+        (lambda: replace(load_architecture("base"), name=HOSTILE), ArchitectureError),
     ],
     ids=["class", "unit", "architecture"],
 )

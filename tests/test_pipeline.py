@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyConfig:
         for split, count in (("train", 6), ("val", 3))
     }
     data = write_folder(splits, tmp_path / "rooms")
-    base = zoo.architecture("base").clone(override={"bifpn_width": 8, "bifpn_depth": 1})
+    base = replace(zoo.architecture("base"), bifpn_width=8, bifpn_depth=1)
     tiny = recipe("mini", steps=2, batch_size=2, input_size=(32, 64))
     search = SearchConfig(
         architecture=base.to_dict(),

@@ -8,7 +8,7 @@ import yaml
 from PIL import Image
 
 from ednas.arch import Architecture, Block
-from ednas.arch.spec import BLOCK_STRIDES
+from ednas.arch.architecture import BLOCK_STRIDES
 from ednas.data import TargetInfo
 
 SIZE = (32, 64)

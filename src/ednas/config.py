@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ednas.exceptions import ConfigError, EdnasError
+from ednas.exceptions import ConfigError, EdnasError, hint
 from ednas.files import require_regular
 
 if TYPE_CHECKING:
@@ -132,9 +131,8 @@ def _describe(cause: ValidationError, model: type[BaseModel]) -> str:
     location, known = _locate([str(part) for part in first["loc"]], model)
     key = ".".join(location)
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)
-        hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known) or 'none'}"
-        return f"unknown key '{key}'; {hint}"
+        otherwise = f"known keys: {', '.join(known) or 'none'}"
+        return f"unknown key '{key}'; {hint(location[-1], known, otherwise)}"
     if first["type"] == "missing":
         return f"key '{key}' is missing"
     return _in_words(first, key)

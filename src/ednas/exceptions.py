@@ -7,12 +7,28 @@ exception is a fault of ours and exits with code 1.
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Collection
 
 
 def one_line(text: str) -> str:
     r"""Return a text with control characters written out (``\x1b``): names from files must not act on a terminal."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
+
+
+def hint(name: str, known: Collection[str], otherwise: str = "") -> str:
+    """Return the end of an error about an unknown name.
+
+    Args:
+        name: The name.
+        known: Known names.
+        otherwise: What to say where none of them is near; empty = all of them.
+    """
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return otherwise or f"known: {', '.join(sorted(known)) or 'none'}"
 
 
 class EdnasError(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ BASE = zoo.architecture("base")
 
 
 def test_name_text_file_and_checkpoint_folder(tmp_path: Path) -> None:
-    save_architecture(BASE.clone(override={"name": ""}), tmp_path / "mine.json")
+    save_architecture(replace(BASE, name=""), tmp_path / "mine.json")
     (tmp_path / "config.json").write_text(json.dumps({"architecture": BASE.to_dict(), "tasks": {}}))
     for source in ("base", BASE.to_text(), tmp_path / "mine.json", tmp_path):
         assert load_architecture(source).fingerprint() == BASE.fingerprint()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ednas.arch import Architecture, SearchSpace, SpaceConfig, load_architecture, save_architecture
@@ -54,7 +56,7 @@ def test_what_was_before_has_its_fingerprint() -> None:
         (lambda: load_architecture("backbone:a"), "1 parts, must be backbone, a bifpn and heads"),
         (lambda: load_architecture("backbone:a backbone:b decoder:c"), "3 parts"),
         (lambda: load_architecture("base backbone:a(b"), "names no part"),
-        (lambda: load_architecture("base").clone(override={"backbone": "a"}), "16 blocks beside backbone 'a'"),
+        (lambda: replace(load_architecture("base"), backbone="a"), "16 blocks beside backbone 'a'"),
         (lambda: Architecture(blocks=[], backbone="a", stem_filters=8), "stem_filters is of no use beside backbone"),
         (lambda: Architecture(blocks=[], backbone="a", decoder="b", bifpn_width=8), "no use beside decoder 'b'"),
     ],
@@ -72,7 +74,7 @@ def test_the_other_half_is_searched() -> None:
     assert space.encode(space.decode((0, 1))) == (0, 1)
     space = SearchSpace(load_architecture("base decoder:a"))
     assert {decision.name.partition("[")[0] for decision in space.decisions} == {"blocks"}
-    assert space.plan([0] * len(space.decisions)) == space.decode([0] * len(space.decisions)).plan()
+    assert space.decode([0] * len(space.decisions)).to_text().endswith("_c160 decoder:a")
 
 
 @pytest.mark.parametrize(

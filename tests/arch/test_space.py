@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pyglove as pg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ednas.arch import SearchSpace, SpaceConfig, StageConfig, zoo
+from ednas.arch import Architecture, SearchSpace, SpaceConfig, StageConfig, load_architecture, zoo
 from ednas.exceptions import ArchitectureError
 
 BASE = zoo.architecture("base")
 SPACE = SearchSpace(BASE)
+OUTSIDE: dict[str, Any] = {"blocks": [{"kind": "ibn"}] * 16}
+
 genes_of_the_paper = st.tuples(*(st.integers(0, len(d.candidates) - 1) for d in SPACE.decisions))
 
 
@@ -25,7 +30,8 @@ def test_size_is_2_to_the_79() -> None:
 def test_genes_round_trip_and_agree_with_pyglove(genes: tuple[int, ...]) -> None:
     architecture = SPACE.decode(genes)
     assert SPACE.encode(architecture) == genes
-    assert pg.template(SPACE.symbolic).decode(pg.DNA(list(genes))).fingerprint() == architecture.fingerprint()
+    chosen = pg.template(SPACE.to_pyglove()).decode(pg.DNA(list(genes)))
+    assert SPACE.from_pyglove(chosen) == architecture
 
 
 SPACES = (
@@ -38,7 +44,7 @@ SPACES = (
     ),
     SearchSpace(BASE, SpaceConfig(kinds=("fused",), kernel_sizes=(3,), multipliers=(1.0,), bifpn_depths=(2,))),
     SearchSpace(
-        BASE.clone(override={"stem_filters": 24, "input_size": (96, 64)}),
+        replace(BASE, stem_filters=24, input_size=(96, 64)),
         SpaceConfig(
             kinds=("fused", "ibn"),
             kernel_sizes=(7, 1, 9),
@@ -54,15 +60,33 @@ SPACES = (
 
 @settings(max_examples=30, deadline=None)
 @given(st.data(), st.sampled_from(SPACES))
-def test_a_plan_is_that_of_the_decoded_architecture(data: st.DataObject, space: SearchSpace) -> None:
+def test_all_spaces_agree_with_pyglove(data: st.DataObject, space: SearchSpace) -> None:
     genes = [data.draw(st.integers(0, len(decision.candidates) - 1)) for decision in space.decisions]
     architecture = space.decode(genes)
-    assert space.plan(genes) == architecture.plan()
     assert space.encode(architecture) == tuple(genes)
+    assert Architecture.from_text(architecture.to_text()) == architecture
+    assert space.from_pyglove(pg.template(space.to_pyglove()).decode(pg.DNA(genes))) == architecture
 
 
 def test_pyglove_counts_the_same_size() -> None:
-    assert pg.dna_spec(SPACE.symbolic).space_size == SPACE.size
+    assert pg.dna_spec(SPACE.to_pyglove()).space_size == SPACE.size
+
+
+def test_pyglove_samples_architectures() -> None:
+    algorithm = pg.evolution.regularized_evolution(population_size=4, tournament_size=2)
+    best = 0.0
+    for value, feedback in pg.sample(SPACE.to_pyglove(), algorithm, num_examples=20):
+        architecture = SPACE.from_pyglove(value)
+        reward = 1 / sum(block.filters for block in architecture.blocks)
+        best = max(best, reward)
+        feedback(reward)
+    assert best > 0
+
+
+@pytest.mark.parametrize("value", [{}, {"blocks": []}, {"blocks": [{"colour": 1}]}, {**OUTSIDE, "bifpn_width": 3}])
+def test_values_that_are_none_of_the_space_are_refused(value: dict[str, Any]) -> None:
+    with pytest.raises(ArchitectureError):
+        SPACE.from_pyglove(value)
 
 
 def test_one_stage_can_be_widened() -> None:
@@ -116,14 +140,16 @@ def test_reordered_candidates_change_the_fingerprint() -> None:
 
 @pytest.mark.parametrize("genes", [[0], [9] * 63, [-1] + [0] * 62])
 def test_genes_that_do_not_fit_are_refused(genes: list[int]) -> None:
-    for method in (SPACE.decode, SPACE.plan):
-        with pytest.raises(ArchitectureError, match="1 genes|gene 9|gene -1"):
-            method(genes)
+    with pytest.raises(ArchitectureError, match="1 genes|gene 9|gene -1"):
+        SPACE.decode(genes)
 
 
 def test_architecture_outside_the_space_is_refused() -> None:
-    outside = BASE.clone(override={"blocks[2].kernel_size": 7})
+    blocks = [replace(block, kernel_size=7) if index == 2 else block for index, block in enumerate(BASE.blocks)]
+    outside = replace(BASE, blocks=tuple(blocks))
     with pytest.raises(ArchitectureError, match=r"blocks\[2\].kernel_size is 7"):
         SPACE.encode(outside)
     with pytest.raises(ArchitectureError, match="fixed"):
-        SPACE.encode(BASE.clone(override={"bifpn_width": 32}))
+        SPACE.encode(replace(BASE, bifpn_width=32))
+    with pytest.raises(ArchitectureError, match="another backbone"):
+        SPACE.encode(load_architecture("base backbone:mine"))

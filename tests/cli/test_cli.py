@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -292,7 +293,7 @@ def test_train_evaluate_predict_and_resume(run: Run, tmp_path: Path, monkeypatch
     monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
     folder, out = tmp_path / "rooms", tmp_path / "run"
     run("data", "make", "rooms", "--out", folder, "--train", 4, "--val", 2, "--size", "32x64")
-    small = zoo.architecture("base").clone(override={"bifpn_width": 8, "bifpn_depth": 1})
+    small = replace(zoo.architecture("base"), bifpn_width=8, bifpn_depth=1)
     train = ["train", small.to_text(), "--data", folder, "--tasks", "segmentation,depth,normals", "--out", out]
     train += ["--steps", 2, "--batch-size", 2, "--input", "32x64", "--json"]
     code, printed, err = run(*train)
@@ -377,7 +378,7 @@ def test_options_of_the_data_travel_with_the_checkpoint(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
-    small = zoo.architecture("base").clone(override={"bifpn_width": 8, "bifpn_depth": 1}).to_text()
+    small = replace(zoo.architecture("base"), bifpn_width=8, bifpn_depth=1).to_text()
     (tmp_path / "c.yaml").write_text("data: streets\ndata_options: {count: 9, seed: 3}\n")
     train = ["train", small, "--config", tmp_path / "c.yaml", "--tasks", "depth", "--steps", 2, "--batch-size", 2]
     train += ["--data-option", "count=5", "--data-option", "size=[32, 64]", "--json", "--out", tmp_path / "run"]
@@ -418,7 +419,7 @@ def test_data_are_checked_and_shown_with_options(run: Run, tmp_path: Path) -> No
 def test_train_several_seeds_reports_mean_and_spread(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
     config = tmp_path / "train.yaml"
-    small = zoo.architecture("base").clone(override={"bifpn_width": 8, "bifpn_depth": 1})
+    small = replace(zoo.architecture("base"), bifpn_width=8, bifpn_depth=1)
     config.write_text(
         f"architecture: {small.to_text()}\ndata: streets\ndata_options: {{count: 4}}\ntasks: [depth]\n"
         "recipe: {name: mini, steps: 1, batch_size: 2, input_size: [32, 64]}\n"
@@ -440,7 +441,7 @@ def test_train_several_seeds_reports_mean_and_spread(run: Run, tmp_path: Path, m
 
 def test_train_says_first_at_which_size_and_why(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
-    small = zoo.architecture("base").clone(override={"bifpn_width": 8, "bifpn_depth": 1, "name": "small"})
+    small = replace(zoo.architecture("base"), bifpn_width=8, bifpn_depth=1, name="small")
     found = {"trial": 3, "input_size": [64, 64], "architecture": small.to_dict()}
     (tmp_path / "best.json").write_text(json.dumps(found))
     folder = tmp_path / "rooms"

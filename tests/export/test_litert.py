@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -311,11 +312,11 @@ FIELDS = ("kind", "kernel_size", "expand_ratio", "filters")
 
 def corners():
     """Every combination of smallest and largest choices (all fused, all 5x5, ...), and four points between."""
-    space = SearchSpace(load_architecture("base").clone(override={"bifpn_depth": 2}))
+    space = SearchSpace(replace(load_architecture("base"), bifpn_depth=2))
     for ends in itertools.product((0, -1), repeat=len(FIELDS)):
         end = dict(zip(FIELDS, ends, strict=True))
         chosen = [range(len(d.candidates))[end[d.name.rpartition(".")[2]]] for d in space.decisions]
-        values = [space.decode(chosen).blocks[3].sym_getattr(field) for field in FIELDS]
+        values = [getattr(space.decode(chosen).blocks[3], field) for field in FIELDS]
         yield pytest.param(space.decode(chosen), id="-".join(map(str, values)))
     generator = random.Random(0)
     for number in range(4):

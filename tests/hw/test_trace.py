@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ednas.arch import Architecture, Block, Plan, SearchSpace, SpaceConfig, zoo
-from ednas.arch.spec import BLOCK_STRIDES, KINDS, NUM_BLOCKS, block_text
+from ednas.arch import Architecture, Block, SearchSpace, SpaceConfig, zoo
+from ednas.arch.architecture import BLOCK_STRIDES, NUM_BLOCKS
+from ednas.arch.block import KINDS
 from ednas.exceptions import ArchitectureError
 from ednas.hw import Layer, LayerGraph, summarise, trace_module, trace_network
 from ednas.hw import trace as trace_file
@@ -67,7 +68,6 @@ def test_pieces_join_to_the_network(seed: int, size: tuple[int, int], heads: dic
     architecture = random_architecture(seed)
     network = on_meta(architecture, heads)
     joined = trace_network(architecture, heads, size)
-    assert joined == trace_network(architecture.plan(), heads, size)
     whole = trace_module(network, (1, 3, *size), method="predict_heads")
     assert without_names(joined) == without_names(whole)
     assert (joined.input_bytes, joined.output_bytes) == (whole.input_bytes, whole.output_bytes)
@@ -80,17 +80,22 @@ def test_pieces_join_to_the_network(seed: int, size: tuple[int, int], heads: dic
 
 
 @cache
-def traced_block(text: str, shape: tuple[int, ...]) -> Piece:
+def traced_block(block: Block, shape: tuple[int, ...]) -> Piece:
     with torch.device("meta"):
-        module = build_block(shape[1], Block.from_text(text)).eval()
+        module = build_block(shape[1], block).eval()
     return trace(module, module, [shape], "block")
 
 
-def check_blocks(plan: Plan, size: tuple[int, int], numbers: Sequence[int] = range(1, NUM_BLOCKS + 1)) -> None:
+def check_blocks(
+    architecture: Architecture, size: tuple[int, int], numbers: Sequence[int] = range(1, NUM_BLOCKS + 1)
+) -> None:
     """Compare a network's blocks with traces of their modules."""
-    pieces = network_pieces(plan, {"depth": 1}, size).all
+    pieces = network_pieces(architecture, {"depth": 1}, size).all
     for number in numbers:
-        direct, piece = traced_block(plan.blocks[number - 1], pieces[number - 1].output_shapes[0]), pieces[number]
+        direct, piece = (
+            traced_block(architecture.blocks[number - 1], pieces[number - 1].output_shapes[0]),
+            pieces[number],
+        )
         assert piece.layers == tuple(replace(layer, scope=f"block {number}") for layer in direct.layers)
         assert (piece.outputs, piece.output_shapes) == (direct.outputs, direct.output_shapes)
         assert (piece.params, piece.macs) == (direct.params, direct.macs)
@@ -99,7 +104,7 @@ def check_blocks(plan: Plan, size: tuple[int, int], numbers: Sequence[int] = ran
 @pytest.mark.parametrize("size", [(256, 256), (144, 192), (97, 131)])
 @pytest.mark.parametrize("name", zoo.names())
 def test_blocks_of_named_networks_are_traced_alike(name: str, size: tuple[int, int]) -> None:
-    check_blocks(zoo.architecture(name).plan(), size)
+    check_blocks(zoo.architecture(name), size)
 
 
 @settings(max_examples=60)
@@ -107,7 +112,7 @@ def test_blocks_of_named_networks_are_traced_alike(name: str, size: tuple[int, i
 def test_any_block_is_traced_alike(data: st.DataObject, stem: int, size: tuple[int, int]) -> None:
     """Also those with a single channel, whose depthwise convolution is none, and on features of few pixels."""
     blocks = [
-        block_text(
+        Block(
             kind=data.draw(st.sampled_from(KINDS)),
             kernel_size=data.draw(st.sampled_from((1, 3, 5, 7, 9))),
             stride=stride,
@@ -116,7 +121,7 @@ def test_any_block_is_traced_alike(data: st.DataObject, stem: int, size: tuple[i
         )
         for stride in BLOCK_STRIDES
     ]
-    check_blocks(Plan(stem, tuple(blocks), 64, 1, 4, None), size)
+    check_blocks(Architecture(tuple(blocks), stem, bifpn_depth=1), size)
 
 
 @pytest.mark.slow
@@ -132,15 +137,18 @@ def test_every_block_of_the_space_is_traced_alike(size: tuple[int, int]) -> None
         ]
         for chosen in product(*[range(count[name]) for name in free]):
             genes = dict.fromkeys(names, 0) | dict(zip(free, chosen, strict=True))
-            check_blocks(space.plan(list(genes.values())), size, [index + 1])
+            check_blocks(space.decode(list(genes.values())), size, [index + 1])
 
 
 @pytest.mark.parametrize("size", [(256, 256), (144, 192), (32, 32)])
 @pytest.mark.parametrize("width", [1, 2, 64, 1024])
 @pytest.mark.parametrize("filters", [(1, 1, 1), (20, 56, 480), (4096, 2, 4095)])
 def test_any_neck_is_traced_alike(size: tuple[int, int], width: int, filters: Sequence[int]) -> None:
-    changes = dict(zip(("blocks[4].filters", "blocks[10].filters", "blocks[15].filters"), filters, strict=True))
-    architecture = zoo.architecture("base").clone(override={**changes, "bifpn_width": width, "bifpn_depth": 1})
+    base = zoo.architecture("base")
+    blocks = list(base.blocks)
+    for index, count in zip((4, 10, 15), filters, strict=True):
+        blocks[index] = replace(blocks[index], filters=count)
+    architecture = replace(base, blocks=tuple(blocks), bifpn_width=width, bifpn_depth=1)
     pieces = network_pieces(architecture, {"depth": 1}, size)
     features = [torch.empty(pieces.all[number].output_shapes[0], device="meta") for number in (5, 11, 16)]
     neck = on_meta(architecture, {"depth": 1}).neck
@@ -163,16 +171,15 @@ def test_a_block_that_is_no_polynomial_of_its_channels_is_traced_itself(
     monkeypatch.setattr(trace_file, "build_block", rounded)
     monkeypatch.setitem(globals(), "build_block", rounded)
     traced_block.cache_clear()
-    check_blocks(zoo.architecture("ednas_cityscapes").plan(), (64, 64))
+    check_blocks(zoo.architecture("ednas_cityscapes"), (64, 64))
     traced_block.cache_clear()
 
 
 def test_networks_share_their_equal_pieces() -> None:
-    plan = zoo.architecture("base").plan()
-    other = plan._replace(blocks=(*plan.blocks[:15], "fused_k3_s1_e3_c320"))
-    first, second = (network_pieces(each, HEADS, (128, 128)).all for each in (plan, other))
+    base = zoo.architecture("base")
+    other = replace(base, blocks=(*base.blocks[:15], Block.from_text("fused_k3_s1_e3_c320")))
+    first, second = (network_pieces(each, HEADS, (128, 128)).all for each in (base, other))
     assert [a is b for a, b in zip(first, second, strict=True)] == [True] * 16 + [False] + [True] * (len(first) - 17)
-    assert network_pieces(zoo.architecture("base"), HEADS, (128, 128)).all == first
 
 
 def live_bytes(layers: Sequence[Layer], sizes: dict[int, int], until_the_end: Sequence[int]) -> list[int]:
@@ -256,16 +263,3 @@ def test_a_full_resolution_forward_ends_with_a_resize() -> None:
 def test_wrong_heads_and_sizes_are_clear_errors(heads: dict[str, int], size: tuple[int, int]) -> None:
     with pytest.raises(ArchitectureError, match=r"heads are|input size"):
         trace_network(zoo.architecture("base"), heads, size)
-
-
-@pytest.mark.parametrize(
-    ("blocks", "message"),
-    [
-        (["ibn_k3_s1_e1_c16"], "1 blocks, must be 16"),
-        (["ibn_k3_s1_e1_c0"] * 16, "filters is 0"),
-        (["conv"] * 16, "write it like ibn_k5_s2_e6_c36"),
-    ],
-)
-def test_plans_made_by_hand_are_checked(blocks: list[str], message: str) -> None:
-    with pytest.raises(ArchitectureError, match=message):
-        trace_network(Plan(32, tuple(blocks), 64, 4, 4, None), HEADS, (64, 64))

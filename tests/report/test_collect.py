@@ -223,7 +223,7 @@ def test_each_part_may_be_missing(run, name):
 
 
 def test_an_architecture_alone_can_be_reported(tmp_path):
-    architecture = load_architecture("nas_depth").clone(override={"input_size": (96, 160)})
+    architecture = replace(load_architecture("nas_depth"), input_size=(96, 160))
     write_json(tmp_path / "best.json", {"architecture": architecture.to_dict(), "heads": {"depth": 1}})
     best = collect(tmp_path).best
     assert best.architecture.fingerprint() == architecture.fingerprint()
@@ -233,7 +233,7 @@ def test_an_architecture_alone_can_be_reported(tmp_path):
 
 def test_filters_are_multiples_of_the_space_s_own_base(run):
     base = load_architecture("base")
-    blocks = [block.clone(override={"filters": 2 * block.filters}) for block in base.blocks]
+    blocks = [replace(block, filters=2 * block.filters) for block in base.blocks]
     wide = Architecture(blocks=blocks, name="wide").to_dict()
     write_text(run / "config.yaml", "")
     (run / "config.yaml").unlink()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -52,7 +53,7 @@ def test_colours_are_the_kinds_and_heights_follow_the_resolution():
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 6, 7, 16])
 def test_the_neck_has_its_layers(depth):
-    found = texts(draw_architecture(load_architecture("base").clone(override={"bifpn_depth": depth})))
+    found = texts(draw_architecture(replace(load_architecture("base"), bifpn_depth=depth)))
     layers = [text for text in found if text.startswith("layer ")]
     assert layers[-1] == f"layer {depth}"
     assert len(layers) == (depth if depth <= 6 else 5)
@@ -62,7 +63,7 @@ def test_the_neck_has_its_layers(depth):
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
 def test_everything_stays_inside_the_card(count):
     wide = load_architecture("base")
-    wide = wide.clone(override={"blocks": [block.clone(override={"filters": 4096}) for block in wide.blocks]})
+    wide = replace(wide, blocks=[replace(block, filters=4096) for block in wide.blocks])
     drawing = draw_architecture(wide, tasks=[f"task {index} with a long name" for index in range(count)])
     width, height = map(float, ElementTree.fromstring(drawing).attrib["viewBox"].split()[2:])
     for box in boxes(drawing):
@@ -80,7 +81,7 @@ def test_a_summary_adds_totals_and_the_blocks_costs():
 
 
 def test_hostile_names_are_escaped():
-    architecture = load_architecture("base").clone(override={"name": HOSTILE})
+    architecture = replace(load_architecture("base"), name=HOSTILE)
     drawing = draw_architecture(architecture, tasks=(HOSTILE,))
     tags = {element.tag.removeprefix(SVG) for element in ElementTree.fromstring(drawing).iter()}
     assert tags <= {"svg", "title", "rect", "text", "circle", "polygon", "polyline", "path"}

@@ -123,7 +123,7 @@ def test_hostile_names_stay_text():
         protocol=HOSTILE,
     )
     picture = Picture(HOSTILE, HOSTILE, png((9, 9, 9)), png((9, 9, 9)), ((HOSTILE, png((9, 9, 9))),))
-    architecture = report.best.architecture.clone(override={"name": HOSTILE})
+    architecture = replace(report.best.architecture, name=HOSTILE)
     hostile = Page(
         render(
             replace(

@@ -229,7 +229,7 @@ def test_a_calibration_says_old_new_and_errors(coral):
 
 
 def test_hostile_names_are_not_read_as_markup():
-    architecture = load_architecture("base").clone(override={"name": f"[red]{HOSTILE}"})
+    architecture = replace(load_architecture("base"), name=f"[red]{HOSTILE}")
     assert "[red]" in show(architecture_table(architecture))
 
 

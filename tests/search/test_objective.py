@@ -8,7 +8,7 @@ from operator import itemgetter
 import pytest
 from search_fakes import fake_cost, space
 
-from ednas.arch import Plan, SearchSpace, SpaceConfig, load_architecture
+from ednas.arch import Architecture, SearchSpace, SpaceConfig, load_architecture
 from ednas.arch.space import StageConfig
 from ednas.config import parse
 from ednas.exceptions import ConfigError, TargetError, TrainingError
@@ -118,10 +118,10 @@ class TestLowest:
     def test_it_stops_when_that_is_enough(self) -> None:
         whole, calls = space(), 0
 
-        def cost(plan: Plan) -> dict[str, float]:
+        def cost(architecture: Architecture) -> dict[str, float]:
             nonlocal calls
             calls += 1
-            return dict(fake_cost(plan))
+            return dict(fake_cost(architecture))
 
         start, enough = whole.encode(whole.base), fake_cost(whole.base)["latency_ms"]
         assert lowest(whole, cost, LATENCY, start, enough=enough) == (start, fake_cost(whole.base))
@@ -133,10 +133,10 @@ class TestLowest:
     def test_networks_that_the_device_refuses_are_passed_over(self) -> None:
         small = space(small=True)
 
-        def cost(plan: Plan) -> dict[str, float]:
-            if plan.bifpn_depth == 1:
+        def cost(architecture: Architecture) -> dict[str, float]:
+            if architecture.bifpn_depth == 1:
                 raise TargetError("no")
-            return dict(fake_cost(plan))
+            return dict(fake_cost(architecture))
 
         genes, _ = lowest(small, cost, LATENCY)
         assert small.decode(genes).bifpn_depth == 2
@@ -163,8 +163,8 @@ class TestFeasible:
         """Each can be met, but speed is bought with memory here."""
         small = space(small=True)
 
-        def cost(plan: Plan) -> dict[str, float]:
-            return {"latency_ms": 10.0 / plan.bifpn_depth, "peak_memory_kb": 100.0 * plan.bifpn_depth}
+        def cost(architecture: Architecture) -> dict[str, float]:
+            return {"latency_ms": 10.0 / architecture.bifpn_depth, "peak_memory_kb": 100.0 * architecture.bifpn_depth}
 
         check_feasible(small, cost, {"latency_ms": 5.0, "peak_memory_kb": 200.0}, None, "my_device")
         with pytest.raises(ConfigError, match="meets all limits at once on my_device; the nearest") as error:

@@ -131,7 +131,7 @@ def test_the_files(tmp_path: Path) -> None:
 
 
 def test_the_files_say_which_network_the_costs_are_of(tmp_path: Path) -> None:
-    own_size = load_architecture("base").clone(override={"input_size": (64, 96)}).to_text()
+    own_size = replace(load_architecture("base"), input_size=(64, 96)).to_text()
     trials = [trial(0, 9.0, 0.5), replace(trial(1, 8.0, 0.4), architecture=own_size)]
     heads = {"segmentation": 40, "normals": 3}
     write_results(summarise(trials, TARGET, heads=heads, input_size=(96, 128)), tmp_path)

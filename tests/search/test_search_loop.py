@@ -28,7 +28,7 @@ from search_fakes import (
     space,
 )
 
-from ednas.arch import Architecture, Plan
+from ednas.arch import Architecture
 from ednas.exceptions import ConfigError, EdnasError, StudyError, TargetError
 from ednas.scoring import accuracy, limited_reward, reward
 from ednas.search.controllers import RandomSearch, RegularizedEvolution, replay
@@ -184,9 +184,9 @@ class TestLimits:
 
     @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), -1.0])
     def test_a_candidate_whose_cost_is_not_known_fails(self, path: Path, value: float | None) -> None:
-        def cost(plan: Plan) -> dict[str, float]:
-            known = {**fake_cost(plan)}
-            if plan.blocks[1].startswith("fused"):
+        def cost(architecture: Architecture) -> dict[str, float]:
+            known = {**fake_cost(architecture)}
+            if architecture.blocks[1].kind == "fused":
                 del known["macs"]
                 known |= {} if value is None else {"macs": value}
             return known
@@ -265,10 +265,10 @@ class TestFailures:
             assert study.counts()[TrialState.DONE] == 7
 
     def test_a_candidate_that_the_target_cannot_run_fails(self, path: Path) -> None:
-        def cost(plan: Plan) -> dict[str, float]:
-            if plan.blocks[1].startswith("fused"):
+        def cost(architecture: Architecture) -> dict[str, float]:
+            if architecture.blocks[1].kind == "fused":
                 raise TargetError("no memory")
-            return dict(fake_cost(plan))
+            return dict(fake_cost(architecture))
 
         with Study(path, IDENTITY) as study:
             replace(make_search(study, trials=20), cost=cost).run()

@@ -1,6 +1,7 @@
 """Weights start networks of other sizes, tasks and layouts, as far as they fit."""
 
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
@@ -19,7 +20,9 @@ def model_of(architecture, tasks=("depth",), targets=TARGETS, seed=1):
 
 
 def change(architecture, index, **values):
-    return architecture.clone(deep=True).rebind({f"blocks[{index}].{key}": value for key, value in values.items()})
+    blocks = list(architecture.blocks)
+    blocks[index] = replace(blocks[index], **values)
+    return replace(architecture, blocks=blocks)
 
 
 def weights_of(model):

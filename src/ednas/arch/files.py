@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ednas.arch import zoo
+from ednas.arch.architecture import Architecture
 from ednas.arch.parts import PARTS
-from ednas.arch.spec import Architecture
 from ednas.exceptions import ArchitectureError
 from ednas.files import read_json, write_json
 
@@ -53,7 +54,7 @@ def load_architecture(source: str | Path | Mapping[str, Any]) -> Architecture:
         architecture = Architecture.from_dict(value)
     except ArchitectureError as error:
         raise ArchitectureError(f"{path}: {error}") from None
-    return architecture if architecture.name else architecture.clone(override={"name": path.stem})
+    return architecture if architecture.name else replace(architecture, name=path.stem)
 
 
 def stored_input_size(source: str | Path) -> tuple[int, int] | None:

@@ -38,7 +38,7 @@ def parse_part(text: str) -> Part:
         >>> parse_part("mine(width=0.5,kind=small)")
         Part(name='mine', options={'width': 0.5, 'kind': 'small'})
     """
-    match = _PART.fullmatch(text)
+    match = _PART.fullmatch(text) if isinstance(text, str) else None
     pairs = [_OPTION.fullmatch(pair) for pair in (match["options"] or "").split(",") if pair] if match else []
     if match is None or not all(pairs):
         raise ArchitectureError(f"architecture: {text!r:.80} names no part; write it like mine or mine(width=0.5)")

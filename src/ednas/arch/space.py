@@ -1,21 +1,23 @@
-"""The search space: an :class:`~ednas.arch.spec.Architecture` whose values are ``pg.oneof(...)`` (Section 3.1)."""
+"""The search space: a base :class:`~ednas.arch.Architecture`, and decisions about its values (Section 3.1)."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyglove as pg
 from pydantic import Field
 
-from ednas.arch.parts import PARTS
-from ednas.arch.spec import KINDS, STAGE_DEPTHS, Architecture, Block, Plan, block_text, check_input_size
+from ednas.arch.architecture import STAGE_DEPTHS, Architecture, check_input_size
+from ednas.arch.block import BLOCK_FIELDS, KINDS, Block
 from ednas.config import StrictModel
 from ednas.exceptions import ArchitectureError
+
+if TYPE_CHECKING:
+    import pyglove as pg
 
 Genes = tuple[int, ...]
 """A point of the space: the index of the chosen candidate for each decision."""
@@ -69,6 +71,9 @@ class Decision:
     candidates: tuple[Any, ...]
 
 
+_REST_FIELDS = tuple(field.name for field in fields(Architecture) if field.name not in ("blocks", "name"))
+
+
 @dataclass(frozen=True)
 class _Part:
     """A block, or the architecture without its blocks.
@@ -92,9 +97,16 @@ class _Part:
             values[field] = decision.candidates[gene]
         return values
 
-    def text(self, genes: Genes) -> str:
-        """Return the text form of the block that the part's genes choose."""
-        return block_text(**self.choose(genes))
+    def block(self, genes: Genes) -> Block:
+        """Return the block that the part's genes choose."""
+        return Block(**self.choose(genes))
+
+    @property
+    def hyper_value(self) -> dict[str, Any]:
+        """The values, those to choose as ``pg.oneof``."""
+        import pyglove as pg
+
+        return {**self.values, **{field: pg.oneof(list(decision.candidates)) for field, decision in self.decisions}}
 
 
 class SearchSpace:
@@ -109,7 +121,6 @@ class SearchSpace:
     Attributes:
         base: As given.
         decisions: The choices, in the order of the genes.
-        symbolic: The PyGlove object with its ``pg.oneof`` values.
 
     Raises:
         ArchitectureError: A candidate is not allowed (the message names the block), a list is empty or holds a value
@@ -118,22 +129,18 @@ class SearchSpace:
 
     def __init__(self, base: Architecture, config: SpaceConfig | None = None) -> None:
         self.base = base
-        config = config or SpaceConfig()
-        choices = dict(_choices(base, config))
-        self.symbolic: pg.Object = base.clone(deep=True).rebind(
-            {path: pg.oneof(list(values)) if len(values) > 1 else values[0] for path, values in choices.items()},
-            raise_on_no_change=False,
-        )
-        spec = pg.dna_spec(self.symbolic)
-        self.decisions = tuple(Decision(name := str(point.id), choices[name]) for point in spec.decision_points)
-        if base.plan().has_own_parts and not self.decisions:
+        choices = list(_choices(base, config or SpaceConfig()))
+        *self._blocks, self._rest = _parts(base, choices)
+        self.decisions = tuple(decision for part in (*self._blocks, self._rest) for _, decision in part.decisions)
+        if base.has_own_parts and not self.decisions:
             raise ArchitectureError(
                 "space: nothing is left to choose beside the backbone or decoder of your own; give bifpn_widths, "
                 "bifpn_depths, head_laterals or input_sizes"
             )
-        *self._blocks, self._rest = _parts(self.symbolic, self.decisions)
-        self._block_texts = [(part.genes, cache(part.text)) for part in self._blocks]
-        self._rest_values = cache(self._rest.choose)
+        # Kept, since a search meets the same blocks again and again.
+        self._make_block: list[tuple[slice, Callable[[Genes], Block]]]
+        self._make_block = [(part.genes, cache(part.block)) for part in self._blocks]
+        self._choose_rest = cache(self._rest.choose)
 
     @property
     def size(self) -> int:
@@ -144,24 +151,16 @@ class SearchSpace:
         return size
 
     def decode(self, genes: Sequence[int]) -> Architecture:
-        """Return the architecture that ``genes`` choose; milliseconds, see :meth:`plan`.
+        """Return the architecture that ``genes`` choose, in microseconds.
 
         Raises:
             ArchitectureError: The number of genes or one of them does not fit this space.
         """
-        genes = self._checked(genes)
-        blocks = [Block(**part.choose(genes[part.genes])) for part in self._blocks]
-        return Architecture(blocks=blocks, **self._rest.choose(genes[self._rest.genes]))
-
-    def plan(self, genes: Sequence[int]) -> Plan:
-        """Return the plan of the architecture that ``genes`` choose, ``decode(genes).plan()``, in microseconds.
-
-        Raises:
-            ArchitectureError: The number of genes or one of them does not fit this space.
-        """
-        genes = self._checked(genes)
-        blocks = tuple([text(genes[place]) for place, text in self._block_texts])
-        return Plan(blocks=blocks, **self._rest_values(genes[self._rest.genes]))
+        if len(genes) != len(self.decisions):
+            raise ArchitectureError(f"{len(genes)} genes, this space has {len(self.decisions)} decisions")
+        genes = tuple(genes)
+        blocks = tuple([make(genes[place]) for place, make in self._make_block])
+        return Architecture(blocks, **self._choose_rest(genes[self._rest.genes]))
 
     def encode(self, architecture: Architecture) -> Genes:
         """Return the genes of an architecture.
@@ -169,14 +168,17 @@ class SearchSpace:
         Raises:
             ArchitectureError: The architecture is not in this space; the message names the first decision.
         """
+        if len(architecture.blocks) != len(self._blocks):
+            raise ArchitectureError("the architecture has another backbone than the search space's base")
         genes = []
-        for part, values in zip((*self._blocks, self._rest), _field_values(architecture), strict=True):
+        for part, owner in zip((*self._blocks, self._rest), (*architecture.blocks, architecture), strict=True):
             for field, decision in part.decisions:
-                if values[field] not in decision.candidates:
+                value = getattr(owner, field)
+                if value not in decision.candidates:
                     allowed = ", ".join(map(str, decision.candidates))
-                    raise ArchitectureError(f"{decision.name} is {values[field]}, not in the search space ({allowed})")
-                genes.append(decision.candidates.index(values[field]))
-        if self.plan(genes) != architecture.plan():
+                    raise ArchitectureError(f"{decision.name} is {value}, not in the search space ({allowed})")
+                genes.append(decision.candidates.index(value))
+        if self.decode(genes) != architecture:
             raise ArchitectureError("the architecture differs from the search space's base in a value that is fixed")
         return tuple(genes)
 
@@ -185,13 +187,42 @@ class SearchSpace:
         content = [self.base.fingerprint(), [[d.name, list(map(str, d.candidates))] for d in self.decisions]]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
-    def _checked(self, genes: Sequence[int]) -> Genes:
-        if len(genes) != len(self.decisions):
-            raise ArchitectureError(f"{len(genes)} genes, this space has {len(self.decisions)} decisions")
-        return tuple(genes)
+    def to_pyglove(self) -> pg.Dict:
+        """Return the space for PyGlove: an architecture's fields, with a ``pg.oneof`` for each decision.
+
+        ``pg.sample`` and any of PyGlove's algorithms choose from it; :meth:`from_pyglove` reads what they chose. The
+        numbers of PyGlove's DNA are the genes.
+
+        Example:
+            >>> import pyglove as pg
+            >>> from ednas.arch import load_architecture
+            >>> space = SearchSpace(load_architecture("base"))
+            >>> value, feedback = next(pg.sample(space.to_pyglove(), pg.geno.Random(seed=1)))
+            >>> space.from_pyglove(value).stem_filters
+            32
+        """
+        import pyglove as pg
+
+        return pg.Dict(blocks=[part.hyper_value for part in self._blocks], **self._rest.hyper_value)
+
+    def from_pyglove(self, value: Mapping[str, Any]) -> Architecture:
+        """Return the architecture of a value of :meth:`to_pyglove` that nothing is left to choose in.
+
+        Raises:
+            ArchitectureError: It is none.
+        """
+        try:
+            architecture = Architecture(**{**value, "blocks": [Block(**block) for block in value["blocks"]]})
+        except (KeyError, TypeError) as error:
+            raise ArchitectureError(f"no value of the search space ({error})") from None
+        return self.decode(self.encode(architecture))
 
 
-def _choices(base: Architecture, config: SpaceConfig) -> Iterator[tuple[str, tuple[Any, ...]]]:
+Choice = tuple[int, str, tuple[Any, ...]]
+"""The part that is decided about (a block's index, or the number of blocks for the rest), its field, the candidates."""
+
+
+def _choices(base: Architecture, config: SpaceConfig) -> Iterator[Choice]:
     for number in config.stages:
         if base.backbone:
             raise ArchitectureError(f"space: backbone '{base.backbone}' has no stage {number}; leave stages out")
@@ -208,22 +239,20 @@ def _choices(base: Architecture, config: SpaceConfig) -> Iterator[tuple[str, tup
         "bifpn_depth": config.bifpn_depths,
         "head_lateral": config.head_laterals,
     }
-    for path, values in rest.items():
+    for field, values in rest.items():
         if values:
             if base.decoder:
-                raise ArchitectureError(f"space: decoder '{base.decoder}' has no {path} to choose; leave it out")
-            for value in _checked(path, values):
-                base.clone(override={path: value})
-            yield path, values
+                raise ArchitectureError(f"space: decoder '{base.decoder}' has no {field} to choose; leave it out")
+            for value in _checked(field, values):
+                replace(base, **{field: value})
+            yield len(base.blocks), field, values
     if config.input_sizes:
         for size in config.input_sizes:
             check_input_size(size)
-        yield "input_size", _checked("input_size", config.input_sizes)
+        yield len(base.blocks), "input_size", _checked("input_size", config.input_sizes)
 
 
-def _block_choices(
-    index: int, block: Block, stage: StageConfig, config: SpaceConfig
-) -> Iterator[tuple[str, tuple[Any, ...]]]:
+def _block_choices(index: int, block: Block, stage: StageConfig, config: SpaceConfig) -> Iterator[Choice]:
     multipliers = config.multipliers if stage.multipliers is None else stage.multipliers
     expand_ratios = config.expand_ratios if stage.expand_ratios is None else stage.expand_ratios
     if index == 0 and stage.expand_ratios is None:
@@ -237,10 +266,10 @@ def _block_choices(
     for field, values in fields.items():
         for value in _checked(f"block {index + 1}: {field}", values):
             try:
-                Block(**{**_block_values(block), field: value})
+                replace(block, **{field: value})
             except ArchitectureError as error:
                 raise ArchitectureError(f"space: {str(error).replace('block', f'block {index + 1}', 1)}") from None
-        yield f"blocks[{index}].{field}", values
+        yield index, field, values
 
 
 def _checked(where: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -251,31 +280,15 @@ def _checked(where: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-def _parts(symbolic: Architecture, decisions: Sequence[Decision]) -> list[_Part]:
-    """Sort the decisions, which come block by block, to the blocks and to the rest of the architecture."""
-    fields = _field_values(symbolic)
-    located = [(*_locate(decision.name, len(fields) - 1), decision) for decision in decisions]
+def _parts(base: Architecture, choices: Sequence[Choice]) -> list[_Part]:
+    """Sort the choices, which come block by block, to the blocks and to the rest; one candidate is no decision."""
     parts: list[_Part] = []
     first = 0
-    for number, values in enumerate(fields):
-        decided = tuple([(field, decision) for owner, field, decision in located if owner == number])
+    owners = [(block, BLOCK_FIELDS, f"blocks[{index}].") for index, block in enumerate(base.blocks)]
+    for number, (owner, names, prefix) in enumerate([*owners, (base, _REST_FIELDS, "")]):
+        own = {field: values for owned, field, values in choices if owned == number}
+        decided = tuple([(f, Decision(prefix + f, own[f])) for f in own if len(own[f]) > 1])
+        values = {name: own[name][0] if name in own else getattr(owner, name) for name in names}
         parts.append(_Part(slice(first, first + len(decided)), decided, values))
         first += len(decided)
     return parts
-
-
-def _block_values(block: Block) -> dict[str, Any]:
-    return {key: block.sym_getattr(key) for key in ("kind", "kernel_size", "stride", "expand_ratio", "filters")}
-
-
-def _field_values(architecture: Architecture) -> list[dict[str, Any]]:
-    """Return the values of each block, and last those of the architecture itself."""
-    keys = ("stem_filters", "bifpn_width", "bifpn_depth", "head_lateral", "input_size", *PARTS)
-    rest = {key: architecture.sym_getattr(key) for key in keys}
-    return [*map(_block_values, architecture.sym_getattr("blocks")), rest]
-
-
-def _locate(path: str, blocks: int) -> tuple[int, str]:
-    """Split ``blocks[3].filters`` into ``(3, "filters")``, and ``bifpn_width`` into the part after all blocks."""
-    owner, _, field = path.rpartition(".")
-    return (int(owner.removeprefix("blocks[").removesuffix("]")) if owner else blocks, field)

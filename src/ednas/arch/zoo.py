@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-
-from ednas.arch.spec import BLOCK_STRIDES, Architecture, Block
-from ednas.exceptions import ArchitectureError
+from ednas.arch.architecture import BLOCK_STRIDES, Architecture
+from ednas.arch.block import Block
+from ednas.exceptions import ArchitectureError, hint
 
 _Row = tuple[str, int, int, int]  # kind, kernel_size, filters, expand_ratio: a row of Table 6
 
@@ -37,11 +36,11 @@ _TABLE_7: tuple[_Row, ...] = (
 _LAST_FUSED_AS_COUNTED = 8
 
 
-def _blocks(rows: tuple[_Row, ...]) -> list[Block]:
-    return [
+def _blocks(rows: tuple[_Row, ...]) -> tuple[Block, ...]:
+    return tuple(
         Block(kind=kind, kernel_size=kernel_size, stride=stride, expand_ratio=expand_ratio, filters=filters)
         for (kind, kernel_size, filters, expand_ratio), stride in zip(rows, BLOCK_STRIDES, strict=True)
-    ]
+    )
 
 
 def _as_counted(rows: tuple[_Row, ...]) -> tuple[_Row, ...]:
@@ -78,7 +77,5 @@ def architecture(name: str) -> Architecture:
         ArchitectureError: The name is unknown; the message offers the nearest one.
     """
     if name not in _ZOO:
-        near = difflib.get_close_matches(name, _ZOO, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(_ZOO)}"
-        raise ArchitectureError(f"unknown architecture '{name}'; {hint}")
+        raise ArchitectureError(f"unknown architecture '{name}'; {hint(name, _ZOO)}")
     return Architecture(blocks=_blocks(_ZOO[name]), name=name)

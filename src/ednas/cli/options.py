@@ -111,7 +111,7 @@ def parse_size(text: str, name: str = "input size") -> tuple[int, int]:
     Raises:
         ConfigError: The text is not a size from 32 to 8192 pixels.
     """
-    from ednas.arch.spec import MAX_INPUT_SIZE, MIN_INPUT_SIZE
+    from ednas.arch.architecture import MAX_INPUT_SIZE, MIN_INPUT_SIZE
 
     match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text.strip().lower())
     size = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ednas.arch.spec import MAX_INPUT_SIZE, MIN_INPUT_SIZE
+from ednas.arch.architecture import MAX_INPUT_SIZE, MIN_INPUT_SIZE
 from ednas.data.colors import palette
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import ExportError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ednas.config import StrictModel, parse
-from ednas.exceptions import ConfigError, TargetError
+from ednas.exceptions import ConfigError, TargetError, hint
 from ednas.files import read_json
 from ednas.hw import ops
 from ednas.hw.graph import GRAPH_INPUT, Layer, LayerGraph, Shape
@@ -107,9 +106,8 @@ def _choose(path: str | Path, value: Mapping[str, Any], network: str | None) -> 
     if network is None:
         raise ConfigError(f"{path}: holds several networks, choose one of: {_shown(*value)}")
     if network not in value:
-        near = difflib.get_close_matches(network, value, n=1)
-        hint = f"did you mean '{_shown(near[0])}'?" if near else f"choose one of: {_shown(*value)}"
-        raise ConfigError(f"{path}: no network '{_shown(network)}'; {hint}")
+        offer = hint(network, value, f"choose one of: {_shown(*value)}")
+        raise ConfigError(f"{path}: no network '{_shown(network)}'; {offer}")
     return f"{path}: {_shown(network)}", value[network]
 
 
@@ -120,9 +118,8 @@ def _layer(raw: Any, where: str, before: Sequence[Layer], made: Mapping[Shape, S
         raise ConfigError(f"{where}: holds {_type_name(raw)}, expected an object with 'op', 'input' and 'output'")
     entry = parse(_LayerEntry, raw, where, ConfigError)
     if not ops.is_known(entry.op):
-        near = difflib.get_close_matches(entry.op, ops.BUILTIN, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else "use TFLite's name"
-        raise ConfigError(f"{where}: unknown op {entry.op!r:.60}; {hint} (a custom op is written CUSTOM:<name>)")
+        offer = hint(entry.op, ops.BUILTIN, "use TFLite's name")
+        raise ConfigError(f"{where}: unknown op {entry.op!r:.60}; {offer} (a custom op is written CUSTOM:<name>)")
     if isinstance(entry.inputs, int):
         inputs = _nearest_producers(index, made.get(entry.input, ()), entry.inputs)
     else:

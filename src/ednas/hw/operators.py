@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
@@ -10,6 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from ednas.config import StrictModel
+from ednas.exceptions import hint
 from ednas.hw import ops
 from ednas.hw.figure import PositiveFigure
 from ednas.hw.graph import Layer
@@ -41,9 +41,7 @@ class OperatorConfig(StrictModel):
     def _check_names(cls, names: tuple[str, ...] | Literal["all"]) -> tuple[str, ...] | Literal["all"]:
         for name in () if names == "all" else names:
             if name not in ops.BUILTIN:
-                near = difflib.get_close_matches(name, ops.BUILTIN, n=1)
-                hint = f"; did you mean '{near[0]}'?" if near else ""
-                raise ValueError(f"'{name}' is not a TFLite operator{hint}")
+                raise ValueError(f"'{name}' is not a TFLite operator; {hint(name, ops.BUILTIN, 'use its name there')}")
         return names
 
     @cached_property

@@ -29,7 +29,7 @@ from ednas.hw.target import Target
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ednas.arch import Architecture, Plan
+    from ednas.arch import Architecture
     from ednas.hw.trace import NetworkPieces
 
 MIB = 1 << 20
@@ -58,16 +58,14 @@ def simulate(graph: LayerGraph, target: Target) -> Cost:
     return _combine([segment], graph.input_bytes + output_bytes, max(times.live_bytes), target, spills)
 
 
-def estimate(
-    architecture: Architecture | Plan, heads: Mapping[str, int], input_size: tuple[int, int], target: Target
-) -> Cost:
+def estimate(architecture: Architecture, heads: Mapping[str, int], input_size: tuple[int, int], target: Target) -> Cost:
     """Return what one inference of a multi-task network costs; the fast path for a search.
 
     Gives the same as ``simulate(trace_network(architecture, heads, input_size), target)``, but adds up the costs of
     pieces (stem, blocks, neck, heads) that are kept.
 
     Args:
-        architecture: The architecture, or its plan (:meth:`ednas.arch.SearchSpace.plan`).
+        architecture: The architecture.
         heads: Output channels by task.
         input_size: Height and width of the image in pixels.
         target: The hardware.
@@ -76,9 +74,9 @@ def estimate(
         ArchitectureError: The input size or the heads are wrong, or a part of the user's own is not registered.
         TargetError: A layer does not fit into the host's memory, or an own part has an operator that is not known.
     """
-    from ednas.hw.trace import has_own_parts, network_pieces, trace_network
+    from ednas.hw.trace import network_pieces, trace_network
 
-    if has_own_parts(architecture):
+    if architecture.has_own_parts:
         return simulate(trace_network(architecture, heads, input_size), target)
     pieces = network_pieces(architecture, heads, input_size)
     segments = [_piece_segment(piece, target) for piece in pieces.all]

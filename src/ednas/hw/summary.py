@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ednas.arch import Architecture, Plan
-from ednas.arch.spec import BLOCK_STRIDES
+from ednas.arch import Architecture
 from ednas.hw.graph import Piece, Shape
-from ednas.hw.trace import has_own_parts, network_pieces, trace_whole
+from ednas.hw.trace import network_pieces, trace_whole
 
 STEM_STRIDE = 2
 
@@ -71,23 +70,23 @@ class Summary:
     blocks: tuple[BlockSummary, ...]
 
 
-def counts(architecture: Architecture | Plan, heads: Mapping[str, int], input_size: tuple[int, int]) -> Counts:
+def counts(architecture: Architecture, heads: Mapping[str, int], input_size: tuple[int, int]) -> Counts:
     """Count parameters and multiply-accumulates of the whole network; microseconds, for a search.
 
     Arguments and errors are those of :func:`summarise`.
     """
-    if has_own_parts(architecture):
+    if architecture.has_own_parts:
         summary = summarise(architecture, heads, input_size)
         return Counts(summary.params, summary.macs)
     pieces = network_pieces(architecture, heads, input_size).all
     return Counts(sum([piece.params for piece in pieces]), sum([piece.macs for piece in pieces]))
 
 
-def summarise(architecture: Architecture | Plan, heads: Mapping[str, int], input_size: tuple[int, int]) -> Summary:
+def summarise(architecture: Architecture, heads: Mapping[str, int], input_size: tuple[int, int]) -> Summary:
     """Count parameters and multiply-accumulates, part by part.
 
     Args:
-        architecture: The architecture or its plan.
+        architecture: The architecture.
         heads: Output channels by task.
         input_size: Height and width of the image in pixels.
 
@@ -95,29 +94,25 @@ def summarise(architecture: Architecture | Plan, heads: Mapping[str, int], input
         ArchitectureError: The input size or the heads are wrong, or a part of the user's own is not registered.
         TargetError: An own part has an operator that the cost model does not know.
     """
-    if has_own_parts(architecture):
+    if architecture.has_own_parts:
         return _summarise_whole(architecture, heads, input_size)
     pieces = network_pieces(architecture, heads, input_size)
-    plan = architecture if isinstance(architecture, Plan) else architecture.plan()
     named: list[tuple[str, str, int, tuple[Piece, ...]]] = [
-        ("stem", f"conv_k3_s{STEM_STRIDE}_c{plan.stem_filters}", STEM_STRIDE, (pieces.stem,))
+        ("stem", f"conv_k3_s{STEM_STRIDE}_c{architecture.stem_filters}", STEM_STRIDE, (pieces.stem,))
     ]
-    for number, (text, stride, piece) in enumerate(
-        zip(plan.blocks, BLOCK_STRIDES, pieces.blocks, strict=True), start=1
-    ):
-        named.append((f"block {number}", text, stride, (piece,)))
-    named.append(("neck", f"bifpn_w{plan.bifpn_width}_d{plan.bifpn_depth}", 1, (pieces.levels, pieces.fusion)))
+    for number, (block, piece) in enumerate(zip(architecture.blocks, pieces.blocks, strict=True), start=1):
+        named.append((f"block {number}", block.text, block.stride, (piece,)))
+    neck = f"bifpn_w{architecture.bifpn_width}_d{architecture.bifpn_depth}"
+    named.append(("neck", neck, 1, (pieces.levels, pieces.fusion)))
     if pieces.detail is not None:
-        named.append(("detail", f"heads_l{plan.head_lateral}", 1, (pieces.detail,)))
+        named.append(("detail", f"heads_l{architecture.head_lateral}", 1, (pieces.detail,)))
     for (task, channels), piece in zip(heads.items(), pieces.heads, strict=True):
         named.append((f"head.{task}", f"head_c{channels}", 1, (piece,)))
     rows = tuple(_row(index, *part) for index, part in enumerate(named))
     return _summary(rows, len(pieces.blocks) + 1, input_size)
 
 
-def _summarise_whole(
-    architecture: Architecture | Plan, heads: Mapping[str, int], input_size: tuple[int, int]
-) -> Summary:
+def _summarise_whole(architecture: Architecture, heads: Mapping[str, int], input_size: tuple[int, int]) -> Summary:
     """Count a network with parts of the user's own, whose blocks nobody knows: a row for each of its halves' parts."""
     network, graph = trace_whole(architecture, heads, input_size)
     own = {"encoder": network.architecture.backbone, "decoder": network.architecture.decoder}

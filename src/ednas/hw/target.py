@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 from functools import lru_cache
@@ -14,7 +13,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel
 
 from ednas.config import StrictModel, parse, read_yaml
-from ednas.exceptions import TargetError
+from ednas.exceptions import TargetError, hint
 from ednas.hw.energy import AreaConfig, EnergyConfig
 from ednas.hw.engines import AnyEngine
 from ednas.hw.figure import Figure, PositiveFigure
@@ -183,9 +182,8 @@ def _is_file(path: Path) -> bool:
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, target_names(), n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(target_names())}, or the path of a YAML file"
-    return f"unknown target '{name}'; {hint}"
+    otherwise = f"known: {', '.join(target_names())}, or the path of a YAML file"
+    return f"unknown target '{name}'; {hint(name, target_names(), otherwise)}"
 
 
 def _folder() -> Traversable:

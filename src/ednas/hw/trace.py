@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from itertools import accumulate
 from math import prod
@@ -19,8 +20,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from ednas.arch import Architecture, Block, Plan
-from ednas.arch.spec import NUM_BLOCKS, STAGE_DEPTHS, check_input_size, parse_block
+from ednas.arch import Architecture, Block
+from ednas.arch.architecture import NUM_BLOCKS, STAGE_DEPTHS, check_input_size
 from ednas.exceptions import ArchitectureError, TargetError
 from ednas.hw.graph import LayerGraph, Piece, join
 from ednas.hw.lowering import trace
@@ -90,9 +91,7 @@ def trace_module(module: nn.Module, input_shape: tuple[int, ...], *, method: str
     return join([(piece, [(-1, 0)])], prod(input_shape), _output_bytes([piece]))
 
 
-def trace_network(
-    architecture: Architecture | Plan, heads: Mapping[str, int], input_size: tuple[int, int]
-) -> LayerGraph:
+def trace_network(architecture: Architecture, heads: Mapping[str, int], input_size: tuple[int, int]) -> LayerGraph:
     """Trace the multi-task network as it is deployed, with its outputs at stride 4.
 
     Gives the same as ``trace_module(MultiTaskNetwork(architecture, heads), (1, 3, *input_size),
@@ -100,7 +99,7 @@ def trace_network(
     user's own is traced as a whole, which takes some tenths of a second.
 
     Args:
-        architecture: The architecture or its plan.
+        architecture: The architecture.
         heads: Output channels by task.
         input_size: Height and width of the image in pixels.
 
@@ -108,7 +107,7 @@ def trace_network(
         ArchitectureError: The input size or the heads are wrong, or an own part is not registered.
         TargetError: An own part has an operator that the cost model does not know.
     """
-    if has_own_parts(architecture):
+    if architecture.has_own_parts:
         return trace_whole(architecture, heads, input_size)[1]
     pieces = network_pieces(architecture, heads, input_size)
     backbone = [(piece, [(number - 1, 0)]) for number, piece in enumerate((pieces.stem, *pieces.blocks))]
@@ -120,18 +119,13 @@ def trace_network(
     return join([*backbone, levels, fusion, *detail, *outputs], pieces.input_bytes, pieces.output_bytes)
 
 
-def has_own_parts(architecture: Architecture | Plan) -> bool:
-    """Whether a network has a backbone or decoder of the user's own, and so no pieces."""
-    return _plan(architecture).has_own_parts
-
-
 def trace_whole(
-    architecture: Architecture | Plan, heads: Mapping[str, int], input_size: tuple[int, int]
+    architecture: Architecture, heads: Mapping[str, int], input_size: tuple[int, int]
 ) -> tuple[MultiTaskNetwork, LayerGraph]:
     """Make and trace a multi-task network of any parts; arguments and errors as in :func:`trace_network`."""
     check_input_size(input_size)
     with torch.random.fork_rng(devices=[]):
-        network = MultiTaskNetwork(Architecture.from_text(_plan(architecture).to_text()), heads)
+        network = MultiTaskNetwork(architecture, heads)
     return network, trace_module(network, (1, IMAGE_CHANNELS, *input_size), method="predict_heads")
 
 
@@ -190,28 +184,23 @@ class NetworkPieces(NamedTuple):
         return self.all[_DETAIL + self.has_detail :]
 
 
-def network_pieces(
-    architecture: Architecture | Plan, heads: Mapping[str, int], input_size: tuple[int, int]
-) -> NetworkPieces:
+def network_pieces(architecture: Architecture, heads: Mapping[str, int], input_size: tuple[int, int]) -> NetworkPieces:
     """Return the cached pieces of a multi-task network; arguments and errors as in :func:`trace_network`."""
     if not heads or min(heads.values()) < 1:
         raise ArchitectureError(f"network: heads are {dict(heads)}, give at least one task with at least one channel")
     check_input_size(input_size)
-    plan = _plan(architecture)
-    if plan.has_own_parts:
+    if architecture.has_own_parts:
         raise ArchitectureError("network: a backbone or decoder of your own has no pieces; trace it as a whole")
-    if len(plan.blocks) != NUM_BLOCKS:
-        raise ArchitectureError(f"plan: {len(plan.blocks)} blocks, must be {NUM_BLOCKS}")
     height, width = input_size
-    taps = _taps(plan.head_lateral)
-    step = _stem(plan.stem_filters, height, width, taps)
+    taps = _taps(architecture.head_lateral)
+    step = _stem(architecture.stem_filters, height, width, taps)
     steps = [step]
-    for text in plan.blocks:
-        step = step.following[text]
+    for block in architecture.blocks:
+        step = step.following[block.text]
         steps.append(step)
     features = tuple([steps[number].piece.output_shapes[0] for number in _PYRAMID_BLOCKS])
     fine = steps[_OUTPUT_BLOCK].piece.output_shapes[0]
-    rest = _rest(features, fine, plan.bifpn_width, plan.bifpn_depth, taps, tuple(heads.items()))
+    rest = _rest(features, fine, architecture.bifpn_width, architecture.bifpn_depth, taps, tuple(heads.items()))
     peaks = [step.peak_bytes + crossing for step, crossing in zip(steps, rest.crossing_bytes, strict=False)]
     return NetworkPieces(
         all=(*[step.piece for step in steps], *rest.pieces),
@@ -222,10 +211,6 @@ def network_pieces(
         output_bytes=rest.output_bytes,
         has_detail=_OUTPUT_BLOCK in taps,
     )
-
-
-def _plan(architecture: Architecture | Plan) -> Plan:
-    return architecture if isinstance(architecture, Plan) else architecture.plan()
 
 
 def clear_cache() -> None:
@@ -270,7 +255,7 @@ class _Following(dict[str, _Step]):
         self._taps = taps
 
     def __missing__(self, text: str) -> _Step:
-        piece = _block(self._number, text, self._input_shape)
+        piece = _block(self._number, Block.from_text(text), self._input_shape)
         peak = _peak_bytes(piece, [self._input_shape], _kept(self._number, self._taps))
         self[text] = step = _Step(piece, peak, _following(self._number + 1, piece.output_shapes[0], self._taps))
         return step
@@ -293,28 +278,27 @@ def _stem(filters: int, height: int, width: int, taps: tuple[int, ...]) -> _Step
     return _Step(piece, _peak_bytes(piece, [shape]), _following(1, piece.output_shapes[0], taps))
 
 
-def _block(number: int, text: str, input_shape: _Shape) -> Piece:
-    filters: int = parse_block(text)["filters"]
+def _block(number: int, block: Block, input_shape: _Shape) -> Piece:
+    filters = block.filters
     _, channels, height, width = input_shape
     scope = f"block {number}"
     if min(channels, filters) > 1:  # a depthwise convolution of a single channel is none
-        structure, _, _ = text.rpartition("_c")
-        template = _block_template(structure, channels == filters, height % 2, width % 2)
+        template = _block_template(replace(block, filters=1), channels == filters, height % 2, width % 2)
         if template:
             return template.fill(_block_powers((channels, filters, height // 2, width // 2)), scope)
-    return _traced_block(text, input_shape, scope)
+    return _traced_block(block, input_shape, scope)
 
 
-def _traced_block(text: str, input_shape: _Shape, scope: str) -> Piece:
-    return _piece(lambda: build_block(input_shape[1], Block.from_text(text)), [input_shape], scope)
+def _traced_block(block: Block, input_shape: _Shape, scope: str) -> Piece:
+    return _piece(lambda: build_block(input_shape[1], block), [input_shape], scope)
 
 
 @cache
-def _block_template(structure: str, is_square: bool, odd_height: int, odd_width: int) -> Template | None:
+def _block_template(structure: Block, is_square: bool, odd_height: int, odd_width: int) -> Template | None:
     """Return the template of a block; its open numbers are channels, filters, and half of height and width.
 
     Args:
-        structure: The block's text without its filters.
+        structure: The block; its filters do not matter.
         is_square: Whether it has as many filters as channels, and so perhaps a shortcut.
         odd_height: 1 where the height is odd, which a stride rounds up and TFLite pads in another way.
         odd_width: The same for the width.
@@ -323,7 +307,7 @@ def _block_template(structure: str, is_square: bool, odd_height: int, odd_width:
     def traced(numbers: Sequence[int]) -> Piece:
         channels, filters, height, width = numbers
         shape = (1, channels, 2 * height + odd_height, 2 * width + odd_width)
-        return _traced_block(f"{structure}_c{filters}", shape, "block")
+        return _traced_block(replace(structure, filters=filters), shape, "block")
 
     exponents, trial = ((1, 1, 1, 1), (7, 7, 5, 3)) if is_square else ((2, 1, 1, 1), (7, 11, 5, 3))
     return make_template(traced, _block_powers, _BLOCK_BASE, exponents, trial)

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ednas.arch import Architecture, Block
-from ednas.arch.spec import KINDS
+from ednas.arch.block import KINDS
 from ednas.exceptions import ArchitectureError
 from ednas.scoring import TaskUnits, TaskValues
 from ednas.search.objective import Objective

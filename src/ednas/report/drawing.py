@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ednas.arch import Architecture, Block
-from ednas.arch.spec import BLOCK_STRIDES, STAGE_DEPTHS
+from ednas.arch.architecture import BLOCK_STRIDES, STAGE_DEPTHS
 from ednas.report.labels import show_count
 from ednas.report.svg import INK, LINE, MUTED, Canvas, shorten
 
@@ -59,7 +59,7 @@ def draw_architecture(
     Returns:
         An SVG document, about 1140 px wide, on a light card of its own.
     """
-    if architecture.plan().has_own_parts:
+    if architecture.has_own_parts:
         return _draw_halves(architecture, summary, tasks)
     layers = min(architecture.bifpn_depth, _MAX_LAYERS)
     heads_y = _LEVELS_Y + 52 + layers * _LAYER_HEIGHT + 28

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
-from ednas.arch.spec import NUM_BLOCKS, STAGE_DEPTHS
+from ednas.arch.architecture import NUM_BLOCKS, STAGE_DEPTHS
 from ednas.report.content import CHOICE_FIELDS, ReportData
 from ednas.report.labels import metric_label, show_latency, show_metric
 from ednas.report.svg import FAINT, FONT, INK, MUTED

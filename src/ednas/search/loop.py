@@ -104,17 +104,17 @@ class Search:
         for _ in range(HOPELESS_PRUNED):
             if self._is_complete(running) or (proposal := self.controller.ask()) is None:
                 return None
-            plan = self.space.plan(proposal.genes)
+            architecture = self.space.decode(proposal.genes)
             cost: Mapping[str, float] = {}
             state, error = TrialState.RUNNING, ""
             try:
-                cost = self.cost(plan)
+                cost = self.cost(architecture)
                 if error := self.objective.hopeless(cost):
                     state = TrialState.PRUNED
             except EdnasError as problem:
                 state, error = TrialState.FAILED, str(problem)
             told = self.controller.told
-            trial = self.study.add(proposal, plan, cost, asked_after=told, state=state, error=error)
+            trial = self.study.add(proposal, architecture, cost, asked_after=told, state=state, error=error)
             if state is TrialState.RUNNING:
                 self._notify(trial)
                 return trial

@@ -10,7 +10,7 @@ from operator import itemgetter
 
 from pydantic import Field
 
-from ednas.arch import Plan, SearchSpace
+from ednas.arch import Architecture, SearchSpace
 from ednas.arch.space import Genes
 from ednas.config import StrictModel
 from ednas.exceptions import ConfigError, EdnasError
@@ -18,8 +18,8 @@ from ednas.scoring import RewardMode, accuracy, limited_reward, violation
 from ednas.search.evaluators.base import Evaluation
 from ednas.search.quantities import ACCURACY, QUANTITIES, pick, show
 
-CostModel = Callable[[Plan], Mapping[str, float]]
-"""What a candidate, given as its plan, costs on the target device: quantities by their names in
+CostModel = Callable[[Architecture], Mapping[str, float]]
+"""What a candidate costs on the target device: quantities by their names in
 :data:`~ednas.search.quantities.QUANTITIES`. What is not known is absent, but ``latency_ms`` never is."""
 
 
@@ -138,7 +138,7 @@ def lowest(
     """
     sizes = [len(decision.candidates) for decision in space.decisions]
     genes = list(start or [size // 2 for size in sizes])
-    found = cost(space.plan(genes))
+    found = cost(space.decode(genes))
     since_improved = 0
     for index in itertools.cycle(range(len(sizes))):
         if value(found) <= enough or since_improved == len(sizes):
@@ -148,7 +148,7 @@ def lowest(
         for gene in set(range(sizes[index])) - {kept}:
             genes[index] = gene
             try:
-                candidate = cost(space.plan(genes))
+                candidate = cost(space.decode(genes))
             except EdnasError:
                 continue
             if (value(candidate), candidate["latency_ms"]) < (value(found), found["latency_ms"]):

@@ -6,17 +6,16 @@ All of them are better when lower. A limit is a number in the quantity's unit, o
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
-from ednas.exceptions import TargetError
+from ednas.exceptions import TargetError, hint
 
 ACCURACY = "accuracy"
 """The objective that is not a cost; higher is better."""
@@ -101,7 +100,7 @@ def resolve(limit: float | str, baseline: float) -> float:
     return float(factor or 1) * baseline
 
 
-def check_names(names: Iterable[str], known: Iterable[str] = QUANTITIES) -> None:
+def check_names(names: Iterable[str], known: Collection[str] = QUANTITIES) -> None:
     """Refuse names that are no quantities.
 
     Raises:
@@ -109,9 +108,7 @@ def check_names(names: Iterable[str], known: Iterable[str] = QUANTITIES) -> None
     """
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
-            raise ValueError(f"unknown quantity '{name}'; {hint}")
+            raise ValueError(f"unknown quantity '{name}'; {hint(name, known)}")
 
 
 def _read_limit(value: Any) -> float | str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from ednas.arch import Architecture, Plan, SearchSpace
+from ednas.arch import Architecture, SearchSpace
 from ednas.arch.space import Genes
 from ednas.exceptions import ArchitectureError, ConfigError, EdnasError, StudyError
 from ednas.files import write_json
@@ -59,7 +59,7 @@ class DeviceCost:
     heads: Mapping[str, int]
     input_size: tuple[int, int]
 
-    def __call__(self, architecture: Architecture | Plan) -> dict[str, float]:
+    def __call__(self, architecture: Architecture) -> dict[str, float]:
         """Return the costs, and the network's counts; what the source does not know is absent.
 
         Raises:
@@ -143,7 +143,7 @@ def run_search(
     initial = _initial_genes(config, space)
     stored = _stored_identity(out / STUDY) if resume else {}
     # What is measured is never the same twice: a resumed search goes on with the limits that it began with.
-    baseline = (not isinstance(source, Simulated) and stored.get("baseline")) or dict(cost(base.plan()))
+    baseline = (not isinstance(source, Simulated) and stored.get("baseline")) or dict(cost(base))
     objective = _objective(config, baseline)
     if not stored:
         _check_limits(config, space, cost, objective.limits)

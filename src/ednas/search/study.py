@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from ednas.arch import Architecture, Plan
+from ednas.arch import Architecture
 from ednas.exceptions import ConfigError, EdnasError, StudyError
 from ednas.scoring import TaskValues
 from ednas.search.controllers.base import Proposal
@@ -257,7 +257,7 @@ class Study(StudyReader):
     def add(
         self,
         proposal: Proposal,
-        architecture: Architecture | Plan,
+        architecture: Architecture,
         cost: Mapping[str, float],
         *,
         asked_after: int,
@@ -268,7 +268,7 @@ class Study(StudyReader):
 
         Args:
             proposal: What the controller proposed.
-            architecture: The same as an architecture or its plan.
+            architecture: What its genes stand for.
             cost: Totals on the target device, ``latency_ms`` among them; empty if the cost is unknown.
             asked_after: How many trials the controller had been told.
             state: Running; or pruned or failed for a trial that will not be evaluated at all.

@@ -27,7 +27,6 @@ This module imports no torch, so that listing tasks is quick.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -36,13 +35,13 @@ import os
 import sys
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
-from ednas.exceptions import ConfigError
+from ednas.exceptions import ConfigError, hint
 
 if TYPE_CHECKING:
     import numpy as np
@@ -399,12 +398,6 @@ def check_protocol(protocol: str) -> EvaluationProtocol:
     if protocol not in PROTOCOLS:
         raise ConfigError(f"unknown protocol '{protocol}'; {hint(protocol, PROTOCOLS)}")
     return cast(EvaluationProtocol, protocol)
-
-
-def hint(name: str, known: Collection[str]) -> str:
-    """Return the end of an error about an unknown name: the nearest known one, else all of them."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
 
 
 def _entry(name: str) -> _Entry:

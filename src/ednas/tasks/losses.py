@@ -25,8 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ednas.exceptions import ConfigError
-from ednas.tasks.base import hint
+from ednas.exceptions import ConfigError, hint
 
 Loss = Callable[..., Tensor] | type[nn.Module]
 """A function of prediction and target, with options by keyword; or a class that options make such a module of."""

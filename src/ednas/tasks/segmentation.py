@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from ednas.data.colors import color_target
 from ednas.data.legend import Legend, target_legend
 from ednas.data.sample import VOID, TargetInfo
-from ednas.exceptions import ConfigError
-from ednas.tasks.base import EvaluationProtocol, Task, check_kind, hint, register_task
+from ednas.exceptions import ConfigError, hint
+from ednas.tasks.base import EvaluationProtocol, Task, check_kind, register_task
 from ednas.tasks.losses import full_precision, make_loss, resize_target
 from ednas.tasks.metrics import SegmentationMetrics
 from ednas.tasks.segmentation_losses import FREQUENCY, SEGMENTATION_LOSSES

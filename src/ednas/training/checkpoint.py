@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from ednas.arch import Architecture
-from ednas.arch.spec import check_input_size
+from ednas.arch.architecture import check_input_size
 from ednas.config import StrictModel, parse
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import CheckpointError, EdnasError

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ednas.arch import Architecture, zoo
-from ednas.arch.spec import STAGE_DEPTHS
+from ednas.arch.architecture import STAGE_DEPTHS
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import CheckpointError, ConfigError
 from ednas.training.checkpoint import load_checkpoint

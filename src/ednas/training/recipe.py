@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Collection, Mapping
 from itertools import pairwise
@@ -20,9 +19,8 @@ from pydantic import (
 
 from ednas.config import StrictModel, parse
 from ednas.data.augment import AugmentConfig
-from ednas.exceptions import ConfigError
+from ednas.exceptions import ConfigError, hint
 from ednas.tasks import loss_preset, task_names
-from ednas.tasks.base import hint
 
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 """Arithmetic of training; ``auto`` is mixed precision on CUDA (bfloat16 where the GPU has it) and float32 elsewhere."""
@@ -300,9 +298,7 @@ def merge_recipe(name: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: Unknown name, with the nearest known one.
     """
     if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=1)
-        offer = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(RECIPES)}"
-        raise ConfigError(f"unknown recipe '{name}'; {offer}")
+        raise ConfigError(f"unknown recipe '{name}'; {hint(name, RECIPES)}")
     base = RECIPES[name]
     merged = {**base.model_dump(), **overrides}
     if "input_size" in overrides and "pixels" not in overrides:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ednas.arch import stored_input_size
-from ednas.arch.spec import check_input_size
+from ednas.arch.architecture import check_input_size
 from ednas.exceptions import ArchitectureError
 from ednas.training.config import TrainConfig
 

@@ -9,7 +9,7 @@ from itertools import islice, pairwise, product
 import torch
 from torch import Tensor
 
-from ednas.arch.spec import MIN_INPUT_SIZE
+from ednas.arch.architecture import MIN_INPUT_SIZE
 from ednas.exceptions import ConfigError
 
 DEFAULT_OVERLAP = 0.25

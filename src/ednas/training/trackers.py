@@ -11,9 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ednas.exceptions import ConfigError, EdnasError
+from ednas.exceptions import ConfigError, EdnasError, hint
 from ednas.files import read_json, write_json
-from ednas.tasks.base import hint
 from ednas.training.callbacks import StepReport
 from ednas.training.logs import metric_values, report_values
 

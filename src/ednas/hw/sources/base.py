@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ednas.arch import Architecture, Plan
+from ednas.arch import Architecture
 from ednas.hw.cost import Cost
 from ednas.hw.graph import LayerGraph
 from ednas.hw.simulator import estimate, simulate
@@ -58,7 +58,7 @@ class Simulated:
 
 
 def network_cost(
-    source: Source, architecture: Architecture | Plan, heads: Mapping[str, int], input_size: tuple[int, int]
+    source: Source, architecture: Architecture, heads: Mapping[str, int], input_size: tuple[int, int]
 ) -> Cost:
     """Return what one inference of a multi-task network costs, by the quickest way that the source has.
 

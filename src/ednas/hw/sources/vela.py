@@ -11,7 +11,6 @@ nothing.
 from __future__ import annotations
 
 import csv
-import difflib
 import re
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ednas.exceptions import TargetError
+from ednas.exceptions import TargetError, hint
 from ednas.hw.cost import Cost, LayerCost
 from ednas.hw.graph import DTYPE_BITS, LayerGraph
 from ednas.hw.operators import OperatorConfig
@@ -100,9 +99,8 @@ class Vela:
 
     def __post_init__(self) -> None:
         if self.accelerator not in ACCELERATORS:
-            near = difflib.get_close_matches(self.accelerator, ACCELERATORS, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(ACCELERATORS)}"
-            raise TargetError(f"Vela knows no accelerator '{self.accelerator}'; {hint}")
+            offer = hint(self.accelerator, ACCELERATORS)
+            raise TargetError(f"Vela knows no accelerator '{self.accelerator}'; {offer}")
 
     @property
     def name(self) -> str:

@@ -19,7 +19,6 @@ A new controller is one file in this folder::
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 import random
@@ -34,7 +33,7 @@ from pydantic import Field
 
 from ednas.arch.space import Genes
 from ednas.config import StrictModel, parse
-from ednas.exceptions import ConfigError, StudyError
+from ednas.exceptions import ConfigError, StudyError, hint
 from ednas.search.trial import Trial, TrialState
 from ednas.seeding import derive_seed
 
@@ -251,7 +250,5 @@ def controller_names() -> tuple[str, ...]:
 def _find(name: str) -> type[Controller]:
     known = controller_names()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
-        raise ConfigError(f"unknown controller '{name}'; {hint}")
+        raise ConfigError(f"unknown controller '{name}'; {hint(name, known)}")
     return _registry[name]

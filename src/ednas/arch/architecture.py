@@ -1,0 +1,249 @@
+"""What a network is: a small immutable value from which everything else is derived.
+
+An :class:`Architecture` is a stem, 16 :class:`~ednas.arch.block.Block` values in EfficientNet-B0's seven stages, the
+width and depth of the BiFPN neck, and what the heads read; a backbone or decoder of the user's own may take the place
+of either half. It is made and compared in microseconds: a search meets architectures by the thousand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ednas.arch.block import Allowed, Block, check_values
+from ednas.arch.parts import PARTS, parse_part
+from ednas.exceptions import ArchitectureError, one_line
+
+STAGE_DEPTHS = (1, 2, 2, 3, 3, 4, 1)
+"""Blocks in each of EfficientNet-B0's seven stages."""
+
+BLOCK_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)
+"""Stride of each block; after the stride-2 stem, stages 1-7 end at strides 2, 4, 8, 16, 16, 32, 32 (Table 6)."""
+
+NUM_BLOCKS = len(BLOCK_STRIDES)
+
+MIN_INPUT_SIZE = 32
+MAX_INPUT_SIZE = 8192
+
+FORMAT = 1
+"""Version of the JSON form."""
+
+_ALLOWED: Mapping[str, Allowed] = {
+    "stem_filters": range(1, 1025),
+    "bifpn_width": range(1, 1025),
+    "bifpn_depth": range(1, 17),
+    "head_lateral": (0, 4),
+}
+
+_REPLACED = {"backbone": {"stem_filters": 32}, "decoder": {"bifpn_width": 64, "bifpn_depth": 4, "head_lateral": 4}}
+"""Numbers that a part of the user's own takes the place of, with their defaults."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A multi-task network's architecture; the tasks' heads come from the tasks.
+
+    ``dataclasses.replace`` gives a changed copy.
+
+    Attributes:
+        blocks: The 16 backbone blocks; strides are those of :data:`BLOCK_STRIDES`. None with a backbone of one's own.
+        stem_filters: Output channels of the 3x3 stride-2 stem.
+        bifpn_width: Channels of every level of the BiFPN.
+        bifpn_depth: Number of BiFPN layers (4 in the paper).
+        head_lateral: Stride of the stage that the heads read beside P3, for fine detail: 4, or 0 for P3 alone. The
+            paper does not say how its heads look.
+        input_size: ``(height, width)`` in pixels, or None where the data or the recipe decide.
+        name: For people; architectures of different names may be equal.
+        backbone: A registered backbone (:func:`ednas.nn.register_backbone`) that takes the place of stem and blocks,
+            with its options: ``mine(width=0.5)``; empty = none.
+        decoder: A registered decoder (:func:`ednas.nn.register_decoder`) that takes the place of neck and heads.
+
+    Raises:
+        ArchitectureError: A value is not allowed; the message names the block (1-16), the field and what is allowed.
+    """
+
+    blocks: tuple[Block, ...]
+    stem_filters: int = 32
+    bifpn_width: int = 64
+    bifpn_depth: int = 4
+    head_lateral: int = 4
+    input_size: tuple[int, int] | None = None
+    name: str = field(default="", compare=False)
+    backbone: str = ""
+    decoder: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "blocks", tuple(self.blocks))
+        for index, block in enumerate(self.blocks, start=1):
+            if not isinstance(block, Block):
+                raise ArchitectureError(f"block {index}: {block!r:.80}, must be a Block")
+        check_values("architecture: ", self, _ALLOWED)
+        self._check_parts()
+        for index, (block, stride) in enumerate(zip(self.blocks, BLOCK_STRIDES, strict=False), start=1):
+            if block.stride != stride:
+                raise ArchitectureError(f"block {index}: stride is {block.stride}, must be {stride} (EfficientNet-B0)")
+        if not isinstance(self.name, str) or self.name != one_line(self.name):
+            raise ArchitectureError(f"architecture: name is {self.name!r:.80}, must be text without control characters")
+        if self.input_size is not None:
+            check_input_size(self.input_size)
+
+    def _check_parts(self) -> None:
+        """Check that what an own part takes the place of is not described too."""
+        for part in PARTS:
+            text = getattr(self, part)
+            if text or not isinstance(text, str):
+                parse_part(text)
+                for field, default in _REPLACED[part].items():
+                    if getattr(self, field) != default:
+                        raise ArchitectureError(
+                            f"architecture: {field} is of no use beside {part} '{text}'; leave it out"
+                        )
+        expected = 0 if self.backbone else NUM_BLOCKS
+        if len(self.blocks) != expected:
+            beside = f" beside backbone '{self.backbone}'" if self.backbone else ""
+            raise ArchitectureError(f"architecture: {len(self.blocks)} blocks{beside}, must be {expected}")
+
+    @property
+    def has_own_parts(self) -> bool:
+        """Whether the backbone or the decoder is a user's own."""
+        return bool(self.backbone or self.decoder)
+
+    def with_parts(self, *, backbone: str = "", decoder: str = "") -> Architecture:
+        """Return the same with parts of one's own in the places of these: of stem and blocks, of neck and heads.
+
+        Args:
+            backbone: A registered backbone, with its options like ``mine(width=0.5)``; empty = the backbone stays.
+            decoder: A registered decoder; empty = neck and heads stay.
+
+        Raises:
+            ArchitectureError: A text names no part.
+        """
+        given = {part: text for part, text in (("backbone", backbone), ("decoder", decoder)) if text}
+        changes: dict[str, Any] = dict(given)
+        for part in given:
+            changes |= _REPLACED[part]
+        if backbone:
+            changes["blocks"] = ()
+        name = " ".join([self.name or self.fingerprint(), *(f"{part}:{text}" for part, text in given.items())])
+        return replace(self, **changes, name=name)
+
+    def stages(self) -> tuple[tuple[Block, ...], ...]:
+        """Return the blocks of the seven stages; none with a backbone of one's own."""
+        blocks = iter(self.blocks)
+        return () if self.backbone else tuple(tuple(next(blocks) for _ in range(depth)) for depth in STAGE_DEPTHS)
+
+    def to_text(self) -> str:
+        """Return the one-line text form: stem, 16 blocks, neck, heads, and the input size if it is set."""
+        blocks = [f"stem_c{self.stem_filters}", *[block.text for block in self.blocks]]
+        neck = [f"bifpn_w{self.bifpn_width}_d{self.bifpn_depth}", f"heads_l{self.head_lateral}"]
+        backbone = [f"backbone:{self.backbone}"] if self.backbone else blocks
+        decoder = [f"decoder:{self.decoder}"] if self.decoder else neck
+        size = [] if self.input_size is None else [f"in_{self.input_size[0]}x{self.input_size[1]}"]
+        return " ".join([*backbone, *decoder, *size])
+
+    @classmethod
+    def from_text(cls, text: str, name: str = "") -> Architecture:
+        """Parse the text form.
+
+        Raises:
+            ArchitectureError: The text is not an architecture; the message names the part.
+        """
+        parts = text.split()
+        own = {part: p.partition(":")[2] for part in PARTS for p in parts if p.startswith(f"{part}:")}
+        described = [p for p in parts if p.partition(":")[0] not in PARTS]
+        expected = [] if "backbone" in own else ["a stem", f"{NUM_BLOCKS} blocks"]
+        expected += [] if "decoder" in own else ["a bifpn and heads"]
+        count = (0 if "backbone" in own else 1 + NUM_BLOCKS) + (0 if "decoder" in own else 2)
+        if not count <= len(described) <= count + 1 or len(described) + len(own) != len(parts):
+            needed = ", ".join([*own, *expected])
+            raise ArchitectureError(f"architecture: {len(parts)} parts, must be {needed}")
+        values: dict[str, Any] = {"blocks": (), "name": name, **own}
+        if len(described) > count:
+            values["input_size"] = _numbers(r"in_(\d+)x(\d+)", described.pop(), "in_128x256")
+        if "decoder" not in own:
+            *described, neck, heads = described
+            values["bifpn_width"], values["bifpn_depth"] = _numbers(r"bifpn_w(\d+)_d(\d+)", neck, "bifpn_w64_d4")
+            (values["head_lateral"],) = _numbers(r"heads_l(\d+)", heads, "heads_l4")
+        if "backbone" not in own:
+            (values["stem_filters"],) = _numbers(r"stem_c(\d+)", described[0], "stem_c32")
+            values["blocks"] = _parse_blocks(described[1:])
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form, which :meth:`from_dict` reads."""
+        return {"name": self.name, **self._identity()}
+
+    @classmethod
+    def from_dict(cls, value: Any) -> Architecture:
+        """Read the JSON form.
+
+        Raises:
+            ArchitectureError: A key or value is missing, unknown or wrong; the message names it.
+        """
+        if not isinstance(value, Mapping):
+            raise ArchitectureError(f"architecture: {type(value).__name__}, must be a JSON object with 'blocks'")
+        known = {"format", "name", "blocks", "input_size", *_ALLOWED, *PARTS}
+        if unknown := sorted(map(str, set(value) - known)):
+            raise ArchitectureError(f"architecture: unknown key {unknown[0]!r}; known keys: {', '.join(sorted(known))}")
+        if value.get("format", FORMAT) != FORMAT:
+            raise ArchitectureError(f"architecture: format {value['format']!r}, this version reads format {FORMAT}")
+        blocks, size = value.get("blocks"), value.get("input_size")
+        if not isinstance(blocks, list):
+            raise ArchitectureError(
+                f"architecture: 'blocks' must be a list of {NUM_BLOCKS} texts like ibn_k5_s2_e6_c36"
+            )
+        if size is not None and not (isinstance(size, list) and len(size) == 2):
+            raise ArchitectureError(f"architecture: input_size is {size!r:.80}, must be [height, width] or null")
+        given = {key: value[key] for key in ("name", *_ALLOWED, *PARTS) if key in value}
+        return cls(_parse_blocks(blocks), input_size=None if size is None else (size[0], size[1]), **given)
+
+    def fingerprint(self) -> str:
+        """Return 16 hex digits that identify the architecture across processes and versions, whatever its name."""
+        return hashlib.sha256(json.dumps(self._identity(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def _identity(self) -> dict[str, Any]:
+        """All but the name, as JSON values; own parts only where there are some, so that fingerprints stay."""
+        return {
+            "format": FORMAT,
+            "stem_filters": self.stem_filters,
+            "blocks": [block.text for block in self.blocks],
+            "bifpn_width": self.bifpn_width,
+            "bifpn_depth": self.bifpn_depth,
+            "head_lateral": self.head_lateral,
+            "input_size": None if self.input_size is None else list(self.input_size),
+            **{part: text for part in PARTS if (text := getattr(self, part))},
+        }
+
+
+def check_input_size(size: tuple[int, int]) -> None:
+    """Check an input size ``(height, width)``.
+
+    Raises:
+        ArchitectureError: Height or width is not an integer from 32 to 8192.
+    """
+    for side, value in zip(("height", "width"), size, strict=True):
+        if isinstance(value, bool) or not isinstance(value, int) or not MIN_INPUT_SIZE <= value <= MAX_INPUT_SIZE:
+            raise ArchitectureError(
+                f"input size: {side} is {value!r}, must be from {MIN_INPUT_SIZE} to {MAX_INPUT_SIZE} pixels"
+            )
+
+
+def _parse_blocks(texts: list[Any]) -> tuple[Block, ...]:
+    blocks = []
+    for index, text in enumerate(texts, start=1):
+        try:
+            blocks.append(Block.from_text(text))
+        except ArchitectureError as error:
+            raise ArchitectureError(str(error).replace("block", f"block {index}", 1)) from None
+    return tuple(blocks)
+
+
+def _numbers(pattern: str, text: str, example: str) -> tuple[int, ...]:
+    match = re.fullmatch(pattern, text) if len(text) < 80 else None
+    if match is None:
+        raise ArchitectureError(f"architecture: {text!r:.80} must be written like {example}")
+    return tuple(int(group) for group in match.groups())
