@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cli_runs import Run
 
-from ednas.demo import remove_demo
+from ednas.demo import demo_config, remove_demo
 from ednas.exceptions import ConfigError
 
 WRITTEN = ("study.db", "study.db-wal", "config.yaml", "study.yaml", "best.json", "noise.json", "report.html")
@@ -21,6 +21,7 @@ def left(tmp_path: Path) -> Path:
         (folder / name).mkdir(parents=True)
     for name in WRITTEN:
         (folder / name).touch()
+    demo_config(folder / "streets").search.save(folder / "config.yaml")
     (folder / "checkpoints" / "base" / "anything").touch()
     return folder
 
@@ -33,7 +34,34 @@ def test_what_a_demo_wrote_is_removed(left: Path, tmp_path: Path) -> None:
     remove_demo(tmp_path / "empty")
 
 
-@pytest.mark.parametrize("name", ["thesis.tex", ".ssh", "checkpoint", "best.json.bak"])
+@pytest.mark.parametrize(
+    "files", [["streets/img.jpg", "config.yaml"], ["checkpoints/llm.bin"], ["study.db", "best.json"]]
+)
+def test_a_folder_whose_names_are_a_demos_by_chance_is_left_alone(tmp_path: Path, files: list[str]) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("steps: 3")
+    with pytest.raises(ConfigError, match=r"is no demo's folder \(.*config\.yaml"):
+        remove_demo(tmp_path)
+    assert all((tmp_path / name).exists() for name in files)
+
+
+def test_another_search_is_left_alone(left: Path) -> None:
+    demo_config(left.parent / "mine").search.save(left / "config.yaml")
+    with pytest.raises(ConfigError, match="holds a search on .*mine, no demo"):
+        remove_demo(left)
+    assert (left / "study.db").exists()
+
+
+def test_scenes_alone_stay(tmp_path: Path) -> None:
+    (tmp_path / "streets").mkdir()
+    remove_demo(tmp_path)
+    assert (tmp_path / "streets").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["thesis.tex", ".ssh", "checkpoint", "best.json.bak", "study.db.thesis", ".best friends", ".report_old"]
+)
 def test_a_folder_with_something_else_in_it_is_left_alone(left: Path, run: Run, name: str) -> None:
     (left / name).touch()
     before = sorted(left.rglob("*"))

@@ -13,7 +13,7 @@ from ednas.data.synthetic import SyntheticDataset
 from ednas.data.writing import write_folder
 from ednas.exceptions import ConfigError, EdnasError
 from ednas.pipeline import StudyConfig
-from ednas.search.config import SearchConfig
+from ednas.search.config import SearchConfig, load_search_config
 from ednas.search.controllers import ControllerConfig
 from ednas.training import recipe
 
@@ -23,11 +23,14 @@ SIZE = (64, 128)
 DEPLOYED_SIZE = (256, 512)
 """Height and width that costs are those of. At 64x128 most of a latency is the same for every network."""
 
+STREETS = "streets"
+"""Where a demo's scenes are, in its folder."""
+
+_FILES = r"report\.html|(config|study)\.yaml|(best|pareto|noise|trivial|comparison)\.json"
 _WRITTEN = re.compile(
-    r"streets|checkpoints|predictions|report\.html|(config|study)\.yaml|(best|pareto|noise|trivial|comparison)\.json|"
-    r"study\.db.*|\.(best|pareto|noise|trivial|comparison|study|config|report).*"
+    rf"{STREETS}|checkpoints|predictions|{_FILES}|study\.db(-wal|-shm|\.lock)?|\.({_FILES})\.[^.]+-\d+\.\w+"
 )
-"""Names of what a demo writes into its folder; with a dot before, of what is not complete."""
+"""Names of what a demo writes into its folder; with a dot before, of what a killed process did not complete."""
 
 TRAIN, VAL = 768, 128
 LOSSES: dict[str, Any] = {"depth_loss": "jared", "depth_loss_weights": (0.95, 0.05)}
@@ -50,26 +53,40 @@ def make_streets(folder: Path, seed: int = 0, progress: Progress | None = None) 
 
 
 def remove_demo(folder: Path) -> None:
-    """Remove what an earlier demo wrote.
+    """Remove what an earlier demo wrote; its scenes stay, if it came no further.
 
     Raises:
-        ConfigError: The folder holds something else, too; nothing is removed.
+        ConfigError: The folder is not a demo's, or holds something else, too; nothing is removed.
         EdnasError: It cannot be removed.
     """
     if not folder.exists():
         return
     if not folder.is_dir():
         raise ConfigError(f"{folder}: is a file; choose another folder")
-    foreign = sorted(path.name for path in folder.iterdir() if not _WRITTEN.fullmatch(path.name))
+    found = sorted(path.name for path in folder.iterdir())
+    foreign = [name for name in found if not _WRITTEN.fullmatch(name)]
     if foreign:
         raise ConfigError(
             f"{folder}: holds {foreign[0]}, which no demo writes, so that it is not removed; choose another folder, or "
             "remove it yourself"
         )
+    if found in ([], [STREETS]):
+        return
+    _check_demo(folder)
     try:
         shutil.rmtree(folder)
     except OSError as error:
         raise EdnasError(f"{folder}: cannot be removed ({error.strerror or error})") from error
+
+
+def _check_demo(folder: Path) -> None:
+    """Refuse a folder whose configuration is not that of a search on the scenes beside it."""
+    try:
+        data = load_search_config(folder / "config.yaml").data
+    except EdnasError as error:
+        raise ConfigError(f"{folder}: is no demo's folder ({error}); choose another one") from None
+    if Path(data).resolve() != (folder / STREETS).resolve():
+        raise ConfigError(f"{folder}: holds a search on {data}, no demo; choose another folder")
 
 
 def demo_config(data: Path, *, trials: int = 32, workers: int = 2, runs: int = 1, seed: int = 0) -> StudyConfig:

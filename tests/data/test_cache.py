@@ -111,6 +111,21 @@ def test_the_digest_is_that_of_the_content_wherever_it_lies(tmp_path: Path) -> N
     assert open_cache(MemoryDataset(), SIZE, tmp_path / "elsewhere").digest == first
 
 
+@pytest.mark.parametrize(
+    "meant",
+    [
+        {"segmentation": TargetInfo("labels", num_classes=5, class_names=("b", "a", "c", "d", "e"))},
+        {"depth": TargetInfo("disparity", unit="m")},
+        {"depth": TargetInfo("distance", unit="mm")},
+    ],
+)
+def test_the_digest_is_of_what_values_mean_too(tmp_path: Path, meant: dict[str, TargetInfo]) -> None:
+    other = MemoryDataset()
+    other.info = replace(other.info, targets={**other.info.targets, **meant})
+    first, second = (open_cache(data, SIZE, tmp_path).digest for data in (MemoryDataset(), other))
+    assert first != second
+
+
 def test_default_folder_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "here"))
     assert open_cache(MemoryDataset(1), SIZE).folder.parent == tmp_path / "here"

@@ -11,7 +11,7 @@ from ednas.arch import Architecture
 from ednas.exceptions import EdnasError
 from ednas.search.again import SecondJudge, finalists
 from ednas.search.evaluators.base import Evaluation
-from ednas.search.executors import InlineExecutor
+from ednas.search.executors import InlineExecutor, Outcome
 from ednas.search.objective import Objective
 from ednas.search.results import summarise
 from ednas.search.study import Study, StudyReader
@@ -80,9 +80,12 @@ class TestJudging:
         found = judge.judge([trial])[trial.number]
         assert found.reward == pytest.approx(found.accuracy * 2**-0.07)
 
-    def test_what_fails_is_missing_but_data_that_fail_are_an_error(self, study: Study) -> None:
+    def test_what_fails_is_missing_but_data_that_fail_are_an_error(
+        self, study: Study, caplog: pytest.LogCaptureFixture
+    ) -> None:
         trials = study.trials(TrialState.DONE)
         assert SecondJudge(study, InlineExecutor(Misbehaving("raise")), OBJECTIVE, 1).judge(trials[:2]) == {}
+        assert f"trial {trials[0].number} failed by another seed, and is out: ValueError: no good" in caplog.text
 
         class NaN:
             def evaluate(self, architecture: Architecture, seed: int) -> Evaluation:
@@ -91,6 +94,31 @@ class TestJudging:
         assert SecondJudge(study, InlineExecutor(NaN()), OBJECTIVE, 1).judge(trials[:2]) == {}
         with pytest.raises(EdnasError, match=r"trial \d+ could not be judged again: 0.png: no such file"):
             SecondJudge(study, InlineExecutor(Misbehaving("data")), OBJECTIVE, 1).judge(trials[:2])
+
+    def test_a_killed_worker_is_replaced_once(self, study: Study, caplog: pytest.LogCaptureFixture) -> None:
+        (trial, *_) = study.trials(TrialState.DONE)
+
+        class Killed(InlineExecutor):
+            """Its first jobs are killed."""
+
+            left = 1
+
+            def wait(self) -> Outcome:
+                job = self._jobs[0]
+                outcome = super().wait()
+                if self.left:
+                    self.left -= 1
+                    return Outcome(job.number, error="the worker process was ended by SIGKILL", fault="killed")
+                return outcome
+
+        executor = Killed(FakeEvaluator())
+        found = SecondJudge(study, executor, OBJECTIVE, 1).judge([trial])
+        assert found.keys() == {trial.number}
+        assert "ended by SIGKILL; it is judged once more" in caplog.text
+        executor.left = 2
+        (_, other, *_) = study.trials(TrialState.DONE)
+        with pytest.raises(EdnasError, match="could not be judged again: .*SIGKILL"):
+            SecondJudge(study, executor, OBJECTIVE, 1).judge([other])
 
     def test_a_study_of_an_earlier_version_has_none(self, tmp_path: Path, study: Study) -> None:
         study._connection.execute("DROP TABLE judgements")

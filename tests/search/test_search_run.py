@@ -23,10 +23,19 @@ from ednas.hw.sources import SOURCES
 from ednas.hw.target import target_text
 from ednas.report.collect import collect
 from ednas.scoring import accuracy, load_metrics
-from ednas.search import SearchConfig, StudyReader, TrialState, load_search_config, pareto, run_search
+from ednas.search import (
+    SearchCallback,
+    SearchConfig,
+    StudyReader,
+    Trial,
+    TrialState,
+    load_search_config,
+    pareto,
+    run_search,
+)
 from ednas.search.evaluators.proxy import ProxyEvaluator
 from ednas.seeding import derive_seed
-from ednas.training import evaluate, fit, prepare_judgement, save_checkpoint
+from ednas.training import evaluate, fit, prepare_judgement, save_checkpoint, train
 from ednas.training.trivial import measure_trivial
 
 HEADS = {"segmentation": 19, "depth": 1}
@@ -153,6 +162,29 @@ def test_a_search_on_data_that_have_changed_is_not_gone_on_with(tmp_path: Path) 
     np.save(label, 2 * np.load(label))
     with pytest.raises(StudyError, match="'data digest' was"):
         run_search(config(**own, trials=3), tmp_path / "run", resume=True)
+
+
+def test_data_that_change_while_it_runs_stop_a_search(tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data")
+
+    class Change(SearchCallback):
+        def on_trial(self, trial: Trial) -> None:
+            data.write_text(data.read_text().replace("kind: distance", "kind: disparity"))
+
+    with pytest.raises(EdnasError, match=r"trial 1 could not be evaluated: .*the training data have changed since"):
+        run_search(config(data=str(data), data_options={}, trials=3), tmp_path / "run", callbacks=[Change()])
+    with StudyReader(tmp_path / "run" / "study.db") as reader:
+        assert [trial.state for trial in reader.trials()] == [TrialState.DONE, TrialState.RUNNING]
+
+
+def test_a_search_and_a_training_keep_out_of_each_others_folders(tmp_path: Path) -> None:
+    run_search(config(trials=1), tmp_path / "search")
+    training = config().train_config(load_architecture("base"))
+    with pytest.raises(ConfigError, match="holds a search"):
+        train(training, tmp_path / "search", logs=False)
+    train(training, tmp_path / "training", logs=False)
+    with pytest.raises(ConfigError, match="holds a training"):
+        run_search(config(trials=1), tmp_path / "training")
 
 
 def test_the_base_network_is_judged_beside_what_is_found(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 from training_fakes import write_dataset
 
-from ednas.exceptions import CheckpointError, ConfigError
+from ednas.exceptions import CheckpointError, ConfigError, EdnasError
+from ednas.files import exclusive
 from ednas.training import load_checkpoint, load_config, train, train_runs
 from ednas.training.summary import summarise
 
@@ -111,6 +112,21 @@ def relabel(config, split):
     label = np.array(Image.open(file))
     label[0, 0] = (label[0, 0] + 1) % 4
     Image.fromarray(label).save(file)
+
+
+def test_a_run_on_data_that_mean_something_else_is_not_gone_on_with(own, tmp_path):
+    config = changed(own, steps=2)
+    train(config, tmp_path / "run", logs=False)
+    file = Path(config.data)
+    file.write_text(file.read_text().replace("- road\n", "- lane\n"))
+    with pytest.raises(ConfigError, match="the split 'train' of .* has changed since this run was trained"):
+        train(changed(config, steps=4), tmp_path / "run", resume=True, logs=False)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_two_trainings_in_one_folder(config, tmp_path, devices):
+    with exclusive(tmp_path), pytest.raises(EdnasError, match="another process works in this folder"):
+        train(config, tmp_path, device="cpu", devices=devices, logs=False)
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

@@ -354,7 +354,9 @@ def _say(line: str) -> None:
 @contextmanager
 def _quiet_helper() -> Iterator[None]:
     """Let only the first of several processes that train together speak; errors are everybody's."""
-    if os.environ.get("LOCAL_RANK", "0") == "0":  # set by Lightning for those that it starts
+    from ednas.training.device import is_helper
+
+    if not is_helper():
         yield
         return
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):

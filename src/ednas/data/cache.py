@@ -49,7 +49,7 @@ from ednas.data.sample import VOID, DatasetInfo, DenseDataset, Sample, TargetInf
 from ednas.exceptions import ConfigError, DataError, EdnasError
 from ednas.files import atomic_path, lock_file, read_json, unlock_file
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Part of every cache's key; to be raised when the contents of the arrays change their meaning."""
 
 Progress = Callable[[int, int], None]
@@ -88,7 +88,8 @@ class CachedSplit:
         targets: Labels by target name, ``(M, H, W)`` or ``(M, H, W, 3)``, read-only: ``uint8`` class ids, ``float32``
             distances and disparities, ``float16`` normals.
         sources: Names of the M samples (:meth:`DenseDataset.source`).
-        digest: Of the names and the decoded content of all M samples, hexadecimal: the same wherever the files lie.
+        digest: Of the names and the decoded content of all M samples and of what they mean (kinds, units, classes),
+            hexadecimal: the same wherever the files lie.
         rows: Which of the M samples belong to the split, ``(N,)``: all, but for what :meth:`select` returns.
         class_tables: For targets whose classes are numbered otherwise in the arrays: the number that each stored one
             stands for, ``uint8`` ``(256,)``; see :func:`ednas.data.matching.match_labels`.
@@ -314,7 +315,7 @@ def _build(dataset: DenseDataset, size: tuple[int, int], path: Path, progress: P
         raise DataError(f"dataset {dataset.info.name}: split {dataset.split} has no samples")
     layout = _layout(dataset.info, length, size)
     _check_space(path, sum(dtype.itemsize * int(np.prod(shape)) for dtype, shape in layout.values()))
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(json.dumps(_describe(dataset.info)["targets"], sort_keys=True).encode(), digest_size=16)
     with atomic_path(path) as temporary:
         (temporary / "targets").mkdir(parents=True)
         with ExitStack() as stack:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from ednas.search.objective import Objective
 from ednas.search.progress import SearchCallback
 from ednas.search.study import Study
 from ednas.search.trial import Judgement, Trial
+
+_log = logging.getLogger(__name__)
 
 
 def finalists(trials: Sequence[Trial], limits: Mapping[str, float], count: int) -> list[Trial]:
@@ -38,15 +41,16 @@ class SecondJudge:
     callbacks: Sequence[SearchCallback] = ()
 
     def judge(self, trials: Sequence[Trial]) -> dict[int, Judgement]:
-        """Return the second judgements by trial; those that fail are missing.
+        """Return the second judgements by trial; those of candidates that fail are missing, and it is said why.
 
         Raises:
-            EdnasError: Data or disk fail.
+            EdnasError: Data or disk fail, or a worker is killed twice, which is no candidate's fault.
         """
         done = self.study.judgements()
         waiting = list({trial.number: trial for trial in trials if trial.number not in done}.values())
         total = len(waiting)
         running: dict[int, Trial] = {}
+        killed: set[int] = set()
         with self.executor:
             while waiting or running:
                 while waiting and len(running) < self.executor.workers:
@@ -56,13 +60,24 @@ class SecondJudge:
                     running[trial.number] = trial
                     self.executor.submit(Job(trial.number, trial.architecture, self.seed))
                 outcome = self.executor.wait()
-                trial = running.pop(outcome.number)
-                if outcome.fault == "environment":
-                    raise EdnasError(f"trial {trial.number} could not be judged again: {outcome.error}; resume then")
-                if outcome.evaluation is not None:
-                    try:
-                        judgement = Judgement(*self.objective.score(outcome.evaluation, trial.cost))
-                    except TrainingError:  # NaN, for example
-                        continue
+                trial = running[outcome.number]
+                if outcome.fault == "killed" and trial.number not in killed:
+                    _log.warning("trial %d: %s; it is judged once more", trial.number, outcome.error)
+                    killed.add(trial.number)
+                    self.executor.submit(Job(trial.number, trial.architecture, self.seed))
+                    continue
+                del running[trial.number]
+                if outcome.fault != "candidate":
+                    raise EdnasError(
+                        f"trial {trial.number} could not be judged again: {outcome.error}; put that right and resume "
+                        "the search: what was judged is kept"
+                    )
+                try:
+                    if outcome.evaluation is None:
+                        raise TrainingError(outcome.error)
+                    judgement = Judgement(*self.objective.score(outcome.evaluation, trial.cost))
+                except TrainingError as error:  # it diverged, for example
+                    _log.warning("trial %d failed by another seed, and is out: %s", trial.number, error)
+                else:
                     self.study.add_judgement(trial.number, judgement)
         return self.study.judgements()

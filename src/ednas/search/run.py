@@ -124,8 +124,11 @@ def run_search(
     """
     from ednas.hw.sources import Simulated, load_source
     from ednas.training import prepare_judgement
+    from ednas.training.resume import holds_run
 
     config, out = config.standalone(), Path(out)
+    if holds_run(out):
+        raise ConfigError(f"{out}: holds a training; choose another folder for a search")
     for plugin in config.plugins:
         load_plugin(plugin)
     config = config.model_copy(update={"controller": config.controller.complete()})  # which a plugin may have brought
@@ -134,7 +137,7 @@ def run_search(
     space = SearchSpace(base, config.space)
     training = config.train_config(base)
     model, train_split, held_out = prepare_judgement(training, decode_progress)
-    judge = evaluator or ProxyEvaluator(training, config.device)
+    judge = evaluator or ProxyEvaluator(training, config.device, train_split.digest)
     if evaluator is None:
         _check_weights(config, model)
     heads = {name: task.channels for name, task in model.tasks.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from typing import TYPE_CHECKING, Literal
 
@@ -62,6 +63,11 @@ def resolve_precision(name: Precision, device: torch.device) -> Literal["32-true
     if device.type != "cuda":
         return "32-true"
     return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+
+
+def is_helper() -> bool:
+    """Whether this process was started by another one, to train together with it."""
+    return os.environ.get("LOCAL_RANK", "0") != "0"  # set by Lightning
 
 
 def make_fabric(device: str = "auto", precision: Precision = "auto", devices: int = 1) -> Fabric:

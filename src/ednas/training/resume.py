@@ -16,6 +16,8 @@ from ednas.training.recipe import AUTO, Recipe
 from ednas.training.state import STATE
 
 CHECKPOINT, CONFIG = "checkpoint", "config.yaml"
+SEARCH = "study.db"
+"""What a search keeps its trials in."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,12 @@ def plan(out: Path, config: TrainConfig, resume: bool) -> Plan:
             asked for.
         CheckpointError: The checkpoint there is damaged.
     """
+    if (out / SEARCH).exists():
+        raise ConfigError(f"{out}: holds a search; choose another folder for a training")
     recover(out / CHECKPOINT)
-    finished, broken_off = (out / CHECKPOINT).exists(), (out / STATE).exists()
-    if not (finished or broken_off):
+    if not holds_run(out):
         return Plan(config)
+    finished = (out / CHECKPOINT).exists()
     if not resume:
         state = "a finished run" if finished else "a run that was broken off"
         raise ConfigError(f"{out}: holds {state}; resume it (--resume), or choose another folder")
@@ -90,6 +94,11 @@ def plan(out: Path, config: TrainConfig, resume: bool) -> Plan:
             "shortened: ask for more steps, or choose another folder"
         )
     return Plan(_changed(asked, restarts=longer), done)
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a folder holds a training, finished or broken off."""
+    return (folder / CHECKPOINT).exists() or (folder / STATE).exists()
 
 
 def check_same_data(out: Path, config: TrainConfig, decode_progress: DecodeProgress | None) -> None:

@@ -19,7 +19,7 @@ from ednas.tasks import load_plugin
 from ednas.training.callbacks import Callback, ValidationCallback, ValidationReport
 from ednas.training.checkpoint import METRICS, load_checkpoint, read_metrics, save_checkpoint
 from ednas.training.config import TrainConfig, load_config
-from ednas.training.device import device_name, make_fabric
+from ednas.training.device import device_name, is_helper, make_fabric
 from ednas.training.evaluate import evaluate
 from ednas.training.find_lr import FILE, find_learning_rate
 from ednas.training.logs import RunLogs, run_log
@@ -146,14 +146,13 @@ def train(
         return TrainResult(out, out / CHECKPOINT, read_metrics(out / CHECKPOINT))
     if config.recipe.learning_rate == AUTO and devices > 1:
         raise ConfigError(f"learning_rate '{AUTO}': needs one device; write what `ednas train --find-lr` suggests")
-    fabric = make_fabric(device, config.recipe.precision, devices)
-    if config.recipe.batch_size < 2 * fabric.world_size:
+    if config.recipe.batch_size < 2 * devices:
         raise ConfigError(f"batch size {config.recipe.batch_size}: fewer than 2 samples for each of {devices} devices")
-    # Of several processes that train together, each would lock the others out.
-    with (
-        exclusive(out) if devices == 1 else nullcontext(),
-        run_log(out / LOG) if fabric.is_global_zero else nullcontext(),
-    ):
+    # Before other processes are started that train together with this one, which would lock each other out.
+    with nullcontext() if is_helper() else exclusive(out), ExitStack() as stack:
+        fabric = make_fabric(device, config.recipe.precision, devices)
+        if fabric.is_global_zero:
+            stack.enter_context(run_log(out / LOG))
         if config.recipe.learning_rate == AUTO:
             test = find_learning_rate(config, decode_progress=decode_progress, device=device)
             test.save(out)

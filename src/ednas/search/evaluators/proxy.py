@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ednas.arch import Architecture
+from ednas.exceptions import DataError
 from ednas.search.evaluators.base import Evaluation
 
 if TYPE_CHECKING:
@@ -24,16 +25,19 @@ class ProxyEvaluator:
     Attributes:
         config: How to train; architecture and seed come with each candidate.
         device: Where to train.
+        digest: Of the training data as the search began with them; empty = not compared.
     """
 
     config: TrainConfig
     device: str = "auto"
+    digest: str = ""
 
     def evaluate(self, architecture: Architecture, seed: int) -> Evaluation:
         """Train and measure a candidate.
 
         Raises:
             TrainingError: A loss or a prediction is not finite.
+            DataError: The data are not those that the search began with.
             EdnasError: The configuration or the data are wrong.
         """
         from ednas.data.loader import BatchLoader
@@ -48,6 +52,8 @@ class ProxyEvaluator:
         config = self.config.with_architecture(architecture).model_copy(update={"seed": seed})
         fabric = make_fabric(self.device, config.recipe.precision)
         model, train_split, held_out = prepare_judgement(config)
+        if self.digest and train_split.digest != self.digest:
+            raise DataError(f"{config.data}: the training data have changed since the search began; bring them back")
         model.to(fabric.device)
         loader = BatchLoader(
             train_split,
