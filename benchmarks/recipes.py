@@ -69,7 +69,7 @@ NYUV2: dict[str, Any] = {"batch_size": 12, "loss_weights": {"normals": 3.0}, **J
 FINETUNE: dict[str, Any] = {
     key: value
     for key, value in recipe("finetune").model_dump(mode="json").items()
-    if key in ("init", "learning_rate", "encoder_rate", "warmup_steps", "augment", "loss_weights")
+    if key in ("init", "learning_rate", "encoder_rate", "warmup_steps", "augment")
 }
 """What ``finetune`` changes in the networks' training beside its length."""
 
@@ -136,16 +136,19 @@ def choices() -> Iterator[Job]:
             f"from ImageNet at {rate:g}, the encoder at {share:g} of it", "nyuv2:choice", changes, tasks=NYUV2_TASKS
         )
     finetune = {**imagenet, **FINETUNE}
-    lighter = {**finetune, "loss_weights": NYUV2["loss_weights"]}
     yield Job("finetune, 1,000 steps", "nyuv2:choice", finetune, tasks=NYUV2_TASKS)
+    heavier = {**finetune, "loss_weights": {**NYUV2["loss_weights"], "segmentation": 2.0}}
+    yield Job("finetune, segmentation weighs 2", "nyuv2:choice", heavier, tasks=NYUV2_TASKS)
     losses: dict[str, dict[str, Any]] = {
-        "": {},
-        ", label smoothing 0.1": {"label_smoothing": 0.1},
-        ", classes weighed by frequency": {"class_weights": FREQUENCY},
+        "label smoothing 0.1": {"label_smoothing": 0.1},
+        "classes weighed by frequency": {"class_weights": FREQUENCY},
     }
     for name, options in losses.items():
-        title = f"finetune, segmentation weighs 1{name}"
-        yield Job(title, "nyuv2:choice", lighter, tasks=NYUV2_TASKS, segmentation=options)
+        yield Job(f"finetune, {name}", "nyuv2:choice", finetune, tasks=NYUV2_TASKS, segmentation=options)
+    longer = {**finetune, "steps": 3000}
+    colours = {**FINETUNE["augment"], "brightness": 0.3, "contrast": 0.3, "saturation": 0.3, "hue": 10.0}
+    yield Job("finetune, 3,000 steps", "nyuv2:choice", longer, tasks=NYUV2_TASKS)
+    yield Job("finetune, 3,000 steps, colours", "nyuv2:choice", {**longer, "augment": colours}, tasks=NYUV2_TASKS)
 
 
 def networks() -> Iterator[Job]:

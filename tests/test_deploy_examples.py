@@ -658,9 +658,11 @@ def test_a_damaged_picture_of_a_folder_is_named_and_left_out(tmp_path, cv2):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(b"nonsense")
     Image.fromarray(noise(*SIZE, 3)).save(tmp_path / "in" / "b.png")
+    cv2.imwrite(str(tmp_path / "in" / "c.png"), noise(*SIZE, 3).astype("uint16") * 16)
     done = run("folder.py", path, tmp_path / "in", "--out", tmp_path / "out")
     assert done.returncode == 0
     assert "a.png: is no picture, or damaged; left out" in done.stderr
+    assert "c.png: has more than 8 bits per channel: convert it; left out" in done.stderr
     assert done.stdout.startswith("1 pictures, ")
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["b.png.png"]
 

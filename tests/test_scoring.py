@@ -4,6 +4,7 @@ import doctest
 import json
 import math
 import random
+import re
 import subprocess
 import sys
 
@@ -19,7 +20,6 @@ from ednas.scoring import (
     METRICS,
     ModelMetrics,
     accuracy,
-    check_alike,
     compare,
     limited_reward,
     load_metrics,
@@ -28,6 +28,7 @@ from ednas.scoring import (
     paired_p_values,
     reward,
     scored_metrics,
+    unlike,
     violation,
 )
 
@@ -235,16 +236,31 @@ class TestMetricsFiles:
         }
 
     @pytest.mark.parametrize(
-        ("what", "value"),
-        [("dataset", "other"), ("split", "train"), ("input_size", [64, 64]), ("samples", 5), ("digest", "b")],
+        ("what", "value", "shown"),
+        [
+            ("dataset", "other", "dataset 'mine'"),
+            ("split", "train", "split 'val'"),
+            ("input_size", [64, 64], r"input size \[32, 64\]"),
+            ("samples", 5, "a number of samples of 4"),
+            ("digest", "b", "images and labels with the digest 'a'"),
+        ],
     )
-    def test_what_was_measured_on_something_else_is_not_alike(self, tmp_path, what, value):
+    def test_what_was_measured_on_something_else_is_not_alike(self, tmp_path, what, value, shown):
         facts = {"dataset": "mine", "split": "val", "input_size": [32, 64], "samples": 4, "digest": "a"}
         first = load_metrics(write(tmp_path / "a.json", {**GOOD, **facts}))
-        check_alike(first, load_metrics(write(tmp_path / "b.json", {**GOOD, **facts})))
-        check_alike(first, load_metrics(write(tmp_path / "c.json", GOOD)))
-        with pytest.raises(CheckpointError, match=f"'a' was measured on {what} .* and 'd' on "):
-            check_alike(first, load_metrics(write(tmp_path / "d.json", {**GOOD, **facts, what: value})))
+        assert unlike(first, load_metrics(write(tmp_path / "b.json", {**GOOD, **facts}))) == ""
+        assert unlike(first, load_metrics(write(tmp_path / "c.json", GOOD))) == ""
+        other = load_metrics(write(tmp_path / "d.json", {**GOOD, **facts, what: value}))
+        assert re.fullmatch(f"'a' was measured on .*{shown}, 'd' on .*", unlike(first, other))
+
+    def test_tiles_are_not_whole_images(self, tmp_path):
+        tiled = {**GOOD, "tile": [32, 32], "overlap": 0.25}
+        whole, a, b = (
+            load_metrics(write(tmp_path / f"{name}.json", {**facts}))
+            for name, facts in (("whole", GOOD), ("a", tiled), ("b", {**tiled, "overlap": 0.5}))
+        )
+        assert unlike(whole, a) == "'whole' was measured on whole images, 'a' on tiles of [32, 32]"
+        assert unlike(a, b) == "'a' was measured on tiles with an overlap of 0.25, 'b' on tiles with an overlap of 0.5"
 
     def test_what_is_written_is_read(self, tmp_path):
         one = metrics("one", "adashare", {"f1": False, "miou": True}, edges={"f1": 0.5}, segmentation={"miou": 5.0})

@@ -32,9 +32,10 @@ def main(model: str, folder: Path, out: Path, arrays: bool, delegate: str | None
     out.mkdir(parents=True, exist_ok=True)
     seconds, done = 0.0, 0
     for path in files:
-        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)  # turned as its EXIF orientation says
-        if picture is None:
-            print(f"{path}: is no picture, or damaged; left out", file=sys.stderr)
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)  # turned as its EXIF orientation says
+        if picture is None or picture.dtype != "uint8":
+            fault = "is no picture, or damaged" if picture is None else "has more than 8 bits per channel: convert it"
+            print(f"{path}: {fault}; left out", file=sys.stderr)
             continue
         image = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
         start = time.perf_counter()

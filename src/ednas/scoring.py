@@ -81,8 +81,19 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 NO_NETWORK = "no network (mean label)"
 """What tables call the mean training label of each pixel, which any network must beat."""
 
-MEASURED_ON = ("dataset", "split", "input_size", "tile", "samples", "digest")
-"""Keys of a ``metrics.json`` that say what was measured; results that differ in one cannot be compared."""
+MEASURED_ON: Mapping[str, str] = {
+    "dataset": "dataset",
+    "split": "split",
+    "input_size": "input size",
+    "tile": "tiles of",
+    "overlap": "tiles with an overlap of",
+    "samples": "a number of samples of",
+    "digest": "images and labels with the digest",
+}
+"""Keys of a ``metrics.json`` that say what was measured, for people; results that differ in one cannot be compared."""
+
+_OFTEN_ABSENT = ("tile", "overlap")
+"""Keys whose absence says something: whole images; that of others, that an earlier version wrote the file."""
 
 _MOST_PAIRS = 16
 """Of the permutation test, which looks at all 2^n signs."""
@@ -439,19 +450,17 @@ def paired_p_values(baseline: ModelMetrics, model: ModelMetrics) -> dict[str, di
     }
 
 
-def check_alike(first: ModelMetrics, second: ModelMetrics) -> None:
-    """Refuse two results that were measured on different data or at different sizes; what is unknown is not compared.
+def unlike(first: ModelMetrics, second: ModelMetrics) -> str:
+    """Say in what two results were not measured alike, data or sizes; empty where they were.
 
-    Raises:
-        CheckpointError: They were; names the first difference.
+    What is unknown is not compared.
     """
-    for what in MEASURED_ON:
-        ours, theirs = first.measured_on.get(what), second.measured_on.get(what)
-        if ours is not None and theirs is not None and ours != theirs:
-            raise CheckpointError(
-                f"'{first.name}' was measured on {what} {ours!r:.60} and '{second.name}' on {theirs!r:.60}; "
-                "measure both alike"
-            )
+    for key, what in MEASURED_ON.items():
+        ours, theirs = first.measured_on.get(key), second.measured_on.get(key)
+        if ours != theirs and (key in _OFTEN_ABSENT or None not in (ours, theirs)):
+            a, b = ("whole images" if value is None else f"{what} {value!r:.60}" for value in (ours, theirs))
+            return f"'{first.name}' was measured on {a}, '{second.name}' on {b}"
+    return ""
 
 
 def compare(

@@ -140,8 +140,10 @@ def test_compare_of_several_seeds_has_spread_and_chance(run: Run, tmp_path: Path
     file.write_text(file.read_text().replace('"samples": 4', '"samples": 5'))
     code, _, err = run(*compare)
     assert (code, err.count("\n")) == (2, 1)
-    assert "'base' was measured on samples 4 and 'found' on 5" in err
-    assert run(*compare, "--force")[0] == 0
+    assert "'base' was measured on a number of samples of 4, 'found' on a number of samples of 5; " in err
+    assert "--force" in err
+    code, _, err = run(*compare, "--force")
+    assert (code, err.count("not alike: 'base' was measured on a number of samples")) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -261,6 +263,17 @@ def test_ctrl_c_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch, command: 
     code, _, err = run(command, "base", "--data", "streets")
     assert code == 130
     assert err.strip().splitlines()[-1] == f"error: stopped; what was finished is kept{hint}"
+
+
+def test_sigterm_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(*_: object, **__: object) -> None:
+        raise SystemExit(143)
+
+    monkeypatch.setattr("ednas.training.train", ended)
+    monkeypatch.setattr("sys.argv", ["ednas", "train"])
+    code, _, err = run("train", "base", "--data", "streets")
+    assert code == 143
+    assert err.strip().splitlines()[-1] == "error: stopped; what was finished is kept; --resume goes on from there"
 
 
 def test_disk_full_is_one_line(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

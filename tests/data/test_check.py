@@ -114,6 +114,18 @@ def test_depth_that_nobody_meant_is_noticed(made, makers):
     )
     (saturated, *_) = [line for line in warnings() if line.startswith("train")]
     assert "4.7% of the valid pixels have the largest value, 60 m: if that means 'too far'" in saturated
+    write_depth(
+        made, makers, "train", lambda stored: np.where(np.arange(stored.size).reshape(stored.shape) < 1, 65000, 3000)
+    )
+    assert "0.5% of the valid pixels have the largest value, 65 m" in str(warnings())
+
+
+def test_depth_of_8_and_16_bits_in_one_split_is_noticed(made, makers):
+    write_depth(made, makers, "train", lambda stored: 2000 + stored % 3000)
+    file = made.path / "pictures" / "train" / "depth" / "1.png"
+    makers.save_png(file, (np.asarray(Image.open(file)) // 256).astype(np.uint8))
+    warnings = check_dataset(made.path).warnings
+    assert any("train: depth: 1 samples hold values of less than a 20th of the others'" in line for line in warnings)
 
 
 def test_the_scale_of_stored_millimetres_is_proposed(made, makers):

@@ -124,3 +124,12 @@ def test_an_eight_bit_disparity_is_refused(root, makers):
     makers.save_png(file(root, "disparity", "disparity.png"), np.full((12, 16), 9, np.uint8))
     with pytest.raises(DataError, match="8 bits per pixel; a Cityscapes disparity has 16"):
         open_dataset(root)[0]
+
+
+def test_images_that_are_called_otherwise_are_named(root):
+    assert open_dataset(root).remarks() == ()
+    image = file(root, "leftImg8bit", ".png")
+    image.rename(image.with_suffix(".jpg"))
+    (remark,) = open_dataset(root).remarks()
+    assert "1 files in " in remark
+    assert f"are not called *_leftImg8bit.png and are left out, for example ulm/{image.stem}.jpg" in remark

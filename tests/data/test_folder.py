@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ednas.data.check import check_dataset
 from ednas.data.folder import Folder, read_folder_config
+from ednas.data.folder.tree import Tree
 from ednas.data.formats import dataset_splits, open_dataset
 from ednas.exceptions import ConfigError, DataError
 
@@ -69,10 +70,10 @@ def test_pictures_that_do_not_fit_are_named(root):
     assert check_dataset(root).warnings == open_dataset(root).remarks() == ()
     images = sorted((root / "pictures" / "train" / "image").iterdir())
     images[0].rename(images[0].with_suffix(".PNG"))
-    images[1].rename(images[1].with_suffix(".jpeg"))
+    images[1].rename(images[1].with_suffix(".webp"))
     (images[2].parent / "notes.txt").touch()
     remark = (
-        f"2 pictures in {root / 'pictures'} do not fit '{{split}}/image/{{id}}.png' and are left out, for example "
+        f"2 files in {root / 'pictures'} fit no pattern but for their ending and are left out, for example "
         "train/image/0.PNG; rename or convert them, or describe them as another part"
     )
     assert len(open_dataset(root)) == len(images) - 2
@@ -97,6 +98,17 @@ def test_linked_folders_are_read_and_circles_end(root):
     assert len(dataset) == count
     assert dataset.source(0) == "train/image/sub/0.png"
     assert dataset[0].image.shape[2] == 3
+
+
+def test_two_links_to_one_folder_are_both_read(root):
+    images = root / "pictures" / "train" / "image"
+    count = len(open_dataset(root))
+    elsewhere = images.rename(root / "elsewhere")
+    images.mkdir()
+    for name in ("a", "b"):
+        (images / name).symlink_to(elsewhere)
+    tree = Tree(root / "pictures")
+    assert len(list(tree.files("train/image"))) == 2 * count
 
 
 def test_a_list_file_names_the_ids_of_a_split(root):

@@ -89,3 +89,11 @@ def test_one_target_alone_is_enough(tmp_path, makers):
     made = makers.mtan_cityscapes(tmp_path / "data")
     (made.path / "train" / "label").rename(tmp_path / "label")
     assert set(open_dataset(made.path)[0].targets) == {"depth"}
+
+
+def test_images_that_are_no_arrays_are_named(tmp_path, makers):
+    root = makers.mtan_nyuv2(tmp_path / "data").path
+    assert open_dataset(root).remarks() == ()
+    (root / "train" / "image" / "7.png").touch()
+    (remark,) = open_dataset(root).remarks()
+    assert remark.endswith("are not called *.npy and are left out, for example 7.png")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ednas.data import nyuv2
-from ednas.data.formats import open_dataset
+from ednas.data.formats import open_as_trained, open_dataset
 from ednas.exceptions import ConfigError, DataError
 
 NAME = "nyu_depth_v2_labeled.mat"
@@ -62,7 +62,12 @@ def test_what_is_missing_is_named_and_can_be_given(made, tmp_path, name, option,
     (made.path / name).rename(tmp_path / "elsewhere.json")
     with pytest.raises(DataError, match=f"needs the .*{names}.* as '{option}'"):
         open_dataset(made.path)
-    dataset = open_dataset(made.path, **{option: str(tmp_path / "elsewhere.json")})
+    given = {option: str(tmp_path / "elsewhere.json")}
+    dataset = open_dataset(made.path, **given)
+    assert open_as_trained(made.path, "train", dataset.info.name, given, {}).fingerprint() == dataset.fingerprint()
+    for name, options in (("another", {}), (dataset.info.name, {"depth": "wrong"})):
+        with pytest.raises((DataError, ConfigError), match=f"needs the .*{names}|depth"):
+            open_as_trained(made.path, "train", name, given, options)
     np.testing.assert_array_equal(dataset[0].targets["segmentation"], made.scenes["train"][0].segmentation)
 
 

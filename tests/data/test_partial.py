@@ -118,6 +118,17 @@ def test_parts_have_their_own_targets_patterns_and_scales(places, scenes):
         assert (sample.targets["segmentation"] == 255).all()
 
 
+def test_labels_under_another_suffix_are_named(places):
+    """The sample lacks its label, which may be what is meant, or a name that is written otherwise."""
+    changed(places, partial)
+    label = places / LABELLED / "train" / "0_mm.png"
+    assert open_dataset(places).remarks() == ()
+    label.rename(label.with_suffix(".tiff"))
+    (remark,) = open_dataset(places).remarks()
+    assert "1 files in " in remark
+    assert label.with_suffix(".tiff").name in remark
+
+
 def test_a_split_has_the_samples_of_the_parts_that_name_it(places, scenes):
     assert dataset_splits(places) == ("train", "val")
     val = open_dataset(places, "val")

@@ -106,6 +106,14 @@ def test_a_small_file_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_pat
 def test_indices_of_a_palette_are_labels_but_no_measurements(tmp_path):
     Image.fromarray(RGB).quantize(8).save(tmp_path / "x.png")
     assert read_channel(tmp_path / "x.png").max() < 8
+    Image.fromarray(RGB).save(tmp_path / "colour.png")
+    with pytest.raises(
+        DataError, match=r"colour\.png: is a picture of mode RGB, coloured for people; depth needs grey"
+    ):
+        read_measurements(tmp_path / "colour.png")
+    Image.fromarray(RGB[..., 0]).save(tmp_path / "blurred.png", "JPEG")
+    with pytest.raises(DataError, match=r"blurred\.png: is JPEG, which blurs depth, whatever its name"):
+        read_measurements(tmp_path / "blurred.png")
     with pytest.raises(DataError, match="is a palette picture, coloured for people"):
         read_measurements(tmp_path / "x.png")
     depth = np.arange(35).reshape(5, 7)

@@ -145,7 +145,11 @@ def test_a_corrupt_picture_may_be_left_out(build, pictures, tmp_path, tiling):
 
 def test_hidden_files_of_a_folder_are_no_pictures(pictures):
     (pictures / "._a.png").write_bytes(b"of a system")
-    assert [file.name for file in find_images([pictures])] == ["a.png", "b.jpg", "c.png"]
+    (pictures / "d.webp").touch()
+    (pictures / "more").mkdir()
+    told = []
+    assert [file.name for file in find_images([pictures], told.append)] == ["a.png", "b.jpg", "c.png"]
+    assert told == [f"{pictures}: 2 others than .png, .jpg, .jpeg, .npy are left out, like d.webp"]
 
 
 def test_a_missing_picture_is_found_before_anything_is_predicted(build, pictures, tmp_path):

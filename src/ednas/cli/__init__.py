@@ -12,6 +12,9 @@ from ednas.exceptions import EdnasError, one_line
 _INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
+_TERMINATED = 143
+"""Exit code after SIGTERM, of what waits to save its state first."""
+
 _REMEDIES = {
     errno.ENOSPC: "free space, or choose another place",
     errno.EDQUOT: "free space, or choose another place",
@@ -25,10 +28,13 @@ _REMEDIES = {
 
 
 def main() -> None:
-    """Run the command line. Exit code 0: done, 2: wrong input (one line says what), 1: a fault of ours, 130: Ctrl-C."""
-    from ednas.cli.app import app
+    """Run the command line.
 
+    Exit code 0: done, 2: wrong input (one line says what), 1: a fault of ours, 130: Ctrl-C, 143: SIGTERM.
+    """
     try:
+        from ednas.cli.app import app
+
         app()
     except EdnasError as error:
         _fail(str(error), 2)
@@ -43,16 +49,16 @@ def main() -> None:
     except KeyboardInterrupt:
         _stopped()
     except SystemExit as end:
-        if end.code == _INTERRUPTED:  # Typer has turned Ctrl-C into it
-            _stopped()
+        if end.code in (_INTERRUPTED, _TERMINATED):  # Typer has turned Ctrl-C into it, and we SIGTERM
+            _stopped(int(end.code))
         raise
 
 
-def _stopped() -> NoReturn:
+def _stopped(code: int = _INTERRUPTED) -> NoReturn:
     resumes = {"search": "; --resume goes on from there", "train": "; --resume goes on from there"}
     resumes["demo"] = "; the same command goes on from there"
     hint = next((hint for command, hint in resumes.items() if command in sys.argv[1:2]), "")
-    _fail(f"stopped; what was finished is kept{hint}", _INTERRUPTED)
+    _fail(f"stopped; what was finished is kept{hint}", code)
 
 
 def _fail(message: str, code: int) -> NoReturn:

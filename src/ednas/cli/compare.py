@@ -50,11 +50,15 @@ def compare(
     ednas compare -b runs/base runs/found --format latex > table.tex
     """
     from ednas import scoring
+    from ednas.exceptions import CheckpointError
 
     parts = [scoring.load_metrics(path) for path in baseline]
     results = [scoring.load_metrics(path) for path in models]
-    for other in () if force else (*parts[1:], *results):
-        scoring.check_alike(parts[0], other)
+    for other in (*parts[1:], *results):
+        if difference := scoring.unlike(parts[0], other):
+            if not force:
+                raise CheckpointError(f"{difference}; measure both alike, or compare them nevertheless with --force")
+            typer.echo(f"not alike: {difference}", err=True)
     reference = scoring.merge_metrics(parts)
     comparison = scoring.compare(reference, results, tasks=parse_tasks(tasks) if tasks else None)
     chances = [scoring.paired_p_values(reference, result) for result in results]

@@ -251,7 +251,7 @@ def evaluate(
     from ednas.data import open_cache
     from ednas.data.complaints import read_first
     from ednas.data.formats import open_as_trained
-    from ednas.data.matching import match_labels
+    from ednas.data.matching import check_meaning, match_labels
     from ednas.data.reader import check_labels
     from ednas.export.evaluate import evaluate_exported
     from ednas.export.predictor import ExportedModel
@@ -278,6 +278,7 @@ def evaluate(
         options=parse_data_options(data_option),
     )
     dataset = open_split(split=split)
+    check_meaning(dataset.info, about.targets)
     check_labels(dataset, about.targets)
     if size:
         input_size = parse_size(size)

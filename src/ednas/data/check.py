@@ -23,11 +23,17 @@ _FACING = 0.97
 _SATURATED = 0.01
 """Share of pixels with the largest value from which on it looks like a mark."""
 
+_FAR_OFF = 10.0
+"""The largest value, as a multiple of the mean, from which on :data:`_SELDOM` is enough for that."""
+
+_SELDOM = 0.0005
+"""Share of pixels; measured values hardly ever share one extreme value."""
+
 _NEAREST, _FARTHEST = 0.05, 1000.0
 """Metres between which the mean depth of usual scenes lies."""
 
 _OTHER_SCALE = 20.0
-"""Ratio of two splits' mean depths from which on they look stored differently."""
+"""Ratio of two splits' or samples' mean depths from which on they look stored differently."""
 
 _FOCAL_LENGTH = 0.9
 """Assumed focal length over image width (NYUv2 0.81, Cityscapes 1.1); the share depends little on it."""
@@ -46,6 +52,7 @@ class TargetReport:
         maximum: Largest valid value.
         mean: Mean of the valid values.
         saturated: Share of valid values that are the largest one, 0 to 1.
+        far_below: Number of samples whose mean is less than the typical sample's by :data:`_OTHER_SCALE`.
         unit: Unit of the values.
         facing: Share of valid normals that point towards the camera (n . ray < 0, for a camera with a usual angle of
             view); NaN for other kinds.
@@ -61,6 +68,7 @@ class TargetReport:
     maximum: float = float("nan")
     mean: float = float("nan")
     saturated: float = float("nan")
+    far_below: int = 0
     unit: str = ""
     facing: float = float("nan")
     frequencies: tuple[float, ...] = ()
@@ -192,6 +200,7 @@ class _Tally:
     minimum: float = float("inf")
     maximum: float = float("-inf")
     at_maximum: int = 0
+    means: list[float] = field(default_factory=list)
     facing: int = 0
     classes: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(VOID + 1, np.int64))
 
@@ -209,6 +218,7 @@ class _Tally:
         else:
             measured = values[valid]
             self.total += float(measured.sum(dtype=np.float64))
+            self.means.append(float(measured.mean(dtype=np.float64)))
             self.minimum = min(self.minimum, float(measured.min()))
             largest = float(measured.max())
             if largest > self.maximum:
@@ -228,6 +238,7 @@ class _Tally:
             maximum=self.maximum if any_value else nan,
             mean=self.total / self.valid if any_value else nan,
             saturated=self.at_maximum / self.valid if any_value else nan,
+            far_below=int((np.multiply(self.means, _OTHER_SCALE) < np.quantile(self.means or [nan], 0.75)).sum()),
             unit=info.unit,
             facing=self.facing / self.valid if self.valid and info.kind == "normals" else nan,
             frequencies=tuple(float(count) for count in counts / max(1, self.valid)),
@@ -308,7 +319,12 @@ def _oddities(report: SplitReport) -> list[str]:
             continue
         if target.facing < _FACING:
             found.append(f"{where}: only {target.facing:.1%} of the normals face the camera; are their axes right?")
-        if target.saturated > _SATURATED and target.maximum > target.minimum:
+        if target.far_below:
+            found.append(
+                f"{where}: {target.far_below} samples hold values of less than a {_OTHER_SCALE:.0f}th of the others': "
+                "are all stored alike, for example in 16 bits?"
+            )
+        if _looks_marked(target) and target.maximum > target.minimum:
             found.append(
                 f"{where}: {target.saturated:.1%} of the valid pixels have the largest value, "
                 f"{_with_unit(target.maximum, target)}: if that means 'too far' or 'not measured', name it under "
@@ -323,9 +339,15 @@ def _oddities(report: SplitReport) -> list[str]:
     return found
 
 
+def _looks_marked(target: TargetReport) -> bool:
+    """Whether the largest value looks like a mark: many pixels have it, or some that are far off from all others."""
+    is_far_off = target.maximum > _FAR_OFF * target.mean
+    return target.saturated > (_SELDOM if is_far_off else _SATURATED)
+
+
 def _usual_mean(target: TargetReport) -> float:
     """Mean of a distance, without its largest value where that looks like a mark."""
-    share = target.saturated if target.saturated > _SATURATED else 0.0
+    share = target.saturated if _looks_marked(target) else 0.0
     return (target.mean - share * target.maximum) / (1 - share) if share < 1 else target.mean
 
 

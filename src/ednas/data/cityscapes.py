@@ -23,7 +23,7 @@ from ednas.data.adashare import SMALLEST_DISPARITY
 from ednas.data.classes import CITYSCAPES_CATEGORIES, CITYSCAPES_TRAIN_IDS, known_class_names
 from ednas.data.decode import decode_depth, decode_labels
 from ednas.data.rasters import Array, read_channel, read_image
-from ednas.data.reader import IMAGE, FileReader, Format, choose_split, nearest_rows
+from ednas.data.reader import IMAGE, FileReader, Format, choose_split, left_out, nearest_rows
 from ednas.data.sample import VOID, DatasetInfo, TargetInfo
 from ednas.exceptions import DataError
 from ednas.files import read_json
@@ -95,6 +95,13 @@ class Cityscapes(FileReader):
             records=[_record(split, scene, parts) for scene in _scenes(root, split)],
             options=chosen,
         )
+
+    def remarks(self) -> tuple[str, ...]:
+        """Files among the images that are called otherwise."""
+        end = _ENDS[IMAGE][1]
+        folder = self._root / IMAGES / self.split
+        others = [path for path in folder.glob("*/[!.]*") if not path.name.endswith(end) and path.is_file()]
+        return left_out(others, folder, f"*{end}")
 
     def _load(self, part: str, record: Mapping[str, str]) -> Array:
         path = self._root / record[part]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -104,8 +105,16 @@ def open_as_trained(
         DataError: As :func:`open_dataset`.
         ConfigError: As :func:`open_dataset`.
     """
-    found = open_dataset(path, split, **options)
     kept = {name: value for name, value in trained_with.items() if name not in options}
+    try:
+        found = open_dataset(path, split, **options)
+    except (DataError, ConfigError):
+        # It may be that one that cannot be opened without its options.
+        with suppress(DataError, ConfigError):
+            as_trained = open_dataset(path, split, **{**kept, **options})
+            if as_trained.info.name == trained_on:
+                return as_trained
+        raise
     if found.info.name != trained_on or not kept:
         return found
     _log.info("%s is opened as in the training, with %s", path, kept)

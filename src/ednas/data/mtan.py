@@ -26,7 +26,7 @@ from ednas.data.adashare import NORMAL_AXES, SMALLEST_DISPARITY
 from ednas.data.classes import known_class_names
 from ednas.data.decode import decode_depth, decode_labels, decode_normals, parse_axes
 from ednas.data.rasters import Array, brief, read_channel, read_image, read_measurements, read_vectors
-from ednas.data.reader import IMAGE, FileReader, Format, choose_split
+from ednas.data.reader import IMAGE, FileReader, Format, choose_split, left_out
 from ednas.data.sample import VOID, DatasetInfo, TargetInfo
 from ednas.exceptions import ConfigError, DataError
 
@@ -98,6 +98,11 @@ class MTAN(FileReader):
             ],
             options=chosen,
         )
+
+    def remarks(self) -> tuple[str, ...]:
+        """Files among the images that are no arrays."""
+        folder = self._root / self.split / IMAGE
+        return left_out([path for path in folder.glob("[!.]*") if path.suffix != ".npy"], folder, "*.npy")
 
     def _load(self, part: str, record: Mapping[str, str]) -> Array:
         path = self._root / record[part]

@@ -19,6 +19,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".npy")
 
 _COLOUR_MODES = ("RGB", "RGBA", "L", "LA", "P", "1", "CMYK")
 _CHANNEL_MODES = ("L", "P", "1", "I", "F", "I;16", "I;16B", "I;16L")
+_MEASURED_MODES = tuple(mode for mode in _CHANNEL_MODES if mode != "P")
 _EXACT_MODES = ("RGB", "RGBA", "L", "LA", "P", "1")
 _ROUNDING = 1e-3
 
@@ -92,10 +93,13 @@ def read_measurements(path: Path) -> Array:
     """Read a map of one measurement per pixel, as :func:`read_channel` does; a palette's indices are none.
 
     Raises:
-        DataError: As :func:`read_channel`, or the file is a palette picture.
+        DataError: As :func:`read_channel`, or the file is a colour or palette picture, or JPEG under another name.
     """
-    if path.suffix.lower() != ".npy" and _decode(path).mode == "P":
-        raise DataError(f"{path}: is a palette picture, coloured for people; depth needs grey values or an NPY file")
+    if path.suffix.lower() == ".png" and is_jpeg(path):
+        raise DataError(f"{path}: is JPEG, which blurs depth, whatever its name; store depth as PNG of 16 bits, or NPY")
+    if path.suffix.lower() != ".npy" and (mode := _decode(path).mode) not in _MEASURED_MODES:
+        what = "a palette picture" if mode == "P" else f"a picture of mode {mode}"
+        raise DataError(f"{path}: is {what}, coloured for people; depth needs grey values or an NPY file")
     return read_channel(path)
 
 

@@ -244,6 +244,14 @@ def split_remarks(dataset: DenseDataset) -> tuple[str, ...]:
     return dataset.remarks() if isinstance(dataset, Reader) else ()
 
 
+def left_out(files: Sequence[Path], folder: Path, pattern: str) -> tuple[str, ...]:
+    """Return the remark that files are not read, as they are not called as a format's images are; none without any."""
+    if not files:
+        return ()
+    example = min(files).relative_to(folder).as_posix()
+    return (f"{len(files)} files in {folder} are not called {pattern} and are left out, for example {example}",)
+
+
 def check_labels(dataset: DenseDataset, targets: Iterable[str]) -> None:
     """Refuse a split in which no sample has a label of one of ``targets``; reads no file.
 

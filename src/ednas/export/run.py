@@ -370,12 +370,14 @@ def _split(
         return None
     from ednas.data import open_cache
     from ednas.data.formats import open_as_trained
+    from ednas.data.matching import check_meaning
     from ednas.data.photos import find_photos
     from ednas.data.reader import check_labels
 
     # Ranges need no labels, so that a folder of photos does.
     photos = None if targets else find_photos(name)
     dataset = photos or open_as_trained(name, split, model.dataset, model.data_options, options)
+    check_meaning(dataset.info, {target: model.targets[target] for target in targets})
     check_labels(dataset, targets)
     return open_cache(dataset, size, progress=lambda done, total: told(f"decoding {split}", done, total))
 

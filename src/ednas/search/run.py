@@ -199,7 +199,9 @@ def run_search(
         _warn_if_worthless(trials, trivial)
         write_results(outcome(trials), out)
         again = SecondJudge(study, _executor(config, judge), objective, config.seed + 1, callbacks)
-        result = outcome(trials, judgements=_judge_again(again, trials, config, base, out))
+        with _ended_by_sigterm():
+            judgements = _judge_again(again, trials, config, base, out)
+        result = outcome(trials, judgements=judgements)
         write_results(result, out)
         return result
 

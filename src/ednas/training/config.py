@@ -13,7 +13,7 @@ from pydantic import Field, NonNegativeInt, field_validator, model_validator
 from ednas.arch import Architecture, load_architecture
 from ednas.config import StrictModel, parse, read_yaml
 from ednas.exceptions import ConfigError, EdnasError
-from ednas.files import exists, write_text
+from ednas.files import exists, is_file, write_text
 from ednas.tasks import EvaluationProtocol
 from ednas.training.recipe import RECIPES, LearningRate, Recipe, merge_recipe
 
@@ -132,6 +132,11 @@ class TrainConfig(StrictModel):
         changes: dict[str, Any] = {
             "architecture": self.load_architecture().to_dict(),
             "data": _absolute(self.data),
+            # A file may be an option's value; the name of a folder may be anything.
+            "data_options": {
+                name: _absolute(value) if isinstance(value, str) and is_file(value) else value
+                for name, value in self.data_options.items()
+            },
             "plugins": tuple(_absolute(plugin) for plugin in self.plugins),
         }
         places = {"init": self.recipe.init, "teacher": self.recipe.teacher}

@@ -97,10 +97,14 @@ class Prediction:
         return np.array(Image.blend(Image.fromarray(self.image), Image.fromarray(self.pictures[task]), alpha))
 
 
-def find_images(paths: Iterable[Path | str]) -> list[Path]:
+def find_images(paths: Iterable[Path | str], announce: Callable[[str], None] | None = None) -> list[Path]:
     """Return the picture files among ``paths``, and those that folders among them hold, sorted by name.
 
     Of a folder, files whose names begin with a dot are left out: systems put them beside pictures.
+
+    Args:
+        paths: Files and folders.
+        announce: Told what else a folder holds.
 
     Raises:
         DataError: A path does not exist, or a folder holds no picture.
@@ -108,10 +112,13 @@ def find_images(paths: Iterable[Path | str]) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            visible = (file for file in path.iterdir() if not file.name.startswith("."))
-            inside = sorted(file for file in visible if file.suffix.lower() in SUFFIXES and file.is_file())
+            visible = sorted(file for file in path.iterdir() if not file.name.startswith("."))
+            inside = [file for file in visible if file.suffix.lower() in SUFFIXES and file.is_file()]
             if not inside:
                 raise DataError(f"{path}: holds no picture ({', '.join(SUFFIXES)})")
+            others = [file.name for file in visible if file not in inside]
+            if others and announce is not None:
+                announce(f"{path}: {len(others)} others than {', '.join(SUFFIXES)} are left out, like {others[0]}")
             found += inside
         elif path.exists():
             found.append(path)
@@ -155,7 +162,7 @@ def predict(
         ExportError: An exported model cannot be run, or takes no windows of such a size.
         TrainingError: A prediction is not finite.
     """
-    files = find_images(images)
+    files = find_images(images, announce)
     if isinstance(model, Model) and device is not None:
         model.to(resolve_device(device))
     pictures = _read(files, on_error)

@@ -240,8 +240,8 @@ RECIPES: Mapping[str, Recipe] = {
         checkpoint_every=100,
     ),
     # For people's own data: from ImageNet's weights, at the data's own size, by the same optimizer for longer. On NYUv2
-    # images that were held out, an encoder at 0.3 of the rate learned more than at 1, and twice the weight gave the
-    # classes more than it cost the other tasks (docs/training.md); more passes over the data need more augmentation.
+    # images that were held out, an encoder at 0.3 of the rate learned more than at 1 (docs/training.md); more passes
+    # over the data need more augmentation.
     "finetune": Recipe(
         name="finetune",
         init="imagenet",
@@ -256,7 +256,7 @@ RECIPES: Mapping[str, Recipe] = {
         decay_all=False,
         grad_clip=1.0,
         augment=AugmentConfig(scale=(0.8, 1.25)),
-        loss_weights={"segmentation": 2.0, "normals": 3.0},
+        loss_weights={"normals": 3.0},
         depth_loss="jared",
         depth_loss_weights=(0.95, 0.05),
     ),

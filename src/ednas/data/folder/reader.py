@@ -95,7 +95,7 @@ class Folder(Reader[_Record]):
         _check_records(self._records, root)
 
     def remarks(self) -> tuple[str, ...]:
-        """Pictures that are left out, since only the ending of their name does not fit; labels that are blurred."""
+        """Files that are left out, since only the ending of their name does not fit; labels that are blurred."""
         blurred = {
             name: path
             for record in self._records
@@ -110,7 +110,7 @@ class Folder(Reader[_Record]):
             others = _left_out(part, place, self._split)
             if others:
                 found.append(
-                    f"{len(others)} pictures in {place} do not fit '{part.config.image}' and are left out, for example "
+                    f"{len(others)} files in {place} fit no pattern but for their ending and are left out, for example "
                     f"{others[0]}; rename or convert them, or describe them as another part"
                 )
         return tuple(found)
@@ -148,7 +148,7 @@ def _check_records(records: Sequence[_Record], root: Path) -> None:
 
 
 def _left_out(part: Part, place: Path, split: str) -> list[str]:
-    """Pictures below ``place`` that the image's pattern would find under another suffix, and that are no labels."""
+    """Files below ``place`` that a pattern would find under another suffix (:meth:`Patterns.left_out`)."""
     of_part = source(part, place)
     if split not in part.config.split_names() or is_listed(part, split) or not isinstance(of_part, Patterns):
         return []

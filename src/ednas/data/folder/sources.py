@@ -16,6 +16,8 @@ from ednas.data.rasters import SUFFIXES, brief, require_file
 from ednas.data.reader import IMAGE, relative_path
 from ednas.exceptions import DataError
 
+_ANY_PICTURE = r"\.(png|jpe?g|jpe|jfif|bmp|webp|tiff?|gif|npy)"
+
 
 class Source(ABC):
     """Where the files of a part's samples are.
@@ -88,15 +90,21 @@ class Patterns(Source):
         return {name: path for name, path in paths.items() if name not in missing}
 
     def left_out(self, value: str) -> list[str]:
-        """Pictures that the image's pattern would find under another suffix, and that are no labels."""
+        """Files that a pattern would find under another suffix: images that are no labels, and labels that may lack."""
         known = [pattern_expression(pattern.replace("{split}", value)) for pattern in self._patterns.values()]
-        stem = PurePosixPath(self.template).with_suffix("").as_posix().replace("{split}", value)
-        relaxed = re.compile(pattern_expression(stem).pattern + r"\.(png|jpe?g|npy)", re.IGNORECASE)
-        return sorted(
-            path
-            for path in self._tree.files(pattern_folder(stem))
-            if relaxed.fullmatch(composed(path)) and not any(one.fullmatch(composed(path)) for one in known)
-        )
+        images = set(self.ids(value))
+        found: list[str] = []
+        for name in (IMAGE, *sorted(self._may_lack)):
+            stem = PurePosixPath(self._patterns[name]).with_suffix("").as_posix().replace("{split}", value)
+            relaxed = re.compile(pattern_expression(stem).pattern + _ANY_PICTURE, re.IGNORECASE)
+            for path in self._tree.files(pattern_folder(stem)):
+                match = relaxed.fullmatch(composed(path))
+                if match is None or any(one.fullmatch(composed(path)) for one in known):
+                    continue
+                sample = match["id"]
+                if name == IMAGE or (sample in images and name not in self.files(value, sample)):
+                    found.append(path)
+        return sorted(set(found))
 
 
 class Pairs(Source):

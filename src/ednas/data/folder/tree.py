@@ -51,16 +51,8 @@ class Tree:
 
     def files(self, folder: str) -> Iterator[str]:
         """Yield the paths below the root of the files in a folder and below it; through links, without hidden ones."""
-        seen: set[str] = set()
-        for parent, folders, files in os.walk(self.root / self.on_disk(folder), followlinks=True):
-            if (place := os.path.realpath(parent)) in seen:  # links in a circle
-                folders.clear()
-                continue
-            seen.add(place)
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in files:
-                if not name.startswith("."):
-                    yield (Path(parent) / name).relative_to(self.root).as_posix()
+        for path in self._below(self.root / self.on_disk(folder), frozenset()):
+            yield path.relative_to(self.root).as_posix()
 
     def ids(self, pattern: str) -> list[str]:
         """Return what ``{id}`` stands for in the paths of the files that fit a pattern, in NFC, sorted.
@@ -75,6 +67,20 @@ class Tree:
             if match is not None and (first := found.setdefault(match["id"], path)) != path:
                 raise DataError(_collision(self.root, *sorted((first, path))))
         return sorted(found)
+
+    def _below(self, folder: Path, above: frozenset[str]) -> Iterator[Path]:
+        place = os.path.realpath(folder)
+        if place in above:  # links in a circle
+            return
+        try:
+            found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        except OSError:  # what cannot be listed is told by whoever reads the file
+            return
+        for path in found:
+            if path.is_dir():
+                yield from self._below(path, above | {place})
+            else:
+                yield path
 
     def _names(self, folder: str) -> dict[str, list[str]]:
         if folder not in self._listed:
