@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ednas.exceptions import EdnasError
-from ednas.files import atomic_path, exclusive, read_json, recover, write_json
+from ednas.files import _HOST, atomic_path, exclusive, read_json, recover, write_json
 
 
 def test_a_file_is_replaced_when_complete(tmp_path: Path) -> None:
@@ -89,6 +90,19 @@ def test_a_kill_at_any_moment_of_the_replacement_loses_nothing(tmp_path: Path, r
     recover(place)
     assert [p.name for p in place.iterdir()] == [left]
     assert sorted(p.name for p in place.parent.iterdir()) == ["folder", "folder.other"]
+
+
+@pytest.mark.parametrize("owner", [f"{_HOST}-{os.getpid()}", f"{_HOST}-1", "another_computer-77"])
+def test_a_folder_aside_comes_back_whoever_seems_to_be_at_it(tmp_path: Path, owner: str) -> None:
+    aside = tmp_path / f".folder.{owner}.x"
+    make_folder(aside / "folder", "new")
+    make_folder(aside / "folder.old", "old")
+    recover(tmp_path / "folder")
+    assert not (tmp_path / "folder").exists()  # it may be done in a moment
+    os.utime(aside, (0, 0))
+    recover(tmp_path / "folder")
+    assert [p.name for p in (tmp_path / "folder").iterdir()] == ["new"]
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"]
 
 
 def test_an_error_in_the_middle_of_the_replacement_brings_the_old_one_back(

@@ -9,12 +9,16 @@ import platform
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ednas.exceptions import EdnasError
+
+_LONGEST_REPLACING_S = 60.0
+"""A folder takes another one's place in microseconds; whoever is at it after so long is gone."""
 
 _HOST = re.sub(r"[^A-Za-z0-9]+", "_", platform.node())
 
@@ -61,13 +65,17 @@ def recover(path: Path | str) -> None:
     path = Path(path)
     for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
         host, _, pid = left.name.removeprefix(f".{path.name}.").rpartition(".")[0].rpartition("-")
-        if not left.is_dir() or host != _HOST or not pid.isdigit() or _is_alive(int(pid)):
-            continue
         temporary = left / path.name
         with suppress(OSError):
-            if _old(temporary).exists() and not path.exists():
-                (temporary if temporary.exists() else _old(temporary)).replace(path)
-            shutil.rmtree(left, ignore_errors=True)
+            if not (left.is_dir() and pid.isdigit()):
+                continue
+            is_between = _old(temporary).exists() and not path.exists()
+            # The process may run on another computer, or another one may have its number, in a container for example.
+            is_stuck = is_between and time.time() - left.stat().st_mtime > _LONGEST_REPLACING_S
+            if is_stuck or (host == _HOST and not _is_alive(int(pid))):
+                if is_between:
+                    (temporary if temporary.exists() else _old(temporary)).replace(path)
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _owner() -> str:

@@ -252,7 +252,10 @@ def test_search_under_limits(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
     assert "belongs to another search: 'target_latency_ms' was" in err
 
 
-@pytest.mark.parametrize(("command", "hint"), [("train", "; --resume goes on from there"), ("evaluate", "")])
+KEPT = "; what was finished is kept; --resume goes on from there"
+
+
+@pytest.mark.parametrize(("command", "hint"), [("train", KEPT), ("evaluate", "")])
 def test_ctrl_c_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch, command: str, hint: str) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -262,7 +265,7 @@ def test_ctrl_c_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch, command: 
     monkeypatch.setattr("sys.argv", ["ednas", command])
     code, _, err = run(command, "base", "--data", "streets")
     assert code == 130
-    assert err.strip().splitlines()[-1] == f"error: stopped; what was finished is kept{hint}"
+    assert err.strip().splitlines()[-1] == f"error: stopped{hint}"
 
 
 def test_sigterm_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,7 +276,7 @@ def test_sigterm_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["ednas", "train"])
     code, _, err = run("train", "base", "--data", "streets")
     assert code == 143
-    assert err.strip().splitlines()[-1] == "error: stopped; what was finished is kept; --resume goes on from there"
+    assert err.strip().splitlines()[-1] == f"error: stopped{KEPT}"
 
 
 def test_disk_full_is_one_line(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,7 +169,8 @@ def test_data_that_change_while_it_runs_stop_a_search(tmp_path: Path) -> None:
 
     class Change(SearchCallback):
         def on_trial(self, trial: Trial) -> None:
-            data.write_text(data.read_text().replace("kind: distance", "kind: disparity"))
+            if trial.state is TrialState.DONE:
+                data.write_text(data.read_text().replace("kind: distance", "kind: disparity"))
 
     with pytest.raises(EdnasError, match=r"trial 1 could not be evaluated: .*the training data have changed since"):
         run_search(config(data=str(data), data_options={}, trials=3), tmp_path / "run", callbacks=[Change()])

@@ -58,7 +58,8 @@ def _stopped(code: int = _INTERRUPTED) -> NoReturn:
     resumes = {"search": "; --resume goes on from there", "train": "; --resume goes on from there"}
     resumes["demo"] = "; the same command goes on from there"
     hint = next((hint for command, hint in resumes.items() if command in sys.argv[1:2]), "")
-    _fail(f"stopped; what was finished is kept{hint}", code)
+    kept = f"; what was finished is kept{hint}" if hint else ""
+    _fail(f"stopped{kept}", code)
 
 
 def _fail(message: str, code: int) -> NoReturn:
