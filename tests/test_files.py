@@ -92,9 +92,9 @@ def test_a_kill_at_any_moment_of_the_replacement_loses_nothing(tmp_path: Path, r
     assert sorted(p.name for p in place.parent.iterdir()) == ["folder", "folder.other"]
 
 
-@pytest.mark.parametrize("owner", [f"{_HOST}-{os.getpid()}", f"{_HOST}-1", "another_computer-77"])
-def test_a_folder_aside_comes_back_whoever_seems_to_be_at_it(tmp_path: Path, owner: str) -> None:
-    aside = tmp_path / f".folder.{owner}.x"
+@pytest.mark.parametrize(("host", "pid"), [(_HOST, None), (_HOST, 1), ("another_computer", 77)])
+def test_a_folder_aside_comes_back_whoever_seems_to_be_at_it(tmp_path: Path, host: str, pid: int | None) -> None:
+    aside = tmp_path / f".folder.{host}-{pid or os.getpid()}.x"
     make_folder(aside / "folder", "new")
     make_folder(aside / "folder.old", "old")
     recover(tmp_path / "folder")
