@@ -17,6 +17,11 @@ def one_line(text: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
 
 
+def nearest(name: str, known: Collection[str], cutoff: float = 0.5) -> str | None:
+    """Return the known name that another one was probably meant to be, or is; ``cutoff``: how alike, 0 to 1."""
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=cutoff)), None)
+
+
 def hint(name: str, known: Collection[str], otherwise: str = "") -> str:
     """Return the end of an error about an unknown name.
 
@@ -25,9 +30,9 @@ def hint(name: str, known: Collection[str], otherwise: str = "") -> str:
         known: Known names.
         otherwise: What to say where none of them is near; empty = all of them.
     """
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if near:
-        return f"did you mean '{near[0]}'?"
+    near = nearest(name, known)
+    if near is not None:
+        return f"did you mean '{near}'?"
     return otherwise or f"known: {', '.join(sorted(known)) or 'none'}"
 
 

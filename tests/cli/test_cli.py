@@ -16,8 +16,10 @@ import pytest
 import yaml
 from cli_runs import Run
 from PIL import Image
+from rich.table import Table
 
 from ednas.arch import zoo
+from ednas.cli.options import print_table
 from ednas.search.config import SearchConfig
 from ednas.training import TrainConfig
 
@@ -122,8 +124,11 @@ def test_compare_of_several_seeds_has_spread_and_chance(run: Run, tmp_path: Path
     assert "0.2000 ± 0.0100" in out
     assert "paired permutation test over the seeds" in out
     assert "0.250" in out
-    (model,) = json.loads(run(*compare, "--format", "json")[1])["models"]
+    content = json.loads(run(*compare, "--format", "json")[1])
+    (model,) = content["models"]
     assert model["p_values"] == {"depth": {"rel_err": 0.25}}
+    assert model["values"]["depth"]["rel_err"] == pytest.approx(0.2)
+    assert content["baseline"]["values"]["depth"]["rel_err"] == pytest.approx(0.22)
     assert model["spread"]["depth"]["rel_err"] == pytest.approx(0.01)
     found = list(csv.DictReader(io.StringIO(run(*compare, "--format", "csv")[1])))
     (row,) = [row for row in found if row["model"] == "found" and row["metric"] == "rel_err"]
@@ -474,3 +479,15 @@ def test_train_says_first_at_which_size_and_why(run: Run, tmp_path: Path, monkey
     assert code == 0, err
     shrunk = "96x128 (about the 8192 pixels of recipe mini; the data's 144x192 scaled by 0.67)"
     assert err.splitlines()[0] == f"training a network at {shrunk}"
+
+
+def test_names_in_tables_do_not_act_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table(title="a\x1b[31mtitle")
+    table.add_column("a\x07column")
+    table.add_row("two\nlines \x1b]0;x\x07")
+    print_table(table)
+    printed = capsys.readouterr().out
+    assert "a\\x1b[31mtitle" in printed
+    assert "a\\x07column" in printed
+    assert "lines \\x1b]0;x\\x07" in printed
+    assert not set(printed) & {"\x1b", "\x07"}

@@ -113,6 +113,54 @@ def test_a_plugin_in_a_runs_folder_is_not_run_unasked(run: Run, train: list[obje
     assert (tmp_path / "was_here").exists()
 
 
+@pytest.mark.parametrize("place", ["a link", "a module"])
+def test_a_plugin_in_a_runs_folder_by_another_name(
+    run: Run, train: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    (folder / "study.db").touch()
+    plugin = Path(shutil.copy(EDGES, folder / "code.py"))
+    (tmp_path / "link.py").symlink_to(plugin)
+    monkeypatch.chdir(tmp_path)
+    name = "link.py" if place == "a link" else "theirs.code"
+    (tmp_path / "config.yaml").write_text(f"plugins: [{name}]\n")
+    code, _, err = run(*train, "--config", "config.yaml")
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"plugin {name}: lies in a run's folder" in err
+
+
+@pytest.mark.parametrize("command", ["train", "search"])
+def test_a_teacher_that_is_code_is_a_plugin(run: Run, data: Path, tmp_path: Path, command: str) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    (folder / "state.safetensors").touch()
+    teacher = folder / "teacher.py"
+    teacher.write_text(f"open({str(tmp_path / 'was_here')!r}, 'w').close()\ndef make(): raise RuntimeError('no')\n")
+    recipe = f"recipe: {{name: mini, steps: 1, batch_size: 2, teacher: '{teacher}:make'}}\n"
+    (folder / "config.yaml").write_text(f"data: {data}\ntasks: [depth]\n{recipe}")
+    words = [command, "--config", folder / "config.yaml", "--out", tmp_path / "run"]
+    code, _, err = run(*words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"plugin {teacher}: lies in a run's folder" in err
+    assert not (tmp_path / "was_here").exists()
+    if command == "search":
+        return
+    code, _, err = run(*words, "--allow-plugins")
+    assert code == 2
+    assert f"running the plugin {teacher}" in err
+    assert "fails (RuntimeError: no)" in err
+    assert "Traceback" not in err
+
+
+def test_the_name_of_a_plugin_does_not_act_on_the_terminal(run: Run, train: list[object], tmp_path: Path) -> None:
+    plugin = tmp_path / "a\x1b[2K\rharmless.py"
+    shutil.copy(EDGES, plugin)
+    code, _, err = run(*train, "--plugin", plugin)
+    assert code == 0, err
+    assert "a\\x1b[2K\\rharmless.py" in err
+
+
 def test_plugins_of_a_file_and_of_the_command_line(run: Run, train: list[object], tmp_path: Path) -> None:
     file = tmp_path / "train.yaml"
     file.write_text("plugins:\n")

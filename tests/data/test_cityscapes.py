@@ -127,7 +127,11 @@ def test_an_eight_bit_disparity_is_refused(root, makers):
 
 
 def test_images_that_are_called_otherwise_are_named(root):
+    count = len(open_dataset(root))
+    image = file(root, "leftImg8bit", ".png")
+    image.with_name(f"._{image.name}").write_bytes(b"of a system")
     assert open_dataset(root).remarks() == ()
+    assert len(open_dataset(root)) == count
     image = file(root, "leftImg8bit", ".png")
     image.rename(image.with_suffix(".jpg"))
     (remark,) = open_dataset(root).remarks()

@@ -79,6 +79,8 @@ def test_why_candidates_were_pruned_and_what_to_run_next(run):
     assert collect(run).next_command == (
         f"ednas train {run}/best.json --data 'my data' --data-option count=8 --tasks depth --out {run}/trained"
     )
+    (run / "config.yaml").write_text(yaml.safe_dump(config | {"plugins": ["my tasks.py"]}))
+    assert "--data-option count=8 --plugin 'my tasks.py' --tasks depth" in collect(run).next_command
 
 
 def test_what_no_network_scores(run):

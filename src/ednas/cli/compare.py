@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ednas.cli.options import parse_tasks, print_json, print_table
+
+if TYPE_CHECKING:
+    from ednas.scoring import ModelMetrics
 
 
 class Format(StrEnum):
@@ -63,9 +66,9 @@ def compare(
     comparison = scoring.compare(reference, results, tasks=parse_tasks(tasks) if tasks else None)
     chances = [scoring.paired_p_values(reference, result) for result in results]
     if form is Format.JSON:
-        content = comparison.to_json()
+        content = {"baseline": _measured(reference), **comparison.to_json()}
         for entry, result, chance in zip(content["models"], results, chances, strict=True):
-            entry.update({"spread": result.spread, "p_values": chance} if result.by_seed else {})
+            entry.update(_measured(result) | ({"p_values": chance} if result.by_seed else {}))
         print_json(content)
         return
     from ednas.report import formats
@@ -87,3 +90,9 @@ def compare(
         return
     show = formats.latex if form is Format.LATEX else formats.markdown
     typer.echo("\n\n".join(map(show, tables)))
+
+
+def _measured(metrics: ModelMetrics) -> dict[str, Any]:
+    """Return what was measured, means over the seeds where there are several, with standard deviations."""
+    values = {"name": metrics.name, "values": metrics.tasks}
+    return values | ({"spread": metrics.spread} if metrics.by_seed else {})

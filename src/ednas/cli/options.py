@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ednas.exceptions import ConfigError
+from ednas.exceptions import ConfigError, one_line
+from ednas.files import exists
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -61,14 +62,25 @@ def load_plugins(plugins: object, allowed: bool = True) -> None:
 
     names = plugins if isinstance(plugins, list | tuple) else ()
     for name in (name for name in names if isinstance(name, str)):
-        place = Path(name).absolute()
-        if not allowed and any((parent / file).exists() for parent in place.parents for file in _OF_A_RUN):
+        # A module may lie below the folder that Python is started in.
+        path = Path(name) if name.endswith(".py") else Path(*name.split("."))
+        places = {*path.absolute().parents, *path.resolve().parents}
+        if not allowed and any((parent / file).exists() for parent in places for file in _OF_A_RUN):
             raise ConfigError(
                 f"plugin {name}: lies in a run's folder, which may come from somebody else, and its code would be run; "
                 "look at it, then add --allow-plugins"
             )
-        typer.echo(f"running the plugin {name}", err=True)
+        typer.echo(one_line(f"running the plugin {name}"), err=True)
         load_plugin(name)
+
+
+def load_teacher_plugin(values: Mapping[str, Any], allowed: bool) -> None:
+    """Run the code of a configuration's teacher that is a function, as :func:`load_plugins` does."""
+    recipe = values.get("recipe")
+    source = recipe.get("teacher") if isinstance(recipe, Mapping) else None
+    place, colon, _ = source.rpartition(":") if isinstance(source, str) else ("", "", "")
+    if colon and not exists(str(source)):
+        load_plugins([place], allowed)
 
 
 def all_plugins(values: Mapping[str, Any], plugins: Sequence[str] | None) -> list[str] | None:
@@ -154,9 +166,16 @@ def parse_heads(text: str) -> dict[str, int]:
 def print_table(table: Table) -> None:
     """Print a table for people; into a file or a pipe at a width that cuts nothing off."""
     from rich.console import Console
+    from rich.text import Text
 
-    console = Console()
-    (console if console.is_terminal else Console(width=200)).print(table)
+    class PlainConsole(Console):
+        """Writes control characters of names out, which would act on the terminal."""
+
+        def render_str(self, text: str, *args: Any, **options: Any) -> Text:
+            return super().render_str("\n".join(map(one_line, text.split("\n"))), *args, **options)
+
+    console = PlainConsole()
+    (console if console.is_terminal else PlainConsole(width=200)).print(table)
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from ednas.cli.options import (
     Plugins,
     all_plugins,
     load_plugins,
+    load_teacher_plugin,
     parse_data_options,
     parse_size,
     parse_tasks,
@@ -91,7 +92,7 @@ def search(
         int | None, typer.Option(min=0, help="Judge so many of the best again, by another seed, before one is chosen.")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Candidates at a time.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of each worker.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads of each worker.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Gives every random number.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the search in --out.")] = False,
     plugin: Plugins = None,
@@ -120,13 +121,15 @@ def search(
     from ednas.config import parse, read_yaml
     from ednas.search.config import SearchConfig, canonical
     from ednas.search.progress import SearchProgress
-    from ednas.search.quantities import show
+    from ednas.search.quantities import QUANTITIES, show
     from ednas.search.results import next_command
     from ednas.search.run import run_search
+    from ednas.training.recipe import merge_recipe
 
     values = canonical(read_yaml(config)) if config else {}
     load_plugins(values.get("plugins"), allow_plugins)
     load_plugins(plugin)
+    load_teacher_plugin(values, allow_plugins)
     given: dict[str, Any] = {
         "data": data,
         "tasks": parse_tasks(tasks) if tasks else None,
@@ -152,6 +155,8 @@ def search(
     values = with_data_options(values | given, parse_data_options(data_option))
     changes: dict[str, Any] = {"steps": steps, "input_size": parse_size(size) if size else None}
     changes = {key: value for key, value in changes.items() if value is not None}
+    if recipe is not None:
+        merge_recipe(recipe, {})  # a name that is none, with steps, would be a recipe of one's own
     if recipe is not None or changes:
         base = values.get("recipe", "proxy") if recipe is None else recipe
         values["recipe"] = ({"name": base} if isinstance(base, str) else dict(base)) | changes
@@ -176,7 +181,8 @@ def search(
         print_json({**result.head(), "feasible": result.feasible, "best": found, "report": str(page)})
         return
     costs = ", ".join(
-        show(name, best.cost[name]) + (f" (limit {result.limits[name]:g})" if name in result.limits else "")
+        show(name, best.cost[name])
+        + (f" (limit {QUANTITIES[name].show(result.limits[name])})" if name in result.limits else "")
         for name in dict.fromkeys(["latency_ms", *result.limits])
     )
     if (base := result.baseline) is not None:
@@ -187,7 +193,7 @@ def search(
         f"best: trial {best.number}, {costs}, reward {best.reward:.4f}{seeds}"
         f"{'' if result.feasible else ', OVER A LIMIT'}\n"
         f"{result.architecture.to_text()}\nwrote {out / 'best.json'} and {page}\n"
-        f"next: {next_command(out, settings.data, settings.tasks, settings.data_options)}"
+        f"next: {next_command(out, settings.data, settings.tasks, settings.data_options, settings.plugins)}"
     )
 
 

@@ -18,6 +18,7 @@ from ednas.cli.options import (
     Plugins,
     all_plugins,
     load_plugins,
+    load_teacher_plugin,
     parse_data_options,
     parse_size,
     parse_tasks,
@@ -87,7 +88,7 @@ def train(
         list[str] | None,
         typer.Option("--logger", help="Log to wandb or mlflow too, besides CSV and TensorBoard; can be repeated."),
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads.")] = None,
     device: _Device = "auto",
     devices: Annotated[
         int, typer.Option(min=1, help="Train on so many GPUs (with --device cpu: processes) together, by DDP.")
@@ -136,6 +137,8 @@ def train(
     values = {} if config is None else read_yaml(config)
     load_plugins(values.get("plugins"), allow_plugins)
     load_plugins(plugin)
+    load_teacher_plugin(values, allow_plugins)
+    load_teacher_plugin({"recipe": changes}, allowed=True)
     settings = _train_config(
         values,
         str(config or "train"),
@@ -336,8 +339,11 @@ def _train_config(
     """Put a configuration together: the values of a file, then options."""
     from ednas.config import parse
     from ednas.training import TrainConfig
+    from ednas.training.recipe import merge_recipe
 
     values |= {key: value for key, value in given.items() if value is not None}
+    if recipe is not None:
+        merge_recipe(recipe, {})  # a name that is none, with steps, would be a recipe of one's own
     if recipe is not None or changes:
         base = values.get("recipe", "mini") if recipe is None else recipe
         named = {"name": base} if isinstance(base, str) else dict(base)

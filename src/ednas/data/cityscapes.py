@@ -136,7 +136,7 @@ def _scenes(root: Path, split: str) -> list[str]:
     """``city/name`` of every image, without the ending."""
     folder = root / IMAGES / split
     end = _ENDS[IMAGE][1]
-    found = (path.relative_to(folder).as_posix() for path in folder.glob(f"*/*{end}"))
+    found = (path.relative_to(folder).as_posix() for path in folder.glob(f"*/[!.]*{end}"))
     return sorted(name.removesuffix(end) for name in found)
 
 

@@ -160,7 +160,9 @@ def _next_command(folder: Path, config: Mapping[str, Any]) -> str:
     data, tasks, options = (config.get(key) for key in ("data", "tasks", "data_options"))
     if not isinstance(data, str) or not isinstance(tasks, list):
         return ""
-    return results.next_command(folder, data, tasks, options if isinstance(options, Mapping) else {})
+    plugins = config.get("plugins")
+    named = [plugin for plugin in plugins if isinstance(plugin, str)] if isinstance(plugins, list) else []
+    return results.next_command(folder, data, tasks, options if isinstance(options, Mapping) else {}, named)
 
 
 def _read_best(path: Path) -> dict[str, Any]:

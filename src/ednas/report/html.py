@@ -225,8 +225,9 @@ def _tiles(report: ReportData) -> list[Tile]:
         text = f"{finished}" if planned is None or planned == finished else f"{finished} / {planned}"
         tiles.append(Tile(text, "trials evaluated"))
     if scored:
-        best = max(scored, key=lambda trial: trial.reward or 0.0)
-        tiles.append(Tile(f"{best.reward:.4f}", f"best reward (trial {best.number})"))
+        chosen = next((trial for trial in scored if report.best and trial.number == report.best.number), None)
+        best = chosen or max(scored, key=lambda trial: trial.reward or 0.0)
+        tiles.append(Tile(f"{best.reward:.4f}", f"reward of the {'chosen' if chosen else 'best'} trial, {best.number}"))
         tiles.append(Tile(f"{labels.show_latency(best.latency_ms)} ms", "its latency"))
     if report.gain is not None:
         seeds = "one seed" if report.gain.seeds == 1 else "two seeds"

@@ -89,7 +89,7 @@ class SearchConfig(TrainConfig):
     repeats: int = Field(default=0, ge=0)
     executor: Literal["process", "inline"] = "process"
     workers: int = Field(default=1, gt=0)
-    threads: int = Field(default=1, gt=0)
+    threads: int = Field(default=1, gt=0, le=1024)
     timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     device: str = "auto"
 

@@ -163,9 +163,12 @@ def with_means(trials: Sequence[Trial], judgements: Mapping[int, Judgement]) -> 
     ]
 
 
-def next_command(folder: Path, data: str, tasks: Sequence[str], data_options: Mapping[str, Any]) -> str:
+def next_command(
+    folder: Path, data: str, tasks: Sequence[str], data_options: Mapping[str, Any], plugins: Sequence[str] = ()
+) -> str:
     """Return how the network of a search is trained in full, as it is typed."""
     options = [f"--data-option {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in data_options.items()]
+    options += [f"--plugin {shlex.quote(plugin)}" for plugin in plugins]
     words = ["ednas train", shlex.quote(str(folder / "best.json")), "--data", shlex.quote(data), *options]
     return " ".join([*words, "--tasks", ",".join(map(str, tasks)), "--out", shlex.quote(str(folder / "trained"))])
 

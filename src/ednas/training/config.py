@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from ednas.arch import Architecture, load_architecture
 from ednas.config import StrictModel, parse, read_yaml
-from ednas.exceptions import ConfigError, EdnasError
+from ednas.exceptions import ConfigError, EdnasError, nearest
 from ednas.files import exists, is_file, write_text
 from ednas.tasks import EvaluationProtocol
 from ednas.training.recipe import RECIPES, LearningRate, Recipe, merge_recipe
@@ -74,12 +74,18 @@ class TrainConfig(StrictModel):
     def _expand_recipe(cls, value: Any) -> Any:
         if isinstance(value, str):
             value = {"name": value}
-        if isinstance(value, Mapping) and (value.get("name") in RECIPES or "steps" not in value):
-            try:
-                return merge_recipe(str(value.get("name", "mini")), value)
-            except ConfigError as error:
-                raise ValueError(str(error)) from None
-        return value
+        if not isinstance(value, Mapping):
+            return value
+        if "steps" in value and value.get("name") not in RECIPES:
+            name = str(value.get("name", ""))
+            if near := nearest(name, RECIPES, cutoff=0.8):
+                # A slip of the pen would make it a recipe of one's own, with the defaults of everything else.
+                raise ValueError(f"unknown recipe '{name}'; did you mean '{near}'? Call one of your own otherwise")
+            return value
+        try:
+            return merge_recipe(str(value.get("name", "mini")), value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("tasks")
     @classmethod

@@ -98,7 +98,7 @@ class Recipe(StrictModel):
     init: str | None = None
     steps: PositiveInt
     restarts: tuple[PositiveInt, ...] | None = None
-    batch_size: int = Field(default=16, ge=2)
+    batch_size: int = Field(default=16, ge=2, le=100_000)
     optimizer: Optimizer = "Adam"
     optimizer_options: Mapping[str, Any] = Field(default_factory=dict)
     learning_rate: LearningRate = 3e-4

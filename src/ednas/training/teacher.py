@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ednas.exceptions import ConfigError
+from ednas.exceptions import ConfigError, EdnasError
 from ednas.files import exists, is_folder
 from ednas.tasks import load_plugin
 from ednas.training.checkpoint import load_checkpoint
@@ -85,7 +85,12 @@ def _load_function(place: str, function: str, student: Model) -> Teacher:
         inspect.signature(make).bind()
     except TypeError:
         raise ConfigError(f"teacher '{source}': must take no argument, and return what predicts") from None
-    forward = make()
+    try:
+        forward = make()
+    except EdnasError:
+        raise
+    except Exception as error:  # it is somebody's code
+        raise ConfigError(f"teacher '{source}': fails ({type(error).__name__}: {error})") from error
     if isinstance(forward, nn.Module):
         digest = _digest(_freeze(forward.to(student.device)))
     else:
