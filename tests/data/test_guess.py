@@ -150,8 +150,43 @@ def test_images_without_a_label_and_labels_that_fit_nothing_are_told(tmp_path, m
     text, _ = guessed(data)
     assert "partial: true  # 4 images have no such file" in text
     assert "# Left out: masks, the names of its files do not fit" in text
-    assert "# Left out: disparity, they have colours, for people" in text
-    assert "# Left out: labels, they have colours, but neither few nor" in text
+    assert "# Left out: disparity, they are coloured for people to look at" in text
+    assert "# Left out: labels, they are JPEG, which blurs classes" in text
+
+
+@pytest.mark.parametrize(
+    ("image", "label", "pattern"),
+    [
+        ("train/{i}.png", "train_labels/{i}_L.png", "{split}_labels/{id}_L.png"),
+        ("train/{i}.png", "trainannot/{i}.png", "{split}annot/{id}.png"),
+        ("images-train/{i}.png", "masks-train/{i}.png", "masks-{split}/{id}.png"),
+        ("701_StillsRaw_full/{i}.png", "LabeledApproved_full/{i}_L.png", "LabeledApproved_full/{id}_L.png"),
+        ("ds0/img/{i}.jpg", "ds0/masks_machine/{i}.jpg.png", "ds0/masks_machine/{id}.jpg.png"),
+        ("kitchen_1/rgb_{i:05}.jpg", "kitchen_1/label_{i:05}.png", "kitchen_1/label_{id}.png"),
+        ("{i}.jpg", "{i}.png", "{id}.png"),
+    ],
+)
+def test_usual_places(tmp_path, makers, scenes, image, label, pattern):
+    for i, scene in enumerate(scenes):
+        path = tmp_path / "data" / image.format(i=i)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(scene.image).save(path)
+        makers.save_png(tmp_path / "data" / label.format(i=i), classes(scene).astype(np.uint8))
+    text, path = guessed(tmp_path / "data")
+    assert f'path: "{pattern}"  # 6 files for 6 images' in text
+    found = samples(path)
+    for i, scene in enumerate(scenes):
+        np.testing.assert_array_equal(found[image.format(i=i)]["segmentation"], classes(scene))
+
+
+def test_numbers_of_single_things_are_no_classes(tmp_path, makers, scenes):
+    for i, scene in enumerate(scenes):
+        for folder in ("JPEGImages", "SegmentationClass", "SegmentationObject", "masks_instances"):
+            values = scene.image if folder == "JPEGImages" else classes(scene).astype(np.uint8)
+            makers.save_png(tmp_path / "data" / folder / f"{i}.png", values)
+    text, _ = guessed(tmp_path / "data")
+    assert text.count("kind: labels") == 1
+    assert "SegmentationClass/{id}.png" in text
 
 
 def test_labels_of_another_place_with_the_same_names_are_no_labels(tmp_path, makers, scenes):

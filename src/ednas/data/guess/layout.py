@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import PurePosixPath
 
@@ -13,10 +13,10 @@ from ednas.data.rasters import SUFFIXES
 from ednas.data.reader import IMAGE
 
 ROLES: dict[str, tuple[str, ...]] = {
-    IMAGE: ("image", "img", "rgb", "left", "color", "colour", "photo", "picture", "jpegimages", "leftimgbit"),
+    IMAGE: ("image", "img", "rgb", "left", "color", "colour", "photo", "picture", "still", "jpegimages", "leftimgbit"),
     "labels": (
-        *("label", "mask", "annotation", "seg", "segmentation", "segmentationclass", "semantic", "gt", "gtfine"),
-        *("groundtruth", "labelids", "ids"),
+        *("label", "labeled", "labelled", "mask", "annotation", "annot", "seg", "segmentation", "segmentationclass"),
+        *("semantic", "gt", "gtfine", "groundtruth", "labelids", "ids"),
     ),
     "depth": ("depth", "depthmap"),
     "disparity": ("disparity", "disp"),
@@ -27,12 +27,22 @@ ROLES: dict[str, tuple[str, ...]] = {
 NO_ROLE = ""
 """Of files whose names say nothing."""
 
-SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
-"""Usual names of a split's folder."""
+NO_CLASSES = ("object", "instance", "instances", "panoptic")
+"""Words in the names of folders whose numbers are those of single things."""
+
+SPLITS = {"train": ("training", "train"), "val": ("validation", "valid", "val"), "test": ("testing", "test")}
+"""Usual names of a split's folder, the longer ones first."""
 
 _SEPARATORS = "_-./ "
 _UNWRITABLE = re.compile("[\x00-\x1f\ud800-\udfff]")
 """Of a name: what YAML, or any text, cannot hold on one line."""
+
+_NAMES_OF_SPLITS = "|".join(name for names in SPLITS.values() for name in names)
+_BESIDE_A_SPLIT = (
+    re.compile(rf"(?P<before>)(?P<split>{_NAMES_OF_SPLITS})(?P<after>.+)", re.IGNORECASE),
+    re.compile(rf"(?P<before>.+[_\-. ])(?P<split>{_NAMES_OF_SPLITS})(?P<after>)", re.IGNORECASE),
+)
+"""Folders like ``train_labels``, ``trainannot`` or ``labels-val``."""
 
 _LEAST_MATCHED = 0.5
 
@@ -136,6 +146,21 @@ def find_layout(groups: Sequence[Group]) -> Layout | None:
         best = max(layouts, key=lambda layout: layout.score, default=None)
         if best is not None and best.labels:
             return best
+    return _by_suffix(groups)
+
+
+def _by_suffix(groups: Sequence[Group]) -> Layout | None:
+    """Find photos and drawings of the same names: ``x.jpg`` and ``x.png``, where nothing else tells them apart."""
+    photos = [group for group in groups if group.suffix.lower() in (".jpg", ".jpeg") and group.role in (IMAGE, NO_ROLE)]
+    for group in photos:
+        drawings = [
+            replace(other, role="labels")
+            for other in groups
+            if other.role == group.role and other.folder == group.folder and other.suffix.lower() == ".png"
+        ]
+        layout = _match(group, ("", ""), drawings)
+        if layout.labels:
+            return layout
     return None
 
 
@@ -144,7 +169,7 @@ def _match(images: Group, affixes: tuple[str, str], candidates: Sequence[Group])
     labels, others = [], []
     cut = len("".join(affixes))
     # Several places may have files of the same names: those of another one are labels only if nothing nearer is.
-    near = [group for group in candidates if _place(group) == _place(images)] or candidates
+    near = [group for group in candidates if is_near(group, images)] or candidates
     for group in candidates:
         own, matched = _best_match(ids, group) if group in near else (("", ""), {})
         if matched:
@@ -161,18 +186,41 @@ def _classify(path: PurePosixPath) -> tuple[str, str, str]:
     """Return a file's role, its folder with ``{split}``, and what that stands for."""
     folders = path.parts[:-1]
     named = [index for index, name in enumerate(folders) if _role(name) is not None]
-    splits = [index for index, name in enumerate(folders) if _split(name) is not None]
+    splits = [index for index, name in enumerate(folders) if _with_split(name) is not None]
     deepest = max([*named[-1:], *splits[:1]], default=-1)
-    split = folders[splits[0]] if splits else ""
-    kept = ["{split}" if splits and index == splits[0] else name for index, name in enumerate(folders[: deepest + 1])]
-    by_name = _role(re.split(f"[{re.escape(_SEPARATORS)}]", path.stem)[-1])
-    role = _role(folders[named[-1]]) if named else by_name
+    kept, split = list(folders[: deepest + 1]), ""
+    if splits and (found := _with_split(folders[splits[0]])):
+        kept[splits[0]], split = found
+    lettered = [word for word in re.split(f"[{re.escape(_SEPARATORS)}]", path.stem) if re.search("[A-Za-z]", word)]
+    role = _role(folders[named[-1]]) if named else _role_of_word(lettered[-1]) if lettered else None
     return role or NO_ROLE, "/".join(kept), split
 
 
 def _role(name: str) -> str | None:
-    word = re.sub("[^a-z]", "", name.lower())
+    """Return what a folder's name says: as one word, or the only one of its words that says something."""
+    words = re.findall("[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
+    if whole := _role_of_word(name):
+        return whole
+    beside = (match for pattern in _BESIDE_A_SPLIT if (match := pattern.fullmatch(name)))
+    rests = [part for match in beside for part in (match["before"], match["after"]) if part]
+    roles = {role for word in (*words, *rests) if (role := _role_of_word(word))}
+    return roles.pop() if len(roles) == 1 and not {word.lower() for word in words} & set(NO_CLASSES) else None
+
+
+def _role_of_word(word: str) -> str | None:
+    word = re.sub("[^a-z]", "", word.lower())
     return next((role for role, words in ROLES.items() if word in words or word.removesuffix("s") in words), None)
+
+
+def _with_split(name: str) -> tuple[str, str] | None:
+    """Return a folder's name with ``{split}`` for the split in it, and that; None where there is none."""
+    if _split(name) is not None:
+        return "{split}", name
+    for pattern in _BESIDE_A_SPLIT:
+        match = pattern.fullmatch(name)
+        if match and _role(match["before"] + match["after"]):
+            return f"{match['before']}{{split}}{match['after']}", match["split"]
+    return None
 
 
 def _split(name: str) -> str | None:
@@ -184,8 +232,12 @@ def split_of_folder(name: str) -> str:
     return _split(name) or "train"
 
 
+def is_near(group: Group, images: Group) -> bool:
+    """Whether two groups are in the same place, as far as their folders say neither role nor split."""
+    return _place(group) == _place(images)
+
+
 def _place(group: Group) -> list[str]:
-    """Return the folders above a group that say neither role nor split."""
     return [name for name in group.folder.split("/") if name not in ("", "{split}") and _role(name) is None]
 
 

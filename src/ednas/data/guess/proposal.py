@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ednas.data.folder.tree import Tree, composed
 from ednas.data.formats import FORMATS
-from ednas.data.guess.layout import NO_ROLE, ROLES, Group, Labels, Layout, find_groups, find_layout, split_of_folder
+from ednas.data.guess.layout import NO_ROLE, Group, Labels, Layout, find_groups, find_layout, is_near, split_of_folder
 from ednas.data.guess.values import Guess, guess_target
 from ednas.data.reader import IMAGE, Progress
 from ednas.exceptions import DataError
@@ -71,7 +71,7 @@ def _what_is_missing(groups: Sequence[Group]) -> str:
         return "holds no PNG, JPEG or NPY file"
     found = ", ".join(f"{group.count} {group.suffix} in {_place(group)}" for group in groups[:6])
     if all(group.role in (IMAGE, NO_ROLE) for group in groups):
-        usual = ", ".join(f"{words[0]}s" for role, words in ROLES.items() if role != IMAGE)
+        usual = "labels, masks, depth, disparity, normals"
         return f"no name of a folder or file says that there are labels (usual are {usual}); found {found}"
     if not any(group.role in (IMAGE, NO_ROLE) for group in groups):
         return f"no name of a folder or file says that there are images (usual are images, rgb, left); found {found}"
@@ -117,7 +117,7 @@ def _list_files(labelled: set[str], tree: Tree) -> dict[str, tuple[str, set[str]
 def _targets(layout: Layout, tree: Tree, progress: Progress | None) -> tuple[list[str], list[str]]:
     """Return the lines of all targets, and what is none, and why."""
     lines: list[str] = []
-    left_out = [f"{_place(group)}, the names of its files do not fit those of the images" for group in layout.others]
+    left_out = [f"{_place(group)}, {_why_apart(group, layout.group)}" for group in layout.others]
     taken: set[str] = set()
     total = sum(map(len, layout.ids.values()))
     for labels in layout.labels:
@@ -143,6 +143,12 @@ def _targets(layout: Layout, tree: Tree, progress: Progress | None) -> tuple[lis
     return lines, left_out
 
 
+def _why_apart(group: Group, images: Group) -> str:
+    if not is_near(group, images):
+        return "which is in another place than the images; it may be another of 'parts'"
+    return "the names of its files do not fit those of the images"
+
+
 def _guess(labels: Labels, paths: Sequence[Path], progress: Progress | None) -> Guess | str:
     done = 0
 
@@ -162,7 +168,13 @@ def _unique(group: Group, taken: set[str]) -> str:
 
 
 def _place(group: Group) -> str:
-    return group.folder.replace("{split}", "*") or "the folder itself"
+    if group.folder:
+        return group.folder.replace("{split}", "*")
+    return (
+        "its subfolders"
+        if any("/" in stem for stems in group.stems.values() for stem in stems)
+        else "the folder itself"
+    )
 
 
 def _text(value: str) -> str:

@@ -75,10 +75,12 @@ def guess_target(paths: Sequence[Path], role: str, step: Callable[[], None]) -> 
         return "some have one channel, and some have colours"
     has_colours = values[0].ndim == 3
     if has_colours and role in ("depth", "disparity"):
-        return "they have colours, for people; depth has one number per pixel"
+        return "they are coloured for people to look at; depth has one number per pixel"
     is_depth = role in ("depth", "disparity") or not _are_whole(values)
     if not has_colours and (is_depth or (role != "labels" and len(np.unique(_joined(values))) > MAX_CLASSES + 1)):
         return _depth(values, role)
+    if role == "labels" and paths[0].suffix.lower() in JPEG_SUFFIXES:
+        return "they are JPEG, which blurs classes"
     if has_colours and (role == "normals" or not _are_few_colours(values)):
         return _normals(values) if _are_vectors(values) else "they have colours, but neither few nor those of normals"
     if paths[0].suffix.lower() in JPEG_SUFFIXES:
