@@ -501,6 +501,8 @@ def load_metrics(path: Path | str, name: str | None = None) -> ModelMetrics:
     if file.is_dir():
         inner = file / "checkpoint" / "metrics.json"
         file = inner if inner.is_file() and not (file / "metrics.json").is_file() else file / "metrics.json"
+    if file.with_name("study.db").exists() and not file.exists():
+        raise CheckpointError(f"{file.parent}: is a search, whose candidates are in its report; compare trainings")
     value = read_json(file, CheckpointError)
     if not isinstance(value, dict):
         raise CheckpointError(f"{file}: holds {type(value).__name__}, expected an object with 'protocol' and 'tasks'")

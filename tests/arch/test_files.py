@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ednas.arch import load_architecture, save_architecture, zoo
+from ednas.arch import load_architecture, read_facts, save_architecture, stored_input_size, zoo
 from ednas.exceptions import ArchitectureError
 
 BASE = zoo.architecture("base")
@@ -46,3 +46,20 @@ def test_truncated_file_is_one_clear_error(tmp_path_factory: pytest.TempPathFact
     path.write_text(TEXT[:length])
     with pytest.raises(ArchitectureError, match="a.json"):
         load_architecture(path)
+
+
+def test_folders_of_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("trained/checkpoint/config.json", "search/best.json"):
+        (tmp_path / place).parent.mkdir(parents=True)
+        facts = {"architecture": BASE.to_dict(), "input_size": [64, 96]}
+        (tmp_path / place).write_text(json.dumps(facts))
+        folder = tmp_path / place.partition("/")[0]
+        assert load_architecture(folder) == BASE
+        assert stored_input_size(folder) == (64, 96)
+    (tmp_path / "base").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_architecture("base") == BASE
+    assert read_facts("base") == {}
+    for read in (load_architecture, read_facts):
+        with pytest.raises(ArchitectureError, match="holds no architecture"):
+            read("./base")

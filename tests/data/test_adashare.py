@@ -122,7 +122,7 @@ def test_an_index_may_call_its_split_val(tmp_path, makers):
         ('{"train": [3]}', "sample 0 of 'train': is int, expected a list of 4 paths"),
         ('{"train": [["a.png", "b.png"]]}', "is 2 entries"),
         ('{"train": [["a.png", "b.png", 3, "d.npy"]]}', "3 is not the path"),
-        ('{"train": [["/a.png", "b.png", "c.png", "d.npy"]]}', "out of the dataset"),
+        ('{"train": [["/a.png", "b.png", "c.png", "d.npy"]]}', "/a.png is absolute"),
         ('{"train": [["../../a.png", "b.png", "c.png", "d.npy"]]}', "out of the dataset"),
         ('{"train": [["a\\u0000.png", "b.png", "c.png", "d.npy"]]}', "not the path"),
         ("[" * 100_000, "not valid JSON"),

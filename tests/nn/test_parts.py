@@ -73,6 +73,16 @@ def test_a_backbone_that_yields_something_else_is_refused(case: str) -> None:
         network("base backbone:odd")
 
 
+def test_a_factory_that_fails_is_one_line() -> None:
+    def make(width: int) -> nn.Module:
+        return nn.Conv2d(3, width, 3)
+
+    register_backbone("odd", make)
+    with pytest.raises(ArchitectureError, match=r"backbone 'odd\(width=-4\)' cannot be made: \w+: ") as error:
+        network("base backbone:odd(width=-4)")
+    assert "\n" not in str(error.value)
+
+
 def test_a_size_that_a_backbone_rounds_down_is_refused_when_it_comes() -> None:
     register_backbone("floor", lambda: Calls(pooled))
     own = network("base backbone:floor")

@@ -21,9 +21,10 @@ def load_architecture(source: str | Path | Mapping[str, Any]) -> Architecture:
     """Return the architecture that ``source`` means.
 
     Args:
-        source: A name of the zoo, a JSON file (an architecture, or a checkpoint's ``config.json``), a checkpoint
-            folder, an architecture's text form, or its JSON form as it was read. After any text, ``backbone:NAME`` and
-            ``decoder:NAME`` put registered parts of one's own in: ``base backbone:mine(width=0.5)``.
+        source: A name of the zoo (a folder of that name is ``./base``), a JSON file (an architecture, or a checkpoint's
+            ``config.json``), a folder of a checkpoint, a training or a search, an architecture's text form, or its JSON
+            form as it was read. After any text, ``backbone:NAME`` and ``decoder:NAME`` put registered parts of one's
+            own in: ``base backbone:mine(width=0.5)``.
 
     Raises:
         ArchitectureError: There is none of these, or the file is wrong; the message names it.
@@ -43,10 +44,10 @@ def load_architecture(source: str | Path | Mapping[str, Any]) -> Architecture:
         raise ArchitectureError(
             f"'{text[:60]}...' is no architecture and no path; a text form begins with stem_"
         ) from None
-    if is_folder:
-        path = path / "config.json"
-    elif text in zoo.names() or not (path.suffix or is_there):
+    if text in zoo.names() or not (path.suffix or is_there):
         return zoo.architecture(text)
+    if is_folder:
+        path = _in_folder(path)
     value = read_json(path, ArchitectureError)
     if isinstance(value, dict) and "architecture" in value:
         value = value["architecture"]
@@ -55,6 +56,15 @@ def load_architecture(source: str | Path | Mapping[str, Any]) -> Architecture:
     except ArchitectureError as error:
         raise ArchitectureError(f"{path}: {error}") from None
     return architecture if architecture.name else replace(architecture, name=path.stem)
+
+
+def _in_folder(folder: Path) -> Path:
+    """Return the file of a folder that holds its architecture: a checkpoint's, a run's checkpoint's, or a search's."""
+    places = (folder / "config.json", folder / "checkpoint" / "config.json", folder / "best.json")
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise ArchitectureError(f"{folder}: holds no architecture (a checkpoint's config.json, a search's best.json)")
+    return found
 
 
 def stored_input_size(source: str | Path) -> tuple[int, int] | None:
@@ -79,11 +89,13 @@ def read_facts(source: str | Path) -> Mapping[str, Any]:
     """Return what a checkpoint's ``config.json`` or a search's ``best.json`` says, beside the architecture too.
 
     Raises:
-        ArchitectureError: The file is damaged.
+        ArchitectureError: The file is damaged, or the folder holds none.
     """
     path = Path(source)
+    if str(source) in zoo.names():
+        return {}
     try:
-        file = path / "config.json" if path.is_dir() else path
+        file = _in_folder(path) if path.is_dir() else path
         is_there = file.suffix == ".json" and file.is_file()
     except (OSError, ValueError):  # a text form: too long for a path
         is_there = False

@@ -217,7 +217,9 @@ def relative_path(text: object, where: object) -> str:
     if not isinstance(text, str) or not text or "\0" in text or not _encodable(text):
         raise DataError(f"{where}: {text!a:.80} is not the path of a file")
     path = PurePosixPath(text.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]):
+    if path.is_absolute() or ":" in "".join(path.parts[:1]):
+        raise DataError(f"{where}: the path {text:.80} is absolute; write it from the dataset's folder on")
+    if ".." in path.parts:
         raise DataError(f"{where}: the path {text:.80} leads out of the dataset's folder")
     return str(path)
 

@@ -150,7 +150,11 @@ def _make(kind: str, known: Mapping[str, Factory], text: str, arguments: tuple[A
         inspect.signature(known[name]).bind(*arguments, **options)
     except TypeError as error:
         raise ArchitectureError(f"{kind} '{text}': {error}") from None
-    part = known[name](*arguments, **options)
+    try:
+        part = known[name](*arguments, **options)
+    except Exception as error:  # it is somebody's code, and takes what an architecture says
+        reason = " ".join(str(error).split())[:200]
+        raise ArchitectureError(f"{kind} '{text}' cannot be made: {type(error).__name__}: {reason}") from error
     if not isinstance(part, nn.Module):
         raise ArchitectureError(f"{kind} '{text}': its factory makes {type(part).__name__}, must be a torch.nn.Module")
     return part

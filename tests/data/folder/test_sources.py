@@ -94,6 +94,7 @@ def test_other_pairs_of_the_same_files_are_other_data(folder):
         (["images/frame_0.png,,"], r"frame_0\.png: has no label of any target"),
         ([LINES[0] + ",more"], r"pairs\.csv:2: has more cells than the header"),
         (["../x.png,masks/a.png,"], r"pairs\.csv:2: the path \.\./x\.png leads out"),
+        (["/data/x.png,masks/a.png,"], r"pairs\.csv:2: the path /data/x\.png is absolute; write it from"),
         (["images/frame_0.gif,masks/a.png,"], r"pairs\.csv:2: 'images/frame_0\.gif' must end in one of"),
         ([], r"pairs\.csv: lists no images"),
         (["images/frame_0.png,masks/x.png,"], r"masks/x\.png: no such file"),

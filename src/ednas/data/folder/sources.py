@@ -151,6 +151,7 @@ def read_pairs(path: Path, targets: Sequence[str]) -> dict[str, dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="")
+            reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
             _check_header(path, reader.fieldnames or [], [IMAGE, *targets])
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as cause:

@@ -170,11 +170,8 @@ def _unique(group: Group, taken: set[str]) -> str:
 def _place(group: Group) -> str:
     if group.folder:
         return group.folder.replace("{split}", "*")
-    return (
-        "its subfolders"
-        if any("/" in stem for stems in group.stems.values() for stem in stems)
-        else "the folder itself"
-    )
+    is_flat = not any("/" in stem for stems in group.stems.values() for stem in stems)
+    return "the folder itself" if is_flat else "its subfolders"
 
 
 def _text(value: str) -> str:
