@@ -141,6 +141,20 @@ def test_numbers_are_those_of_yaml_1_2(tmp_path: Path, text: str, value: object)
     assert read_yaml(tmp_path / "a.yaml") == {"a": value}
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is empty, expected a mapping"),
+        ("- 1", "holds list"),
+        (f"a: 0x{'f' * 30}", r":1: not valid YAML \(a whole"),
+    ],
+)
+def test_what_is_no_mapping_of_usual_values(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        read_yaml(tmp_path / "a.yaml")
+
+
 @pytest.mark.parametrize("place", ["/dev/zero", "/dev"])
 def test_what_is_no_regular_file_is_not_read(place: str) -> None:
     if not Path(place).exists():

@@ -114,7 +114,8 @@ def read_yaml(path: Path | str, error: type[EdnasError] = ConfigError) -> dict[s
         problem = getattr(cause, "problem", None) or type(cause).__name__
         raise error(f"{where}: not valid YAML ({problem})") from cause
     if not isinstance(value, dict):
-        raise error(f"{path}: holds {type(value).__name__}, expected a mapping of keys to values")
+        found = "is empty" if value is None else f"holds {type(value).__name__}"
+        raise error(f"{path}: {found}, expected a mapping of keys to values")
     return value
 
 

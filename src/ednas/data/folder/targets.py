@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
@@ -144,6 +145,9 @@ class LabelsTarget(Target):
     def _check(self) -> LabelsTarget:
         if self.class_names and len(self.class_names) != self.num_classes:
             raise ValueError(f"{len(self.class_names)} class_names for {self.num_classes} classes")
+        name, count = Counter(self.class_names).most_common(1)[0] if self.class_names else ("", 0)
+        if count > 1:
+            raise ValueError(f"class_names: '{name}' is there {count} times; classes are told apart by their names")
         if self.path is not None and PurePosixPath(self.path).suffix.lower() in JPEG_SUFFIXES:
             raise ValueError(f"path {self.path}: JPEG blurs classes; store labels as PNG or NPY")
         if self.colors is None and self.ignore:
