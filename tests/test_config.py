@@ -146,7 +146,7 @@ def test_numbers_are_those_of_yaml_1_2(tmp_path: Path, text: str, value: object)
     [
         ("", "is empty, expected a mapping"),
         ("- 1", "holds list"),
-        (f"a: 0x{'f' * 30}", r":1: not valid YAML \(a whole"),
+        (f"a: 0x{'f' * 300}", r":1: not valid YAML \(a whole"),
     ],
 )
 def test_what_is_no_mapping_of_usual_values(tmp_path: Path, text: str, said: str) -> None:

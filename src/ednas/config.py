@@ -60,7 +60,7 @@ class _Loader(yaml.SafeLoader):
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
-_MOST_BITS = 64
+_MOST_BITS = 1024
 """Of a whole number; Python writes no number of some thousand digits out, as an error message would."""
 
 _NUMBERS = {
