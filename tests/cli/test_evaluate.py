@@ -210,3 +210,17 @@ def test_a_truncated_model(run: Run, data: Path, tflite: Path) -> None:
     assert code == 2
     assert err.startswith("error: ")
     assert err.count("\n") == 1
+
+
+def test_depth_at_another_scale_is_noticed(run: Run, data: Path, tmp_path: Path) -> None:
+    train = ["train", "base", "--data", data, "--tasks", "depth", "--recipe", "mini", "--steps", 1, "--batch-size", 2]
+    assert run(*train, "--out", tmp_path / "run")[0] == 0
+    evaluate = ["evaluate", tmp_path / "run", "--split", "train", "--data"]
+    assert "is the scale right" not in run(*evaluate, data)[2]
+    other = write_dataset(tmp_path / "other")
+    for depth in (tmp_path / "other").glob("*/depth/*.npy"):
+        np.save(depth, 1000 * np.load(depth))
+    code, _, err = run(*evaluate, other)
+    assert code == 0
+    assert "warning: depth: the labels' mean is 2" in err
+    assert "is the scale right?" in err

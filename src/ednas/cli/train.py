@@ -256,11 +256,13 @@ def evaluate(
     from ednas.data.formats import open_as_trained
     from ednas.data.matching import check_meaning, match_labels
     from ednas.data.reader import check_labels
+    from ednas.data.units import mean_depths, other_scales
     from ednas.export.evaluate import evaluate_exported
     from ednas.export.predictor import ExportedModel
     from ednas.files import write_json
     from ednas.tasks.base import check_protocol
     from ednas.training import evaluate as evaluate_checkpoint
+    from ednas.training.checkpoint import trained_depths
     from ednas.training.trivial import measure_trivial
 
     load_plugins(plugin)
@@ -289,6 +291,9 @@ def evaluate(
         input_size = read_first(dataset).image.shape[:2]
     with decoding() as decode:
         cached = match_labels(open_cache(dataset, input_size, progress=decode), about.targets)
+    if not isinstance(opened, ExportedModel):
+        for remark in other_scales(trained_depths(model), mean_depths(cached)):
+            _say(f"warning: {remark}")
     with counting("evaluating") as progress:
         metrics = measure(cached, chosen, tiling=tiling, progress=lambda done, total: progress(split, done, total))
     if train_split := _decoded_before(partial(open_split, split="train"), cached.size):

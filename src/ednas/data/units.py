@@ -1,12 +1,24 @@
-"""Guessing the unit of depth that nobody has named."""
+"""Telling by their values in what unit depths are stored, which nobody may have named."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ednas.data.cache import CachedSplit
+from ednas.data.sample import DEPTHS, valid_pixels
 
 _SHORTEST = 0.05
 """Metres: the mean depth of no usual scene is less."""
 
 _UNITS = (("metres", 1.0, 100.0), ("centimetres", 0.01, 500.0), ("millimetres", 0.001, 1e6))
 """Name, metres, and the mean of stored values up to which it is the likely one: scenes of some metres are usual."""
+
+_OTHER_SCALE = 10.0
+"""Ratio of two datasets' mean depths from which on one is probably stored in another unit."""
+
+_LOOKED_AT = 200
 
 
 def likely_unit(mean: float) -> tuple[str, float] | None:
@@ -21,3 +33,30 @@ def likely_unit(mean: float) -> tuple[str, float] | None:
     if not mean >= _SHORTEST:
         return None
     return next(((name, metres) for name, metres, largest in _UNITS if mean < largest), None)
+
+
+def mean_depths(split: CachedSplit) -> dict[str, float]:
+    """Return the mean label of each target that is a depth, over samples spread evenly; those without are absent."""
+    rows = split.rows[:: max(1, len(split.rows) // _LOOKED_AT)]
+    means = {}
+    for name, info in split.info.targets.items():
+        if info.kind in DEPTHS:
+            values = split.targets[name][rows]
+            if len(measured := values[valid_pixels(values, info)]):
+                means[name] = float(measured.mean(dtype=np.float64))
+    return means
+
+
+def other_scales(ours: Mapping[str, float], theirs: Mapping[str, float]) -> list[str]:
+    """Say which means of depths (:func:`mean_depths`) of two datasets are far apart, one line each.
+
+    Args:
+        ours: Of the data that a network was trained on.
+        theirs: Of those that it meets now.
+    """
+    pairs = {name: (ours[name], theirs[name]) for name in ours if theirs.get(name, 0) > 0 < ours[name]}
+    return [
+        f"{name}: the labels' mean is {now:.4g}, where the network was trained on {then:.4g}: is the scale right?"
+        for name, (then, now) in pairs.items()
+        if max(then, now) > _OTHER_SCALE * min(then, now)
+    ]

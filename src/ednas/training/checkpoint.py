@@ -144,6 +144,16 @@ def read_metrics(folder: Path | str) -> dict[str, Any]:
     return content
 
 
+def trained_depths(folder: Path | str) -> dict[str, float]:
+    """Return the mean depths that a checkpoint's network was trained on, as far as its ``metrics.json`` says."""
+    try:
+        trained_on = read_metrics(folder).get("trained_on")
+    except CheckpointError:  # a checkpoint need not have one
+        return {}
+    means = trained_on.get("mean_depths") if isinstance(trained_on, dict) else None
+    return {name: value for name, value in means.items() if isinstance(value, float)} if isinstance(means, dict) else {}
+
+
 def _make(config: CheckpointConfig) -> Model:
     """Make a checkpoint's model, with fresh weights."""
     check_input_size(config.input_size)

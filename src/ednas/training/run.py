@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ednas.data import CachedSplit
 from ednas.data.holdout import hold_out
+from ednas.data.units import mean_depths
 from ednas.exceptions import ConfigError
 from ednas.files import exclusive, write_json
 from ednas.scoring import accuracy
@@ -314,7 +315,11 @@ def _train(
         metrics = evaluate(model, val_split, config.protocol, batch_size=config.recipe.eval_batch_size)
         metrics["trivial"] = measure_trivial(model.tasks, train_split, val_split, config.protocol, device=fabric.device)
         metrics["device"] = device_name(fabric.device)
-        metrics["trained_on"] = {"dataset": model.dataset, "digest": train_split.digest}
+        metrics["trained_on"] = {
+            "dataset": model.dataset,
+            "digest": train_split.digest,
+            "mean_depths": mean_depths(train_split),
+        }
         for recorder in recorders:
             recorder.write_metrics(metrics, result.steps)
     checkpoint = out / CHECKPOINT
