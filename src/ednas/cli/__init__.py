@@ -55,6 +55,9 @@ def main() -> None:
 
 
 def _stopped(code: int = _INTERRUPTED) -> NoReturn:
+    # Of processes that train together the first one speaks. Without that module, none do.
+    if (device := sys.modules.get("ednas.training.device")) and device.is_helper():
+        sys.exit(code)
     resumes = {"search": "; --resume goes on from there", "train": "; --resume goes on from there"}
     resumes["demo"] = "; the same command goes on from there"
     hint = next((hint for command, hint in resumes.items() if command in sys.argv[1:2]), "")
