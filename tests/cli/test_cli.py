@@ -491,3 +491,8 @@ def test_names_in_tables_do_not_act_on_the_terminal(capsys: pytest.CaptureFixtur
     assert "a\\x07column" in printed
     assert "lines \\x1b]0;x\\x07" in printed
     assert not set(printed) & {"\x1b", "\x07"}
+
+
+def test_retrying_is_for_a_search_that_is_there(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("search", "--data", "streets", "--retry-failed", "--out", tmp_path / "run")
+    assert (code, err) == (2, "error: --retry-failed: is about the search in --out; add --resume\n")

@@ -284,6 +284,58 @@ class TestFailures:
             uninterrupted(path, 20, executor=InlineExecutor(Unknown()))
 
 
+class TestRetries:
+    """A search whose failed candidates are evaluated anew is still one that can be replayed."""
+
+    def test_what_failed_is_evaluated_anew_and_first(self, path: Path) -> None:
+        failing = FakeEvaluator(modes={2: "memory", 5: "memory"})
+        before = uninterrupted(path, 20, executor=InlineExecutor(failing))
+        failed = [trial.number for trial in before if trial.state is TrialState.FAILED]
+        assert 2 <= len(failed) < 10
+        with Study(path, IDENTITY, resume=True) as study:
+            assert study.retry_failed() == len(failed)
+            assert study.retry_failed() == 0
+            make_search(study, trials=20).run()
+            after = study.trials()
+        for old, new in zip(before, after, strict=True):
+            assert (old.genes, old.asked_after, old.parent) == (new.genes, new.asked_after, new.parent)
+            assert new.scored
+            if old.number not in failed:
+                assert new == replace(old, seconds=new.seconds)
+        # They end after all others, and later proposals follow from what they taught.
+        assert sorted(after[number].done_order or 0 for number in failed) == list(range(20, 20 + len(failed)))
+        with Study(path, IDENTITY, resume=True) as study:
+            make_search(study, trials=40).run()
+            trials, retried = study.trials(), study.retried()
+        assert len(trials) == 40
+        assert retried == {trial.done_order for trial in before if trial.number in failed}
+        replay(evolution(), trials, retried)
+        with pytest.raises(StudyError, match="gap"):
+            replay(evolution(), trials)
+
+    def test_what_fails_again_can_be_tried_again(self, path: Path) -> None:
+        failing = FakeEvaluator(modes={2: "memory", 5: "memory"})
+        uninterrupted(path, 20, executor=InlineExecutor(failing))
+        for executor in (InlineExecutor(failing), InlineExecutor(FakeEvaluator())):
+            with Study(path, IDENTITY, resume=True) as study:
+                assert study.retry_failed() >= 2
+                make_search(study, trials=20, executor=executor).run()
+        with Study(path, IDENTITY, resume=True) as study:
+            assert study.retry_failed() == 0
+            replay(evolution(), study.trials(), study.retried())
+
+    def test_what_the_target_cannot_run_is_left(self, path: Path) -> None:
+        def cost(architecture: Architecture) -> dict[str, float]:
+            if architecture.blocks[1].kind == "fused":
+                raise TargetError("no memory")
+            return dict(fake_cost(architecture))
+
+        with Study(path, IDENTITY) as study:
+            replace(make_search(study, trials=10), cost=cost).run()
+            assert study.counts()[TrialState.FAILED]
+            assert study.retry_failed() == 0
+
+
 class TestEnds:
     def test_a_small_space_is_searched_completely(self, path: Path) -> None:
         small = space(small=True)

@@ -15,7 +15,7 @@ import torch
 from search_fakes import Recorder
 from training_fakes import write_dataset
 
-from ednas.arch import load_architecture
+from ednas.arch import Architecture, load_architecture
 from ednas.data.loader import BatchLoader
 from ednas.exceptions import ConfigError, EdnasError, StudyError
 from ednas.hw import Cost, LayerGraph, estimate, load_target
@@ -33,6 +33,7 @@ from ednas.search import (
     pareto,
     run_search,
 )
+from ednas.search.evaluators.base import Evaluation
 from ednas.search.evaluators.proxy import ProxyEvaluator
 from ednas.seeding import derive_seed
 from ednas.training import evaluate, fit, prepare_judgement, save_checkpoint, train
@@ -373,3 +374,22 @@ class TestMistakes:
     def test_a_weight_of_no_metric(self, tmp_path: Path, reward: dict[str, Any], message: str) -> None:
         with pytest.raises(ConfigError, match=message):
             run_search(config(reward=reward), tmp_path)
+
+
+def test_failed_candidates_are_evaluated_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluate = ProxyEvaluator.evaluate
+
+    def fails_for_the_base(self: ProxyEvaluator, architecture: Architecture, seed: int) -> Evaluation:
+        if architecture == load_architecture("base"):
+            raise MemoryError
+        return evaluate(self, architecture, seed)
+
+    own = config(trials=3, initial=["baseline"])
+    with monkeypatch.context() as patch:
+        patch.setattr(ProxyEvaluator, "evaluate", fails_for_the_base)
+        run_search(own, tmp_path)
+    with StudyReader(tmp_path / "study.db") as reader:
+        assert [trial.state for trial in reader.trials()] == [TrialState.FAILED, TrialState.DONE, TrialState.DONE]
+    result = run_search(own, tmp_path, resume=True, retry_failed=True)
+    assert result.baseline is not None
+    assert run_search(own, tmp_path, resume=True) == result

@@ -95,6 +95,9 @@ def search(
     threads: Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads of each worker.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Gives every random number.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the search in --out.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="With --resume: evaluate candidates that failed anew.")
+    ] = False,
     plugin: Plugins = None,
     allow_plugins: AllowPlugins = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = None,
@@ -119,6 +122,7 @@ def search(
     from ednas.cli.progress import decoding
     from ednas.cli.report import write_page
     from ednas.config import parse, read_yaml
+    from ednas.exceptions import ConfigError
     from ednas.search.config import SearchConfig, canonical
     from ednas.search.progress import SearchProgress
     from ednas.search.quantities import QUANTITIES, show
@@ -126,6 +130,8 @@ def search(
     from ednas.search.run import run_search
     from ednas.training.recipe import merge_recipe
 
+    if retry_failed and not resume:
+        raise ConfigError("--retry-failed: is about the search in --out; add --resume")
     values = canonical(read_yaml(config)) if config else {}
     load_plugins(values.get("plugins"), allow_plugins)
     load_plugins(plugin)
@@ -165,7 +171,9 @@ def search(
         values["controller"] = _changed(values.get("controller"), evolution)
     settings = parse(SearchConfig, values, str(config or "search"))
     with decoding() as decode, SearchProgress() as progress:
-        result = run_search(settings, out, resume=resume, callbacks=[progress], decode_progress=decode)
+        result = run_search(
+            settings, out, resume=resume, retry_failed=retry_failed, callbacks=[progress], decode_progress=decode
+        )
     page = write_page(out, out / "report.html")
     best = result.best
     if as_json:

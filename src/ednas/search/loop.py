@@ -65,7 +65,7 @@ class Search:
                 hand are evaluated when the search is resumed.
         """
         history = self.study.trials()
-        replay(self.controller, history)
+        replay(self.controller, history, self.study.retried())
         interrupted = deque(trial for trial in history if trial.state is TrialState.RUNNING)
         self._ended.update(trial.state for trial in history if trial.state is not TrialState.RUNNING)
         for callback in self.callbacks:

@@ -92,6 +92,7 @@ def run_search(
     *,
     evaluator: Evaluator | None = None,
     resume: bool = False,
+    retry_failed: bool = False,
     callbacks: Sequence[SearchCallback] = (),
     decode_progress: Callable[[int, int], None] | None = None,
 ) -> SearchResult:
@@ -110,6 +111,8 @@ def run_search(
             compared with the mean training label, and its metrics need not be those of the tasks. It must be picklable,
             unless ``config.executor`` is ``inline``; a search is resumed with one of the same class.
         resume: Go on with the search in ``out``, if there is one.
+        retry_failed: Evaluate its candidates that failed anew, first of all: what they lacked, memory for example, may
+            be there now.
         callbacks: Told how it goes, for example a :class:`~ednas.search.progress.SearchProgress`.
         decode_progress: Told about the decoding of the dataset, with samples done and samples in all.
 
@@ -124,11 +127,9 @@ def run_search(
     """
     from ednas.hw.sources import Simulated, load_source
     from ednas.training import prepare_judgement
-    from ednas.training.resume import holds_run
 
     config, out = config.standalone(), Path(out)
-    if holds_run(out):
-        raise ConfigError(f"{out}: holds a training; choose another folder for a search")
+    _check_folder(out)
     for plugin in config.plugins:
         load_plugin(plugin)
     config = config.model_copy(update={"controller": config.controller.complete()})  # which a plugin may have brought
@@ -165,6 +166,8 @@ def run_search(
     sizes = [len(decision.candidates) for decision in space.decisions]
     with Study(out / STUDY, identity, resume=resume) as study:
         config.save(out / CONFIG)
+        if retry_failed:
+            _log.info("%d candidates that failed are evaluated anew", study.retry_failed())
         trivial = None
         if evaluator is None:
             trivial = _tell_trivial(_trivial(config, objective, model, train_split, held_out), out, callbacks)
@@ -204,6 +207,14 @@ def run_search(
         result = outcome(trials, judgements=judgements)
         write_results(result, out)
         return result
+
+
+def _check_folder(out: Path) -> None:
+    """Refuse a training's folder, whose configuration would be replaced."""
+    from ednas.training.resume import holds_run
+
+    if holds_run(out):
+        raise ConfigError(f"{out}: holds a training; choose another folder for a search")
 
 
 @contextmanager

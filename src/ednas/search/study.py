@@ -75,6 +75,9 @@ _JUDGEMENTS = (
 )
 """Second judgements, by another seed; studies of earlier versions have none."""
 
+_RETRIED = "CREATE TABLE IF NOT EXISTS retried (done_order INTEGER PRIMARY KEY)"
+"""When failures ended that were evaluated anew; of them a controller had learned nothing."""
+
 _COLUMNS = (
     "number", "genes", "architecture", "fingerprint", "state", "asked_after", "parent", "cost", "metrics", "accuracy",
     "reward", "error", "done_order", "seconds",
@@ -158,6 +161,13 @@ class StudyReader:
                 return {}
             rows = self._connection.execute("SELECT number, accuracy, reward FROM judgements ORDER BY number")
             return {number: Judgement(float(accuracy), float(reward)) for number, accuracy, reward in rows}
+
+    def retried(self) -> frozenset[int]:
+        """Return the places, among all that ended, of failures that are evaluated anew (:meth:`Study.retry_failed`)."""
+        with self._reading():
+            if not self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'retried'").fetchone():
+                return frozenset()
+            return frozenset(int(order) for (order,) in self._connection.execute("SELECT done_order FROM retried"))
 
     def counts(self) -> dict[TrialState, int]:
         """Return the number of trials in each state."""
@@ -279,7 +289,7 @@ class Study(StudyReader):
             EdnasError: The study cannot be written.
         """
         with self._transaction():
-            number = self._next("number")
+            number = self._next("number", "trials")
             trial = Trial(
                 number=number,
                 genes=proposal.genes,
@@ -290,7 +300,7 @@ class Study(StudyReader):
                 parent=proposal.parent,
                 cost=dict(cost),
                 error=error,
-                done_order=None if state is TrialState.RUNNING else self._next("done_order"),
+                done_order=None if state is TrialState.RUNNING else self._next_order(),
             )
             places = ", ".join("?" * len(_COLUMNS))
             self._connection.execute(f"INSERT INTO trials ({', '.join(_COLUMNS)}) VALUES ({places})", _to_row(trial))
@@ -321,7 +331,7 @@ class Study(StudyReader):
                 accuracy=accuracy,
                 reward=reward,
                 error=error,
-                done_order=self._next("done_order"),
+                done_order=self._next_order(),
                 seconds=seconds,
             )
             if state is TrialState.RUNNING or (state is TrialState.DONE) is not finished.scored:
@@ -334,6 +344,20 @@ class Study(StudyReader):
             if changed.rowcount != 1:
                 raise StudyError(f"trial {trial.number} of {self.path} is not running, its result cannot be stored")
         return finished
+
+    def retry_failed(self) -> int:
+        """Let failed trials run again, but for those that the target cannot run; return how many.
+
+        Raises:
+            EdnasError: The study cannot be written.
+        """
+        failed = "state = 'failed' AND cost != '{}'"
+        with self._transaction():
+            self._connection.execute(f"INSERT INTO retried SELECT done_order FROM trials WHERE {failed}")
+            changed = self._connection.execute(
+                f"UPDATE trials SET state = 'running', error = '', done_order = NULL, seconds = NULL WHERE {failed}"
+            )
+        return changed.rowcount
 
     def add_judgement(self, number: int, judgement: Judgement) -> None:
         """Store what a trial was found to be worth by another seed.
@@ -368,6 +392,7 @@ class Study(StudyReader):
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute(_JUDGEMENTS)
+        self._connection.execute(_RETRIED)
         if is_new:
             with self._transaction():
                 for statement in _SCHEMA:
@@ -376,9 +401,12 @@ class Study(StudyReader):
                 self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
                 self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
-    def _next(self, column: str) -> int:
-        value: int = self._connection.execute(f"SELECT COALESCE(MAX({column}), -1) + 1 FROM trials").fetchone()[0]
+    def _next(self, column: str, table: str) -> int:
+        value: int = self._connection.execute(f"SELECT COALESCE(MAX({column}), -1) + 1 FROM {table}").fetchone()[0]
         return value
+
+    def _next_order(self) -> int:
+        return max(self._next("done_order", "trials"), self._next("done_order", "retried"))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -406,7 +434,7 @@ def _schema(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:
 @cache
 def _known_schema() -> set[tuple[str, str, str]]:
     with closing(sqlite3.connect(":memory:")) as connection:
-        for statement in (*_SCHEMA, _JUDGEMENTS):
+        for statement in (*_SCHEMA, _JUDGEMENTS, _RETRIED):
             connection.execute(statement)
         return _schema(connection)
 

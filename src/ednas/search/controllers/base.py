@@ -23,7 +23,7 @@ import importlib
 import pkgutil
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
@@ -109,6 +109,10 @@ class Controller(ABC):
         if trial.scored or trial.state is TrialState.PRUNED:
             self._learn(trial)
 
+    def skip(self) -> None:
+        """Pass over a trial that failed, and so taught nothing, and was evaluated anew later."""
+        self.told += 1
+
     @abstractmethod
     def _propose(self, rng: random.Random, attempt: int) -> Proposal:
         """Draw a candidate; it is drawn again where it was proposed before.
@@ -145,33 +149,42 @@ class Controller(ABC):
         return tuple(reversed(genes))
 
 
-def replay(controller: Controller, trials: Iterable[Trial]) -> None:
+def replay(controller: Controller, trials: Iterable[Trial], retried: Collection[int] = ()) -> None:
     """Bring a fresh controller to where a stored search stands, by asking and telling it the whole history again.
 
     Args:
         controller: Freshly made, with the seed and settings of the search.
         trials: All trials of the store, in any order.
+        retried: Places among the finished trials of failures that were evaluated anew.
 
     Raises:
         StudyError: The controller proposes something else than what is stored, or the history has a gap.
     """
     asked = sorted(trials, key=lambda trial: trial.number)
-    done = sorted((t for t in asked if t.done_order is not None), key=lambda trial: trial.done_order or 0)
-    if any(trial.done_order != order for order, trial in enumerate(done)):
+    done = {trial.done_order: trial for trial in asked if trial.done_order is not None}
+    ended = len(done) + len(retried)
+    if {*done, *retried} != set(range(ended)):
         raise StudyError("the study's finished trials have a gap in their order; it is damaged, start a new study")
+
+    def tell_next() -> None:
+        if controller.told in done:
+            controller.tell(done[controller.told])
+        else:
+            controller.skip()
+
     for trial in asked:
-        if trial.asked_after > len(done):
+        if trial.asked_after > ended:
             raise StudyError(f"trial {trial.number} was asked after trials that are missing; start a new study")
         while controller.told < trial.asked_after:
-            controller.tell(done[controller.told])
+            tell_next()
         proposal = controller.ask()
         if proposal != Proposal(trial.genes, trial.parent):
             raise StudyError(
                 f"trial {trial.number} of the study is not what this search proposes there; the study was made by "
                 "another version of the controller: resume it with that version, or start a new study"
             )
-    while controller.told < len(done):
-        controller.tell(done[controller.told])
+    while controller.told < ended:
+        tell_next()
 
 
 ControllerClass = TypeVar("ControllerClass", bound=type[Controller])
