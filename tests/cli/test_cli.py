@@ -245,7 +245,7 @@ def test_search_under_limits(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
     search.remove("--json")  # the Pareto set may be drawn anew when a search is resumed, its limits stay
     code, out, err = run(*search, "--resume", "--objectives", "accuracy,macs,latency_ms")
     assert code == 0, err
-    assert f"(limit {limits['params']:g})" in out
+    assert f"(limit {limits['params']:,.0f})" in out
     assert json.loads((tmp_path / "out" / "pareto.json").read_text())["objectives"] == [
         "accuracy",
         "macs",
