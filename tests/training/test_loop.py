@@ -322,6 +322,18 @@ def test_a_compiled_network_trains_alike(build, short, whole, monkeypatch):
     assert_same_weights(model.network, whole)
 
 
+def test_without_a_compiler_it_is_one_line(build, short, monkeypatch):
+    def backend(graph, inputs):
+        raise RuntimeError("no C++ compiler\nis found")
+
+    compiler = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda network, **options: compiler(network, backend=backend))
+    model = build()
+    with pytest.raises(ConfigError, match=r"cannot be compiled here \(.*no C\+\+ compiler is found\)") as error:
+        fit(model.network, model.tasks, Batches(), short, device="cpu", compiled=True)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: CUDA graphs are not tested here")
 def test_cuda_graphs_learn_alike(build, short):
     losses = []

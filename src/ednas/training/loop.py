@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -109,7 +109,8 @@ def fit(
     Raises:
         TrainingError: A loss or a weight is no longer finite; names the task and the step. The last saved state stays.
         CheckpointError: The state to resume from is damaged or belongs to another run.
-        ConfigError: Device, precision or loss weights are wrong, or ``validate`` comes without ``evaluate_every``.
+        ConfigError: Device, precision or loss weights are wrong, ``validate`` comes without ``evaluate_every``, or the
+            network cannot be compiled.
         KeyboardInterrupt: Ctrl-C, after the state has been saved.
         SystemExit: SIGTERM, after the state has been saved.
     """
@@ -124,7 +125,10 @@ def fit(
     saver = _Saver(checkpoint_folder, step, fabric, identity)
     start = (saver.load() if resume else 0) or start
     # cuDNN tries its algorithms once per shape, and shapes are the same in every step.
-    with torch.backends.cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=True):
+    with (
+        torch.backends.cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=True),
+        _compiler_errors() if compiled else nullcontext(),
+    ):
         result = _run(
             step,
             loader=loader,
@@ -139,6 +143,18 @@ def fit(
     if step.averaged is not None:
         network.load_state_dict(step.learned.state_dict())
     return result
+
+
+@contextmanager
+def _compiler_errors() -> Iterator[None]:
+    """Say in one line that PyTorch's compiler cannot do its work, for want of a C++ compiler for example."""
+    from torch._dynamo.exc import TorchDynamoException
+
+    try:
+        yield
+    except TorchDynamoException as error:
+        reason = " ".join(str(error).partition("\n\n")[0].split())[:300]
+        raise ConfigError(f"the network cannot be compiled here ({reason}); train it without --compile") from error
 
 
 def _run(
