@@ -29,6 +29,7 @@ def test_named_recipe_in_yaml(tmp_path):
         ("dta: streets", "unknown key 'dta'; did you mean 'data'"),
         ("data: streets\nrecipe: {name: mini, learing_rate: 1}", "'recipe.learing_rate'; did you mean 'learning_rate'"),
         ("data: streets\nrecipe: fulll", "did you mean 'full'"),
+        ("data: streets\nrecipe: {name: [mini], steps: 3}", "'recipe"),
         ("data: streets\nrecipe: {name: finetun, steps: 3}", "unknown recipe 'finetun'; did you mean 'finetune'"),
         ("data: streets\nrecipe: {name: mini, steps: 3, batch_size: 99999999999}", "less than or equal to 100000"),
         ("data: streets\nseed: 0x" + "f" * 20_000, "a whole number of 80000 bits"),

@@ -41,9 +41,13 @@ def mean_depths(split: CachedSplit) -> dict[str, float]:
     means = {}
     for name, info in split.info.targets.items():
         if info.kind in DEPTHS:
-            values = split.targets[name][rows]
-            if len(measured := values[valid_pixels(values, info)]):
-                means[name] = float(measured.mean(dtype=np.float64))
+            total, count = 0.0, 0
+            for row in rows:  # one at a time: large images would take gigabytes
+                values = split.targets[name][row]
+                measured = values[valid_pixels(values, info)]
+                total, count = total + float(measured.sum(dtype=np.float64)), count + len(measured)
+            if count:
+                means[name] = total / count
     return means
 
 

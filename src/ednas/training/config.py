@@ -76,14 +76,14 @@ class TrainConfig(StrictModel):
             value = {"name": value}
         if not isinstance(value, Mapping):
             return value
-        if "steps" in value and value.get("name") not in RECIPES:
-            name = str(value.get("name", ""))
+        name = str(value.get("name", ""))
+        if "steps" in value and name not in RECIPES:
             if near := nearest(name, RECIPES, cutoff=0.8):
                 # A slip of the pen would make it a recipe of one's own, with the defaults of everything else.
                 raise ValueError(f"unknown recipe '{name}'; did you mean '{near}'? Call one of your own otherwise")
             return value
         try:
-            return merge_recipe(str(value.get("name", "mini")), value)
+            return merge_recipe(name or "mini", value)
         except ConfigError as error:
             raise ValueError(str(error)) from None
 
