@@ -61,6 +61,13 @@ def uninterrupted(path: Path, trials: int, **options: object) -> list[Trial]:
         return study.trials()
 
 
+def cost_without_fused(architecture: Architecture) -> dict[str, float]:
+    """Costs on a target that cannot run networks whose second block is fused."""
+    if architecture.blocks[1].kind == "fused":
+        raise TargetError("no memory")
+    return dict(fake_cost(architecture))
+
+
 class TestWhatIsStored:
     def test_every_trial_is_costed_evaluated_and_scored(self, path: Path) -> None:
         trials = uninterrupted(path, 20)
@@ -265,13 +272,8 @@ class TestFailures:
             assert study.counts()[TrialState.DONE] == 7
 
     def test_a_candidate_that_the_target_cannot_run_fails(self, path: Path) -> None:
-        def cost(architecture: Architecture) -> dict[str, float]:
-            if architecture.blocks[1].kind == "fused":
-                raise TargetError("no memory")
-            return dict(fake_cost(architecture))
-
         with Study(path, IDENTITY) as study:
-            replace(make_search(study, trials=20), cost=cost).run()
+            replace(make_search(study, trials=20), cost=cost_without_fused).run()
             errors = {trial.error for trial in study.trials(TrialState.FAILED)}
         assert errors == {"no memory"}
 
@@ -325,13 +327,8 @@ class TestRetries:
             replay(evolution(), study.trials(), study.retried())
 
     def test_what_the_target_cannot_run_is_left(self, path: Path) -> None:
-        def cost(architecture: Architecture) -> dict[str, float]:
-            if architecture.blocks[1].kind == "fused":
-                raise TargetError("no memory")
-            return dict(fake_cost(architecture))
-
         with Study(path, IDENTITY) as study:
-            replace(make_search(study, trials=10), cost=cost).run()
+            replace(make_search(study, trials=10), cost=cost_without_fused).run()
             assert study.counts()[TrialState.FAILED]
             assert study.retry_failed() == 0
 
