@@ -62,8 +62,6 @@ class MultiTaskNetwork(nn.Module):
             )
         self.architecture = architecture
         self.channels = dict(heads)
-        # Read once: PyTorch's compiler cannot follow the fields of an architecture.
-        self._backbone, self._decoder = architecture.backbone, architecture.decoder
         self.encoder: nn.Module
         if architecture.backbone:
             self.encoder, channels = make_backbone(architecture.backbone)
@@ -85,16 +83,16 @@ class MultiTaskNetwork(nn.Module):
     def features(self, image: Tensor) -> list[Tensor]:
         """Map a normalised image ``(N, 3, H, W)`` to features at strides 4, 8, 16 and 32."""
         features = self.encoder(image)
-        if self._backbone:
-            return check_features(self._backbone, features, image.shape[2:])
+        if self.architecture.backbone:
+            return check_features(self.architecture.backbone, features, image.shape[2:])
         return [features[stage] for stage in FEATURE_STAGES]
 
     def predict_heads(self, image: Tensor) -> dict[str, Tensor]:
         """Map a normalised image ``(N, 3, H, W)`` to predictions at stride 4, as deployed: ``(N, C, H / 4, W / 4)``."""
         fine, *pyramid = self.features(image)
-        if self._decoder:
+        if self.architecture.decoder:
             predictions = self.decoder([fine, *pyramid])
-            return check_predictions(self._decoder, predictions, self.channels, fine.shape[2:])
+            return check_predictions(self.architecture.decoder, predictions, self.channels, fine.shape[2:])
         p3 = self.neck(pyramid)[0]
         detail = None if self.detail is None else self.detail(fine)
         return {task: head(p3, fine.shape[2:], detail) for task, head in self.heads.items()}
