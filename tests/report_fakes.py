@@ -150,6 +150,7 @@ def fake_report(count: int = 60) -> ReportData:
         trials=trials,
         pareto=tuple(trial.number for trial in pareto(trials)),
         choices=choice_shares(winners, trials, load_architecture("base")),
+        stage_depths=load_architecture("base").stage_depths,
         winners=len(winners),
         best=fake_best(
             Architecture.from_text(winners[0].architecture, name=f"trial {winners[0].number}"), winners[0].number

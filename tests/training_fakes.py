@@ -7,8 +7,7 @@ import torch
 import yaml
 from PIL import Image
 
-from ednas.arch import Architecture, Block
-from ednas.arch.architecture import BLOCK_STRIDES
+from ednas.arch import Architecture, InvertedBottleneck, zoo
 from ednas.data import TargetInfo
 
 SIZE = (32, 64)
@@ -20,8 +19,9 @@ TARGETS = {
 
 
 def small_architecture() -> Architecture:
-    blocks = [Block(kind="ibn", kernel_size=3, stride=stride, expand_ratio=2, filters=8) for stride in BLOCK_STRIDES]
-    return Architecture(blocks=blocks, stem_filters=8, bifpn_width=8, bifpn_depth=1, name="small")
+    strides = [block.stride for block in zoo.architecture("base").blocks]
+    blocks = tuple(InvertedBottleneck(stride=stride, expand_ratio=2, filters=8) for stride in strides)
+    return Architecture(blocks, stem_filters=8, bifpn_width=8, bifpn_depth=1, name="small")
 
 
 def make_batch(seed: int = 0, samples: int = 4) -> dict[str, torch.Tensor]:

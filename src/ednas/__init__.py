@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         SpaceConfig,
         StageConfig,
         load_architecture,
+        make_block,
+        register_kind,
         save_architecture,
     )
     from ednas.data import (
@@ -91,6 +93,8 @@ _MODULES = {
         "SpaceConfig",
         "StageConfig",
         "load_architecture",
+        "make_block",
+        "register_kind",
         "save_architecture",
     ),
     "ednas.data": (
@@ -201,6 +205,7 @@ __all__ = [
     "load_plugin",
     "load_source",
     "load_target",
+    "make_block",
     "make_task",
     "merge_metrics",
     "open_cache",
@@ -211,6 +216,7 @@ __all__ = [
     "register_backbone",
     "register_decoder",
     "register_format",
+    "register_kind",
     "register_loss",
     "register_task",
     "run_search",

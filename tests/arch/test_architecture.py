@@ -9,28 +9,26 @@ from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
+from arch_strategies import blocks_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ednas.arch import Architecture, Block, zoo
-from ednas.arch.architecture import BLOCK_STRIDES
-from ednas.arch.block import KINDS
+from ednas.arch import Architecture, Block, InvertedBottleneck, make_block, zoo
 from ednas.exceptions import ArchitectureError
 
-blocks = st.tuples(
-    *(
-        st.builds(
-            Block,
-            kind=st.sampled_from(KINDS),
-            kernel_size=st.sampled_from((1, 3, 5, 7, 9)),
-            stride=st.just(stride),
-            expand_ratio=st.integers(1, 12),
-            filters=st.integers(1, 4096),
-        )
-        for stride in BLOCK_STRIDES
+BASE_STRIDES = tuple(block.stride for block in zoo.architecture("base").blocks)
+blocks = st.tuples(*(blocks_of(stride) for stride in BASE_STRIDES))
+sizes = st.none() | st.tuples(st.integers(32, 8192), st.integers(32, 8192))
+layouts = st.lists(st.lists(st.just(1), max_size=2), min_size=5, max_size=5).flatmap(
+    lambda more: st.tuples(
+        st.just(tuple(len(stage) + 1 for stage in more)),
+        st.tuples(
+            *(blocks_of(2 if n == 0 and s else 1) for s, stage in enumerate(more) for n in range(len(stage) + 1))
+        ),
     )
 )
-sizes = st.none() | st.tuples(st.integers(32, 8192), st.integers(32, 8192))
+"""Five stages of one to three blocks, each but the first at half the resolution of the one before."""
+
 architectures = st.builds(
     Architecture,
     blocks=blocks,
@@ -46,6 +44,24 @@ architectures = st.builds(
 def test_text_and_json_round_trip(architecture: Architecture) -> None:
     assert Architecture.from_text(architecture.to_text()) == architecture
     assert Architecture.from_dict(json.loads(json.dumps(architecture.to_dict()))) == architecture
+
+
+@given(layouts)
+def test_other_stages_round_trip(layout: tuple[tuple[int, ...], tuple[Block, ...]]) -> None:
+    depths, blocks = layout
+    architecture = Architecture(blocks, stage_depths=depths)
+    assert Architecture.from_text(architecture.to_text()) == architecture
+    assert Architecture.from_dict(json.loads(json.dumps(architecture.to_dict()))) == architecture
+    assert [len(stage) for stage in architecture.stages()] == list(depths)
+    assert architecture.stage_strides == (2, 4, 8, 16, 32)
+    assert architecture.feature_stages == (1, 2, 3, 4)
+
+
+def test_features_of_the_base_are_those_of_the_paper() -> None:
+    base = zoo.architecture("base")
+    assert base.stage_strides == (2, 4, 8, 16, 16, 32, 32)
+    assert base.feature_stages == (1, 2, 4, 6)
+    assert base.feature_blocks == (3, 5, 11, 16)
 
 
 @given(architectures, architectures)
@@ -74,7 +90,7 @@ def test_block_texts_are_parsed_back(values: tuple[Block, ...]) -> None:
 
 
 def test_block_text() -> None:
-    block = Block(kind="ibn", kernel_size=5, stride=2, expand_ratio=6, filters=36)
+    block = make_block("ibn", kernel_size=5, stride=2, expand_ratio=6, filters=36)
     assert str(block) == "ibn_k5_s2_e6_c36"
     assert Block.from_text("ibn_k5_s2_e6_c36") == block
 
@@ -83,11 +99,13 @@ def test_block_text() -> None:
     ("text", "part"),
     [
         ("ibn_k4_s1_e1_c8", "kernel_size is 4, must be one of 1, 3, 5, 7, 9"),
-        ("mbconv_k3_s1_e1_c8", "kind is 'mbconv', must be one of ibn, fused"),
+        ("mbconv_k3_s1_e1_c8", "kind is 'mbconv', must be one of conv, fused, ibn, uib"),
         ("ibn_k3_s3_e1_c8", "stride is 3, must be one of 1, 2"),
         ("ibn_k3_s1_e0_c8", "expand_ratio is 0, must be an integer from 1 to 12"),
         ("ibn_k3_s1_e1_c0", "filters is 0, must be an integer from 1 to 4096"),
-        ("ibn_k3", "write it like ibn_k5_s2_e6_c36"),
+        ("ibn_k3", "no block of kind 'ibn'; write it like ibn_k3_s1_e6_c16"),
+        ("ibn", "write it like ibn_k5_s2_e6_c36"),
+        ("uib_a0_k0_s2_e4_c8", "kernel_size and start_kernel_size are 0"),
     ],
 )
 def test_wrong_block_is_named_with_what_is_allowed(text: str, part: str) -> None:
@@ -102,7 +120,7 @@ def test_wrong_block_is_named_with_what_is_allowed(text: str, part: str) -> None
 @pytest.mark.parametrize("value", [3.0, True, "3", None, [3]])
 def test_fields_are_typed(value: Any) -> None:
     with pytest.raises(ArchitectureError, match="kernel_size is"):
-        Block(kernel_size=value)
+        InvertedBottleneck(kernel_size=value)
     with pytest.raises(ArchitectureError, match="bifpn_depth is"):
         replace(zoo.architecture("base"), bifpn_depth=value)
     with pytest.raises(ArchitectureError, match="block 1: .*must be a Block"):
@@ -113,10 +131,13 @@ def test_fields_are_typed(value: Any) -> None:
                 replace(zoo.architecture("base"), **{field: value})
 
 
-def test_strides_are_those_of_b0() -> None:
+def test_features_must_come_at_four_strides_and_at_ends_of_stages() -> None:
     value = zoo.architecture("base").to_dict()
     value["blocks"][1] = "ibn_k3_s1_e6_c24"
-    with pytest.raises(ArchitectureError, match="block 2: stride is 1, must be 2"):
+    with pytest.raises(ArchitectureError, match=r"3 blocks have stride 2 \(4, 6, 12\), must be 4"):
+        Architecture.from_dict(value)
+    value["blocks"][2] = "ibn_k3_s2_e6_c24"
+    with pytest.raises(ArchitectureError, match="block 3: stride is 2 within a stage"):
         Architecture.from_dict(value)
 
 
@@ -125,6 +146,9 @@ def test_strides_are_those_of_b0() -> None:
     [
         ({"blocks": None}, "'blocks' must be a list"),
         ({"blocks": []}, "0 blocks, must be 16"),
+        ({"blocks": ["ibn_k3_s1_e1_c8"] * 17}, "17 blocks, must be 16 in stages of 1, 2, 2, 3, 3, 4, 1"),
+        ({"stage_depths": [16, 0]}, "must be of one block or more"),
+        ({"stage_depths": "16"}, "must be a list of numbers"),
         ({"stem_filters": 0}, "stem_filters is 0"),
         ({"stem_filters": "x"}, "stem_filters"),
         ({"bifpn_depth": 99}, "bifpn_depth is 99"),
@@ -148,7 +172,17 @@ json_values = st.recursive(
     max_leaves=20,
 )
 keys = st.sampled_from(
-    ["format", "name", "stem_filters", "blocks", "bifpn_width", "bifpn_depth", "head_lateral", "input_size"]
+    [
+        "format",
+        "name",
+        "stem_filters",
+        "blocks",
+        "stage_depths",
+        "bifpn_width",
+        "bifpn_depth",
+        "head_lateral",
+        "input_size",
+    ]
 )
 
 

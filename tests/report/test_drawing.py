@@ -9,7 +9,7 @@ from report_fakes import HOSTILE
 
 from ednas.arch import load_architecture
 from ednas.hw.summary import summarise
-from ednas.report.drawing import KIND_COLOURS, draw_architecture
+from ednas.report.drawing import draw_architecture
 from ednas.report.overview import draw_overview, write_pictures
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -38,9 +38,9 @@ def test_colours_are_the_kinds_and_heights_follow_the_resolution():
     blocks = [
         box
         for box in boxes(draw_architecture(architecture))
-        if float(box["height"]) > 60 and box["fill"] in KIND_COLOURS.values()
+        if float(box["height"]) > 60 and box["fill"] in {block.colour for block in architecture.blocks}
     ]
-    assert [box["fill"] for box in blocks] == [KIND_COLOURS[block.kind] for block in architecture.blocks]
+    assert [box["fill"] for box in blocks] == [block.colour for block in architecture.blocks]
     heights = [float(box["height"]) for box in blocks]
     assert heights == sorted(heights, reverse=True)
     assert len(set(heights)) == 5
@@ -49,6 +49,21 @@ def test_colours_are_the_kinds_and_heights_follow_the_resolution():
     )
     widths = [float(box["width"]) for _, box in by_filters]
     assert widths == sorted(widths)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v4_conv_small"])
+def test_any_number_of_stages_and_kinds_fits_the_canvas(name):
+    architecture = load_architecture(name)
+    drawing = draw_architecture(architecture)
+    width = float(ElementTree.fromstring(drawing).attrib["width"])
+    assert max(float(box["x"]) + float(box["width"]) for box in boxes(drawing)) <= width
+    found = texts(drawing)
+    assert [text for text in found if text.startswith("stage")] == [
+        f"stage {n + 1}" for n in range(len(architecture.stages()))
+    ]
+    for kind in {type(block) for block in architecture.blocks}:
+        count = sum(isinstance(block, kind) for block in architecture.blocks)
+        assert f"{kind.title} ({count})" in found
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 6, 7, 16])

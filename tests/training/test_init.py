@@ -8,7 +8,7 @@ import torch
 from own_parts import BACKBONE, BOTH, example
 from training_fakes import SIZE, TARGETS, small_architecture
 
-from ednas.arch import load_architecture, zoo
+from ednas.arch import FusedInvertedBottleneck, load_architecture, zoo
 from ednas.data import TargetInfo
 from ednas.exceptions import CheckpointError, ConfigError
 from ednas.training import build_model, save_checkpoint, train
@@ -68,7 +68,8 @@ def test_common_channels_and_the_centre_of_kernels_are_taken():
 
 def test_a_block_of_another_kind_stays_fresh():
     base = small_architecture()
-    own = model_of(change(base, 5, kind="fused"))
+    fused = FusedInvertedBottleneck(**base.blocks[5].values)
+    own = model_of(replace(base, blocks=(*base.blocks[:5], fused, *base.blocks[6:])))
     before = {name: tensor.clone() for name, tensor in own.network.state_dict().items()}
     taken = initialise(own, weights_of(model_of(base, seed=0)))
     assert taken.fresh == ("block 6",)

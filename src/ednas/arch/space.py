@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import cache
+from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ednas.arch.architecture import STAGE_DEPTHS, Architecture, check_input_size
-from ednas.arch.block import BLOCK_FIELDS, KINDS, Block
+from ednas.arch.architecture import Architecture, check_input_size
+from ednas.arch.block import Block, block_fields, block_kind, make_block
 from ednas.config import StrictModel
 from ednas.exceptions import ArchitectureError
 
@@ -30,27 +33,31 @@ class StageConfig(StrictModel):
     kernel_sizes: tuple[int, ...] | None = None
     multipliers: tuple[float, ...] | None = None
     expand_ratios: tuple[int, ...] | None = None
+    block_fields: Mapping[str, tuple[int, ...]] | None = None
 
 
 class SpaceConfig(StrictModel):
     """Which values the search may choose; the defaults are the paper's space.
 
     Attributes:
-        kinds: Block types.
+        kinds: Kinds of block (:mod:`ednas.arch.kinds`).
         kernel_sizes: Kernel sizes of the spatial convolution.
         multipliers: Output channels as multiples of the base architecture's.
         expand_ratios: Expansion ratios; block 1 keeps the base's ratio of 1, as in Tables 6 and 7.
+        block_fields: Values of fields that only some kinds have, for example ``{start_kernel_size: [0, 3]}`` for
+            ``uib``; a field that is not named here is the base's, or the kind's default.
         bifpn_widths: Channels of the BiFPN; empty = the base's.
         bifpn_depths: Layers of the BiFPN; empty = the base's.
         head_laterals: Strides of the stage that the heads read beside P3 (4, or 0 for none); empty = the base's.
         input_sizes: ``(height, width)`` pairs; empty = the data or the recipe decide.
-        stages: Choices of single stages, by stage number 1-7.
+        stages: Choices of single stages, by stage number from 1.
     """
 
-    kinds: tuple[str, ...] = KINDS
+    kinds: tuple[str, ...] = ("ibn", "fused")
     kernel_sizes: tuple[int, ...] = (3, 5)
     multipliers: tuple[float, ...] = (0.5, 0.75, 1.0, 1.5)
     expand_ratios: tuple[int, ...] = (3, 6)
+    block_fields: Mapping[str, tuple[int, ...]] = Field(default_factory=dict)
     bifpn_widths: tuple[int, ...] = ()
     bifpn_depths: tuple[int, ...] = ()
     head_laterals: tuple[int, ...] = ()
@@ -98,8 +105,17 @@ class _Part:
         return values
 
     def block(self, genes: Genes) -> Block:
-        """Return the block that the part's genes choose."""
-        return Block(**self.choose(genes))
+        """Return the block that the part's genes choose; its kind takes the values of its own fields alone."""
+        return _make_block(self.choose(genes))
+
+    @property
+    def size(self) -> int:
+        """Number of different values that its genes can choose."""
+        counts = {field: len(decision.candidates) for field, decision in self.decisions}
+        if "kind" not in self.values:
+            return prod(counts.values())
+        kinds = dict(self.decisions)["kind"].candidates if "kind" in counts else (self.values["kind"],)
+        return sum(prod(counts.get(f.name, 1) for f in block_fields(block_kind(kind))) for kind in kinds)
 
     @property
     def hyper_value(self) -> dict[str, Any]:
@@ -145,10 +161,7 @@ class SearchSpace:
     @property
     def size(self) -> int:
         """Number of distinct architectures."""
-        size = 1
-        for decision in self.decisions:
-            size *= len(decision.candidates)
-        return size
+        return prod(part.size for part in (*self._blocks, self._rest))
 
     def decode(self, genes: Sequence[int]) -> Architecture:
         """Return the architecture that ``genes`` choose, in microseconds.
@@ -163,17 +176,17 @@ class SearchSpace:
         return Architecture(blocks, **self._choose_rest(genes[self._rest.genes]))
 
     def encode(self, architecture: Architecture) -> Genes:
-        """Return the genes of an architecture.
+        """Return the genes of an architecture; 0 for a field that its kind of block does not have.
 
         Raises:
             ArchitectureError: The architecture is not in this space; the message names the first decision.
         """
-        if len(architecture.blocks) != len(self._blocks):
+        if architecture.stage_depths != self.base.stage_depths:
             raise ArchitectureError("the architecture has another backbone than the search space's base")
         genes = []
         for part, owner in zip((*self._blocks, self._rest), (*architecture.blocks, architecture), strict=True):
             for field, decision in part.decisions:
-                value = getattr(owner, field)
+                value = getattr(owner, field, decision.candidates[0])
                 if value not in decision.candidates:
                     allowed = ", ".join(map(str, decision.candidates))
                     raise ArchitectureError(f"{decision.name} is {value}, not in the search space ({allowed})")
@@ -212,7 +225,8 @@ class SearchSpace:
             ArchitectureError: It is none.
         """
         try:
-            architecture = Architecture(**{**value, "blocks": [Block(**block) for block in value["blocks"]]})
+            blocks = [_make_block(block) for block in value["blocks"]]
+            architecture = Architecture(**{**value, "blocks": blocks})
         except (KeyError, TypeError) as error:
             raise ArchitectureError(f"no value of the search space ({error})") from None
         return self.decode(self.encode(architecture))
@@ -226,8 +240,8 @@ def _choices(base: Architecture, config: SpaceConfig) -> Iterator[Choice]:
     for number in config.stages:
         if base.backbone:
             raise ArchitectureError(f"space: backbone '{base.backbone}' has no stage {number}; leave stages out")
-        if not 1 <= number <= len(STAGE_DEPTHS):
-            raise ArchitectureError(f"space: stage {number} does not exist, stages are 1 to {len(STAGE_DEPTHS)}")
+        if not 1 <= number <= len(base.stages()):
+            raise ArchitectureError(f"space: stage {number} does not exist, stages are 1 to {len(base.stages())}")
     index = 0
     for number, blocks in enumerate(base.stages(), start=1):
         stage = config.stages.get(number, StageConfig())
@@ -253,23 +267,47 @@ def _choices(base: Architecture, config: SpaceConfig) -> Iterator[Choice]:
 
 
 def _block_choices(index: int, block: Block, stage: StageConfig, config: SpaceConfig) -> Iterator[Choice]:
+    kinds = config.kinds if stage.kinds is None else stage.kinds
     multipliers = config.multipliers if stage.multipliers is None else stage.multipliers
     expand_ratios = config.expand_ratios if stage.expand_ratios is None else stage.expand_ratios
     if index == 0 and stage.expand_ratios is None:
-        expand_ratios = (block.expand_ratio,)
-    fields: dict[str, tuple[Any, ...]] = {
-        "kind": config.kinds if stage.kinds is None else stage.kinds,
+        expand_ratios = (getattr(block, "expand_ratio", 1),)
+    candidates: dict[str, tuple[Any, ...]] = {
+        "kind": kinds,
         "kernel_size": config.kernel_sizes if stage.kernel_sizes is None else stage.kernel_sizes,
         "expand_ratio": expand_ratios,
         "filters": tuple(round(block.filters * multiplier) for multiplier in multipliers),
+        **(config.block_fields if stage.block_fields is None else stage.block_fields),
     }
-    for field, values in fields.items():
-        for value in _checked(f"block {index + 1}: {field}", values):
-            try:
-                replace(block, **{field: value})
-            except ArchitectureError as error:
-                raise ArchitectureError(f"space: {str(error).replace('block', f'block {index + 1}', 1)}") from None
-        yield index, field, values
+    where = f"block {index + 1}"
+    for field, values in candidates.items():
+        _checked(f"{where}: {field}", values)
+    with _naming(where):
+        of_kinds = {f.name: f.default for kind in kinds for f in block_fields(block_kind(kind))}
+        if unknown := sorted(set(candidates) - {"kind", "kernel_size", "expand_ratio", *of_kinds}):
+            raise ArchitectureError(f"block: no field {unknown[0]} in blocks of kind {', '.join(kinds)}")
+        candidates = {field: values for field, values in candidates.items() if field in ("kind", *of_kinds)}
+        for field, default in of_kinds.items():
+            candidates.setdefault(field, (getattr(block, field, default),))
+        for chosen in product(*candidates.values()):
+            _make_block(dict(zip(candidates, chosen, strict=True)))
+    yield from ((index, field, values) for field, values in candidates.items())
+
+
+@contextmanager
+def _naming(where: str) -> Iterator[None]:
+    """Name the block in errors about it."""
+    try:
+        yield
+    except ArchitectureError as error:
+        raise ArchitectureError(f"space: {str(error).replace('block', where, 1)}") from None
+
+
+def _make_block(values: Mapping[str, Any]) -> Block:
+    """Return the block of these values; those that its kind does not have are passed over."""
+    kind = values["kind"]
+    own = [f.name for f in block_fields(block_kind(kind))]
+    return make_block(kind, **{name: values[name] for name in own if name in values})
 
 
 def _checked(where: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -284,11 +322,13 @@ def _parts(base: Architecture, choices: Sequence[Choice]) -> list[_Part]:
     """Sort the choices, which come block by block, to the blocks and to the rest; one candidate is no decision."""
     parts: list[_Part] = []
     first = 0
-    owners = [(block, BLOCK_FIELDS, f"blocks[{index}].") for index, block in enumerate(base.blocks)]
-    for number, (owner, names, prefix) in enumerate([*owners, (base, _REST_FIELDS, "")]):
+    for number in range(len(base.blocks) + 1):
         own = {field: values for owned, field, values in choices if owned == number}
+        is_block = number < len(base.blocks)
+        prefix = f"blocks[{number}]." if is_block else ""
         decided = tuple([(f, Decision(prefix + f, own[f])) for f in own if len(own[f]) > 1])
-        values = {name: own[name][0] if name in own else getattr(owner, name) for name in names}
+        fixed = {} if is_block else {name: getattr(base, name) for name in _REST_FIELDS}
+        values = {**fixed, **{name: candidates[0] for name, candidates in own.items()}}
         parts.append(_Part(slice(first, first + len(decided)), decided, values))
         first += len(decided)
     return parts

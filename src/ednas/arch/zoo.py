@@ -1,9 +1,9 @@
-"""Named architectures: the base network and those that the paper prints (Tables 6 and 7)."""
+"""Named architectures: the base network, those that the paper prints (Tables 6 and 7), and well-known backbones."""
 
 from __future__ import annotations
 
-from ednas.arch.architecture import BLOCK_STRIDES, Architecture
-from ednas.arch.block import Block
+from ednas.arch.architecture import Architecture
+from ednas.arch.block import Block, make_block
 from ednas.exceptions import ArchitectureError, hint
 
 _Row = tuple[str, int, int, int]  # kind, kernel_size, filters, expand_ratio: a row of Table 6
@@ -35,11 +35,40 @@ _TABLE_7: tuple[_Row, ...] = (
 
 _LAST_FUSED_AS_COUNTED = 8
 
+_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)
+"""Of EfficientNet-B0's blocks; after the stem, stages 1-7 end at strides 2, 4, 8, 16, 16, 32, 32 (Table 6)."""
+
+_NECK = "bifpn_w64_d4 heads_l4"
+
+_MOBILENET_V2 = f"""
+    stem_c32
+      ibn_k3_s1_e1_c16
+    | ibn_k3_s2_e6_c24 ibn_k3_s1_e6_c24
+    | ibn_k3_s2_e6_c32 ibn_k3_s1_e6_c32 ibn_k3_s1_e6_c32
+    | ibn_k3_s2_e6_c64 ibn_k3_s1_e6_c64 ibn_k3_s1_e6_c64 ibn_k3_s1_e6_c64
+    | ibn_k3_s1_e6_c96 ibn_k3_s1_e6_c96 ibn_k3_s1_e6_c96
+    | ibn_k3_s2_e6_c160 ibn_k3_s1_e6_c160 ibn_k3_s1_e6_c160
+    | ibn_k3_s1_e6_c320
+    {_NECK}
+"""
+
+_MOBILENET_V4_CONV_SMALL = f"""
+    stem_c32
+      conv_k3_s2_c32 conv_k1_s1_c32
+    | conv_k3_s2_c96 conv_k1_s1_c64
+    | uib_a5_k5_s2_e3_c96 uib_a0_k3_s1_e2_c96 uib_a0_k3_s1_e2_c96 uib_a0_k3_s1_e2_c96 uib_a0_k3_s1_e2_c96
+      uib_a3_k0_s1_e4_c96
+    | uib_a3_k3_s2_e6_c128 uib_a5_k5_s1_e4_c128 uib_a0_k5_s1_e4_c128 uib_a0_k5_s1_e3_c128 uib_a0_k3_s1_e4_c128
+      uib_a0_k3_s1_e4_c128
+    | conv_k1_s1_c960
+    {_NECK}
+"""
+
 
 def _blocks(rows: tuple[_Row, ...]) -> tuple[Block, ...]:
     return tuple(
-        Block(kind=kind, kernel_size=kernel_size, stride=stride, expand_ratio=expand_ratio, filters=filters)
-        for (kind, kernel_size, filters, expand_ratio), stride in zip(rows, BLOCK_STRIDES, strict=True)
+        make_block(kind, kernel_size=kernel_size, stride=stride, expand_ratio=expand_ratio, filters=filters)
+        for (kind, kernel_size, filters, expand_ratio), stride in zip(rows, _STRIDES, strict=True)
     )
 
 
@@ -49,12 +78,14 @@ def _as_counted(rows: tuple[_Row, ...]) -> tuple[_Row, ...]:
     return head + tuple(("ibn", *row[1:]) for row in tail)
 
 
-_ZOO: dict[str, tuple[_Row, ...]] = {
+_ZOO: dict[str, tuple[_Row, ...] | str] = {
     "base": _BASE,
     "ednas_cityscapes": _TABLE_6,
     "ednas_cityscapes_published": _as_counted(_TABLE_6),
     "nas_depth": _TABLE_7,
     "nas_depth_published": _as_counted(_TABLE_7),
+    "mobilenet_v2": _MOBILENET_V2,
+    "mobilenet_v4_conv_small": _MOBILENET_V4_CONV_SMALL,
 }
 
 
@@ -68,7 +99,8 @@ def architecture(name: str) -> Architecture:
 
     ``base`` is EfficientNet-B0 for the edge (no squeeze-excite, ReLU6) with a BiFPN of 4 layers. ``ednas_cityscapes``
     and ``nas_depth`` are Tables 6 and 7 as printed; their ``_published`` variants use Fused-IBN in blocks 1-8 only,
-    the reading that gives the parameters and FLOPs that the paper states (see ``docs/paper.md``).
+    the reading that gives the parameters and FLOPs that the paper states (see ``docs/paper.md``). ``mobilenet_v2`` and
+    ``mobilenet_v4_conv_small`` are these backbones up to their last features at stride 32, with the base's neck.
 
     Args:
         name: One of :func:`names`.
@@ -78,4 +110,5 @@ def architecture(name: str) -> Architecture:
     """
     if name not in _ZOO:
         raise ArchitectureError(f"unknown architecture '{name}'; {hint(name, _ZOO)}")
-    return Architecture(blocks=_blocks(_ZOO[name]), name=name)
+    found = _ZOO[name]
+    return Architecture.from_text(found, name) if isinstance(found, str) else Architecture(_blocks(found), name=name)

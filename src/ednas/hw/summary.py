@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ednas.arch import Architecture
+from ednas.arch.architecture import STEM_STRIDE
 from ednas.hw.graph import Piece, Shape
 from ednas.hw.trace import network_pieces, trace_whole
-
-STEM_STRIDE = 2
 
 
 class Counts(NamedTuple):
@@ -30,8 +29,8 @@ class BlockSummary:
     """A row of the table.
 
     Attributes:
-        index: 0 for the stem, 1-16 for the blocks, then the neck, the heads' lateral and the heads.
-        name: ``stem``, ``block 1`` ... ``block 16``, ``neck``, ``detail``, ``head.<task>``; of a network with a
+        index: 0 for the stem, from 1 for the blocks, then the neck, the heads' lateral and the heads.
+        name: ``stem``, ``block 1`` ..., ``neck``, ``detail``, ``head.<task>``; of a network with a
             backbone or decoder of the user's own ``encoder``, and ``decoder`` or ``neck``, ``detail``, ``heads``.
         text: What it is, for example ``ibn_k5_s2_e6_c36``.
         stride: Its stride; 1 for neck and heads.
@@ -55,7 +54,7 @@ class Summary:
 
     Attributes:
         params: Parameters as torch counts them: weights, biases, and scale and shift of each batch normalisation.
-        params_backbone: Those of the stem and the 16 blocks.
+        params_backbone: Those of the stem and the blocks.
         macs: Multiply-accumulates of one inference.
         flops: Floating-point operations of one inference, ``2 * macs``.
         input: Height and width of the image.

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cache
-from itertools import accumulate
 from math import prod
 from operator import add
 from typing import Any, NamedTuple
@@ -21,32 +19,18 @@ import torch
 from torch import nn
 
 from ednas.arch import Architecture, Block
-from ednas.arch.architecture import NUM_BLOCKS, STAGE_DEPTHS, check_input_size
+from ednas.arch.architecture import FEATURE_STRIDES, STEM_STRIDE, check_input_size
 from ednas.exceptions import ArchitectureError, TargetError
 from ednas.hw.graph import LayerGraph, Piece, join
 from ednas.hw.lowering import trace
 from ednas.hw.memory import lifetimes
 from ednas.hw.template import Powers, Template, make_template
 from ednas.nn.bifpn import NUM_LEVELS, BiFPN
-from ednas.nn.blocks import ConvBNAct, build_block
+from ednas.nn.blocks import ConvBNAct
 from ednas.nn.heads import DenseHead
-from ednas.nn.network import OUTPUT_STAGE, PYRAMID_STAGES, MultiTaskNetwork
+from ednas.nn.network import MultiTaskNetwork
 
 IMAGE_CHANNELS = 3
-
-_LAST_BLOCKS = tuple(accumulate(STAGE_DEPTHS))
-"""Number (1-16) of each stage's last block."""
-
-_PYRAMID_BLOCKS = tuple(_LAST_BLOCKS[stage] for stage in PYRAMID_STAGES)
-_OUTPUT_BLOCK = _LAST_BLOCKS[OUTPUT_STAGE]
-
-_LEVELS = NUM_BLOCKS + 1
-"""Place of the neck's first part among the pieces, after the stem and the blocks."""
-
-_FUSION = _LEVELS + 1
-
-_DETAIL = _FUSION + 1
-"""Place of the heads' lateral, in architectures that have one; the heads follow."""
 
 _BLOCK_BASE = 1 << 11
 """Above any coefficient of a block: a fused 9x9 block with an expansion of 12 has 9 * 9 * 12 * c * c weights."""
@@ -110,11 +94,13 @@ def trace_network(architecture: Architecture, heads: Mapping[str, int], input_si
     if architecture.has_own_parts:
         return trace_whole(architecture, heads, input_size)[1]
     pieces = network_pieces(architecture, heads, input_size)
+    fine, *pyramid = architecture.feature_blocks
+    place = _Places.after(len(architecture.blocks))
     backbone = [(piece, [(number - 1, 0)]) for number, piece in enumerate((pieces.stem, *pieces.blocks))]
-    levels = (pieces.levels, [(number, 0) for number in _PYRAMID_BLOCKS])
-    fusion = (pieces.fusion, [(_LEVELS, level) for level in range(NUM_LEVELS)])
-    detail = [] if pieces.detail is None else [(pieces.detail, [(_OUTPUT_BLOCK, 0)])]
-    read_by_heads = [(_FUSION, 0), *[(_DETAIL, 0) for _ in detail]]
+    levels = (pieces.levels, [(number, 0) for number in pyramid])
+    fusion = (pieces.fusion, [(place.levels, level) for level in range(NUM_LEVELS)])
+    detail = [] if pieces.detail is None else [(pieces.detail, [(fine, 0)])]
+    read_by_heads = [(place.fusion, 0), *[(place.detail, 0) for _ in detail]]
     outputs = [(head, read_by_heads) for head in pieces.heads]
     return join([*backbone, levels, fusion, *detail, *outputs], pieces.input_bytes, pieces.output_bytes)
 
@@ -129,11 +115,30 @@ def trace_whole(
     return network, trace_module(network, (1, IMAGE_CHANNELS, *input_size), method="predict_heads")
 
 
+class _Places(NamedTuple):
+    """Places of the neck's parts among the pieces, after the stem (0) and the blocks (from 1).
+
+    Attributes:
+        levels: Of the neck's first part.
+        fusion: Of its second part.
+        detail: Of the heads' lateral, in architectures that have one; the heads follow.
+    """
+
+    levels: int
+    fusion: int
+    detail: int
+
+    @classmethod
+    def after(cls, last_block: int) -> _Places:
+        """Return the places in a network with so many blocks."""
+        return cls(last_block + 1, last_block + 2, last_block + 3)
+
+
 class NetworkPieces(NamedTuple):
     """A multi-task network in pieces.
 
     Attributes:
-        all: Every piece, in the order of execution: the stem, the 16 blocks, the neck's five levels, the neck's BiFPN
+        all: Every piece, in the order of execution: the stem, the blocks, the neck's five levels, the neck's BiFPN
             layers, the heads' lateral if there is one, and a head for each task. Equal pieces of different networks are
             the same object.
         kept: For each piece, the numbers of its inputs that later pieces read too.
@@ -142,6 +147,7 @@ class NetworkPieces(NamedTuple):
         peak_bytes: Most bytes of tensors that exist at once (int8).
         input_bytes: Bytes of the image.
         output_bytes: Bytes of all predictions.
+        places: Where the neck's parts are among them.
         has_detail: Whether the heads have a lateral.
     """
 
@@ -151,6 +157,7 @@ class NetworkPieces(NamedTuple):
     peak_bytes: int
     input_bytes: int
     output_bytes: int
+    places: _Places
     has_detail: bool
 
     @property
@@ -160,28 +167,28 @@ class NetworkPieces(NamedTuple):
 
     @property
     def blocks(self) -> tuple[Piece, ...]:
-        """The 16 blocks."""
-        return self.all[1:_LEVELS]
+        """The blocks."""
+        return self.all[1 : self.places.levels]
 
     @property
     def levels(self) -> Piece:
         """The neck's first part: its five levels, from the backbone's features."""
-        return self.all[_LEVELS]
+        return self.all[self.places.levels]
 
     @property
     def fusion(self) -> Piece:
         """The neck's second part: all BiFPN layers; its output is P3."""
-        return self.all[_FUSION]
+        return self.all[self.places.fusion]
 
     @property
     def detail(self) -> Piece | None:
         """The lateral from the stage of stride 4 to the heads."""
-        return self.all[_DETAIL] if self.has_detail else None
+        return self.all[self.places.detail] if self.has_detail else None
 
     @property
     def heads(self) -> tuple[Piece, ...]:
         """One head for each task."""
-        return self.all[_DETAIL + self.has_detail :]
+        return self.all[self.places.detail + self.has_detail :]
 
 
 def network_pieces(architecture: Architecture, heads: Mapping[str, int], input_size: tuple[int, int]) -> NetworkPieces:
@@ -192,15 +199,15 @@ def network_pieces(architecture: Architecture, heads: Mapping[str, int], input_s
     if architecture.has_own_parts:
         raise ArchitectureError("network: a backbone or decoder of your own has no pieces; trace it as a whole")
     height, width = input_size
-    taps = _taps(architecture.head_lateral)
+    blocks = architecture.feature_blocks
+    taps = blocks if architecture.head_lateral else blocks[1:]
     step = _stem(architecture.stem_filters, height, width, taps)
     steps = [step]
     for block in architecture.blocks:
         step = step.following[block.text]
         steps.append(step)
-    features = tuple([steps[number].piece.output_shapes[0] for number in _PYRAMID_BLOCKS])
-    fine = steps[_OUTPUT_BLOCK].piece.output_shapes[0]
-    rest = _rest(features, fine, architecture.bifpn_width, architecture.bifpn_depth, taps, tuple(heads.items()))
+    fine, *features = [steps[number].piece.output_shapes[0] for number in blocks]
+    rest = _rest(tuple(features), fine, architecture.bifpn_width, architecture.bifpn_depth, taps, tuple(heads.items()))
     peaks = [step.peak_bytes + crossing for step, crossing in zip(steps, rest.crossing_bytes, strict=False)]
     return NetworkPieces(
         all=(*[step.piece for step in steps], *rest.pieces),
@@ -209,7 +216,8 @@ def network_pieces(architecture: Architecture, heads: Mapping[str, int], input_s
         peak_bytes=max(rest.peak_bytes, *peaks),
         input_bytes=IMAGE_CHANNELS * height * width,
         output_bytes=rest.output_bytes,
-        has_detail=_OUTPUT_BLOCK in taps,
+        places=_Places.after(len(architecture.blocks)),
+        has_detail=len(taps) == len(blocks),
     )
 
 
@@ -217,12 +225,6 @@ def clear_cache() -> None:
     """Forget all traced pieces, for example to time a cold start."""
     for cached in (_stem, _following, _block_template, _rest, _levels, _levels_template, _fusion, _detail, _head):
         cached.cache_clear()
-
-
-@cache
-def _taps(head_lateral: int) -> tuple[int, ...]:
-    """Return the numbers of the blocks whose features are read by the neck or the heads, not only by the next block."""
-    return (_OUTPUT_BLOCK, *_PYRAMID_BLOCKS) if head_lateral else _PYRAMID_BLOCKS
 
 
 class _Step(NamedTuple):
@@ -243,9 +245,9 @@ class _Following(dict[str, _Step]):
     """The blocks at one place by their text, each made when it is first looked up.
 
     Args:
-        number: Number (1-16) of the block.
+        number: Number of the block, from 1.
         input_shape: What it reads.
-        taps: See :func:`_taps`.
+        taps: Numbers of the blocks whose features are read by the neck or the heads, not only by the next block.
     """
 
     def __init__(self, number: int, input_shape: _Shape, taps: tuple[int, ...]) -> None:
@@ -274,7 +276,7 @@ def _following(number: int, input_shape: _Shape, taps: tuple[int, ...]) -> _Foll
 @cache
 def _stem(filters: int, height: int, width: int, taps: tuple[int, ...]) -> _Step:
     shape = (1, IMAGE_CHANNELS, height, width)
-    piece = _piece(lambda: ConvBNAct(IMAGE_CHANNELS, filters, 3, stride=2), [shape], "stem")
+    piece = _piece(lambda: ConvBNAct(IMAGE_CHANNELS, filters, 3, stride=STEM_STRIDE), [shape], "stem")
     return _Step(piece, _peak_bytes(piece, [shape]), _following(1, piece.output_shapes[0], taps))
 
 
@@ -283,14 +285,14 @@ def _block(number: int, block: Block, input_shape: _Shape) -> Piece:
     _, channels, height, width = input_shape
     scope = f"block {number}"
     if min(channels, filters) > 1:  # a depthwise convolution of a single channel is none
-        template = _block_template(replace(block, filters=1), channels == filters, height % 2, width % 2)
+        template = _block_template(block.with_filters(1), channels == filters, height % 2, width % 2)
         if template:
             return template.fill(_block_powers((channels, filters, height // 2, width // 2)), scope)
     return _traced_block(block, input_shape, scope)
 
 
 def _traced_block(block: Block, input_shape: _Shape, scope: str) -> Piece:
-    return _piece(lambda: build_block(input_shape[1], block), [input_shape], scope)
+    return _piece(lambda: block.build(input_shape[1]), [input_shape], scope)
 
 
 @cache
@@ -307,7 +309,7 @@ def _block_template(structure: Block, is_square: bool, odd_height: int, odd_widt
     def traced(numbers: Sequence[int]) -> Piece:
         channels, filters, height, width = numbers
         shape = (1, channels, 2 * height + odd_height, 2 * width + odd_width)
-        return _traced_block(replace(structure, filters=filters), shape, "block")
+        return _traced_block(structure.with_filters(filters), shape, "block")
 
     exponents, trial = ((1, 1, 1, 1), (7, 7, 5, 3)) if is_square else ((2, 1, 1, 1), (7, 11, 5, 3))
     return make_template(traced, _block_powers, _BLOCK_BASE, exponents, trial)
@@ -339,28 +341,30 @@ def _rest(
 ) -> _Rest:
     levels = _levels(features, width)
     fusion = _fusion(levels.output_shapes, depth)
-    detail = [_detail(fine, width)] if _OUTPUT_BLOCK in taps else []
+    *lateral, p3_block, p4_block, p5_block = taps  # the last block is the last that the neck reads
+    place = _Places.after(p5_block)
+    detail = [_detail(fine, width) for _ in lateral]
     (p3,) = fusion.output_shapes
     shared = (p3, *[piece.output_shapes[0] for piece in detail])
     outputs = [_head(task, channels, shared, fine[2:]) for task, channels in heads]
     pieces = (levels, fusion, *detail, *outputs)
-    first, last = _DETAIL + len(detail), _FUSION + len(detail) + len(outputs)
+    first, last = place.detail + len(detail), place.fusion + len(detail) + len(outputs)
     # Tensors that more than the next piece needs: the piece that makes each, the last that reads it, and its bytes.
     tensors = [
-        *[(number, _LEVELS, prod(shape)) for number, shape in zip(_PYRAMID_BLOCKS, features, strict=True)],
-        *[(_OUTPUT_BLOCK, _DETAIL, prod(fine)) for _ in detail],
-        *[(number, last, prod(shape)) for number, shape in enumerate(shared, start=_FUSION)],
+        *[(n, place.levels, prod(shape)) for n, shape in zip((p3_block, p4_block, p5_block), features, strict=True)],
+        *[(number, place.detail, prod(fine)) for number in lateral],
+        *[(number, last, prod(shape)) for number, shape in enumerate(shared, start=place.fusion)],
         *[(number, last + 1, _output_bytes([head])) for number, head in enumerate(outputs, start=first)],
     ]
     crossing = tuple(
         [sum([size for made, read, size in tensors if made < number < read]) for number in range(last + 1)]
     )
-    backbone = [_kept(number, taps) for number in range(_LEVELS)]
+    backbone = [_kept(number, taps) for number in range(place.levels)]
     read_again = [tuple(range(len(shared)))] * (len(outputs) - 1)
     kept = (*backbone, (), (), *[() for _ in detail], *read_again, ())
     inputs = (features, levels.output_shapes, *[(fine,) for _ in detail], *[shared] * len(outputs))
-    own = [_peak_bytes(*part) for part in zip(pieces, inputs, kept[_LEVELS:], strict=True)]
-    peak = max(map(add, own, crossing[_LEVELS:]))
+    own = [_peak_bytes(*part) for part in zip(pieces, inputs, kept[place.levels :], strict=True)]
+    peak = max(map(add, own, crossing[place.levels :]))
     return _Rest(pieces, kept, crossing, peak, _output_bytes(outputs))
 
 
@@ -407,7 +411,7 @@ def _fusion(levels: tuple[_Shape, ...], depth: int) -> Piece:
         return inputs[0]
 
     width = levels[0][1]
-    return _piece(lambda: BiFPN([width] * len(PYRAMID_STAGES), width, depth).layers, levels, "neck", run)
+    return _piece(lambda: BiFPN([width] * (len(FEATURE_STRIDES) - 1), width, depth).layers, levels, "neck", run)
 
 
 @cache

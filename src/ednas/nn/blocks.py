@@ -1,10 +1,11 @@
-"""The convolution blocks that a backbone is made of (Fig. 4), free of operators that edge compilers reject."""
+"""What blocks, neck and heads are made of, free of operators that edge compilers reject."""
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from collections import OrderedDict
+from collections.abc import Mapping
 
-from ednas.arch import Block
+from torch import Tensor, nn
 
 BN_EPS = 1e-3
 """EfficientNet's. On the small features of P6 and P7 variances are tiny, and torch's 1e-5 lets them explode."""
@@ -45,58 +46,24 @@ class ConvBNAct(nn.Sequential):
         super().__init__(*layers)
 
 
-class InvertedBottleneck(nn.Module):
-    """IBN (MobileNetV2): 1x1 expansion, depthwise k x k, linear 1x1 projection, identity shortcut where shapes agree.
+class ResidualBlock(nn.Sequential):
+    """Named parts in a row and, if ``shortcut``, the input added to what they give.
 
     Args:
-        in_channels: Channels of the input ``(N, in_channels, H, W)``.
-        block: The architecture's block; at ``expand_ratio`` 1 there is no expansion convolution.
+        parts: The parts in order; their names are those of the state dict.
+        shortcut: Whether input and output have one shape and are added.
     """
 
-    def __init__(self, in_channels: int, block: Block) -> None:
-        super().__init__()
-        inner = in_channels * block.expand_ratio
-        self.expand = ConvBNAct(in_channels, inner) if block.expand_ratio != 1 else nn.Identity()
-        self.depthwise = ConvBNAct(inner, inner, block.kernel_size, block.stride, groups=inner)
-        self.project = ConvBNAct(inner, block.filters, act=False)
-        self.shortcut = block.stride == 1 and in_channels == block.filters
+    def __init__(self, parts: Mapping[str, nn.Module], *, shortcut: bool) -> None:
+        super().__init__(OrderedDict(parts))
+        self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(N, in_channels, H, W)`` to ``(N, filters, ceil(H / stride), ceil(W / stride))``."""
-        y: Tensor = self.project(self.depthwise(self.expand(x)))
+        """Map ``(N, C_in, H, W)`` to ``(N, C_out, H', W')``."""
+        y = x
+        for part in self:
+            y = part(y)
         return x + y if self.shortcut else y
-
-
-class FusedInvertedBottleneck(nn.Module):
-    """Fused-IBN (EfficientNetV2): dense k x k expansion, linear 1x1 projection, identity shortcut where shapes agree.
-
-    Args:
-        in_channels: Channels of the input ``(N, in_channels, H, W)``.
-        block: The architecture's block.
-    """
-
-    def __init__(self, in_channels: int, block: Block) -> None:
-        super().__init__()
-        inner = in_channels * block.expand_ratio
-        self.expand = ConvBNAct(in_channels, inner, block.kernel_size, block.stride)
-        self.project = ConvBNAct(inner, block.filters, act=False)
-        self.shortcut = block.stride == 1 and in_channels == block.filters
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(N, in_channels, H, W)`` to ``(N, filters, ceil(H / stride), ceil(W / stride))``."""
-        y: Tensor = self.project(self.expand(x))
-        return x + y if self.shortcut else y
-
-
-_BLOCKS: dict[str, type[InvertedBottleneck] | type[FusedInvertedBottleneck]] = {
-    "ibn": InvertedBottleneck,
-    "fused": FusedInvertedBottleneck,
-}
-
-
-def build_block(in_channels: int, block: Block) -> nn.Module:
-    """Return the module of an architecture's block."""
-    return _BLOCKS[block.kind](in_channels, block)
 
 
 class SeparableConv(nn.Sequential):

@@ -5,14 +5,12 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ednas.arch import Architecture
-from ednas.nn.blocks import ConvBNAct, build_block
-
-STAGE_STRIDES = (2, 4, 8, 16, 16, 32, 32)
-"""Output stride of each of the seven stages."""
+from ednas.arch.architecture import STEM_STRIDE
+from ednas.nn.blocks import ConvBNAct
 
 
 class Encoder(nn.Module):
-    """EfficientNet-B0's layout with an architecture's blocks; stage 0 holds the stem and block 1.
+    """An architecture's stem and blocks; stage 0 begins with the stem.
 
     Args:
         architecture: The architecture.
@@ -29,18 +27,18 @@ class Encoder(nn.Module):
         stages: list[nn.Module] = []
         out_channels: list[int] = []
         for blocks in architecture.stages():
-            layers: list[nn.Module] = [] if stages else [ConvBNAct(3, channels, 3, stride=2)]
+            layers: list[nn.Module] = [] if stages else [ConvBNAct(3, channels, 3, stride=STEM_STRIDE)]
             for block in blocks:
-                layers.append(build_block(channels, block))
+                layers.append(block.build(channels))
                 channels = block.filters
             stages.append(nn.Sequential(*layers))
             out_channels.append(channels)
         self.stages = nn.ModuleList(stages)
         self.out_channels = tuple(out_channels)
-        self.strides = STAGE_STRIDES
+        self.strides = architecture.stage_strides
 
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
-        """Run stage ``index`` (0-6) on the output of the stage before, or on the image ``(N, 3, H, W)`` for 0."""
+        """Run stage ``index`` (from 0) on the output of the stage before, or on the image ``(N, 3, H, W)`` for 0."""
         y: Tensor = self.stages[index](x)
         return y
 

@@ -10,24 +10,16 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from ednas.arch import Architecture
+from ednas.arch.architecture import FEATURE_STRIDES
 from ednas.exceptions import ArchitectureError
 from ednas.nn.bifpn import BiFPN
 from ednas.nn.blocks import ConvBNAct
-from ednas.nn.encoder import STAGE_STRIDES, Encoder
+from ednas.nn.encoder import Encoder
 from ednas.nn.heads import DenseHead, resize_bilinear
 from ednas.nn.parts import check_features, check_predictions, make_backbone, make_decoder
 
-PYRAMID_STAGES = (2, 4, 6)
-"""Stages whose outputs make P3, P4 and P5: the last ones at strides 8, 16 and 32."""
-
-OUTPUT_STRIDE = 4
-"""Stride of the heads' predictions."""
-
-OUTPUT_STAGE = STAGE_STRIDES.index(OUTPUT_STRIDE)
-"""Stage whose features have that stride: the heads may read them too, and give predictions of their size."""
-
-FEATURE_STAGES = (OUTPUT_STAGE, *PYRAMID_STAGES)
-"""Stages whose outputs are read behind the encoder: the last ones at strides 4, 8, 16 and 32."""
+OUTPUT_STRIDE = FEATURE_STRIDES[0]
+"""Stride of the heads' predictions: that of the finest features."""
 
 
 class MultiTaskNetwork(nn.Module):
@@ -67,7 +59,7 @@ class MultiTaskNetwork(nn.Module):
             self.encoder, channels = make_backbone(architecture.backbone)
         else:
             self.encoder = encoder = Encoder(architecture)
-            channels = tuple(encoder.out_channels[stage] for stage in FEATURE_STAGES)
+            channels = tuple(encoder.out_channels[stage] for stage in architecture.feature_stages)
         if architecture.decoder:
             self.decoder = make_decoder(architecture.decoder, channels, heads)
         else:
@@ -85,7 +77,7 @@ class MultiTaskNetwork(nn.Module):
         features = self.encoder(image)
         if self.architecture.backbone:
             return check_features(self.architecture.backbone, features, image.shape[2:])
-        return [features[stage] for stage in FEATURE_STAGES]
+        return [features[stage] for stage in self.architecture.feature_stages]
 
     def predict_heads(self, image: Tensor) -> dict[str, Tensor]:
         """Map a normalised image ``(N, 3, H, W)`` to predictions at stride 4, as deployed: ``(N, C, H / 4, W / 4)``."""

@@ -13,11 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ednas.arch.architecture import FEATURE_STRIDES
 from ednas.arch.parts import parse_part
 from ednas.exceptions import ArchitectureError, ConfigError
-
-STRIDES = (4, 8, 16, 32)
-"""Of the features between backbone and decoder."""
 
 _PROBE = 64
 """Side in pixels of the image by which a part shows what it yields."""
@@ -82,7 +80,7 @@ def make_decoder(text: str, in_channels: Sequence[int], heads: Mapping[str, int]
         ArchitectureError: It is not registered, refuses its arguments, or yields something else.
     """
     decoder = _make("decoder", _decoders, text, (tuple(in_channels), dict(heads)))
-    sides = [_PROBE // stride for stride in STRIDES]
+    sides = [_PROBE // stride for stride in FEATURE_STRIDES]
     features = [torch.zeros(1, count, side, side) for count, side in zip(in_channels, sides, strict=True)]
     check_predictions(text, _try("decoder", text, decoder, features), heads, (sides[0], sides[0]))
     return decoder
@@ -94,18 +92,19 @@ def check_features(text: str, features: Any, size: Sequence[int]) -> list[Tensor
     Raises:
         ArchitectureError: It is no sequence of four features at strides 4, 8, 16 and 32.
     """
-    if not isinstance(features, list | tuple) or len(features) != len(STRIDES):
+    if not isinstance(features, list | tuple) or len(features) != len(FEATURE_STRIDES):
         count = len(features) if isinstance(features, list | tuple) else type(features).__name__
         raise ArchitectureError(
-            f"backbone '{text}' yields {count}, must be a list of {len(STRIDES)} features, at strides "
-            + ", ".join(map(str, STRIDES))
+            f"backbone '{text}' yields {count}, must be a list of {len(FEATURE_STRIDES)} features, at strides "
+            + ", ".join(map(str, FEATURE_STRIDES))
         )
-    for feature, stride in zip(features, STRIDES, strict=True):
+    for feature, stride in zip(features, FEATURE_STRIDES, strict=True):
         found, expected = tuple(feature.shape[2:]), tuple(-(-side // stride) for side in size)
         if found != expected:
             raise ArchitectureError(
                 f"backbone '{text}': the feature at stride {stride} of an image of {_size(size)} is {_size(found)}, "
-                f"must be {_size(expected)}; let it round up, or keep to sizes that are multiples of {STRIDES[-1]}"
+                f"must be {_size(expected)}; let it round up, or keep to sizes that are multiples of "
+                f"{FEATURE_STRIDES[-1]}"
             )
     return list(features)
 
@@ -126,7 +125,7 @@ def check_predictions(text: str, predictions: Any, heads: Mapping[str, int], siz
         if shape != expected:
             raise ArchitectureError(
                 f"decoder '{text}': the prediction of {task} is {_size(shape)}, must be {_size(expected)} "
-                f"(channels, height and width at stride {STRIDES[0]})"
+                f"(channels, height and width at stride {FEATURE_STRIDES[0]})"
             )
     return {task: predictions[task] for task in heads}
 

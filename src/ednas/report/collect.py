@@ -122,6 +122,7 @@ def collect(run_folder: Path | str) -> ReportData:
         objectives=objectives,
         pareto=tuple(trial.number for trial in results.pareto(trials, objectives)),
         choices=choice_shares(winners, trials, setting.base),
+        stage_depths=tuple(map(len, setting.base.stages())),
         winners=len(winners),
         best=_describe_best(best, trials, setting),
         comparison=comparison,

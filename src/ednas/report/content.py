@@ -12,11 +12,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ednas.arch import Architecture, Block
-from ednas.arch.block import KINDS
+from ednas.arch.block import block_fields, block_kinds
 from ednas.exceptions import ArchitectureError
 from ednas.scoring import TaskUnits, TaskValues
 from ednas.search.objective import Objective
@@ -24,12 +23,6 @@ from ednas.search.trial import Judgement, Trial
 
 if TYPE_CHECKING:
     from ednas.hw import Cost, Target
-
-LAYER_NAMES = {"ibn": "IBN", "fused": "FusedIBN"}
-"""The block types as Tables 6 and 7 call them."""
-
-CHOICE_FIELDS = ("kind", "kernel", "expansion", "filters")
-"""What the search chooses for a block, as :class:`ChoiceShare` calls it."""
 
 MIN_WINNERS = 5
 WINNER_SHARE = 0.1
@@ -46,7 +39,7 @@ class BlockRow:
     """One row of a block table (Table 6 with costs).
 
     Attributes:
-        index: 0 for the stem, 1 to 16 for the blocks, empty for the neck and the heads.
+        index: 0 for the stem, from 1 for the blocks, empty for the neck and the heads.
         layer: ``Conv2D``, ``IBN``, ``FusedIBN``, ``BiFPN x4``, ``Head: depth``.
         stride: Stride, or None where it has no single one.
         kernel: Kernel size.
@@ -171,8 +164,8 @@ class ChoiceShare:
     """How often the winners chose a value, beside all trials.
 
     Attributes:
-        block: 1 to 16.
-        field: One of :data:`CHOICE_FIELDS`.
+        block: Its number, from 1.
+        field: What was chosen: ``kind``, or a field of the block as people call it, ``filters`` the last.
         value: The value as text: ``FusedIBN``, ``5``, ``6``, ``×1.5``.
         winners: Share of the winners with this value, 0 to 1.
         everyone: Share of all scored trials with this value, 0 to 1.
@@ -223,6 +216,7 @@ class ReportData:
         objectives: What the Pareto front is drawn over.
         pareto: Numbers of the trials on it, in the order of :func:`ednas.search.results.pareto`.
         choices: Which values the winners share.
+        stage_depths: Blocks in each stage of the architectures that these are about.
         winners: How many trials count as winners in ``choices``.
         best: The chosen architecture.
         comparison: Models against the baseline.
@@ -249,6 +243,7 @@ class ReportData:
     objectives: tuple[str, ...] = Objective.objectives
     pareto: tuple[int, ...] = ()
     choices: tuple[ChoiceShare, ...] = ()
+    stage_depths: tuple[int, ...] = ()
     winners: int = 0
     best: BestModel | None = None
     comparison: ComparisonTable | None = None
@@ -305,21 +300,16 @@ def choice_shares(winners: Sequence[Trial], trials: Iterable[Trial], base: Archi
 
 def _choices(text: str, base: Architecture) -> dict[_Place, _Value]:
     """Return an architecture's choices by block and field."""
-    texts = text.split()[1 : len(base.blocks) + 1]
+    texts = [part for part in text.split() if part != "|"][1 : len(base.blocks) + 1]
     if len(texts) < len(base.blocks):
         raise ArchitectureError(f"architecture: {text!r:.80} is not an architecture's text form")
     choices: dict[_Place, _Value] = {}
-    for index, (block, origin) in enumerate(zip(map(_block, texts), base.blocks, strict=True), start=1):
+    for index, (block, origin) in enumerate(zip(map(Block.from_text, texts), base.blocks, strict=True), start=1):
+        choices[index, "kind"] = (float(block_kinds().index(block.kind)), block.label)
+        for own in block_fields(type(block)):
+            if own.name not in ("stride", "filters"):
+                value = getattr(block, own.name)
+                choices[index, own.title] = (float(value), str(value))
         multiplier = round(block.filters / origin.filters, 2)
-        choices[index, "kind"] = (float(KINDS.index(block.kind)), LAYER_NAMES[block.kind])
-        choices[index, "kernel"] = (float(block.kernel_size), str(block.kernel_size))
-        choices[index, "expansion"] = (float(block.expand_ratio), str(block.expand_ratio))
         choices[index, "filters"] = (multiplier, f"×{multiplier:g}")
     return choices
-
-
-@lru_cache(maxsize=4096)
-def _block(text: str) -> Block:
-    """Parse a block; a study holds few different ones, many times each."""
-    block: Block = Block.from_text(text)
-    return block

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ednas.arch import Architecture, Block
-from ednas.arch.architecture import BLOCK_STRIDES, STAGE_DEPTHS
+from ednas.arch.block import block_fields, block_kind
 from ednas.report.labels import show_count
 from ednas.report.svg import INK, LINE, MUTED, Canvas, shorten
 
 if TYPE_CHECKING:
     from ednas.hw.summary import Summary
 
-KIND_COLOURS = {"ibn": "#2a66a8", "fused": "#bd5316"}
-"""Colours of the block types; they differ in lightness too, and white text on them is legible (WCAG AA)."""
-
-KIND_LABELS = {"ibn": "IBN", "fused": "Fused"}
-
 _WIDTH = 1140
+"""At least."""
+
 _MARGIN = 28
+_BETWEEN_BLOCKS, _BETWEEN_STAGES = 5.0, 8.0
+_IMAGE, _STEM, _AROUND_STEM = 52.0, 38.0, 18.0
+_PYRAMID_ROOM = 146
+"""Right of the last block, for P6 and P7."""
+
 _BACKBONE_Y = 198
 _LEVELS_Y = 352
 _HEIGHTS = {1: 190, 2: 170, 4: 142, 8: 118, 16: 96, 32: 78}
 """Height of a block by the stride of its output."""
-
-_TAPPED_BLOCKS = (5, 11, 16)
-"""The last blocks at strides 8, 16 and 32, from which P3, P4 and P5 come."""
-
-_FINE_BLOCK = 3
-"""The last block at stride 4, which the heads may read."""
 
 _NECK_FILL, _NECK_LINE = "#eef1f8", "#6b5fa5"
 _STEM_COLOUR, _HEAD_FILL, _HEAD_LINE = "#596673", "#e6f2ec", "#2f7d57"
@@ -45,10 +42,10 @@ def draw_architecture(
     *,
     tasks: Sequence[str] = ("segmentation", "depth", "normals"),
 ) -> str:
-    """Draw the network: stem, the 16 blocks of the seven stages, the BiFPN with its layers, one head a task.
+    """Draw the network: stem, the blocks of the stages, the BiFPN with its layers, one head a task.
 
-    A block's colour is its type, its height follows the resolution, its width the filters; the text is the kernel
-    size, the expansion ratio and the filters as in the text form (``k5``, ``e6``, ``c36``). Of a network with a
+    A block's colour is its kind, its height follows the resolution, its width the filters; the text is its fields as in
+    the text form, without the stride (``k5``, ``e6``, ``c36``). Of a network with a
     backbone or decoder of the user's own, whose inside is not known here, there is one box for each half.
 
     Args:
@@ -57,21 +54,24 @@ def draw_architecture(
         tasks: Names of the heads.
 
     Returns:
-        An SVG document, about 1140 px wide, on a light card of its own.
+        An SVG document, 1140 px wide or what the blocks need, on a light card of its own.
     """
     if architecture.has_own_parts:
         return _draw_halves(architecture, summary, tasks)
     layers = min(architecture.bifpn_depth, _MAX_LAYERS)
     heads_y = _LEVELS_Y + 52 + layers * _LAYER_HEIGHT + 28
     name = architecture.name or architecture.fingerprint()
-    canvas = Canvas(_WIDTH, heads_y + 76, f"Architecture {name}: backbone of 16 blocks, BiFPN and {len(tasks)} heads")
+    backbone = f"backbone of {len(architecture.blocks)} blocks"
+    needed = _backbone_width(architecture) + _BETWEEN_STAGES * (len(architecture.stages()) - 1)
+    width = max(_WIDTH, math.ceil(needed + _PYRAMID_ROOM + 2 * _MARGIN))
+    canvas = Canvas(width, heads_y + 76, f"Architecture {name}: {backbone}, BiFPN and {len(tasks)} heads")
     _draw_title(canvas, architecture, name, summary)
     edges = _draw_backbone(canvas, architecture, summary)
     levels = _draw_levels(canvas, edges, layers, architecture)
     _draw_neck(canvas, levels, architecture.bifpn_depth)
     _draw_heads(canvas, levels[0], _LEVELS_Y + 26 + layers * _LAYER_HEIGHT, heads_y, tasks)
     if architecture.head_lateral:
-        _draw_lateral(canvas, edges[_FINE_BLOCK], levels[0], heads_y - 16)
+        _draw_lateral(canvas, edges[architecture.feature_blocks[0]], levels[0], heads_y - 16)
     _draw_legend(canvas, architecture)
     return canvas.render()
 
@@ -83,12 +83,12 @@ def _draw_halves(architecture: Architecture, summary: Summary | None, tasks: Seq
     backbone = architecture.backbone or f"stem and {len(architecture.blocks)} blocks"
     neck = f"BiFPN ×{architecture.bifpn_depth}, {architecture.bifpn_width} channels, and heads"
     boxes = (("backbone", backbone), ("decoder", architecture.decoder or neck), ("tasks", ", ".join(tasks)))
-    image, gap = 52.0, 40.0
-    width = (_WIDTH - 2 * _MARGIN - image) / len(boxes) - gap
+    gap = 40.0
+    width = (_WIDTH - 2 * _MARGIN - _IMAGE) / len(boxes) - gap
     canvas.line([(_MARGIN, _BACKBONE_Y), (_WIDTH - _MARGIN, _BACKBONE_Y)], width=2)
-    _draw_image(canvas, _MARGIN, image)
+    _draw_image(canvas, _MARGIN, _IMAGE)
     for index, (half, text) in enumerate(boxes):
-        x = _MARGIN + image + gap + index * (width + gap)
+        x = _MARGIN + _IMAGE + gap + index * (width + gap)
         texts = (half, shorten(text, 40))
         _draw_box(canvas, x, (width, _HEIGHTS[16]), fill=_STEM_COLOUR, texts=texts, hint=f"{half}: {text}")
     return canvas.render()
@@ -101,45 +101,46 @@ def _draw_title(canvas: Canvas, architecture: Architecture, name: str, summary: 
     if size is not None:
         facts.append(f"input {size[0]}×{size[1]}")
     if facts:
-        canvas.text(_WIDTH - _MARGIN, 38, " · ".join(facts), size=14, fill=MUTED, anchor="end")
+        canvas.text(canvas.width - _MARGIN, 38, " · ".join(facts), size=14, fill=MUTED, anchor="end")
 
 
 def _draw_backbone(
     canvas: Canvas, architecture: Architecture, summary: Summary | None
 ) -> dict[int, tuple[float, float]]:
     """Draw image, stem and blocks; return each block's bottom centre by its number."""
-    widths = [_block_width(block) for block in architecture.blocks]
-    inner, between, image, stem = 5.0, 18.0, 52.0, 38.0
-    used = image + stem + 2 * between + sum(widths) + inner * (len(widths) - len(STAGE_DEPTHS))
-    room = _WIDTH - 2 * _MARGIN - 146 - used
-    gap = min(32.0, max(8.0, room / (len(STAGE_DEPTHS) - 1)))
+    used, stages = _backbone_width(architecture), architecture.stages()
+    room = canvas.width - 2 * _MARGIN - _PYRAMID_ROOM - used
+    gap = min(32.0, max(_BETWEEN_STAGES, room / (len(stages) - 1)))
     x = float(_MARGIN)
-    canvas.line([(x, _BACKBONE_Y), (x + used + gap * 6 - 8, _BACKBONE_Y)], width=2)
-    _draw_image(canvas, x, image)
-    x += image + between
+    canvas.line([(x, _BACKBONE_Y), (x + used + gap * (len(stages) - 1) - 8, _BACKBONE_Y)], width=2)
+    _draw_image(canvas, x, _IMAGE)
+    x += _IMAGE + _AROUND_STEM
     stem_texts = ("Conv", "k3", f"c{architecture.stem_filters}")
-    _draw_box(canvas, x, (stem, _HEIGHTS[2]), fill=_STEM_COLOUR, texts=stem_texts, hint="Stem")
-    canvas.text(x + stem / 2, _BACKBONE_Y - _HEIGHTS[2] / 2 - 7, "stem", size=11, fill=MUTED, anchor="middle")
-    x += stem + between
+    _draw_box(canvas, x, (_STEM, _HEIGHTS[2]), fill=_STEM_COLOUR, texts=stem_texts, hint="Stem")
+    canvas.text(x + _STEM / 2, _BACKBONE_Y - _HEIGHTS[2] / 2 - 7, "stem", size=11, fill=MUTED, anchor="middle")
+    x += _STEM + _AROUND_STEM
     hints = _hints(architecture, summary)
     edges: dict[int, tuple[float, float]] = {}
-    stride, index = 2, 0
-    for stage, depth in enumerate(STAGE_DEPTHS, start=1):
-        left = x
-        for _ in range(depth):
-            block, width = architecture.blocks[index], widths[index]
-            stride *= BLOCK_STRIDES[index]
-            height = _HEIGHTS[stride]
-            texts = (KIND_LABELS[block.kind], f"k{block.kernel_size}", f"e{block.expand_ratio}", f"c{block.filters}")
-            _draw_box(canvas, x, (width, height), fill=KIND_COLOURS[block.kind], texts=texts, hint=hints[index])
+    for stage, (blocks, stride) in enumerate(zip(stages, architecture.stage_strides, strict=True), start=1):
+        left, height = x, _HEIGHTS[stride]
+        for block in blocks:
+            width, number = _block_width(block), len(edges) + 1
+            texts = (block.short, *[code for name, code in block.codes.items() if name != "stride"])
+            _draw_box(canvas, x, (width, height), fill=block.colour, texts=texts, hint=hints[number - 1])
             top = _BACKBONE_Y - height / 2 - 7
-            canvas.text(x + width / 2, top, str(index + 1), size=11, fill=MUTED, anchor="middle")
-            index += 1
-            edges[index] = (x + width / 2, _BACKBONE_Y + height / 2)
-            x += width + inner
-        _draw_stage(canvas, left, x - inner, stage, stride)
-        x += gap - inner
+            canvas.text(x + width / 2, top, str(number), size=11, fill=MUTED, anchor="middle")
+            edges[number] = (x + width / 2, _BACKBONE_Y + height / 2)
+            x += width + _BETWEEN_BLOCKS
+        _draw_stage(canvas, left, x - _BETWEEN_BLOCKS, stage, stride)
+        x += gap - _BETWEEN_BLOCKS
     return edges
+
+
+def _backbone_width(architecture: Architecture) -> float:
+    """Return the width of image, stem and blocks, without the gaps between stages."""
+    widths = [_block_width(block) for block in architecture.blocks]
+    between = _BETWEEN_BLOCKS * (len(widths) - len(architecture.stages()))
+    return _IMAGE + _STEM + 2 * _AROUND_STEM + sum(widths) + between
 
 
 def _block_width(block: Block) -> float:
@@ -197,17 +198,18 @@ def _draw_levels(
     canvas: Canvas, edges: dict[int, tuple[float, float]], layers: int, architecture: Architecture
 ) -> list[float]:
     """Draw the lines from the backbone to P3-P5, and P6 and P7; return the five columns' centres."""
-    columns = [edges[block][0] for block in _TAPPED_BLOCKS]
-    step = min(72.0, (_WIDTH - _MARGIN - 48 - columns[-1]) / 2)
+    tapped = architecture.feature_blocks[1:]
+    columns = [edges[block][0] for block in tapped]
+    step = min(72.0, (canvas.width - _MARGIN - 48 - columns[-1]) / 2)
     columns += [columns[-1] + step, columns[-1] + 2 * step]
     panel = columns[0] - 76
     top = _LEVELS_Y - 36
-    canvas.rect(panel, top, _WIDTH - _MARGIN - panel + 8, 62 + layers * _LAYER_HEIGHT + 10, _NECK_FILL, radius=8)
+    canvas.rect(panel, top, canvas.width - _MARGIN - panel + 8, 62 + layers * _LAYER_HEIGHT + 10, _NECK_FILL, radius=8)
     depth, width = architecture.bifpn_depth, architecture.bifpn_width
     plural = "layer" if depth == 1 else "layers"
     middle = (columns[0] + columns[1]) / 2
     canvas.text(middle, top + 20, f"BiFPN: {depth} {plural}, {width} channels", size=13, bold=True, anchor="middle")
-    for block, column in zip(_TAPPED_BLOCKS, columns, strict=False):
+    for block, column in zip(tapped, columns, strict=False):
         canvas.line([(column, edges[block][1] + 2), (column, _LEVELS_Y - 14)], stroke=_NECK_LINE, arrow=True)
     for left, right in pairwise(columns[2:]):
         canvas.line([(left + 22, _LEVELS_Y), (right - 23, _LEVELS_Y)], stroke=_NECK_LINE, arrow=True)
@@ -247,10 +249,10 @@ def _draw_neck(canvas: Canvas, columns: list[float], depth: int) -> None:
 
 
 def _draw_heads(canvas: Canvas, column: float, start: float, y: float, tasks: Sequence[str]) -> None:
-    step = min(172.0, (_WIDTH - 2 * _MARGIN + 12) / max(1, len(tasks)))
+    step = min(172.0, (canvas.width - 2 * _MARGIN + 12) / max(1, len(tasks)))
     width = step - 12
     total = step * len(tasks) - 12
-    left = min(max(_MARGIN, column - total / 2), _WIDTH - _MARGIN - total)
+    left = min(max(_MARGIN, column - total / 2), canvas.width - _MARGIN - total)
     bus = y - 16
     canvas.line([(column, start - 12), (column, bus)], stroke=_HEAD_LINE)
     for number, task in enumerate(tasks):
@@ -272,12 +274,14 @@ def _draw_lateral(canvas: Canvas, edge: tuple[float, float], column: float, bus:
 
 def _draw_legend(canvas: Canvas, architecture: Architecture) -> None:
     x, y = _MARGIN, _LEVELS_Y - 22
-    for kind, text in (("fused", "Fused inverted bottleneck"), ("ibn", "Inverted bottleneck")):
-        count = sum(block.kind == kind for block in architecture.blocks)
-        canvas.rect(x, y - 11, 14, 14, KIND_COLOURS[kind], radius=3)
-        canvas.text(x + 22, y + 1, f"{text} ({count})", size=12.5, fill=INK)
+    for name, count in sorted(Counter(block.kind for block in architecture.blocks).items()):
+        kind = block_kind(name)
+        canvas.rect(x, y - 11, 14, 14, kind.colour, radius=3)
+        canvas.text(x + 22, y + 1, f"{kind.title} ({count})", size=12.5, fill=INK)
         y += 22
     y += 6
-    for text in ("height: resolution", "width: filters", "k kernel, e expansion, c filters"):
+    codes = {f.code: f.title for block in architecture.blocks for f in block_fields(type(block)) if f.name != "stride"}
+    letters = ", ".join(f"{code} {title}" for code, title in codes.items())
+    for text in ("height: resolution", "width: filters", letters):
         canvas.text(x, y, text, size=12, fill=MUTED)
         y += 18

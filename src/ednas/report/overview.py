@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ednas.arch import load_architecture
+from ednas.arch.block import block_kind
 from ednas.files import write_text
-from ednas.report.drawing import KIND_COLOURS, draw_architecture
+from ednas.report.drawing import draw_architecture
 from ednas.report.svg import FAINT, INK, LINE, MUTED, Canvas
 
 _WIDTH, _HEIGHT = 1140, 372
@@ -112,7 +113,7 @@ def _draw_search(canvas: Canvas, x: float, width: float) -> None:
     for number, (kind, height) in enumerate(
         (("fused", 40), ("ibn", 34), ("fused", 34), ("fused", 28), ("ibn", 22), ("fused", 22))
     ):
-        canvas.rect(centre - 34 + 11.5 * number, _MIDDLE - height / 2, 9, height, KIND_COLOURS[kind], radius=2)
+        canvas.rect(centre - 34 + 11.5 * number, _MIDDLE - height / 2, 9, height, block_kind(kind).colour, radius=2)
 
 
 def _draw_pareto(canvas: Canvas, x: float, width: float) -> None:
@@ -156,7 +157,7 @@ def _draw_network(canvas: Canvas, x: float, width: float) -> None:
     bars = (("fused", 96), ("ibn", 84), ("fused", 72), ("fused", 60), ("ibn", 50))
     canvas.line([(x + 14, _MIDDLE), (x + 96, _MIDDLE)])
     for number, (kind, height) in enumerate(bars):
-        canvas.rect(x + 14 + 15 * number, _MIDDLE - height / 2, 12, height, KIND_COLOURS[kind], radius=2)
+        canvas.rect(x + 14 + 15 * number, _MIDDLE - height / 2, 12, height, block_kind(kind).colour, radius=2)
     junction = x + 103
     for number, name in enumerate(("segmentation", "depth", "normals")):
         y = _TOP + 10 + 70 * number

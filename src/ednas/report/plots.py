@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
-from ednas.arch.architecture import NUM_BLOCKS, STAGE_DEPTHS
-from ednas.report.content import CHOICE_FIELDS, ReportData
+from ednas.arch import Architecture, InvertedBottleneck
+from ednas.exceptions import ArchitectureError
+from ednas.report.content import ReportData
 from ednas.report.labels import metric_label, show_latency, show_metric
 from ednas.report.svg import FAINT, FONT, INK, MUTED
 from ednas.scoring import scored_metrics
@@ -106,11 +107,15 @@ def reward_figure(report: ReportData) -> Figure:
 def choices_figure(report: ReportData) -> Figure:
     """Heat map: how much more often (orange) or seldom (blue) the winners chose a value for a block than all did."""
     rows = list(dict.fromkeys((share.field, share.value) for share in report.choices))
-    rows.sort(key=lambda row: CHOICE_FIELDS.index(row[0]))  # stable: the values stay in their order
+    fields = list(dict.fromkeys(field for field, _ in rows))
+    order = [*(field for field in fields if field != "filters"), "filters"]
+    rows.sort(key=lambda row: order.index(row[0]))  # stable: the values stay in their order
+    stages = report.stage_depths
+    count = sum(stages)
     places = {row: index for index, row in enumerate(rows)}
-    z: list[list[float | None]] = [[None] * NUM_BLOCKS for _ in rows]
-    text = [[""] * NUM_BLOCKS for _ in rows]
-    hover = [[""] * NUM_BLOCKS for _ in rows]
+    z: list[list[float | None]] = [[None] * count for _ in rows]
+    text = [[""] * count for _ in rows]
+    hover = [[""] * count for _ in rows]
     for share in report.choices:
         row, column = places[share.field, share.value], share.block - 1
         z[row][column] = round(100 * (share.winners - share.everyone), 1)
@@ -121,7 +126,7 @@ def choices_figure(report: ReportData) -> Figure:
         )
     heat = {
         "type": "heatmap",
-        "x": [str(block) for block in range(1, NUM_BLOCKS + 1)],
+        "x": [str(block) for block in range(1, count + 1)],
         "y": [html.escape(_row_name(*row)) for row in rows],
         "z": z,
         "zmin": -60,
@@ -146,7 +151,7 @@ def choices_figure(report: ReportData) -> Figure:
     layout["xaxis"].update(type="category", side="top", showgrid=False, ticks="")
     layout["yaxis"].update(type="category", autorange="reversed", showgrid=False, ticks="", title={"text": ""})
     layout.update(height=110 + 27 * len(rows), margin={"l": 120, "r": 10, "t": 60, "b": 20}, hovermode="closest")
-    ends = [sum(STAGE_DEPTHS[: stage + 1]) - 0.5 for stage in range(len(STAGE_DEPTHS) - 1)]
+    ends = [end - 0.5 for end in accumulate(stages[:-1])]
     layout["shapes"] = [_vertical(end, "#b9c3cc", "solid") for end in ends] + [
         {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y, "line": {"color": "#b9c3cc", "width": 1}}
         for y in (index - 0.5 for index in range(1, len(rows)) if rows[index][0] != rows[index - 1][0])
@@ -167,15 +172,19 @@ def details(trial: Trial) -> str:
 
 
 def _architecture_lines(text: str) -> list[str]:
-    """Return the text form with one stage a line; fused blocks are bold."""
-    parts = text.split()
-    if len(parts) < NUM_BLOCKS + 2:
+    """Return the text form with one stage a line; blocks other than plain inverted bottlenecks are bold."""
+    try:
+        stages = Architecture.from_text(text).stages()
+    except ArchitectureError:
+        stages = ()
+    if not stages:
         return [html.escape(text)] if text else []
-    blocks = iter(parts[1 : NUM_BLOCKS + 1])
-    lines = [f"<br>{html.escape(' '.join([parts[0], *parts[NUM_BLOCKS + 1 :]]))}"]
-    for stage, depth in enumerate(STAGE_DEPTHS, start=1):
-        shown = (html.escape(next(blocks)) for _ in range(depth))
-        lines.append(f"{stage}  " + " ".join(f"<b>{b}</b>" if b.startswith("fused") else b for b in shown))
+    blocks = {block.text for stage in stages for block in stage}
+    rest = [part for part in text.split() if part != "|" and part not in blocks]
+    lines = [f"<br>{html.escape(' '.join(rest))}"]
+    for number, stage in enumerate(stages, start=1):
+        shown = (b.text if isinstance(b, InvertedBottleneck) else f"<b>{b.text}</b>" for b in stage)
+        lines.append(f"{number}  " + " ".join(shown))
     return lines
 
 

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from ednas.arch import Architecture, zoo
-from ednas.arch.architecture import STAGE_DEPTHS
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import CheckpointError, ConfigError
 from ednas.training.checkpoint import load_checkpoint
@@ -51,7 +50,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Taken:
-    """What a network took over, in parts: ``stem``, ``block 1`` to ``block 16``, ``neck``, ``detail``, ``head.depth``.
+    """What a network took over, in parts: ``stem``, ``block 1`` ..., ``neck``, ``detail``, ``head.depth``.
 
     A backbone of the user's own is the part ``encoder``, a decoder ``decoder``.
 
@@ -130,7 +129,7 @@ def _part(name: str, architecture: Architecture) -> str:
     owner, *path = name.split(".")
     if owner == "encoder" and not architecture.backbone:
         stage, index = int(path[1]), int(path[2])
-        number = sum(STAGE_DEPTHS[:stage]) + index + (stage > 0)  # stage 0 begins with the stem
+        number = sum(map(len, architecture.stages()[:stage])) + index + (stage > 0)  # stage 0 begins with the stem
         return f"block {number}" if number else "stem"
     if owner == "heads":
         return f"head.{path[0]}.predict" if path[1] == "predict" else f"head.{path[0]}"
@@ -146,12 +145,18 @@ def _corresponds(part: str, model: Model, weights: Weights) -> bool:
         targets = {name: model.targets[task.target] for name, task in model.tasks.items()}
         return bool(own.decoder == theirs.decoder) and targets == weights.targets
     if part.startswith("block "):
-        index = int(part.removeprefix("block ")) - 1
-        return not theirs.backbone and bool(own.blocks[index].kind == theirs.blocks[index].kind)
+        kinds = _kinds(own)
+        place = list(kinds)[int(part.removeprefix("block ")) - 1]
+        return kinds[place] == _kinds(theirs).get(place)
     if part.endswith(".predict"):
         task = part.removeprefix("head.").removesuffix(".predict")
         return model.targets[model.tasks[task].target] == weights.targets.get(task)
     return True
+
+
+def _kinds(architecture: Architecture) -> dict[tuple[int, int], str]:
+    """Return each block's kind by its stage and its place in it, which tensors are named by."""
+    return {(s, i): block.kind for s, blocks in enumerate(architecture.stages()) for i, block in enumerate(blocks)}
 
 
 def _copy_common(own: Tensor, given: Tensor) -> None:
@@ -240,5 +245,5 @@ def _timm_names(base: Architecture) -> Iterator[tuple[str, str]]:
 def _places(base: Architecture) -> Iterator[tuple[int, int, str, bool]]:
     """Yield of every block its stage, its index in it, its place below ``encoder.stages``, and whether it expands."""
     for stage, blocks in enumerate(base.stages()):
-        for index, block in enumerate(blocks):
-            yield stage, index, f"{stage}.{index + (stage == 0)}", block.expand_ratio > 1
+        for index in range(len(blocks)):
+            yield stage, index, f"{stage}.{index + (stage == 0)}", stage > 0  # block 1 alone has a ratio of 1
