@@ -26,7 +26,7 @@ from ednas.export.calibration import check_calibration
 from ednas.export.manifest import METADATA_NAME, Manifest
 from ednas.export.tflite_model import IO, MISSING, TfliteModel
 from ednas.files import atomic_path
-from ednas.tasks.base import load_plugin, loaded_files
+from ednas.plugins import load_plugins, loaded_files
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -263,8 +263,7 @@ def _main(request: str, answer: str) -> None:
     sys.path += [place for place in path if place not in sys.path]
     error: EdnasError | None = None
     try:
-        for plugin in plugins:
-            load_plugin(plugin)
+        load_plugins(plugins)
         functions[name](*torch.load(BytesIO(content), weights_only=False))
     except EdnasError as known:
         error = known
