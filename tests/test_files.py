@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from ednas.exceptions import EdnasError
-from ednas.files import _HOST, atomic_path, exclusive, read_json, recover, write_json
+from ednas.files import _HOST, atomic_path, exclusive, locked, read_json, recover, write_json
 
 
 def test_a_file_is_replaced_when_complete(tmp_path: Path) -> None:
@@ -137,7 +138,6 @@ def test_what_others_write_at_the_moment_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_folder_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
-    pytest.importorskip("fcntl", reason="this system has no such locks")
     code = (
         "import sys, pathlib; from ednas.files import exclusive\nwith exclusive(pathlib.Path(sys.argv[1])): print('in')"
     )
@@ -151,6 +151,53 @@ def test_a_folder_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
         assert "another process works in this folder" in other().stderr
     assert other().stdout == "in\n"
     assert list((tmp_path / "run").iterdir()) == []
+
+
+def hold(file: Path) -> subprocess.Popen[str]:
+    """Start a process that holds a lock until it is told to end, and wait until it does."""
+    code = (
+        "import sys, pathlib; from ednas.files import locked\n"
+        "with locked(pathlib.Path(sys.argv[1]), wait=True): print('in', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, file]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "in\n"
+    return process
+
+
+def test_a_lock_is_waited_for(tmp_path: Path) -> None:
+    with hold(tmp_path / "lock") as holder:
+        with pytest.raises(BlockingIOError), locked(tmp_path / "lock", wait=False):
+            pass
+        holder.communicate("")
+        with locked(tmp_path / "lock", wait=True) as held:
+            assert held
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lock_of_a_dead_process_does_not_block(tmp_path: Path) -> None:
+    with hold(tmp_path / "lock") as holder:
+        holder.kill()
+    assert (tmp_path / "lock").exists()
+    with locked(tmp_path / "lock", wait=False) as held:
+        assert held
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_without_locks_locks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(lock: FileLock) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(FileLock, "_acquire", refuse)
+    with locked(tmp_path / "lock", wait=False) as first, locked(tmp_path / "lock", wait=False) as second:
+        assert (first, second) == (False, False)
+
+
+def test_a_lock_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"), locked(tmp_path / "file" / "lock", wait=False):
+        pass
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff", b"[" * 100_000])

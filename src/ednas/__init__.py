@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         trace_module,
     )
     from ednas.nn import MultiTaskNetwork, register_backbone, register_decoder
+    from ednas.plugins import load_plugin
     from ednas.report import draw_architecture
     from ednas.scoring import compare, load_metrics, merge_metrics
     from ednas.search import Evaluation, Evaluator, SearchConfig, StudyReader, run_search
@@ -63,7 +64,6 @@ if TYPE_CHECKING:
         JAReDLoss,
         Task,
         TaskMetrics,
-        load_plugin,
         make_task,
         register_loss,
         register_task,
@@ -125,6 +125,7 @@ _MODULES = {
         "trace_module",
     ),
     "ednas.nn": ("MultiTaskNetwork", "register_backbone", "register_decoder"),
+    "ednas.plugins": ("load_plugin",),
     "ednas.report": ("draw_architecture",),
     "ednas.scoring": ("compare", "load_metrics", "merge_metrics"),
     "ednas.search": ("Evaluation", "Evaluator", "SearchConfig", "StudyReader", "run_search"),
@@ -133,7 +134,6 @@ _MODULES = {
         "JAReDLoss",
         "Task",
         "TaskMetrics",
-        "load_plugin",
         "make_task",
         "register_loss",
         "register_task",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import os
@@ -11,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ _LONGEST_REPLACING_S = 60.0
 """A folder takes another one's place in microseconds; whoever is at it after so long is gone."""
 
 _HOST = re.sub(r"[^A-Za-z0-9]+", "_", platform.node())
+
+
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+"""What a file system without locks answers."""
 
 
 @contextmanager
@@ -113,64 +118,50 @@ def _replace(new: Path, path: Path) -> None:
 def exclusive(folder: Path) -> Iterator[None]:
     """Let one process at a time work in a folder, which is made; the lock dies with its holder.
 
-    Without file locks (Windows, some network file systems) nothing is locked.
-
     Raises:
         EdnasError: Another process works there, or the folder cannot be made.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = lock_file(folder / ".lock", wait=False)
-    except BlockingIOError:
-        raise EdnasError(f"{folder}: another process works in this folder; wait for it, or choose another") from None
-    except OSError as error:
-        raise EdnasError(f"cannot write to {folder}: {error.strerror or error}; choose another place") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(folder / ".lock", wait=False))
+        except BlockingIOError:
+            raise EdnasError(
+                f"{folder}: another process works in this folder; wait for it, or choose another"
+            ) from None
+        except OSError as error:
+            raise EdnasError(f"cannot write to {folder}: {error.strerror or error}; choose another place") from error
         yield
-    finally:
-        if lock is not None:
-            unlock_file(lock, folder / ".lock")
 
 
-def lock_file(file: Path, *, wait: bool) -> int | None:
-    """Take an exclusive lock on a file, which is made.
+@contextmanager
+def locked(file: Path, *, wait: bool) -> Iterator[bool]:
+    """Hold an exclusive lock on a file, which is made, and removed in the end; the lock dies with its holder.
 
-    Returns:
-        What :func:`unlock_file` takes; None where there are no locks.
+    Yields:
+        Whether there is a lock: some network file systems have none, and nothing is locked there.
 
     Raises:
         BlockingIOError: Another process holds it, and ``wait`` is false.
         OSError: The file cannot be made.
     """
+    from filelock import FileLock, Timeout  # it takes a while
+
+    lock = FileLock(file, blocking=wait, thread_local=False, fallback_to_soft=False)
     try:
-        import fcntl
-    except ImportError:
-        return None
-    while True:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            # The holder before us removed the file that we waited for: whoever comes now would lock another one.
-            if file.exists() and os.path.samestat(os.fstat(descriptor), file.stat()):
-                return descriptor
-        except FileNotFoundError:
-            pass
-        except BlockingIOError:
-            os.close(descriptor)
+        lock.acquire()
+    except Timeout:
+        raise BlockingIOError(errno.EAGAIN, "locked by another process", str(file)) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
             raise
-        except OSError:
-            os.close(descriptor)
-            return None
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-
-
-def unlock_file(lock: int, file: Path) -> None:
-    """Give a lock back, and remove its file."""
-    file.unlink(missing_ok=True)
-    os.close(lock)
+    try:
+        yield lock.is_locked
+    finally:
+        if lock.is_locked:
+            with suppress(OSError):  # Windows removes no file that is open
+                file.unlink()
+            lock.release()
 
 
 def exists(path: Path | str) -> bool:

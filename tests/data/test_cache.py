@@ -8,6 +8,7 @@ import pickle
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -201,7 +202,7 @@ def test_processes_that_start_together_decode_once(tmp_path: Path) -> None:
 
 
 def test_threads_agree_without_file_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "lock_file", lambda file, wait: None)
+    monkeypatch.setattr(cache, "locked", lambda file, wait: nullcontext(False))
     with ThreadPoolExecutor(4) as pool:
         opened = list(pool.map(lambda _: open_cache(MemoryDataset(), SIZE, tmp_path), range(8)))
     for cached in opened:

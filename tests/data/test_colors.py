@@ -13,6 +13,7 @@ from ednas.data.colors import (
     color_scale,
     color_target,
     depth_range,
+    mark_sky,
     palette,
     sky_pixels,
 )
@@ -105,3 +106,10 @@ def test_every_kind_has_a_picture(info, shape):
     picture = color_target(np.zeros(shape, np.float32), info)
     assert picture.shape == (3, 4, 3)
     assert picture.dtype == np.uint8
+
+
+def test_the_sky_of_a_depth():
+    depth = np.array([[[0.0, 2.0, 3.0]]], np.float32)
+    marked = mark_sky(depth, np.array([[True, False, False]]))
+    assert (color_depth(marked[0]) == [SKY]).all(-1).tolist() == [[True, False, False]]
+    np.testing.assert_array_equal(mark_sky(depth, np.False_), depth)

@@ -271,7 +271,7 @@ def test_a_missing_package_is_one_line_that_says_what_to_install(exported, tmp_p
 
 def test_a_crash_is_one_line(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(litert.sys, "executable", "/bin/false")
-    with pytest.raises(ExportError, match="^the conversion died with code 1: no message$"):
+    with pytest.raises(ExportError, match="^the conversion ended with code 1$"):
         litert.convert(Deployed(trained, input_size=(64, 128)), tmp_path / "model.tflite")
 
 

@@ -261,10 +261,3 @@ def test_latencies(value, text):
 )
 def test_deltas(value, text):
     assert labels.show_delta(value) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(None, "–"), (3.21, "3.2 s"), (42, "42 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")]
-)
-def test_durations(value, text):
-    assert labels.show_seconds(value) == text

@@ -108,13 +108,13 @@ class TestJudging:
                 outcome = super().wait()
                 if self.left:
                     self.left -= 1
-                    return Outcome(job.number, error="the worker process was ended by SIGKILL", fault="killed")
+                    return Outcome(job.number, error="the worker process was killed by SIGKILL", fault="killed")
                 return outcome
 
         executor = Killed(FakeEvaluator())
         found = SecondJudge(study, executor, OBJECTIVE, 1).judge([trial])
         assert found.keys() == {trial.number}
-        assert "ended by SIGKILL; it is judged once more" in caplog.text
+        assert "killed by SIGKILL; it is judged once more" in caplog.text
         executor.left = 2
         (_, other, *_) = study.trials(TrialState.DONE)
         with pytest.raises(EdnasError, match="could not be judged again: .*SIGKILL"):

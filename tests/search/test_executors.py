@@ -89,9 +89,9 @@ class TestProcesses:
     @pytest.mark.parametrize(
         ("mode", "message"),
         [
-            ("kill", "the worker process was ended by SIGKILL; out of memory?"),
-            ("segfault", "the worker process was ended by SIGSEGV"),
-            ("exit", "the worker process ended without a result (exit code 3); see its own message"),
+            ("kill", "the worker process was killed by SIGKILL; out of memory?"),
+            ("segfault", "the worker process was killed by SIGSEGV"),
+            ("exit", "the worker process ended with code 3 without a result; see its own message"),
         ],
     )
     def test_a_death_is_the_failure_of_one_job_only(self, mode: str, message: str) -> None:

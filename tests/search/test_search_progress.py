@@ -43,8 +43,8 @@ def test_off_a_terminal_it_is_a_line_now_and_then() -> None:
     drive(SearchProgress(Console(file=text, width=200), every_s=20.0, clock=clock), clock)
     assert text.getvalue().splitlines() == [
         "search: 1/6 trials, 1 running, time left unknown, best reward 0.3000 (trial 0, 10.00 ms)",
-        "search: 3/6 trials, 1 failed, time left 0:00:30, best reward 0.4000 (trial 1, 10.00 ms)",
-        "search: all trials are done; 4/6 trials, 1 failed, 1 pruned, time left 0:00:20, "
+        "search: 3/6 trials, 1 failed, time left 30 s, best reward 0.4000 (trial 1, 10.00 ms)",
+        "search: all trials are done; 4/6 trials, 1 failed, 1 pruned, time left 20 s, "
         "best reward 0.9000 (trial 4, 12.50 ms)",
     ]
 

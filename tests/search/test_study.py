@@ -292,7 +292,7 @@ def test_only_one_writer_and_any_number_of_readers(path: Path) -> None:
 def test_a_closed_study_is_one_plain_file(path: Path) -> None:
     with Study(path, IDENTITY) as study:
         add(study, 1)
-    assert {file.name for file in path.parent.iterdir()} == {"study.db", "study.db.lock"}
+    assert {file.name for file in path.parent.iterdir()} == {"study.db"}
     copy = path.with_name("copy.db")
     copy.write_bytes(path.read_bytes())
     with StudyReader(copy) as reader:

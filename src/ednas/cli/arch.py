@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ednas.cli.options import Plugins, load_plugins, parse_heads, parse_size, print_json, print_table
+from ednas.cli.options import Plugins, parse_heads, parse_size, print_json, print_table, run_plugins
 
 app = typer.Typer(help="Look at architectures and at the search space.", no_args_is_help=True)
 
@@ -41,7 +41,7 @@ def show(
     from ednas.files import write_text
     from ednas.hw import summarise
 
-    load_plugins(plugin)
+    run_plugins(plugin)
     network = load_architecture(architecture)
     heads = parse_heads(tasks)
     shape = parse_size(size) if size else stored_input_size(architecture) or network.input_size or (256, 256)

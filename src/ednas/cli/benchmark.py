@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from ednas.cli.options import Plugins, load_plugins, parse_heads, parse_size, print_json, print_table
+from ednas.cli.options import Plugins, parse_heads, parse_size, print_json, print_table, run_plugins
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -88,7 +88,7 @@ def benchmark(
     from ednas.hw.benchmark import DEFAULT_TARGETS, DTYPES, run_benchmark
     from ednas.hw.sources.litert import LiteRT
 
-    load_plugins(plugin)
+    run_plugins(plugin)
     where, element = _one_of(device, "--device", DEFAULT_TARGETS), _one_of(dtype, "--dtype", DTYPES)
     with counting("measuring") as progress:
         result = run_benchmark(

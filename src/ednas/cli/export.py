@@ -10,11 +10,11 @@ import typer
 from ednas.cli.options import (
     DataOptions,
     Plugins,
-    load_plugins,
     parse_data_options,
     parse_size,
     print_json,
     print_table,
+    run_plugins,
 )
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def export(
         "device": device,
     }
     config = parse(ExportConfig, {key: value for key, value in given.items() if value is not None}, "export")
-    load_plugins(plugin)
+    run_plugins(plugin)
     model = load_checkpoint(checkpoint)
     with counting("export:") as progress:
         result = export_model(model, out, config, name=_name(checkpoint), record=_record(checkpoint), progress=progress)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ednas.cli.options import Plugins, load_plugins, parse_heads, parse_size, print_json, print_table
+from ednas.cli.options import Plugins, parse_heads, parse_size, print_json, print_table, run_plugins
 
 if TYPE_CHECKING:
     from ednas.hw import Cost
@@ -93,7 +93,7 @@ def latency(
     from ednas.hw.networks import load_network
     from ednas.hw.sources import load_source
 
-    load_plugins(plugin)
+    run_plugins(plugin)
     names = target or ["coral_usb"]
     if plot is not None:
         _check_plot(plot, len(names))

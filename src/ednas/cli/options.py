@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ednas.exceptions import ConfigError, one_line
-from ednas.files import exists
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 DEFAULT_CHANNELS = {"depth": 1, "normals": 3}
-
-_OF_A_RUN = ("study.db", "model.safetensors", "state.safetensors", "checkpoint/model.safetensors")
-"""Files that make a folder a run's."""
-
 
 DataOptions = Annotated[
     list[str] | None,
@@ -46,47 +41,16 @@ AllowPlugins = Annotated[
 ]
 
 
-def load_plugins(plugins: object, allowed: bool = True) -> None:
-    """Run the code of plugins, and say so before, on standard error.
-
-    Args:
-        plugins: Files or modules; what is no list of texts is left to be refused with the rest of a configuration.
-        allowed: Whether they may lie in a run's folder, which may come from somebody else.
-
-    Raises:
-        ConfigError: One is not allowed, is missing, or fails.
-    """
-    from pathlib import Path
-
-    from ednas.tasks import load_plugin
-
-    names = plugins if isinstance(plugins, list | tuple) else ()
-    for name in (name for name in names if isinstance(name, str)):
-        # A module may lie below the folder that Python is started in.
-        path = Path(name) if name.endswith(".py") else Path(*name.split("."))
-        places = {*path.absolute().parents, *path.resolve().parents}
-        if not allowed and any((parent / file).exists() for parent in places for file in _OF_A_RUN):
-            raise ConfigError(
-                f"plugin {name}: lies in a run's folder, which may come from somebody else, and its code would be run; "
-                "look at it, then add --allow-plugins"
-            )
-        typer.echo(one_line(f"running the plugin {name}"), err=True)
-        load_plugin(name)
+def say(line: str) -> None:
+    """Tell the user something beside the result: a line on standard error."""
+    typer.echo(one_line(line), err=True)
 
 
-def load_teacher_plugin(values: Mapping[str, Any], allowed: bool) -> None:
-    """Run the code of a configuration's teacher that is a function, as :func:`load_plugins` does."""
-    recipe = values.get("recipe")
-    source = recipe.get("teacher") if isinstance(recipe, Mapping) else None
-    place, colon, _ = source.rpartition(":") if isinstance(source, str) else ("", "", "")
-    if colon and not exists(str(source)):
-        load_plugins([place], allowed)
+def run_plugins(plugins: Iterable[str] | None, allowed: bool = True) -> None:
+    """Run the code of plugins, and say so before; see :func:`ednas.plugins.load_plugins`."""
+    from ednas.plugins import load_plugins
 
-
-def all_plugins(values: Mapping[str, Any], plugins: Sequence[str] | None) -> list[str] | None:
-    """Return a configuration's plugins and those of the command line; None leaves what the configuration says."""
-    own = values.get("plugins") or []
-    return [*own, *plugins] if plugins and isinstance(own, list) else None
+    load_plugins(plugins or (), allowed=allowed, announce=say)
 
 
 def parse_data_options(texts: Sequence[str] | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ednas.cli.models import Device, ModelPath, Overlap, Tile, open_model, parse_tiling
-from ednas.cli.options import Plugins, load_plugins
+from ednas.cli.options import Plugins, run_plugins, say
 
 if TYPE_CHECKING:
     from ednas.exceptions import DataError
@@ -43,12 +43,12 @@ def predict(
     ednas predict runs/crops/checkpoint large.png --tile 512x1024 --overlap 0.25
     """
     from ednas.data.video import SUFFIXES
-    from ednas.exceptions import DataError, one_line
+    from ednas.exceptions import DataError
     from ednas.training import predict as run_predictions
     from ednas.training import predict_video, write_predictions
     from ednas.training.predict import free_name
 
-    load_plugins(plugin)
+    run_plugins(plugin)
     predictor = open_model(model, device)
     tiling = parse_tiling(tile, overlap, predictor.input_size)
     size: OutputSize = "model" if at_model_size else "image"
@@ -60,7 +60,7 @@ def predict(
         size=size,
         tiling=tiling,
         on_error=errors.append,
-        announce=lambda line: typer.echo(one_line(line), err=True),
+        announce=say,
     )
     written = write_predictions(found, out, alpha=alpha)
     names: set[str] = set()

@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
+
+from ednas.durations import show_seconds
+
 
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[str, int, int], None]]:
@@ -12,10 +18,7 @@ def counting(what: str) -> Iterator[Callable[[str, int, int], None]]:
 
     The bar is there from the first call until all is done: a terminal shows one display at a time.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _TimeLeft())
     console = Console(stderr=True)
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     tasks: dict[str, TaskID] = {}
@@ -37,3 +40,12 @@ def decoding() -> Iterator[Callable[[int, int], None]]:
     """Show a bar while a dataset is decoded for the first time; the block gets a function of (done, total)."""
     with counting("decoding") as progress:
         yield lambda done, total: progress("samples", done, total)
+
+
+class _TimeLeft(ProgressColumn):
+    """Rich's own estimate, written as everywhere."""
+
+    max_refresh = 0.5  # only twice a second, so that it can be read
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{show_seconds(task.time_remaining)} left", style="progress.remaining")

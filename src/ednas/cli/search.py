@@ -12,15 +12,14 @@ from ednas.cli.options import (
     AllowPlugins,
     DataOptions,
     Plugins,
-    all_plugins,
-    load_plugins,
-    load_teacher_plugin,
     parse_data_options,
     parse_size,
     parse_tasks,
     print_json,
+    run_plugins,
     with_data_options,
 )
+from ednas.plugins import all_plugins, configured_plugins, teacher_plugins
 
 _QUANTITIES = (
     "latency_ms, energy_mj, area_mm2, peak_memory_kb (KiB), accelerator_cycles, host_ms, streamed_bytes, "
@@ -133,9 +132,9 @@ def search(
     if retry_failed and not resume:
         raise ConfigError("--retry-failed: is about the search in --out; add --resume")
     values = canonical(read_yaml(config)) if config else {}
-    load_plugins(values.get("plugins"), allow_plugins)
-    load_plugins(plugin)
-    load_teacher_plugin(values, allow_plugins)
+    run_plugins(configured_plugins(values), allow_plugins)
+    run_plugins(plugin)
+    run_plugins(teacher_plugins(values), allow_plugins)
     given: dict[str, Any] = {
         "data": data,
         "tasks": parse_tasks(tasks) if tasks else None,

@@ -16,16 +16,16 @@ from ednas.cli.options import (
     AllowPlugins,
     DataOptions,
     Plugins,
-    all_plugins,
-    load_plugins,
-    load_teacher_plugin,
     parse_data_options,
     parse_size,
     parse_tasks,
     print_json,
     print_table,
+    run_plugins,
+    say,
     with_data_options,
 )
+from ednas.plugins import all_plugins, configured_plugins, teacher_plugins
 
 if TYPE_CHECKING:
     from ednas.data import CachedSplit, DenseDataset
@@ -135,10 +135,10 @@ def train(
         "input_size": parse_size(size) if size else None,
     }
     values = {} if config is None else read_yaml(config)
-    load_plugins(values.get("plugins"), allow_plugins)
-    load_plugins(plugin)
-    load_teacher_plugin(values, allow_plugins)
-    load_teacher_plugin({"recipe": changes}, allowed=True)
+    run_plugins(configured_plugins(values), allow_plugins)
+    run_plugins(plugin)
+    run_plugins(teacher_plugins(values), allow_plugins)
+    run_plugins(teacher_plugins({"recipe": changes}))
     settings = _train_config(
         values,
         str(config or "train"),
@@ -157,7 +157,7 @@ def train(
     from ednas.training import ProgressBar
 
     if architecture and settings.recipe.init is None and "steps" in read_facts(architecture):
-        _say(f"only the architecture of {architecture} is taken; --init {architecture} starts from its weights")
+        say(f"only the architecture of {architecture} is taken; --init {architecture} starts from its weights")
     if find_lr:
         if resume or runs > 1:
             raise ConfigError("--find-lr: trains no run; leave --resume and --runs out")
@@ -174,7 +174,7 @@ def train(
                     resume=resume,
                     callbacks=[bar],
                     decode_progress=decode,
-                    announce=_say,
+                    announce=say,
                     device=device,
                     devices=devices,
                     compiled=compiled,
@@ -199,7 +199,7 @@ def train(
                 resume=resume,
                 callbacks=callbacks,
                 decode_progress=decode,
-                announce=_say,
+                announce=say,
                 device=device,
                 compiled=compiled,
                 loggers=loggers or (),
@@ -265,7 +265,7 @@ def evaluate(
     from ednas.training.checkpoint import trained_depths
     from ednas.training.trivial import measure_trivial
 
-    load_plugins(plugin)
+    run_plugins(plugin)
     chosen = check_protocol(protocol)
     opened = open_model(model, device)
     if isinstance(opened, ExportedModel):
@@ -293,7 +293,7 @@ def evaluate(
         cached = match_labels(open_cache(dataset, input_size, progress=decode), about.targets)
     if not isinstance(opened, ExportedModel):
         for remark in other_scales(trained_depths(model), mean_depths(cached)):
-            _say(f"warning: {remark}")
+            say(f"warning: {remark}")
     with counting("evaluating") as progress:
         metrics = measure(cached, chosen, tiling=tiling, progress=lambda done, total: progress(split, done, total))
     if train_split := _decoded_before(partial(open_split, split="train"), cached.size):
@@ -354,13 +354,6 @@ def _train_config(
         named = {"name": base} if isinstance(base, str) else dict(base)
         values["recipe"] = named | changes
     return parse(TrainConfig, with_data_options(values, data_options), where)
-
-
-def _say(line: str) -> None:
-    """Say what happens on standard error, so that standard output stays the result's."""
-    from ednas.exceptions import one_line
-
-    typer.echo(one_line(line), err=True)
 
 
 @contextmanager

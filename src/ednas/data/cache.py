@@ -47,7 +47,7 @@ from PIL import Image
 from ednas.data.complaints import complain
 from ednas.data.sample import VOID, DatasetInfo, DenseDataset, Sample, TargetInfo, TargetKind
 from ednas.exceptions import ConfigError, DataError, EdnasError
-from ednas.files import atomic_path, lock_file, read_json, unlock_file
+from ednas.files import atomic_path, locked, read_json
 
 FORMAT_VERSION = 4
 """Part of every cache's key; to be raised when the contents of the arrays change their meaning."""
@@ -457,16 +457,13 @@ def resize_nearest(array: Array, size: tuple[int, int]) -> Array:
 def _only_one(path: Path) -> Iterator[None]:
     """Let one process at a time build ``path``; the lock dies with its holder.
 
-    Without file locks (Windows, some network file systems) processes may do the same work twice, and all use the result
-    of one of them.
+    Without file locks (some network file systems) processes may do the same work twice, and all use the result of one
+    of them.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as stack:
-            file = path.with_name(f".{path.name}.lock")
-            lock = lock_file(file, wait=True)
-            if lock is not None:
-                stack.callback(unlock_file, lock, file)
+        with locked(path.with_name(f".{path.name}.lock"), wait=True) as alone:
+            if alone:
                 for stale in path.parent.glob(f".{path.name}.*/"):  # of builders that were killed
                     shutil.rmtree(stale, ignore_errors=True)
             yield

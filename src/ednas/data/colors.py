@@ -164,3 +164,8 @@ def sky_pixels(
         if targets[name].kind == "labels" and "sky" in targets[name].class_names:
             sky = sky | (values == targets[name].class_names.index("sky"))
     return sky
+
+
+def mark_sky(depth: npt.NDArray[Any], sky: npt.NDArray[np.bool_] | np.bool_) -> npt.NDArray[Any]:
+    """Return a depth ``(..., H, W)`` that is infinite in the sky, as :func:`color_depth` expects."""
+    return np.where(sky, np.float32(np.inf), depth)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from ednas.data.cache import resize_image, resize_nearest
-from ednas.data.colors import Picture, color_target, depth_range, sky_pixels
+from ednas.data.colors import Picture, color_target, depth_range, mark_sky, sky_pixels
 from ednas.data.legend import INK, PAPER, Legend, draw_legend, printable, target_legend
 from ednas.data.sample import DEPTHS, DenseDataset, TargetInfo, valid_pixels
 from ednas.exceptions import ConfigError
@@ -83,7 +83,7 @@ def _read_row(dataset: DenseDataset, index: int, width: int) -> _Row:
         values = sample.targets[name]
         has_label = valid_pixels(values, info)
         if info.kind in DEPTHS:
-            values = np.where(sky & ~has_label, np.float32(np.inf), values)
+            values = mark_sky(values, sky & ~has_label)
         targets[name] = resize_nearest(values, size) if has_label.any() else None
     return _Row(dataset.source(index), resize_image(sample.image, size), targets)
 

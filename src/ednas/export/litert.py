@@ -26,7 +26,8 @@ from ednas.export.calibration import check_calibration
 from ednas.export.manifest import METADATA_NAME, Manifest
 from ednas.export.tflite_model import IO, MISSING, TfliteModel
 from ednas.files import atomic_path
-from ednas.tasks.base import load_plugin, loaded_files
+from ednas.plugins import load_plugins, loaded_files
+from ednas.processes import describe_end
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -245,10 +246,9 @@ def _in_child(function: Callable[..., None], *arguments: Any) -> None:
         torch.save((function.__name__, loaded_files(), sys.path, content.getvalue()), request)
         # -P: a file in the working directory must not hide a package of the same name.
         command = [sys.executable, "-P", "-m", __name__, str(request), str(answer)]
-        done = subprocess.run(command, capture_output=True, check=False)
+        done = subprocess.run(command, capture_output=True, check=False, errors="replace")
         if not answer.is_file():
-            log = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
-            raise ExportError(f"the conversion died with code {done.returncode}: {log[-1][:300]}")
+            raise ExportError(f"the conversion {describe_end(done.returncode, done.stderr)}")
         error = pickle.loads(answer.read_bytes())
     if error is not None:
         raise error
@@ -263,8 +263,7 @@ def _main(request: str, answer: str) -> None:
     sys.path += [place for place in path if place not in sys.path]
     error: EdnasError | None = None
     try:
-        for plugin in plugins:
-            load_plugin(plugin)
+        load_plugins(plugins)
         functions[name](*torch.load(BytesIO(content), weights_only=False))
     except EdnasError as known:
         error = known

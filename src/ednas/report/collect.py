@@ -29,6 +29,7 @@ from ednas.config import parse, read_yaml
 from ednas.exceptions import EdnasError, StudyError, TargetError
 from ednas.files import read_json
 from ednas.hw import Cost, Target, load_target, simulate
+from ednas.plugins import configured_plugins
 from ednas.report.blocks import block_rows
 from ednas.report.comparison import load_comparison
 from ednas.report.content import BestModel, ComparisonTable, Gain, ReportData, choice_shares, select_winners
@@ -161,9 +162,8 @@ def _next_command(folder: Path, config: Mapping[str, Any]) -> str:
     data, tasks, options = (config.get(key) for key in ("data", "tasks", "data_options"))
     if not isinstance(data, str) or not isinstance(tasks, list):
         return ""
-    plugins = config.get("plugins")
-    named = [plugin for plugin in plugins if isinstance(plugin, str)] if isinstance(plugins, list) else []
-    return results.next_command(folder, data, tasks, options if isinstance(options, Mapping) else {}, named)
+    options = options if isinstance(options, Mapping) else {}
+    return results.next_command(folder, data, tasks, options, configured_plugins(config))
 
 
 def _read_best(path: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from ednas.durations import show_seconds
 from ednas.exceptions import ConfigError
 from ednas.files import write_text
 from ednas.report import labels, plots
@@ -190,7 +191,7 @@ def template(name: str) -> Template:
         delta=labels.show_delta,
         latency=labels.show_latency,
         number=labels.show_number,
-        seconds=labels.show_seconds,
+        seconds=show_seconds,
         png=_data_url,
     )
     return environment.get_template(name)
@@ -241,7 +242,7 @@ def _tiles(report: ReportData) -> list[Tile]:
         tiles.append(Tile(f"{labels.show_delta(max(deltas))} %", "best gain Δ over the baseline"))
     seconds = [trial.seconds for trial in report.trials if trial.seconds is not None]
     if seconds:
-        tiles.append(Tile(labels.show_seconds(sum(seconds)), "spent in trials"))
+        tiles.append(Tile(show_seconds(sum(seconds)), "spent in trials"))
     return tiles
 
 

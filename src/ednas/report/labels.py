@@ -102,16 +102,3 @@ def show_delta(value: float | None) -> str:
         return MISSING
     text = f"{value:+.1f}"
     return "0.0" if float(text) == 0 else text.replace("-", "−")
-
-
-def show_seconds(value: float | None) -> str:
-    """Return a duration: ``42 s``, ``3 min 20 s``, ``2 h 05 min``."""
-    if value is None or not math.isfinite(value):
-        return MISSING
-    minutes, seconds = divmod(round(value), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    if minutes:
-        return f"{minutes} min {seconds:02d} s"
-    return f"{value:.1f} s" if value < 10 else f"{seconds} s"

@@ -73,9 +73,9 @@ def paint_picture(
         predictions: By model, decoded, of the label's size.
         sky: Where the labels of classes say sky ``(H, W)``: a depth is painted as sky there if its label has none.
     """
+    from ednas.data.colors import mark_sky
     from ednas.data.legend import draw_legend
     from ednas.tasks import DepthTask
-    from ednas.tasks.pictures import mark_sky
 
     values = (label, *predictions.values())
     arrays = [(value.float() if value.is_floating_point() else value).cpu().numpy() for value in values]

@@ -24,6 +24,7 @@ from typing import Literal, Protocol, Self
 
 from ednas.arch import Architecture
 from ednas.exceptions import ConfigError, DataError, EdnasError
+from ednas.processes import describe_end
 from ednas.search.evaluators.base import Evaluation, Evaluator
 
 _PRELOADED = ("torch", "ednas.search.executors")
@@ -333,12 +334,7 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}{f': {message}' if message else ''}"
 
 
-def _cause_of_death(exit_code: int | None) -> str:
-    if exit_code is None or exit_code >= 0:
-        return f"the worker process ended without a result (exit code {exit_code}); see its own message"
-    try:
-        name = signal.Signals(-exit_code).name
-    except ValueError:
-        name = f"signal {-exit_code}"
-    hint = "; out of memory?" if name == "SIGKILL" else ""
-    return f"the worker process was ended by {name}{hint}"
+def _cause_of_death(code: int | None) -> str:
+    if code is None or code >= 0:
+        return f"the worker process {describe_end(code)} without a result; see its own message"
+    return f"the worker process {describe_end(code)}{'; out of memory?' if code == -signal.SIGKILL else ''}"

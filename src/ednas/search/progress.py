@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ednas.durations import show_seconds
 from ednas.scoring import NO_NETWORK
 from ednas.search.noise import Noise
 from ednas.search.quantities import QUANTITIES, show
@@ -145,12 +146,11 @@ class SearchProgress(SearchCallback):
         """Say how long the rest will take, from what was evaluated since the start."""
         evaluated = self._evaluated()
         if evaluated >= self._total:
-            return "0:00:00"
+            return show_seconds(0)
         if evaluated == self._evaluated_before:
             return "unknown"
         per_trial = (self._clock() - self._started) / (evaluated - self._evaluated_before)
-        seconds = round(per_trial * (self._total - evaluated))
-        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        return show_seconds(per_trial * (self._total - evaluated))
 
     def _line(self) -> str:
         numbers = {

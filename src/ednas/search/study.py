@@ -17,7 +17,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
@@ -28,6 +28,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ednas.arch import Architecture
 from ednas.exceptions import ConfigError, EdnasError, StudyError
+from ednas.files import locked
 from ednas.scoring import TaskValues
 from ednas.search.controllers.base import Proposal
 from ednas.search.trial import Judgement, Trial, TrialState
@@ -229,8 +230,8 @@ class StudyReader:
 class Study(StudyReader):
     """A study that is written to: made where there is none, else resumed.
 
-    Only one process (and one object) can have a study open for writing; SQLite releases the lock when the process
-    ends, however it ends.
+    Only one process (and one object) can have a study open for writing; its lock ends with the process, however that
+    ends.
 
     Args:
         path: The SQLite file; its folder is made.
@@ -439,20 +440,17 @@ def _known_schema() -> set[tuple[str, str, str]]:
         return _schema(connection)
 
 
-def _lock(path: Path) -> sqlite3.Connection:
-    """Take the writer's lock: SQLite's own lock on an empty file beside the study, released when the process ends."""
-    file = path.with_name(f"{path.name}.lock")
+def _lock(path: Path) -> ExitStack:
+    """Take the writer's lock, which stands beside the study until it is closed, or its process ends."""
+    file, lock = path.with_name(f"{path.name}.lock"), ExitStack()
     try:
-        lock = sqlite3.connect(file, timeout=0, isolation_level=None)
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-        except BaseException:
-            lock.close()
-            raise
-    except sqlite3.Error as error:
-        if _code(error) == sqlite3.SQLITE_BUSY:
-            raise StudyError(f"{path}: another process is writing to this study; wait for it or stop it") from None
-        raise _describe(file, error) from error
+        lock.enter_context(locked(file, wait=False))
+    except BlockingIOError:
+        raise StudyError(f"{path}: another process is writing to this study; wait for it or stop it") from None
+    except OSError as error:
+        raise EdnasError(
+            f"cannot read or write {file}: {error.strerror or error}; check the disk and the permissions, then resume"
+        ) from error
     return lock
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from ednas.data.colors import Picture, sky_pixels
+from ednas.data.colors import Picture, mark_sky, sky_pixels
 from ednas.data.legend import Legend
 from ednas.data.sample import TargetInfo
 from ednas.tasks.base import Task
@@ -49,8 +48,3 @@ def paint(
         else:
             pictures[name], legends[name] = task.picture(decoded[name]), task.legend(decoded[name])
     return pictures, legends
-
-
-def mark_sky(depth: Array, sky: npt.NDArray[np.bool_] | np.bool_) -> Array:
-    """Return a depth ``(..., H, W)`` that is infinite in the sky, as pictures of it expect."""
-    return np.where(sky, np.float32(np.inf), depth)

@@ -19,7 +19,8 @@ from torch import nn
 from ednas.data.holdout import hold_out
 from ednas.exceptions import ConfigError, TrainingError
 from ednas.files import write_json
-from ednas.tasks import Task, load_plugin
+from ednas.plugins import load_plugins
+from ednas.tasks import Task
 from ednas.training.callbacks import Callback, StepReport
 from ednas.training.config import Normalisation, TrainConfig
 from ednas.training.device import resolve_device
@@ -86,8 +87,7 @@ def find_learning_rate(
     Raises:
         EdnasError: As :func:`ednas.training.prepare` and :func:`range_test`.
     """
-    for plugin in config.plugins:
-        load_plugin(plugin)
+    load_plugins(config.plugins)
     datasets, size = open_splits(config, ("train",))
     model = make_model(config, datasets, size, decode_progress)
     (split,) = decode_splits(datasets, model, decode_progress)

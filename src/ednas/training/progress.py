@@ -9,6 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from ednas.durations import show_seconds
 from ednas.training.callbacks import StepReport
 
 _WIDE = 110
@@ -77,7 +78,7 @@ class ProgressBar:
             total=report.steps,
             losses=_losses(report) if self._console.width >= _WIDE else f"loss {report.loss:.3f}",
             speed=f"{report.images_per_second:.0f} images/s",
-            left=f"{_duration(report.eta_seconds)} left",
+            left=f"{show_seconds(report.eta_seconds)} left",
         )
 
     def _print(self, report: StepReport) -> None:
@@ -86,7 +87,7 @@ class ProgressBar:
         self._last_line = self._clock()
         self._console.print(
             f"{self._title}: step {report.step}/{report.steps}, loss {report.loss:.3f} ({_losses(report)}), "
-            f"{report.images_per_second:.0f} images/s, {_duration(report.eta_seconds)} left",
+            f"{report.images_per_second:.0f} images/s, {show_seconds(report.eta_seconds)} left",
             highlight=False,
             markup=False,
             soft_wrap=True,
@@ -95,9 +96,3 @@ class ProgressBar:
 
 def _losses(report: StepReport) -> str:
     return "  ".join(f"{task} {value:.3f}" for task, value in report.losses.items())
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -15,8 +15,8 @@ from ednas.data.holdout import hold_out
 from ednas.data.units import mean_depths
 from ednas.exceptions import ConfigError
 from ednas.files import exclusive, write_json
+from ednas.plugins import load_plugins
 from ednas.scoring import accuracy
-from ednas.tasks import load_plugin
 from ednas.training.callbacks import Callback, ValidationCallback, ValidationReport
 from ednas.training.checkpoint import METRICS, load_checkpoint, read_metrics, save_checkpoint
 from ednas.training.config import TrainConfig, load_config
@@ -139,8 +139,7 @@ def train(
     size_source = None if stated is config else ARCHITECTURE
     todo = plan(out, stated.standalone(), resume)
     config = todo.config
-    for plugin in config.plugins:
-        load_plugin(plugin)
+    load_plugins(config.plugins)
     if todo.done:
         check_same_data(out, config, decode_progress)
     if todo.is_finished:

@@ -154,7 +154,7 @@ class TestCompiler:
         [
             ("Version 16\nInvalid model: x.tflite\nModel not quantized\n", "sys.exit(1)", "Model not quantized"),
             ("Version 16\nInternal compiler error. Aborting!\n", "sys.exit(0)", "Internal compiler error"),
-            ("", "sys.exit(9)", "refuses it: code 9"),
+            ("", "sys.exit(9)", "refuses it: it ended with code 9"),
             ("Version 99\nall is well", "", "has no 'On-chip memory used"),
         ],
     )

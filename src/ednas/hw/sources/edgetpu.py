@@ -22,6 +22,7 @@ from ednas.hw.graph import LayerGraph
 from ednas.hw.simulator import simulate
 from ednas.hw.sources.litert import Delegate, LiteRT, Measurement, RunError, network_file
 from ednas.hw.target import load_target
+from ednas.processes import describe_end
 
 LIBRARY = "libedgetpu.so.1"
 COMPILER = "edgetpu_compiler"
@@ -108,7 +109,7 @@ def compile_tflite(model: Path, folder: Path, compiler: str = COMPILER) -> tuple
     compiled = folder / f"{model.stem}_edgetpu.tflite"
     if done.returncode or not compiled.is_file():
         lines = [" ".join(line.split()) for line in report.splitlines() if line.strip()]
-        reason = " ".join(lines[1:])[-300:] or f"code {done.returncode}"  # the first line is the version
+        reason = " ".join(lines[1:])[-300:] or f"it {describe_end(done.returncode)}"  # the first line is the version
         raise TargetError(f"{model}: {compiler} refuses it: {reason}")
     return compiled, _parse(report, compiler)
 

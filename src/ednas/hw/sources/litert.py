@@ -9,7 +9,6 @@ of one line.
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from ednas.hw.cost import Cost
 from ednas.hw.graph import LayerGraph
 from ednas.hw.sources import litert_worker
 from ednas.hw.tflite_writer import DType, write_tflite
+from ednas.processes import describe_end
 
 MISSING = 'LiteRT is not installed; pip install "ednas[litert]"'
 MISSING_ONNX = 'ONNX Runtime is not installed; pip install "ednas[onnx]"'
@@ -221,9 +221,8 @@ class LiteRT:
             raise RunError("process", f"cannot start {self.python}: {error.strerror}") from error
         answer = _answer(done.stdout)
         if answer is None:
-            raise RunError(
-                "process", f"{what}: the process that ran it {_end(done.returncode)}{_last_line(done.stderr)}"
-            )
+            how = describe_end(done.returncode, done.stderr)
+            raise RunError("process", f"{what}: the process that ran it {how}")
         if "error" in answer:
             raise RunError(answer["error"], _explained(answer))
         return answer
@@ -271,17 +270,3 @@ def _explained(answer: Mapping[str, str]) -> str:
         model = answer["model"]
         return f"{model}: {'ONNX Runtime' if model.endswith('.onnx') else 'LiteRT'} cannot run it: {message}"
     return message
-
-
-def _end(code: int) -> str:
-    if code >= 0:
-        return f"ended with code {code}"
-    try:
-        return f"was killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"was killed by signal {-code}"
-
-
-def _last_line(log: str) -> str:
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    return f" ({lines[-1][:200]})" if lines else ""

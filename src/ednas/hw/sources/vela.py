@@ -28,6 +28,7 @@ from ednas.hw.operators import OperatorConfig
 from ednas.hw.simulator import simulate
 from ednas.hw.target import load_target
 from ednas.hw.tflite_writer import write_tflite
+from ednas.processes import describe_end
 
 MISSING = 'Vela is not installed; pip install "ednas[vela]"'
 
@@ -175,7 +176,9 @@ class Vela:
         except subprocess.TimeoutExpired:
             raise TargetError(f"{label}: Vela has not finished after {self.timeout_s:g} s") from None
         if done.returncode:
-            raise TargetError(f"{label}: Vela {_end(done.returncode)}{_last_line(done.stderr)}")
+            # It crashes where its reader takes a damaged file for a sound one.
+            hint = "; is the file a sound TFLite model?" if done.returncode < 0 else ""
+            raise TargetError(f"{label}: Vela {describe_end(done.returncode, done.stderr)}{hint}")
         return done.stdout
 
     @property
@@ -281,13 +284,3 @@ def _all_on_host(graph: LayerGraph, target_name: str) -> dict[str, LayerCost]:
 
 def _key(name: str) -> str:
     return name.partition(";")[0][-_LONGEST_NAME:]
-
-
-def _end(code: int) -> str:
-    """Return how the compiler ended: by a signal where its reader takes a damaged file for a sound one."""
-    return f"ended with code {code}" if code >= 0 else f"crashed (signal {-code}); is the file a sound TFLite model?"
-
-
-def _last_line(log: str) -> str:
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    return f": {lines[-1][:200]}" if lines else ""

@@ -41,14 +41,13 @@ class ProxyEvaluator:
             EdnasError: The configuration or the data are wrong.
         """
         from ednas.data.loader import BatchLoader
+        from ednas.plugins import load_plugins
         from ednas.seeding import derive_seed
-        from ednas.tasks import load_plugin
         from ednas.training import evaluate, fit, prepare_judgement
         from ednas.training.device import make_fabric
         from ednas.training.teacher import load_teacher
 
-        for plugin in self.config.plugins:
-            load_plugin(plugin)
+        load_plugins(self.config.plugins)
         config = self.config.with_architecture(architecture).model_copy(update={"seed": seed})
         fabric = make_fabric(self.device, config.recipe.precision)
         model, train_split, held_out = prepare_judgement(config)

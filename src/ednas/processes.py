@@ -1,0 +1,27 @@
+"""How a process that was started for some work ended, in words."""
+
+from __future__ import annotations
+
+import signal
+
+_LONGEST = 300
+"""Characters of a last line that are told."""
+
+
+def describe_end(code: int | None, log: str = "") -> str:
+    """Return how a process ended: ``ended with code 3: <last line>``, ``was killed by SIGSEGV``.
+
+    Args:
+        code: Its exit code; below 0 the number of a signal, as :mod:`subprocess` and :mod:`multiprocessing` have it.
+        log: What it wrote; the last line is told.
+    """
+    last = log.strip().rpartition("\n")[2].strip()
+    how = f"ended with code {code}" if code is None or code >= 0 else f"was killed by {_signal(-code)}"
+    return f"{how}: {last[:_LONGEST]}" if last else how
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
