@@ -20,7 +20,7 @@ from ednas.data.loader import BatchLoader
 from ednas.exceptions import ConfigError, EdnasError, StudyError
 from ednas.hw import Cost, LayerGraph, estimate, load_target
 from ednas.hw.sources import SOURCES
-from ednas.hw.target import target_text
+from ednas.hw.targets.files import target_text
 from ednas.report.collect import collect
 from ednas.scoring import accuracy, load_metrics
 from ednas.search import (

@@ -167,7 +167,7 @@ def _write_missing(path: Path, network: Network, sources: list[Source]) -> None:
     """Write the layers that tables lack as rows to be measured."""
     from ednas.exceptions import ConfigError
     from ednas.files import write_text
-    from ednas.hw.measurements import layers_text
+    from ednas.hw.sources.measurements import layers_text
     from ednas.hw.sources.table import Table
 
     tables = [source for source in sources if isinstance(source, Table)]

@@ -1,8 +1,8 @@
 """Which operators of an exported model a target runs itself, and whether the model is clean.
 
-What the target's file says decides first (:mod:`ednas.hw.operators`), with the operator versions that the Edge TPU's
-compiler knows. Then the vendor's own compiler is asked where there is one on this computer: Vela for an Ethos-U, whose
-word counts, and ``edgetpu_compiler`` for an Edge TPU.
+What the target's file says decides first (:mod:`ednas.hw.model.operators`), with the operator versions that the Edge
+TPU's compiler knows. Then the vendor's own compiler is asked where there is one on this computer: Vela for an Ethos-U,
+whose word counts, and ``edgetpu_compiler`` for an Edge TPU.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ednas.exceptions import ExportError, TargetError
-from ednas.hw import ops
-from ednas.hw.flatbuffer import INT8, UINT32, Content, DamagedError
-from ednas.hw.graph import GRAPH_INPUT, Layer, LayerGraph
-from ednas.hw.simulator import simulate
+from ednas.hw.graph import ops
+from ednas.hw.graph.layers import GRAPH_INPUT, Layer, LayerGraph
+from ednas.hw.model.simulator import simulate
+from ednas.hw.model.target import Target
 from ednas.hw.sources import edgetpu, vela
-from ednas.hw.target import Target
-from ednas.hw.tflite import load_tflite
+from ednas.hw.tflite.flatbuffer import INT8, UINT32, Content, DamagedError
+from ednas.hw.tflite.reader import load_tflite
 
 Where = Literal["mapped", "host", "rejected"]
 

@@ -17,7 +17,7 @@ from ednas.config import StrictModel, parse
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import ExportError
 from ednas.files import read_json, write_json
-from ednas.hw.flatbuffer import UINT32, Content, DamagedError
+from ednas.hw.tflite.flatbuffer import UINT32, Content, DamagedError
 from ednas.training.config import Normalisation
 
 Runtime = Literal["litert", "onnx"]

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from ednas.exceptions import ExportError, TargetError
 from ednas.export.manifest import TensorSpec
 from ednas.files import atomic_path
-from ednas.hw import ops
-from ednas.hw.tflite import load_tflite
+from ednas.hw.graph import ops
+from ednas.hw.tflite.reader import load_tflite
 
 IO = Literal["int8", "uint8", "float"]
 """Elements of the input and outputs of an int8 model."""

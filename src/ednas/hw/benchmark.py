@@ -24,14 +24,14 @@ from typing import Any, Literal
 
 from ednas.exceptions import ConfigError, TargetError
 from ednas.files import exists
-from ednas.hw import ops
-from ednas.hw.graph import GRAPH_INPUT, Layer, LayerGraph
+from ednas.hw.graph import ops
+from ednas.hw.graph.layers import GRAPH_INPUT, Layer, LayerGraph
+from ednas.hw.model.simulator import simulate
+from ednas.hw.model.target import Target
 from ednas.hw.networks import is_architecture, load_network
-from ednas.hw.simulator import simulate
 from ednas.hw.sources.edgetpu import EdgeTpu, _is_compiled, compile_tflite
 from ednas.hw.sources.litert import Delegate, LiteRT, Measurement, RunError
-from ednas.hw.target import Target
-from ednas.hw.tflite_writer import DType, write_tflite
+from ednas.hw.tflite.writer import DType, write_tflite
 
 Device = Literal["cpu", "edgetpu"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from ednas.exceptions import ConfigError
 from ednas.files import is_file, is_folder, read_json
-from ednas.hw.graph import LayerGraph
-from ednas.hw.layer_list import load_layer_list
+from ednas.hw.graph.layer_list import load_layer_list
+from ednas.hw.graph.layers import LayerGraph
 
 DEFAULT_HEADS: Mapping[str, int] = {"segmentation": 19, "depth": 1}
 """Tasks with their output channels where nothing says otherwise: those of Cityscapes in the paper."""
@@ -83,7 +83,7 @@ def load_network(
         raise ConfigError("the network's name is empty; give an architecture, a .tflite file or a layer list")
     path, chosen = _place(source, network)
     if is_tflite(path):
-        from ednas.hw.tflite import load_tflite
+        from ednas.hw.tflite.reader import load_tflite
 
         _refuse(source, "a TFLite file", heads, input_size)
         if chosen is not None:
@@ -159,7 +159,7 @@ def _refuse(source: str, kind: str, heads: Mapping[str, int] | None, input_size:
 
 def _traced(source: str, path: Path, heads: Mapping[str, int] | None, input_size: tuple[int, int] | None) -> Network:
     from ednas.arch import load_architecture, read_facts, stored_input_size
-    from ednas.hw.trace import trace_network
+    from ednas.hw.graph.trace import trace_network
 
     _check_folder(source)
     architecture = load_architecture(source)

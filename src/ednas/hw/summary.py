@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ednas.arch import Architecture
-from ednas.hw.graph import Piece, Shape
-from ednas.hw.trace import network_pieces, trace_whole
+from ednas.hw.graph.layers import Piece, Shape
+from ednas.hw.graph.trace import network_pieces, trace_whole
 
 STEM_STRIDE = 2
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from ednas.exceptions import TargetError
-from ednas.hw.graph import Layer, LayerGraph
+from ednas.hw.graph.layers import Layer, LayerGraph
 from ednas.hw.sources.edgetpu import Compilation, EdgeTpu, EdgeTpuCompiler, attached_devices, compile_tflite
 from ednas.hw.sources.litert import Delegate, Measurement, RunError
-from ednas.hw.tflite_writer import write_tflite
+from ednas.hw.tflite.writer import write_tflite
 
 MEASURED = Measurement(2.5, 0.1, 0.3, runs=30, processes=3, peak_memory_kb=None)
 SHAPE = (8, 8, 16)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ednas.exceptions import TargetError
 from ednas.hw.sources.base import Simulated, Source, network_cost
-from ednas.hw.target import load_target
+from ednas.hw.targets.files import load_target
 
 __all__ = ["SOURCES", "Simulated", "Source", "load_source", "network_cost"]
 

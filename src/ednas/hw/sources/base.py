@@ -9,10 +9,10 @@ from typing import Protocol
 
 from ednas.arch import Architecture
 from ednas.hw.cost import Cost
-from ednas.hw.graph import LayerGraph
-from ednas.hw.simulator import estimate, simulate
-from ednas.hw.target import Target
-from ednas.hw.trace import trace_network
+from ednas.hw.graph.layers import LayerGraph
+from ednas.hw.graph.trace import trace_network
+from ednas.hw.model.simulator import estimate, simulate
+from ednas.hw.model.target import Target
 
 
 class Source(Protocol):

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from ednas.exceptions import TargetError
 from ednas.hw.cost import Cost
-from ednas.hw.graph import LayerGraph
-from ednas.hw.simulator import simulate
+from ednas.hw.graph.layers import LayerGraph
+from ednas.hw.model.simulator import simulate
 from ednas.hw.sources.litert import Delegate, LiteRT, Measurement, RunError, network_file
-from ednas.hw.target import load_target
+from ednas.hw.targets.files import load_target
 
 LIBRARY = "libedgetpu.so.1"
 COMPILER = "edgetpu_compiler"

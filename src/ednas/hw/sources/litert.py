@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from ednas.exceptions import TargetError
-from ednas.hw import ops
 from ednas.hw.cost import Cost
-from ednas.hw.graph import LayerGraph
+from ednas.hw.graph import ops
+from ednas.hw.graph.layers import LayerGraph
 from ednas.hw.sources import litert_worker
-from ednas.hw.tflite_writer import DType, write_tflite
+from ednas.hw.tflite.writer import DType, write_tflite
 
 MISSING = 'LiteRT is not installed; pip install "ednas[litert]"'
 MISSING_ONNX = 'ONNX Runtime is not installed; pip install "ednas[onnx]"'

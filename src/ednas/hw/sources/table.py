@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 
 from ednas.exceptions import TargetError
-from ednas.hw import ops
 from ednas.hw.cost import Cost, LayerCost
-from ednas.hw.graph import Layer, LayerGraph
-from ednas.hw.measurements import ROW_COLUMNS, read_layers, row_values
+from ednas.hw.graph import ops
+from ednas.hw.graph.layers import Layer, LayerGraph
+from ednas.hw.sources.measurements import ROW_COLUMNS, read_layers, row_values
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Table:
     """A table of layers with their latencies.
 
     Attributes:
-        path: The CSV file, see :mod:`ednas.hw.measurements`.
+        path: The CSV file, see :mod:`ednas.hw.sources.measurements`.
     """
 
     path: Path

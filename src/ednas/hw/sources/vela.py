@@ -23,11 +23,11 @@ from typing import Literal, NamedTuple
 
 from ednas.exceptions import TargetError, hint
 from ednas.hw.cost import Cost, LayerCost
-from ednas.hw.graph import DTYPE_BITS, LayerGraph
-from ednas.hw.operators import OperatorConfig
-from ednas.hw.simulator import simulate
-from ednas.hw.target import load_target
-from ednas.hw.tflite_writer import write_tflite
+from ednas.hw.graph.layers import DTYPE_BITS, LayerGraph
+from ednas.hw.model.operators import OperatorConfig
+from ednas.hw.model.simulator import simulate
+from ednas.hw.targets.files import load_target
+from ednas.hw.tflite.writer import write_tflite
 
 MISSING = 'Vela is not installed; pip install "ednas[vela]"'
 
