@@ -31,7 +31,8 @@ from ednas.hw.model.target import Target
 from ednas.hw.networks import is_architecture, load_network
 from ednas.hw.sources.edgetpu import EdgeTpu, _is_compiled, compile_tflite
 from ednas.hw.sources.litert import Delegate, LiteRT, Measurement, RunError
-from ednas.hw.tflite.writer import DType, write_tflite
+from ednas.hw.tflite.draft import DType
+from ednas.hw.tflite.writer import write_tflite
 
 Device = Literal["cpu", "edgetpu"]
 

@@ -10,7 +10,8 @@ from typing import Any
 from ednas.exceptions import ConfigError
 from ednas.files import is_file, is_folder, read_json
 from ednas.hw.graph.layer_list import load_layer_list
-from ednas.hw.graph.layers import LayerGraph
+from ednas.hw.graph.layers import LayerGraph, sides_text
+from ednas.hw.tflite import schema
 
 DEFAULT_HEADS: Mapping[str, int] = {"segmentation": 19, "depth": 1}
 """Tasks with their output channels where nothing says otherwise: those of Cityscapes in the paper."""
@@ -43,7 +44,7 @@ class Network:
     @property
     def title(self) -> str:
         """The name with what the cost depends on: ``base, 256x256, segmentation:19, depth:1``."""
-        size = [] if self.input_size is None else ["x".join(map(str, self.input_size))]
+        size = [] if self.input_size is None else [sides_text(self.input_size)]
         return ", ".join([self.name, *size, *(f"{task}:{channels}" for task, channels in (self.heads or {}).items())])
 
     def to_dict(self) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def is_architecture(source: str) -> bool:
 
 def is_tflite(path: Path) -> bool:
     """Whether a file bears TFLite's mark, whatever its name, or a path TFLite's ending."""
-    return path.suffix == ".tflite" or _beginning(path, 8)[4:] == b"TFL3"
+    return path.suffix == ".tflite" or _beginning(path, 8)[4:] == schema.IDENTIFIER
 
 
 def is_layer_list(path: Path) -> bool:

@@ -41,7 +41,7 @@ REAL_FILES = (
 
 
 def graph_of(file: TfliteFile, inputs: list[int], outputs: list[int]) -> LayerGraph:
-    return read_tflite(file.content(inputs, outputs), "net.tflite")
+    return read_tflite(file.content(inputs, outputs), "net.tflite")[0]
 
 
 def layer_of(
@@ -401,7 +401,7 @@ def everything() -> bytes:
 
 
 def test_a_file_costs_what_its_traced_module_costs() -> None:
-    read = read_tflite(everything(), "everything.tflite")
+    read = read_tflite(everything(), "everything.tflite")[0]
     traced = trace_module(Everything().eval(), (1, 3, 10, 10))
     fields = ("op", "input", "output", "kernel", "stride", "dilation", "groups", "inputs", "macs", "dtype")
     for ours, theirs in zip(read.layers, traced.layers, strict=True):
@@ -622,7 +622,7 @@ def test_a_file_without_permission(tmp_path: Path) -> None:
 
 def test_a_path_can_be_text(tmp_path: Path) -> None:
     path = write(tmp_path / "net.tflite", everything())
-    assert load_tflite(str(path)) == read_tflite(path.read_bytes(), "net")
+    assert load_tflite(str(path)) == read_tflite(path.read_bytes(), "net")[0]
 
 
 # -- hostile files -----------------------------------------------------------------------------------------------------
@@ -631,7 +631,7 @@ def test_a_path_can_be_text(tmp_path: Path) -> None:
 def outcome(content: bytes) -> str:
     """Return what becomes of a file; anything but a graph or one printable line of error fails."""
     try:
-        graph = read_tflite(content, "net.tflite")
+        graph = read_tflite(content, "net.tflite")[0]
     except TargetError as error:
         assert str(error).isprintable(), str(error)
         assert len(str(error)) < 500

@@ -14,7 +14,7 @@ from ednas.config import StrictModel, parse
 from ednas.exceptions import ConfigError, TargetError, hint
 from ednas.files import read_json
 from ednas.hw.graph import ops
-from ednas.hw.graph.layers import GRAPH_INPUT, Layer, LayerGraph, Shape
+from ednas.hw.graph.layers import GRAPH_INPUT, Layer, LayerGraph, Shape, sides_text
 
 _Side = Annotated[int, Field(ge=1, lt=2**31, strict=True)]
 _Bytes = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
@@ -177,8 +177,8 @@ def _shape_problem(layer: Layer) -> str:
     is_too_small = any(output < (side - reach - 1) // layer.stride + 1 for side, output, reach in sides)
     if not is_too_large and not (is_too_small and layer.op not in ops.POOLS):  # a pool's window is often left out
         return ""
-    shapes = " to ".join(f"{height}x{width}" for height, width, _ in (layer.input, layer.output))
-    window = f"kernel {layer.kernel[0]}x{layer.kernel[1]}, stride {layer.stride}, dilation {layer.dilation}"
+    shapes = " to ".join(sides_text(shape[:2]) for shape in (layer.input, layer.output))
+    window = f"kernel {sides_text(layer.kernel)}, stride {layer.stride}, dilation {layer.dilation}"
     return f"{shapes} cannot be with {window}; correct the shapes, the kernel or the stride"
 
 
@@ -191,8 +191,8 @@ def _producer_problem(layer: Layer, before: Sequence[Layer]) -> str:
     # Others may have several outputs, which count as one here, or need no layer of their own.
     if made.op not in _WINDOWS | ops.RESIZES | ops.ELEMENTWISE or prod(made.output) == prod(layer.input):
         return ""
-    shapes = ["x".join(map(str, shape)) for shape in (layer.input, made.output)]
-    return f"reads {shapes[0]}, its producer, layer {first}, makes {shapes[1]}; correct a shape or 'inputs'"
+    read, written = sides_text(layer.input), sides_text(made.output)
+    return f"reads {read}, its producer, layer {first}, makes {written}; correct a shape or 'inputs'"
 
 
 def layer_macs(op: str, input_: Shape, output: Shape, kernel: tuple[int, int], groups: int) -> int:

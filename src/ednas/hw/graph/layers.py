@@ -42,6 +42,11 @@ DTYPE_BITS = {
 """Bits of an element by its type, named as NumPy names it."""
 
 
+def sides_text(sides: Iterable[int]) -> str:
+    """Return the sides of a shape or a window for people: ``224x224x3``."""
+    return "x".join(map(str, sides))
+
+
 @dataclass(frozen=True)
 class Layer:
     """One operator with batch normalisation folded into it and its activation fused.

@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ednas.exceptions import TargetError
-from ednas.hw.graph.layers import BIAS_BYTES, Layer, Piece, Shape
+from ednas.hw.graph.layers import BIAS_BYTES, Layer, Piece, Shape, sides_text
 
 _CLAMPS = {(0.0, 6.0): "RELU6", (-1.0, 1.0): "RELU_N1_TO_1", (0.0, 1.0): "RELU_0_TO_1"}
 _SHAPE_PRESERVING = {
@@ -142,7 +142,7 @@ def trace(
         try:
             result = call(*inputs)
         except (RuntimeError, ValueError, TypeError, IndexError) as cause:
-            shapes = ", ".join("x".join(map(str, shape)) for shape in input_shapes)
+            shapes = ", ".join(map(sides_text, input_shapes))
             reason = " ".join(str(cause).split())[:200]
             raise TargetError(f"{recorder.where}: cannot run on an input of {shapes}: {reason}") from cause
     tensors = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor) and id(leaf) in recorder.producers]

@@ -24,7 +24,8 @@ from ednas.hw.cost import Cost
 from ednas.hw.graph import ops
 from ednas.hw.graph.layers import LayerGraph
 from ednas.hw.sources import litert_worker
-from ednas.hw.tflite.writer import DType, write_tflite
+from ednas.hw.tflite.draft import DType
+from ednas.hw.tflite.writer import write_tflite
 
 MISSING = 'LiteRT is not installed; pip install "ednas[litert]"'
 MISSING_ONNX = 'ONNX Runtime is not installed; pip install "ednas[onnx]"'

@@ -27,7 +27,7 @@ from ednas.exceptions import ConfigError, EdnasError, TargetError
 from ednas.files import exists
 from ednas.hw.graph import ops
 from ednas.hw.graph.layer_list import layer_macs
-from ednas.hw.graph.layers import Layer, LayerGraph, Shape
+from ednas.hw.graph.layers import Layer, LayerGraph, Shape, sides_text
 from ednas.hw.networks import load_network
 from ednas.hw.targets.calibration import Sample
 
@@ -92,7 +92,7 @@ def layers_text(layers: Iterable[Layer]) -> str:
 
 def row_values(layer: Layer) -> tuple[str, ...]:
     """Return what distinguishes a layer from others, as the columns :data:`ROW_COLUMNS` hold it."""
-    shapes = ["x".join(map(str, sides)) for sides in (layer.input, layer.output, layer.kernel)]
+    shapes = map(sides_text, (layer.input, layer.output, layer.kernel))
     return layer.op, *shapes, str(layer.stride), str(layer.dilation), str(layer.groups)
 
 

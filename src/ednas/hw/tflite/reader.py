@@ -1,8 +1,4 @@
-"""Reading networks from TFLite files (``.tflite``): shapes, operators and sizes of the weights, never the weights.
-
-The numbers of tables, fields and types are those of TFLite's schema (``tensorflow/lite/schema/schema.fbs``), which only
-ever grows at its end.
-"""
+"""Reading networks from TFLite files (``.tflite``): shapes, operators and sizes of the weights, never the weights."""
 
 from __future__ import annotations
 
@@ -16,11 +12,10 @@ from typing import NamedTuple
 from ednas.exceptions import TargetError
 from ednas.hw.graph import ops
 from ednas.hw.graph.layers import GRAPH_INPUT, Layer, LayerGraph
+from ednas.hw.tflite import schema
 from ednas.hw.tflite.calls import Call, Tensor, layer_of
 from ednas.hw.tflite.flatbuffer import INT8, UINT8, UINT32, UINT64, Content, DamagedError, Table
 
-_IDENTIFIER = b"TFL3"
-_SCHEMA_VERSION = 3
 _MOST_BYTES = 1 << 31
 """FlatBuffers' own limit: their distances are 31 bits."""
 
@@ -31,37 +26,6 @@ _MOST_SIDES = 8
 _MOST_ELEMENTS = 1 << 40
 _LONGEST_NAME = 80
 _LONGEST_TEXT = 1024
-
-# Slots of the schema's tables.
-_MODEL_VERSION, _MODEL_CODES, _MODEL_SUBGRAPHS, _MODEL_BUFFERS = 0, 1, 2, 4
-_CODE_DEPRECATED, _CODE_CUSTOM, _CODE_BUILTIN = 0, 1, 3
-_GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OUTPUTS, _GRAPH_OPERATORS = 0, 1, 2, 3
-_TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_BUFFER, _TENSOR_NAME = 0, 1, 2, 3
-_TENSOR_VARIABLE, _TENSOR_SPARSITY, _TENSOR_SIGNATURE = 5, 6, 7
-_BUFFER_DATA, _BUFFER_OFFSET, _BUFFER_SIZE = 0, 1, 2
-_OPERATOR_CODE, _OPERATOR_INPUTS, _OPERATOR_OUTPUTS = 0, 1, 2
-_DTYPES = (
-    "float32",
-    "float16",
-    "int32",
-    "uint8",
-    "int64",
-    "string",
-    "bool",
-    "int16",
-    "complex64",
-    "int8",
-    "float64",
-    "complex128",
-    "uint64",
-    "resource",
-    "variant",
-    "uint32",
-    "uint16",
-    "int4",
-    "bfloat16",
-)
-"""Types of elements by their number in the schema (``TensorType``)."""
 
 _COMPILED = {
     "edgetpu-custom-op": "was compiled for the Edge TPU; read the file that its compiler was given",
@@ -97,6 +61,11 @@ def load_tflite(path: str | Path) -> LayerGraph:
         TargetError: The file is missing, not a TFLite model, damaged, compiled for a device, or holds an operator, a
             type or a shape that cannot be costed; the message names the operator.
     """
+    return load_with_versions(path)[0]
+
+
+def load_with_versions(path: str | Path) -> tuple[LayerGraph, tuple[int, ...]]:
+    """Read a network from a TFLite file, and the versions of its layers' operators; see :func:`load_tflite`."""
     path = Path(path)
     where = _printable(str(path))
     try:
@@ -115,8 +84,8 @@ def load_tflite(path: str | Path) -> LayerGraph:
         raise TargetError(f"{where}: cannot be read ({getattr(cause, 'strerror', None) or cause})") from cause
 
 
-def read_tflite(content: bytes | mmap, where: str) -> LayerGraph:
-    """Read a network from the content of a TFLite file; see :func:`load_tflite`.
+def read_tflite(content: bytes | mmap, where: str) -> tuple[LayerGraph, tuple[int, ...]]:
+    """Read a network, and the versions of its layers' operators, from the content of a TFLite file.
 
     Args:
         content: The content.
@@ -126,8 +95,8 @@ def read_tflite(content: bytes | mmap, where: str) -> LayerGraph:
         TargetError: As :func:`load_tflite`.
     """
     where = _printable(where)
-    if content[4:8] != _IDENTIFIER:
-        raise TargetError(f"{where}: is not a TFLite model ('{_IDENTIFIER.decode()}' is missing at byte 4)")
+    if content[4:8] != schema.IDENTIFIER:
+        raise TargetError(f"{where}: is not a TFLite model ('{schema.IDENTIFIER.decode()}' is missing at byte 4)")
     try:
         return _Subgraph(_File(content)).layer_graph()
     except DamagedError as error:
@@ -146,41 +115,42 @@ class _Wires(NamedTuple):
     @classmethod
     def of(cls, operator: Table) -> _Wires:
         """Read them."""
-        return cls(operator, operator.numbers(_OPERATOR_INPUTS), operator.numbers(_OPERATOR_OUTPUTS))
+        return cls(operator, operator.numbers(schema.OPERATOR_INPUTS), operator.numbers(schema.OPERATOR_OUTPUTS))
 
 
 class _File:
-    """What the subgraphs of a file share: the names of operators and the sizes of constants."""
+    """What the subgraphs of a file share: names and versions of operators, and the sizes of constants."""
 
     def __init__(self, data: bytes | mmap) -> None:
         self._content = Content(data)
         model = self._content.root()
-        version = model.number(_MODEL_VERSION, UINT32)
-        if version != _SCHEMA_VERSION:
-            raise TargetError(f"is of schema version {version}, only {_SCHEMA_VERSION} is known")
-        self.ops = [_op_name(code) for code in model.tables(_MODEL_CODES)]
-        self.subgraphs = model.tables(_MODEL_SUBGRAPHS)
-        self._buffers = model.tables(_MODEL_BUFFERS)
+        version = model.number(schema.MODEL_VERSION, UINT32)
+        if version != schema.VERSION:
+            raise TargetError(f"is of schema version {version}, only {schema.VERSION} is known")
+        codes = model.tables(schema.MODEL_CODES)
+        self.codes = [(_op_name(code), code.number(schema.CODE_VERSION, default=1)) for code in codes]
+        self.subgraphs = model.tables(schema.MODEL_SUBGRAPHS)
+        self._buffers = model.tables(schema.MODEL_BUFFERS)
 
     def data_bytes(self, buffer: int) -> int:
         """Return the bytes of a constant; 0 if the buffer is empty, as that of a computed tensor is."""
         if not 0 <= buffer < len(self._buffers):
             raise DamagedError(f"it refers to buffer {buffer} of {len(self._buffers)}")
         table = self._buffers[buffer]
-        offset = table.number(_BUFFER_OFFSET, UINT64)
+        offset = table.number(schema.BUFFER_OFFSET, UINT64)
         if offset > 1:  # large files keep their weights behind the FlatBuffer; 0 and 1 stand for none
-            size = table.number(_BUFFER_SIZE, UINT64)
+            size = table.number(schema.BUFFER_SIZE, UINT64)
             self._content.check(offset, size)
             return size
-        return table.length(_BUFFER_DATA)
+        return table.length(schema.BUFFER_DATA)
 
 
 def _op_name(code: Table) -> str:
     # Files before 2020 have only the old number, which stops at 127; later ones have either or both.
-    number = max(code.number(_CODE_DEPRECATED, INT8), code.number(_CODE_BUILTIN))
-    name = ops.CODES[number] if 0 <= number < len(ops.CODES) else ""
+    number = max(code.number(schema.CODE_DEPRECATED, INT8), code.number(schema.CODE_BUILTIN))
+    name = schema.CODES[number] if 0 <= number < len(schema.CODES) else ""
     if name == "CUSTOM":
-        custom = _short(code.text(_CODE_CUSTOM, _LONGEST_TEXT))
+        custom = _short(code.text(schema.CODE_CUSTOM, _LONGEST_TEXT))
         if not custom:
             raise TargetError("has a custom operator without a name")
         if custom in _COMPILED:
@@ -199,10 +169,10 @@ class _Subgraph:
             raise TargetError("has no subgraph")
         self._file = file
         graph = file.subgraphs[0]
-        self._tables = graph.tables(_GRAPH_TENSORS)
-        self._inputs = graph.numbers(_GRAPH_INPUTS)
-        self._outputs = graph.numbers(_GRAPH_OUTPUTS)
-        operators = graph.tables(_GRAPH_OPERATORS)
+        self._tables = graph.tables(schema.GRAPH_TENSORS)
+        self._inputs = graph.numbers(schema.GRAPH_INPUTS)
+        self._outputs = graph.numbers(schema.GRAPH_OUTPUTS)
+        operators = graph.tables(schema.GRAPH_OPERATORS)
         if len(operators) > _MOST_OPERATORS:
             raise TargetError(f"has {len(operators)} operators, at most {_MOST_OPERATORS} can be read")
         self._wires = [_Wires.of(table) for table in operators]
@@ -210,8 +180,8 @@ class _Subgraph:
         self._tensors: dict[int, Tensor] = {}
         self._producers = dict.fromkeys(self._inputs, GRAPH_INPUT)
 
-    def layer_graph(self) -> LayerGraph:
-        """Return it as layers."""
+    def layer_graph(self) -> tuple[LayerGraph, tuple[int, ...]]:
+        """Return it as layers, with the versions of their operators."""
         inputs = [self._tensor(index) for index in self._inputs]
         for tensor in inputs:
             if len(tensor.shape) > 3 and tensor.shape[0] != 1:
@@ -219,8 +189,9 @@ class _Subgraph:
                     f"input '{tensor.name}' has a batch of {tensor.shape[0]}; export it with a batch of 1"
                 )
         layers: list[Layer] = []
+        versions = []
         for number, wires in enumerate(self._wires):
-            op = self._op(wires.operator)
+            op, version = self._code(wires.operator)
             try:
                 call = self._call(op, wires)
                 if op in _APPLIED_ONCE and call.input(0).is_constant:
@@ -230,22 +201,25 @@ class _Subgraph:
                 if op == _RUN_ONCE:
                     continue
                 layers.append(layer_of(call, self._sources(wires.inputs), number))
+                versions.append(version)
             except TargetError as error:
                 raise TargetError(f"operator {number} ({op}): {error}") from None
             self._producers.update(dict.fromkeys(wires.outputs, len(layers) - 1))
         producers = self._sources(self._outputs)
-        return LayerGraph(
+        graph = LayerGraph(
             layers=tuple(layers),
             input_bytes=sum(tensor.bytes for tensor in inputs),
             output_bytes=sum(self._tensor(index).bytes for index in self._outputs),
             outputs=tuple(dict.fromkeys(producer for producer in producers if producer != GRAPH_INPUT)),
         )
+        return graph, tuple(versions)
 
-    def _op(self, operator: Table) -> str:
-        code = operator.number(_OPERATOR_CODE, UINT32)
-        if code >= len(self._file.ops):
-            raise DamagedError(f"it refers to operator code {code} of {len(self._file.ops)}")
-        return self._file.ops[code]
+    def _code(self, operator: Table) -> tuple[str, int]:
+        """Return the operator's name and version."""
+        code = operator.number(schema.OPERATOR_CODE, UINT32)
+        if code >= len(self._file.codes):
+            raise DamagedError(f"it refers to operator code {code} of {len(self._file.codes)}")
+        return self._file.codes[code]
 
     def _call(self, op: str, wires: _Wires) -> Call:
         inputs = tuple([None if index == _LEFT_OUT else self._tensor(index) for index in wires.inputs])
@@ -277,12 +251,12 @@ class _Subgraph:
         if not 0 <= index < len(self._tables):
             raise DamagedError(f"it refers to tensor {index} of {len(self._tables)}")
         table = self._tables[index]
-        name = _short(table.text(_TENSOR_NAME, _LONGEST_TEXT).partition(";")[0]) or f"tensor {index}"
-        shape = table.numbers(_TENSOR_SHAPE)
-        number = table.number(_TENSOR_TYPE, INT8)
-        if not 0 <= number < len(_DTYPES):
+        name = _short(table.text(schema.TENSOR_NAME, _LONGEST_TEXT).partition(";")[0]) or f"tensor {index}"
+        shape = table.numbers(schema.TENSOR_SHAPE)
+        number = table.number(schema.TENSOR_TYPE, INT8)
+        if not 0 <= number < len(schema.DTYPES):
             raise TargetError(f"tensor '{name}' is of type {number}, which is newer than this version knows")
-        signature = table.numbers(_TENSOR_SIGNATURE)
+        signature = table.numbers(schema.TENSOR_SIGNATURE)
         sides = max(len(shape), len(signature))
         if sides > _MOST_SIDES:
             raise TargetError(f"tensor '{name}' has {sides} sides, at most {_MOST_SIDES} can be read")
@@ -294,10 +268,10 @@ class _Subgraph:
         return Tensor(
             name=name,
             shape=shape,
-            dtype=_DTYPES[number],
-            data_bytes=self._file.data_bytes(table.number(_TENSOR_BUFFER, UINT32)),
-            is_variable=bool(table.number(_TENSOR_VARIABLE, UINT8)),
-            is_sparse=table.table(_TENSOR_SPARSITY) is not None,
+            dtype=schema.DTYPES[number],
+            data_bytes=self._file.data_bytes(table.number(schema.TENSOR_BUFFER, UINT32)),
+            is_variable=bool(table.number(schema.TENSOR_VARIABLE, UINT8)),
+            is_sparse=table.table(schema.TENSOR_SPARSITY) is not None,
         )
 
 
