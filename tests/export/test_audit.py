@@ -239,6 +239,12 @@ def test_vela_knows_a_target_by_its_name(tmp_path: Path) -> None:
     assert "Vela knows no accelerator 'mine'" in found.notes[0]
 
 
+def test_a_target_that_names_no_compiler_is_confirmed_by_none(tmp_path: Path) -> None:
+    found = audit(write(tmp_path, layer("CONV_2D")), ETHOS.model_copy(update={"compiler": None}))
+    assert found.passed
+    assert found.notes == ()
+
+
 REPORT = """\
 Edge TPU Compiler version 16.0.384591198
 On-chip memory used for caching model parameters: 604.50KiB

@@ -219,9 +219,8 @@ def _load_start(start: str) -> Target:
     """Return the device to start from; a source of latencies that has no file is refused."""
     from ednas.exceptions import TargetError
     from ednas.hw import load_target
-    from ednas.hw.sources import SOURCES
+    from ednas.hw.sources import source_names
 
-    kind = start.partition(":")[0]
-    if kind in SOURCES:
+    if start.partition(":")[0] in source_names():
         raise TargetError(f"--from {start}: this source has no numbers to change; start from one of `ednas targets`")
     return load_target(start)

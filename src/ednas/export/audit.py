@@ -1,15 +1,15 @@
 """Which operators of an exported model a target runs itself, and whether the model is clean.
 
 What the target's file says decides first (:mod:`ednas.hw.model.operators`), with the operator versions that the Edge
-TPU's compiler knows. Then the vendor's own compiler is asked where there is one on this computer: Vela for an Ethos-U,
-whose word counts, and ``edgetpu_compiler`` for an Edge TPU.
+TPU's compiler knows. Then the vendor's own compiler that the file names is asked, where there is one on this computer:
+Vela for an Ethos-U, whose word counts, and ``edgetpu_compiler`` for an Edge TPU.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import prod
 from pathlib import Path
@@ -19,7 +19,7 @@ from ednas.exceptions import ExportError, TargetError
 from ednas.hw.graph import ops
 from ednas.hw.graph.layers import GRAPH_INPUT, Layer, LayerGraph
 from ednas.hw.model.simulator import simulate
-from ednas.hw.model.target import Target
+from ednas.hw.model.target import Compiler, Target
 from ednas.hw.sources import edgetpu, vela
 from ednas.hw.tflite.reader import load_with_versions
 from ednas.hw.tflite.versions import VERSIONS, Versions
@@ -116,7 +116,7 @@ def audit(path: Path, target: Target, *, ask_compiler: bool = True) -> Audit:
     _check_precision(graph, target, path)
     calls = list(map(_Call, graph.layers, versions))
     ends = _float_ends(graph)
-    opinion = _ask(path, graph, target, ends) if ask_compiler else _Opinion()
+    opinion = _ASK[target.compiler](path, graph, target, ends) if ask_compiler and target.compiler else _Opinion()
     verdicts = opinion.verdicts or _predicted(calls, ends, graph, target)
     return Audit(
         target=target.name,
@@ -189,7 +189,7 @@ def _part(graph: LayerGraph, kept: Sequence[int]) -> LayerGraph:
 
 
 def _is_edge_tpu(target: Target) -> bool:
-    return target.engine.kind == "tiled_simd"
+    return target.compiler == "edgetpu_compiler"
 
 
 def _refused(calls: Sequence[_Call], target: Target) -> dict[int, str]:
@@ -277,13 +277,8 @@ class _Opinion(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def _ask(path: Path, graph: LayerGraph, target: Target, ends: set[int]) -> _Opinion:
-    if target.engine.kind == "ethos_u":
-        return _ask_vela(path, graph, target)
-    return _ask_edgetpu_compiler(path, len(ends)) if _is_edge_tpu(target) else _Opinion()
-
-
-def _ask_vela(path: Path, graph: LayerGraph, target: Target) -> _Opinion:
+def _ask_vela(path: Path, graph: LayerGraph, target: Target, ends: set[int]) -> _Opinion:
+    del ends
     accelerator = target.name.replace("_", "-")
     if accelerator not in vela.ACCELERATORS:
         return _Opinion(notes=(f"not confirmed: Vela knows no accelerator '{accelerator}'; name the target after one",))
@@ -304,8 +299,9 @@ def _ask_vela(path: Path, graph: LayerGraph, target: Target) -> _Opinion:
     )
 
 
-def _ask_edgetpu_compiler(path: Path, float_ends: int) -> _Opinion:
+def _ask_edgetpu_compiler(path: Path, graph: LayerGraph, target: Target, ends: set[int]) -> _Opinion:
     """Ask the Edge TPU's compiler, which tells how many operators map, but not which."""
+    del graph, target
     if shutil.which(edgetpu.COMPILER) is None:
         return _Opinion(notes=(f"not confirmed: {edgetpu.COMPILER} is not on the PATH",))
     with tempfile.TemporaryDirectory(prefix="ednas-") as folder:
@@ -314,5 +310,11 @@ def _ask_edgetpu_compiler(path: Path, float_ends: int) -> _Opinion:
         except TargetError as error:
             return _Opinion(failures=(str(error),))
     host = compilation.host_operators
-    failures = (f"{edgetpu.COMPILER} leaves {host} operators to the host",) if host > float_ends else ()
+    failures = (f"{edgetpu.COMPILER} leaves {host} operators to the host",) if host > len(ends) else ()
     return _Opinion(failures=failures, notes=(f"{edgetpu.COMPILER}: {compilation.summary}",))
+
+
+_ASK: Mapping[Compiler, Callable[[Path, LayerGraph, Target, set[int]], _Opinion]] = {
+    "vela": _ask_vela,
+    "edgetpu_compiler": _ask_edgetpu_compiler,
+}

@@ -18,7 +18,7 @@ from ednas.hw.targets.files import load_target, target_names
 if TYPE_CHECKING:
     from ednas.hw.graph.trace import trace_module, trace_network
     from ednas.hw.networks import Network, load_network
-    from ednas.hw.sources import Source, load_source
+    from ednas.hw.sources import Source, load_source, register_source
     from ednas.hw.sources.measurements import read_measurements
     from ednas.hw.summary import BlockSummary, Summary, counts, summarise
     from ednas.hw.targets.calibration import Calibration, Sample, calibrate
@@ -47,6 +47,7 @@ __all__ = [
     "load_tflite",
     "network_names",
     "read_measurements",
+    "register_source",
     "simulate",
     "summarise",
     "target_names",
@@ -68,6 +69,7 @@ _LAZY = {
     "load_source": "sources",
     "load_tflite": "tflite.reader",
     "read_measurements": "sources.measurements",
+    "register_source": "sources",
     "summarise": "summary",
     "trace_module": "graph.trace",
     "trace_network": "graph.trace",

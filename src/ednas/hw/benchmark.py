@@ -29,8 +29,8 @@ from ednas.hw.graph.layers import GRAPH_INPUT, Layer, LayerGraph
 from ednas.hw.model.simulator import simulate
 from ednas.hw.model.target import Target
 from ednas.hw.networks import is_architecture, load_network
-from ednas.hw.sources.edgetpu import EdgeTpu, _is_compiled, compile_tflite
-from ednas.hw.sources.litert import Delegate, LiteRT, Measurement, RunError
+from ednas.hw.sources.edgetpu import EdgeTpu, compile_tflite, is_compiled
+from ednas.hw.sources.litert import LiteRT, Measurement, RunError
 from ednas.hw.tflite.draft import DType
 from ednas.hw.tflite.writer import write_tflite
 
@@ -299,31 +299,20 @@ def _load_model(
     return Model(name, path, load_network(str(path)).graph, is_random=True)
 
 
-class _EdgeTpu(EdgeTpu):
-    """An Edge TPU that runs several compiled files one after another."""
-
-    def measure_files(self, paths: Sequence[Path]) -> Measurement:
-        def run_all(_: Path, delegate: Delegate) -> Measurement:
-            return self.runtime.measure_files(paths, delegate)
-
-        return replace(self, run=run_all)._measure(paths[0], None)
-
-
 def _device(
     device: Device, paths: Sequence[Path], runtime: LiteRT, edge_tpu: EdgeTpu | None, folder: Path
 ) -> tuple[Callable[[Sequence[Path]], Measurement], dict[Path, Path]]:
     """Return what measures on a device, and the files that it takes by the users' files."""
     if device == "cpu":
         return runtime.measure_files, {path: path for path in paths}
-    base = edge_tpu or EdgeTpu()
-    is_attached = bool(base.devices())  # without one, the first measurement says so: nothing is compiled in vain
+    stick = replace(edge_tpu or EdgeTpu(), runtime=runtime)
+    is_attached = bool(stick.devices())  # without one, the first measurement says so: nothing is compiled in vain
     files = {}
     for number, path in enumerate(paths):
         if path.suffix == ".onnx":
             raise TargetError(f"{path}: an Edge TPU runs TFLite files; export it with --format litert --int8")
-        runs_as_it_is = _is_compiled(path) or not is_attached
-        files[path] = path if runs_as_it_is else _compiled(path, folder / f"compiled{number}", base.compiler)
-    stick = _EdgeTpu(replace(runtime, name="edgetpu"), base.compiler, base.library, base.devices)
+        runs_as_it_is = is_compiled(path) or not is_attached
+        files[path] = path if runs_as_it_is else _compiled(path, folder / f"compiled{number}", stick.compiler)
     return stick.measure_files, files
 
 

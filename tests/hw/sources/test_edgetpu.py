@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,8 @@ def on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def run(path: Path, delegate: Delegate) -> Measurement:
+def run(paths: Sequence[Path], delegate: Delegate) -> Measurement:
+    (path,) = paths
     assert path.read_bytes() == b"edgetpu-custom-op"
     assert delegate == Delegate("libedgetpu.so.1", {"device": "usb"})
     return MEASURED
@@ -104,7 +106,7 @@ def test_without_a_compiler_nothing_is_measured() -> None:
     ],
 )
 def test_what_fails_at_the_device_is_told_apart(kind: str, message: str, on_path: Path) -> None:
-    def fail(path: Path, delegate: Delegate) -> Measurement:
+    def fail(paths: Sequence[Path], delegate: Delegate) -> Measurement:
         raise RunError(kind, "reason")
 
     with pytest.raises(TargetError, match=message):

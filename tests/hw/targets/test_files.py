@@ -41,6 +41,13 @@ def test_every_number_of_a_builtin_target_says_its_source(name: str) -> None:
     assert all(len(figure.source) > 5 for figure in found)
 
 
+def test_accelerators_name_the_compiler_that_confirms_them() -> None:
+    compilers = {name: load_target(name).compiler for name in target_names()}
+    assert {compilers[name] for name in compilers if name.startswith("ethos_")} == {"vela"}
+    assert {compilers[name] for name in compilers if name.startswith(("coral_", "edgetpu_"))} == {"edgetpu_compiler"}
+    assert compilers["cpu_generic"] is None
+
+
 def test_the_coral_is_the_one_of_the_public_driver() -> None:
     array = load_target("coral_usb").engine
     assert (array.tiles_high, array.tiles_wide, array.lanes_per_tile, array.clock_mhz.value) == (4, 4, 64, 500)
@@ -76,6 +83,7 @@ def set_clock(value: Any) -> Any:
             "'CONV2D' is not a TFLite operator; did you mean 'CONV_2D'?",
         ),
         (lambda c: c["engine"].update(tiles_high=0), "'engine.tiles_high': Input should be greater than or equal to 1"),
+        (lambda c: c.update(compiler="gcc"), "'compiler': Input should be 'vela' or 'edgetpu_compiler' (got 'gcc')"),
         (lambda c: c.update(name="my target"), "'name': a target's name is made of letters, digits, '_', '-' and '.'"),
         (set_clock(1e-300), "engine.clock_mhz is 1e-300, must be 0 or from 1e-06 to 1e+12; check its unit"),
         (set_clock(1e300), "engine.clock_mhz is 1e+300, must be"),

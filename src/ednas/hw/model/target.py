@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel
 
@@ -13,6 +13,9 @@ from ednas.hw.model.energy import AreaConfig, EnergyConfig
 from ednas.hw.model.engines import AnyEngine
 from ednas.hw.model.figure import Figure, PositiveFigure
 from ednas.hw.model.operators import OperatorConfig
+
+Compiler = Literal["vela", "edgetpu_compiler"]
+"""Vendors' compilers that tell what they map."""
 
 
 def check_name(name: str) -> str:
@@ -82,6 +85,7 @@ class Target(StrictModel):
     Attributes:
         name: Short name, for example ``coral_usb``.
         title: Name for people.
+        compiler: Who confirms what the accelerator runs, where it is installed; None = nobody.
         engine: What computes.
         memory: The accelerator's memories.
         link: Link to the host.
@@ -93,6 +97,7 @@ class Target(StrictModel):
 
     name: Annotated[str, AfterValidator(check_name)]
     title: str
+    compiler: Compiler | None = None
     engine: AnyEngine
     memory: MemoryConfig
     link: LinkConfig

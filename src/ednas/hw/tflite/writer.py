@@ -6,6 +6,9 @@ a compiler as much about the cost of a candidate as a trained and converted netw
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 
@@ -59,6 +62,22 @@ def write_tflite(graph: LayerGraph, path: str | Path, *, dtype: DType = "int8", 
     input_, outputs = _add_layers(draft, graph)
     with atomic_path(path) as temporary:
         temporary.write_bytes(serialise(draft.tensors, draft.operators, input_, outputs))
+
+
+@contextmanager
+def network_file(graph: LayerGraph, model: Path | None, dtype: DType = "int8") -> Iterator[Path]:
+    """Yield ``model``, or else a temporary file of the graph with random weights."""
+    if model is not None:
+        yield model
+        return
+    with tempfile.TemporaryDirectory(prefix="ednas-") as folder:
+        path = Path(folder) / "network.tflite"
+        write_tflite(graph, path, dtype=dtype)
+        try:
+            yield path
+        except TargetError as error:  # the file is gone when the error is read
+            error.args = (str(error).replace(str(path), "the network"),)
+            raise
 
 
 def _add_layers(draft: Draft, graph: LayerGraph) -> tuple[int, list[int]]:
