@@ -20,8 +20,8 @@ import numpy as np
 
 from ednas.files import read_json
 from ednas.hw import Target, load_target, simulate
-from ednas.hw.calibration import Calibration, Sample, calibrate, mape, replace_figures, spearman
 from ednas.hw.networks import load_network
+from ednas.hw.targets.calibration import Calibration, Sample, calibrate, mape, replace_figures, spearman
 
 FACTORS = ("pointwise_factor", "dense_factor", "depthwise_factor", "elementwise_factor")
 NEVER = 1e-9

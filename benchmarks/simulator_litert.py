@@ -25,10 +25,10 @@ import numpy as np
 from ednas.arch import SearchSpace, load_architecture
 from ednas.files import read_json, write_json
 from ednas.hw import LayerGraph, Target, load_target, simulate
-from ednas.hw.calibration import Sample, calibrate, mape, spearman
+from ednas.hw.graph.trace import trace_network
 from ednas.hw.sources.litert import LiteRT, Measurement
-from ednas.hw.tflite_writer import write_tflite
-from ednas.hw.trace import trace_network
+from ednas.hw.targets.calibration import Sample, calibrate, mape, spearman
+from ednas.hw.tflite.writer import write_tflite
 
 HEADS = {"segmentation": 19, "depth": 1}
 

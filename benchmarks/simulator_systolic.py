@@ -28,9 +28,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ednas.arch import load_architecture
-from ednas.hw import Layer, ops
-from ednas.hw.engines.systolic import Dataflow, ProductWork, SystolicArray, product, product_work
-from ednas.hw.trace import trace_network
+from ednas.hw import Layer
+from ednas.hw.graph import ops
+from ednas.hw.graph.trace import trace_network
+from ednas.hw.model.engines.systolic import Dataflow, ProductWork, SystolicArray, product, product_work
 
 HERE = Path(__file__).parent / "scalesim"
 DATAFLOWS: tuple[Dataflow, ...] = ("ws", "os", "is")

@@ -21,8 +21,8 @@ from pathlib import Path
 from ednas.arch import SearchSpace, load_architecture
 from ednas.files import read_json, write_json
 from ednas.hw import Cost, LayerGraph, load_target, simulate, trace_network
-from ednas.hw.calibration import Sample, calibrate, mape, spearman
 from ednas.hw.sources.vela import Vela
+from ednas.hw.targets.calibration import Sample, calibrate, mape, spearman
 
 HEADS = {"segmentation": 19, "depth": 1}
 INPUT_SIZE = (128, 256)

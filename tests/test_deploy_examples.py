@@ -23,8 +23,8 @@ from ednas.data.cache import resize_image, resize_nearest
 from ednas.data.colors import NO_DEPTH, SKY, color_scale, palette
 from ednas.data.sample import TargetInfo
 from ednas.export.manifest import Decoding, Manifest, OutputSpec, TensorSpec, write_manifest
-from ednas.hw.graph import GRAPH_INPUT, Layer, LayerGraph
-from ednas.hw.tflite_writer import write_tflite
+from ednas.hw.graph.layers import GRAPH_INPUT, Layer, LayerGraph
+from ednas.hw.tflite.writer import write_tflite
 from ednas.plugins import load_plugin
 from ednas.tasks import make_task, make_tasks
 from ednas.tasks.pictures import paint

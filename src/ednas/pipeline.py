@@ -17,7 +17,7 @@ from ednas.data.loader import load_samples
 from ednas.exceptions import ConfigError
 from ednas.files import write_text
 from ednas.hw import summarise
-from ednas.hw.sources import load_source, network_cost
+from ednas.hw.sources import load_source
 from ednas.report.comparison import ModelCost, save_comparison, tabulate
 from ednas.report.content import ComparisonTable, Picture
 from ednas.report.pictures import label_sky, paint_picture, save_pictures
@@ -167,7 +167,7 @@ def _compare(config: SearchConfig, finals: Sequence[Final], trained: Mapping[str
         model = load_checkpoint(result.runs[0].checkpoint)
         heads = {task: made.channels for task, made in model.tasks.items()}
         size = config.latency_input_size or model.input_size  # as the search's, else the two cannot be compared
-        latency = network_cost(source, model.architecture, heads, size).latency_ms
+        latency = source.network_cost(model.architecture, heads, size).latency_ms
         counts = summarise(model.architecture, heads, size)
         costs[final.name] = _add(costs.get(final.name), ModelCost(latency, counts.params, counts.macs))
     merged = {name: merge_metrics(parts, name) for name, parts in metrics.items()}

@@ -13,7 +13,7 @@ from cli_runs import Run
 
 from ednas.hw import Cost, load_target, simulate, target_names
 from ednas.hw.networks import load_network
-from ednas.hw.target import target_text
+from ednas.hw.targets.files import target_text
 
 CORAL = load_target("coral_usb")
 
@@ -325,7 +325,7 @@ def test_each_mistake_is_one_line_and_exit_code_2(
 
 
 def test_a_network_in_floating_point_is_refused(run: Run, tmp_path: Path) -> None:
-    from ednas.hw.tflite_writer import write_tflite
+    from ednas.hw.tflite.writer import write_tflite
 
     write_tflite(load_network(str(write_list(tmp_path / "net.json"))).graph, tmp_path / "float.tflite", dtype="float32")
     code, _, err = run("latency", tmp_path / "float.tflite")

@@ -154,7 +154,7 @@ def test_the_systems_errors_come_with_what_helps(
     def fail(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number), "net.json")
 
-    monkeypatch.setattr("ednas.hw.target.read_yaml", fail)
+    monkeypatch.setattr("ednas.hw.targets.files.read_yaml", fail)
     code, _, err = run("targets", tmp_path / "mine.yaml")
     assert code == 2
     assert err.startswith(f"error: net.json: {os.strerror(number)}; ")

@@ -10,10 +10,10 @@ import pytest
 from tflite_files import TfliteFile
 
 from ednas.exceptions import ExportError, TargetError
-from ednas.export import audit as audit_module
 from ednas.export.audit import Audit, AuditRow, audit
 from ednas.hw import Layer, LayerGraph, load_target, write_tflite
 from ednas.hw.sources import edgetpu, vela
+from ednas.hw.tflite.versions import VERSIONS
 
 SHAPE = (8, 8, 16)
 CORAL = load_target("coral_usb")
@@ -112,9 +112,12 @@ def test_versions_of_operators(tmp_path: Path, version: int, where: str, why: st
 
 
 def test_every_version_that_is_mapped_can_be_read() -> None:
-    for op, (first, newest) in audit_module._VERSIONS.items():
+    mapped = {op: versions for op, versions in VERSIONS.items() if versions.mapped}
+    assert len(mapped) == 23
+    for op, versions in mapped.items():
+        first, newest = versions.mapped
         assert op in CORAL.operators.supported
-        assert first <= newest <= audit_module._READ.get(op, newest)
+        assert first <= newest <= (versions.read or newest)
 
 
 @pytest.mark.parametrize(
@@ -234,6 +237,12 @@ def test_vela_knows_a_target_by_its_name(tmp_path: Path) -> None:
     found = audit(write(tmp_path, layer("CONV_2D")), ETHOS.model_copy(update={"name": "mine"}))
     assert found.passed
     assert "Vela knows no accelerator 'mine'" in found.notes[0]
+
+
+def test_a_target_that_names_no_compiler_is_confirmed_by_none(tmp_path: Path) -> None:
+    found = audit(write(tmp_path, layer("CONV_2D")), ETHOS.model_copy(update={"compiler": None}))
+    assert found.passed
+    assert found.notes == ()
 
 
 REPORT = """\

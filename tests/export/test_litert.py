@@ -18,7 +18,7 @@ from ednas.data import TargetInfo
 from ednas.exceptions import DataError, ExportError
 from ednas.export.deployed import Deployed
 from ednas.export.manifest import read_manifest
-from ednas.hw.tflite import load_tflite
+from ednas.hw.tflite.reader import load_tflite
 from ednas.training import build_model
 
 if not can_convert():

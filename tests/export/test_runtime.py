@@ -30,7 +30,7 @@ from ednas.export.manifest import Manifest, TensorSpec
 from ednas.export.runtime import dequantise, open_model, quantise
 from ednas.hw import trace_network
 from ednas.hw.sources.litert import LiteRT
-from ednas.hw.tflite_writer import write_tflite
+from ednas.hw.tflite.writer import write_tflite
 
 
 @pytest.fixture(scope="module")

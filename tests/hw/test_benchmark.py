@@ -11,7 +11,7 @@ import pytest
 
 from ednas.exceptions import ArchitectureError, ConfigError, TargetError
 from ednas.hw import Layer, LayerGraph, load_target, load_tflite, simulate, write_tflite
-from ednas.hw.benchmark import _pieces, load_entry, run_benchmark
+from ednas.hw.benchmark import load_entry, run_benchmark
 from ednas.hw.sources.edgetpu import EdgeTpu
 from ednas.hw.sources.litert import LiteRT, RunError
 
@@ -174,38 +174,10 @@ class TestModels:
         assert result.results[0].predicted_ms is None
         assert "is not a TFLite model" in result.remarks[0]
 
-
-class TestPieces:
-    def test_equal_layers_are_one_piece(self) -> None:
-        graph = LayerGraph((convolution(8), convolution(8, inputs=(0,)), convolution(8, kernel=1, inputs=(1,))), 1, 1)
-        pieces = _pieces(graph)
-        assert [indices for _, indices in pieces] == [(0,), (1,), (2,)]
-        assert len({piece for piece, _ in pieces}) == 2
-
-    def test_a_pad_goes_with_the_only_convolution_that_reads_it(self) -> None:
-        pad = Layer("pad", "", "PAD", (8, 8, 16), (10, 10, 16))
-        reader = replace(convolution(8, inputs=(0,)), input=(10, 10, 16))
-        ((piece, indices),) = _pieces(LayerGraph((pad, reader), 1, 1))
-        assert indices == (0, 1)
-        assert [layer.op for layer in piece.layers] == ["PAD", "CONV_2D"]
-        for graph in (
-            LayerGraph((pad, reader, reader), 1, 1),  # two readers
-            LayerGraph((pad, reader), 1, 1, outputs=(0,)),
-            LayerGraph((pad, Layer("r", "", "RELU", (10, 10, 16), (10, 10, 16), inputs=(0,))), 1, 1),
-        ):
-            assert len(_pieces(graph)) == len(graph.layers)
-
     def test_a_size_is_for_the_architectures_among_the_models(self, tmp_path: Path) -> None:
         path = write(tmp_path / "net.tflite", convolution(8))
         entry = load_entry(f"base+{path}", tmp_path, heads={"depth": 1}, input_size=(64, 64))
         assert [model.is_random for model in entry.models] == [True, False]
-
-    def test_every_layer_of_a_real_network_is_in_one_piece(self, tmp_path: Path) -> None:
-        entry = load_entry("base", tmp_path, heads={"depth": 1}, input_size=(64, 64))
-        graph = entry.models[0].graph
-        assert graph is not None
-        covered = sorted(index for _, indices in _pieces(graph) for index in indices)
-        assert covered == list(range(len(graph.layers)))
 
 
 class TestOperators:

@@ -11,9 +11,9 @@ import pytest
 from ednas.arch import load_architecture
 from ednas.exceptions import ArchitectureError, ConfigError, TargetError
 from ednas.hw import trace_network
-from ednas.hw.layer_list import load_layer_list
+from ednas.hw.graph.layer_list import load_layer_list
 from ednas.hw.networks import DEFAULT_HEADS, is_architecture, load_network
-from ednas.hw.tflite_writer import write_tflite
+from ednas.hw.tflite.writer import write_tflite
 
 LAYERS = {"op": "CONV_2D", "input": [4, 4, 3], "output": [4, 4, 4]}
 LIST = {"input_bytes": 48, "output_bytes": 64, "layers": [LAYERS]}

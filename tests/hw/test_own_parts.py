@@ -11,7 +11,7 @@ from own_parts import BACKBONE, BOTH, DECODER, HEADS, example
 from ednas.arch import load_architecture
 from ednas.exceptions import ArchitectureError
 from ednas.hw import counts, estimate, load_network, load_target, simulate, summarise, trace_module
-from ednas.hw.trace import network_pieces, trace_whole
+from ednas.hw.graph.trace import network_pieces, trace_whole
 from ednas.nn import MultiTaskNetwork
 
 SIZE = (64, 96)

@@ -11,7 +11,7 @@ from ednas.arch import Architecture, SearchSpace, load_architecture
 from ednas.exceptions import CheckpointError, ConfigError, DataError, EdnasError, StudyError
 from ednas.files import read_json, write_json, write_text
 from ednas.hw import Cost, load_target, simulate
-from ednas.hw.trace import trace_network
+from ednas.hw.graph.trace import trace_network
 from ednas.report import collect, render
 from ednas.report.comparison import save_comparison
 from ednas.report.content import Picture

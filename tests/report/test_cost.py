@@ -12,8 +12,8 @@ from report_fakes import HOSTILE
 from ednas.arch import load_architecture
 from ednas.hw import Cost, Layer, LayerGraph, load_target, simulate, target_names
 from ednas.hw.cost import LayerCost
+from ednas.hw.graph.trace import trace_network
 from ednas.hw.networks import load_network
-from ednas.hw.trace import trace_network
 from ednas.report.cost import COLOURS, cost_page, dots, draw_cost, op_kind, timeline
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -10,9 +10,9 @@ from rich.console import Console
 
 from ednas.arch import load_architecture
 from ednas.hw import Cost, load_target, simulate, target_names
-from ednas.hw.calibration import Calibration, RowError
+from ednas.hw.graph.trace import trace_network
 from ednas.hw.summary import summarise
-from ednas.hw.trace import trace_network
+from ednas.hw.targets.calibration import Calibration, RowError
 from ednas.report import labels
 from ednas.report.tables import (
     architecture_table,

@@ -19,8 +19,8 @@ from ednas.arch import Architecture, load_architecture
 from ednas.data.loader import BatchLoader
 from ednas.exceptions import ConfigError, EdnasError, StudyError
 from ednas.hw import Cost, LayerGraph, estimate, load_target
-from ednas.hw.sources import SOURCES
-from ednas.hw.target import target_text
+from ednas.hw.sources import Source, base, register_source
+from ednas.hw.targets.files import target_text
 from ednas.report.collect import collect
 from ednas.scoring import accuracy, load_metrics
 from ednas.search import (
@@ -300,14 +300,15 @@ def test_costs_may_come_from_a_source_that_measures(tmp_path: Path, monkeypatch:
     """Measurements of one network differ, and know less than the simulator; a resumed search keeps its limits."""
     measured: list[float] = []
 
-    class Stopwatch:
+    class Stopwatch(Source):
         name = "stopwatch"
 
         def cost(self, graph: LayerGraph, model: Path | None = None) -> Cost:
             measured.append(sum(layer.macs for layer in graph.layers) * (1 + len(measured) / 100))
             return Cost("stopwatch", latency_ms=measured[-1])
 
-    monkeypatch.setitem(SOURCES, "stopwatch", lambda detail: Stopwatch())
+    monkeypatch.setattr(base, "_registry", dict(base._registry))
+    register_source("stopwatch", lambda detail: Stopwatch())
     loose = config(target="stopwatch", target_latency_ms="2 * baseline", trials=2)
     result = run_search(loose, tmp_path)
     assert result.target_ms == 2 * measured[0]

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from ednas.hw.benchmark import Benchmark, Judgement, Result
+    from ednas.hw.benchmark import Benchmark, Result
+    from ednas.hw.per_operator import Judgement
 
 _Choice = TypeVar("_Choice", bound=str)
 
@@ -163,7 +164,7 @@ def _latencies(result: Benchmark) -> Table:
 
 
 def _operators(result: Result, target: str) -> Table:
-    from ednas.hw.benchmark import Judgement
+    from ednas.hw.per_operator import Judgement
 
     rows = result.operators
     predicted_ms = [row.predicted_ms for row in rows if row.predicted_ms is not None and row.error_ms is not None]

@@ -105,7 +105,7 @@ def latency(
         input_size=parse_size(size) if size else None,
     )
     if missing_rows is not None:
-        _write_missing(missing_rows, found, sources)
+        _write_missing(missing_rows, found, names)
         return
     costs = [source.cost(found.graph, found.model) for source in sources]
     if plot is not None:
@@ -163,34 +163,33 @@ def _check_writable(path: Path) -> None:
         raise ConfigError(f"cannot write {path}: {error.strerror} ({folder}); choose another place") from None
 
 
-def _write_missing(path: Path, network: Network, sources: list[Source]) -> None:
-    """Write the layers that tables lack as rows to be measured."""
+def _write_missing(path: Path, network: Network, targets: list[str]) -> None:
+    """Write the layers that a table lacks as rows to be measured."""
     from ednas.exceptions import ConfigError
     from ednas.files import write_text
-    from ednas.hw.measurements import layers_text
+    from ednas.hw.sources.measurements import layers_text
     from ednas.hw.sources.table import Table
 
-    tables = [source for source in sources if isinstance(source, Table)]
-    if len(tables) != 1 or len(sources) != 1:
+    source, _, file = targets[0].partition(":")
+    if source != "table" or len(targets) != 1:
         raise ConfigError(f"--missing-rows {path}: give one table: --target table:FILE.csv")
     if path.exists():
         raise ConfigError(f"--missing-rows {path}: exists already; choose another file")
-    missing = tables[0].missing(network.graph)
+    table = Table(Path(file))
+    missing = table.missing(network.graph)
     if not missing:
-        typer.echo(f"{tables[0].path} has a row for every layer of {network.title}: nothing was written")
+        typer.echo(f"{table.path} has a row for every layer of {network.title}: nothing was written")
         return
     write_text(path, layers_text(missing))
     rows = f"{len(missing)} row{'s' if len(missing) > 1 else ''}"
-    typer.echo(f"wrote {path}: {rows}; measure them, fill in latency_ms, and append them to {tables[0].path}")
+    typer.echo(f"wrote {path}: {rows}; measure them, fill in latency_ms, and append them to {table.path}")
 
 
 def _draw(path: Path, network: Network, sources: list[Source], costs: list[Cost]) -> None:
     from ednas.files import write_text
-    from ednas.hw.sources import Simulated
     from ednas.report.cost import cost_page, draw_cost
 
     drawings = [
-        draw_cost(cost, source.target if isinstance(source, Simulated) else None, title=network.title)
-        for cost, source in zip(costs, sources, strict=True)
+        draw_cost(cost, source.target, title=network.title) for cost, source in zip(costs, sources, strict=True)
     ]
     write_text(path, drawings[0] if path.suffix == ".svg" else cost_page(drawings, f"{network.title}: cost"))

@@ -13,7 +13,7 @@ from ednas.cli.options import print_json, print_table
 
 if TYPE_CHECKING:
     from ednas.hw import Target
-    from ednas.hw.calibration import Calibration
+    from ednas.hw.targets.calibration import Calibration
 
 _DEFAULT = "show"
 
@@ -68,7 +68,7 @@ def show(
     """
     from ednas.exceptions import ConfigError
     from ednas.hw import load_target, target_names
-    from ednas.hw.target_files import read_target_text
+    from ednas.hw.targets.files import target_text
     from ednas.report.tables import target_facts, target_table, targets_table
 
     if as_yaml and (name is None or as_json):
@@ -81,7 +81,7 @@ def show(
         else:
             print_table(targets_table(devices))
     elif as_yaml:
-        typer.echo(read_target_text(name), nl=False)
+        typer.echo(target_text(name), nl=False)
     elif as_json:
         print_json(load_target(name).model_dump(mode="json"))
     else:
@@ -102,11 +102,12 @@ def new(
     ednas targets new my_device.yaml --from coral_usb
     """
     from ednas.files import write_text
-    from ednas.hw.target_files import read_target_text, rewrite
+    from ednas.hw.targets.files import target_text
+    from ednas.hw.targets.rewrite import rewrite
 
     _check_file(file, force)
     _load_start(start)
-    write_text(file, rewrite(read_target_text(start), name or _name_of(file)))
+    write_text(file, rewrite(target_text(start), name or _name_of(file)))
     typer.echo(f"wrote {file}; edit it, look at it with `ednas targets {file}`, use it with `--target {file}`")
 
 
@@ -146,14 +147,15 @@ def calibrate(
     """
     from ednas.cli.progress import counting
     from ednas.files import write_text
-    from ednas.hw.calibration import calibrate as fit
-    from ednas.hw.measurements import read_measurements
-    from ednas.hw.target_files import read_target_text, rewrite
+    from ednas.hw.sources.measurements import read_measurements
+    from ednas.hw.targets.calibration import calibrate as fit
+    from ednas.hw.targets.files import target_text
+    from ednas.hw.targets.rewrite import rewrite
     from ednas.report.tables import calibration_tables
 
     _check_file(out, force)
     new_name = name or _name_of(out)
-    target, text = _load_start(start), read_target_text(start)
+    target, text = _load_start(start), target_text(start)
     rewrite(text, new_name)  # a wrong name is told now, not after the fits
     samples = read_measurements(measurements)
     source = f"fitted to {len(samples)} measurements in {measurements.name}"
@@ -205,7 +207,7 @@ def _check_file(path: Path, force: bool) -> None:
 def _name_of(file: Path) -> str:
     """Return the name that a file gives its device."""
     from ednas.exceptions import ConfigError
-    from ednas.hw.target import check_name
+    from ednas.hw.model.target import check_name
 
     try:
         return check_name(file.stem)
@@ -217,9 +219,8 @@ def _load_start(start: str) -> Target:
     """Return the device to start from; a source of latencies that has no file is refused."""
     from ednas.exceptions import TargetError
     from ednas.hw import load_target
-    from ednas.hw.sources import SOURCES
+    from ednas.hw.sources import source_names
 
-    kind = start.partition(":")[0]
-    if kind in SOURCES:
+    if start.partition(":")[0] in source_names():
         raise TargetError(f"--from {start}: this source has no numbers to change; start from one of `ednas targets`")
     return load_target(start)

@@ -1,28 +1,28 @@
 """Which operators of an exported model a target runs itself, and whether the model is clean.
 
-What the target's file says decides first (:mod:`ednas.hw.operators`), with the operator versions that the Edge TPU's
-compiler knows. Then the vendor's own compiler is asked where there is one on this computer: Vela for an Ethos-U, whose
-word counts, and ``edgetpu_compiler`` for an Edge TPU.
+What the target's file says decides first (:mod:`ednas.hw.model.operators`), with the operator versions that the Edge
+TPU's compiler knows. Then the vendor's own compiler that the file names is asked, where there is one on this computer:
+Vela for an Ethos-U, whose word counts, and ``edgetpu_compiler`` for an Edge TPU.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ednas.exceptions import ExportError, TargetError
-from ednas.hw import ops
-from ednas.hw.flatbuffer import INT8, UINT32, Content, DamagedError
-from ednas.hw.graph import GRAPH_INPUT, Layer, LayerGraph
-from ednas.hw.simulator import simulate
+from ednas.hw.graph import ops
+from ednas.hw.graph.layers import GRAPH_INPUT, Layer, LayerGraph
+from ednas.hw.model.simulator import simulate
+from ednas.hw.model.target import Compiler, Target
 from ednas.hw.sources import edgetpu, vela
-from ednas.hw.target import Target
-from ednas.hw.tflite import load_tflite
+from ednas.hw.tflite.reader import load_with_versions
+from ednas.hw.tflite.versions import VERSIONS, Versions
 
 Where = Literal["mapped", "host", "rejected"]
 
@@ -35,70 +35,6 @@ _FORBIDDEN = {
 """What a clean conversion leaves out, and what it means if it is there. The last two may stand at the model's ends."""
 
 _CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE"})
-
-_VERSIONS = {
-    "ADD": (2, 2),
-    "AVERAGE_POOL_2D": (2, 2),
-    "CONCATENATION": (2, 2),
-    "CONV_2D": (3, 3),
-    "DEPTHWISE_CONV_2D": (3, 3),
-    "FULLY_CONNECTED": (4, 4),
-    "L2_NORMALIZATION": (2, 2),
-    "LOGISTIC": (2, 2),
-    "MAXIMUM": (2, 2),
-    "MAX_POOL_2D": (2, 2),
-    "MEAN": (2, 2),
-    "MINIMUM": (2, 2),
-    "MUL": (2, 3),
-    "PAD": (2, 2),
-    "RELU": (2, 2),
-    "RELU6": (2, 2),
-    "RESIZE_BILINEAR": (2, 3),
-    "RESIZE_NEAREST_NEIGHBOR": (2, 2),
-    "SOFTMAX": (2, 2),
-    "SPACE_TO_DEPTH": (2, 2),
-    "SUB": (2, 3),
-    "TANH": (2, 2),
-    "TRANSPOSE_CONV": (2, 3),
-}
-"""Versions that the Edge TPU's compiler maps with int8 elements: the first that stands for int8, and the newest.
-
-The first is TFLite's own rule (``tools/versioning/op_version.cc``). The compiler publishes no list of the newest: these
-are the versions of the converters that it was made for, before later attributes. It answers "Operation version not
-supported" to a nearest resize of version 3, with half-pixel centres (google-coral/edgetpu issues 206 and 420,
-tensorflow issue 42024), and users report the same of FULLY_CONNECTED 9; nothing suggests that it maps others.
-"""
-
-_READ = {
-    "ADD": 3,
-    "ARG_MAX": 2,
-    "AVERAGE_POOL_2D": 3,
-    "CONCATENATION": 3,
-    "CONV_2D": 5,
-    "DEPTHWISE_CONV_2D": 6,
-    "DEQUANTIZE": 4,
-    "EXP": 1,
-    "FULLY_CONNECTED": 9,
-    "MAX_POOL_2D": 3,
-    "MEAN": 3,
-    "MUL": 4,
-    "PAD": 3,
-    "PADV2": 3,
-    "QUANTIZE": 2,
-    "RESIZE_BILINEAR": 4,
-    "RESIZE_NEAREST_NEIGHBOR": 4,
-    "STRIDED_SLICE": 5,
-    "SUB": 5,
-    "TRANSPOSE": 5,
-    "TRANSPOSE_CONV": 3,
-}
-"""Newest versions that compiler 16 can read; one newer and it refuses the whole file.
-
-It is of summer 2021 and is taken to read what TFLite 2.5 does (the first runtime of each version is in TFLite's
-``tools/versioning/runtime_version.cc``). "Didn't find op for builtin opcode" is reported of it for CONV_2D 6
-(google-coral/edgetpu issue 631), TRANSPOSE_CONV 4 (issue 845) and EXP 2 (google-coral/libedgetpu issue 71), all of them
-newer than 2.5.
-"""
 
 _FLOAT_ENDS = (
     "float inputs and outputs are converted on the host; export with --io int8 to feed the accelerator directly"
@@ -176,11 +112,11 @@ def audit(path: Path, target: Target, *, ask_compiler: bool = True) -> Audit:
         TargetError: The file is missing, no TFLite file or damaged, or too large for the target's host.
         ExportError: The model is a float one and the target computes integers only.
     """
-    graph = load_tflite(path)
+    graph, versions = load_with_versions(path)
     _check_precision(graph, target, path)
-    calls = _calls(path, graph)
+    calls = list(map(_Call, graph.layers, versions))
     ends = _float_ends(graph)
-    opinion = _ask(path, graph, target, ends) if ask_compiler else _Opinion()
+    opinion = _ASK[target.compiler](path, graph, target, ends) if ask_compiler and target.compiler else _Opinion()
     verdicts = opinion.verdicts or _predicted(calls, ends, graph, target)
     return Audit(
         target=target.name,
@@ -211,32 +147,6 @@ def _check_precision(graph: LayerGraph, target: Target, path: Path) -> None:
         raise ExportError(
             f"{path}: computes {convolutions[0].dtype}, {target.name} {', '.join(dtypes)}; export it with --int8"
         )
-
-
-# Slots of the schema's tables (``tensorflow/lite/schema/schema.fbs``).
-_MODEL_CODES, _MODEL_SUBGRAPHS, _GRAPH_OPERATORS, _OPERATOR_CODE = 1, 2, 3, 0
-_CODE_DEPRECATED, _CODE_VERSION, _CODE_BUILTIN = 0, 2, 3
-
-
-def _calls(path: Path, graph: LayerGraph) -> list[_Call]:
-    """Return the layers with their operators' versions, which a layer graph does not hold."""
-    try:
-        model = Content(path.read_bytes()).root()
-        codes = [
-            (ops.CODES[max(code.number(_CODE_DEPRECATED, INT8), code.number(_CODE_BUILTIN))], code)
-            for code in model.tables(_MODEL_CODES)
-        ]
-        operators = model.tables(_MODEL_SUBGRAPHS)[0].tables(_GRAPH_OPERATORS)
-        written = iter([codes[operator.number(_OPERATOR_CODE, UINT32)] for operator in operators])
-        calls = []
-        for layer in graph.layers:
-            # The file has more operators than the graph has layers: some run once, before the first inference.
-            name = layer.op if layer.op in ops.BUILTIN else "CUSTOM"
-            code = next(code for op, code in written if op == name)
-            calls.append(_Call(layer, code.number(_CODE_VERSION, default=1)))
-    except DamagedError as error:
-        raise ExportError(f"{path}: is damaged: {error}; export it again") from None
-    return calls
 
 
 def _float_ends(graph: LayerGraph) -> set[int]:
@@ -279,7 +189,7 @@ def _part(graph: LayerGraph, kept: Sequence[int]) -> LayerGraph:
 
 
 def _is_edge_tpu(target: Target) -> bool:
-    return target.engine.kind == "tiled_simd"
+    return target.compiler == "edgetpu_compiler"
 
 
 def _refused(calls: Sequence[_Call], target: Target) -> dict[int, str]:
@@ -292,13 +202,18 @@ def _refusal(call: _Call, target: Target) -> str:
     layer, version = call
     if layer.op == "CONV_2D" and layer.groups > 1 and target.operators.grouped_convolution == "rejected":
         return f"{layer.label}: has {layer.groups} groups"
-    if _is_edge_tpu(target) and version > _READ.get(layer.op, version):
-        return f"{layer.label}: has version {version}, compiler 16 reads up to {_READ[layer.op]}"
+    newest = _versions(layer.op).read
+    if _is_edge_tpu(target) and newest is not None and version > newest:
+        return f"{layer.label}: has version {version}, compiler 16 reads up to {newest}"
     return ""
 
 
+def _versions(op: str) -> Versions:
+    return VERSIONS.get(op, Versions(0, 0))
+
+
 def _version_obstacle(call: _Call) -> str:
-    first, newest = _VERSIONS.get(call.layer.op, (1, call.version))
+    first, newest = _versions(call.layer.op).mapped or (1, call.version)
     if call.version > newest:
         return f"{call.layer.label}: has version {call.version}, the compiler maps up to {newest}"
     if call.layer.dtype == "int8" and call.version < first:
@@ -362,13 +277,8 @@ class _Opinion(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def _ask(path: Path, graph: LayerGraph, target: Target, ends: set[int]) -> _Opinion:
-    if target.engine.kind == "ethos_u":
-        return _ask_vela(path, graph, target)
-    return _ask_edgetpu_compiler(path, len(ends)) if _is_edge_tpu(target) else _Opinion()
-
-
-def _ask_vela(path: Path, graph: LayerGraph, target: Target) -> _Opinion:
+def _ask_vela(path: Path, graph: LayerGraph, target: Target, ends: set[int]) -> _Opinion:
+    del ends
     accelerator = target.name.replace("_", "-")
     if accelerator not in vela.ACCELERATORS:
         return _Opinion(notes=(f"not confirmed: Vela knows no accelerator '{accelerator}'; name the target after one",))
@@ -389,8 +299,9 @@ def _ask_vela(path: Path, graph: LayerGraph, target: Target) -> _Opinion:
     )
 
 
-def _ask_edgetpu_compiler(path: Path, float_ends: int) -> _Opinion:
+def _ask_edgetpu_compiler(path: Path, graph: LayerGraph, target: Target, ends: set[int]) -> _Opinion:
     """Ask the Edge TPU's compiler, which tells how many operators map, but not which."""
+    del graph, target
     if shutil.which(edgetpu.COMPILER) is None:
         return _Opinion(notes=(f"not confirmed: {edgetpu.COMPILER} is not on the PATH",))
     with tempfile.TemporaryDirectory(prefix="ednas-") as folder:
@@ -399,5 +310,11 @@ def _ask_edgetpu_compiler(path: Path, float_ends: int) -> _Opinion:
         except TargetError as error:
             return _Opinion(failures=(str(error),))
     host = compilation.host_operators
-    failures = (f"{edgetpu.COMPILER} leaves {host} operators to the host",) if host > float_ends else ()
+    failures = (f"{edgetpu.COMPILER} leaves {host} operators to the host",) if host > len(ends) else ()
     return _Opinion(failures=failures, notes=(f"{edgetpu.COMPILER}: {compilation.summary}",))
+
+
+_ASK: Mapping[Compiler, Callable[[Path, LayerGraph, Target, set[int]], _Opinion]] = {
+    "vela": _ask_vela,
+    "edgetpu_compiler": _ask_edgetpu_compiler,
+}

@@ -26,6 +26,7 @@ from ednas.export.calibration import check_calibration
 from ednas.export.manifest import METADATA_NAME, Manifest
 from ednas.export.tflite_model import IO, MISSING, TfliteModel
 from ednas.files import atomic_path
+from ednas.hw.tflite.versions import VERSIONS
 from ednas.plugins import load_plugins, loaded_files
 from ednas.processes import describe_end
 
@@ -39,27 +40,7 @@ Floats = npt.NDArray[np.float32]
 Ranges = Literal["full", "average"]
 """How the ranges of activations in several images become one; see :func:`quantise`."""
 
-INT8_VERSIONS = {
-    "ADD": 2,
-    "ARG_MAX": 2,
-    "AVERAGE_POOL_2D": 2,
-    "CONCATENATION": 2,
-    "CONV_2D": 3,
-    "DEPTHWISE_CONV_2D": 3,
-    "HARD_SWISH": 1,
-    "LEAKY_RELU": 1,
-    "LOGISTIC": 2,
-    "MAX_POOL_2D": 2,
-    "MEAN": 2,
-    "MUL": 2,
-    "PAD": 2,
-    "QUANTIZE": 1,
-    "RELU": 2,
-    "RELU6": 2,
-    "RESIZE_BILINEAR": 3,
-    "RESIZE_NEAREST_NEIGHBOR": 2,
-    "SUB": 2,
-}
+INT8_VERSIONS = {op: versions.exported for op, versions in VERSIONS.items() if versions.exported}
 """The operators of a clean graph, with the versions that stand for int8 elements (TFLite's ``op_version.cc``).
 
 The quantiser leaves the float versions, of which a compiler does not expect int8. Concatenations, products and other

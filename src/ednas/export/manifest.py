@@ -17,7 +17,8 @@ from ednas.config import StrictModel, parse
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import ExportError
 from ednas.files import read_json, write_json
-from ednas.hw.flatbuffer import UINT32, Content, DamagedError
+from ednas.hw.tflite import schema
+from ednas.hw.tflite.flatbuffer import UINT32, Content, DamagedError
 from ednas.training.config import Normalisation
 
 Runtime = Literal["litert", "onnx"]
@@ -32,11 +33,6 @@ MANIFEST_FILE = "model.json"
 
 _LONGEST = 1 << 20
 """Bytes of an embedded manifest; one of 255 classes with long names has 20,000."""
-
-# Slots of TFLite's tables Model, Metadata and Buffer.
-_MODEL_BUFFERS, _MODEL_METADATA = 4, 6
-_METADATA_NAME, _METADATA_BUFFER = 0, 1
-_BUFFER_DATA = 0
 
 
 class TensorSpec(StrictModel):
@@ -187,13 +183,13 @@ def _parse(content: Any, path: Path) -> Manifest:
 def _embedded_in_tflite(path: Path) -> str | None:
     try:
         with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-            if content[4:8] != b"TFL3":
+            if content[4:8] != schema.IDENTIFIER:
                 raise ExportError(f"{path}: is no model of a kind that ednas exports (.tflite or .onnx)")
             model = Content(content).root()
-            for entry in model.tables(_MODEL_METADATA):
-                if entry.text(_METADATA_NAME, len(METADATA_NAME) + 1) == METADATA_NAME:
-                    buffer = model.tables(_MODEL_BUFFERS)[entry.number(_METADATA_BUFFER, UINT32)]
-                    return buffer.text(_BUFFER_DATA, _LONGEST)
+            for entry in model.tables(schema.MODEL_METADATA):
+                if entry.text(schema.METADATA_NAME, len(METADATA_NAME) + 1) == METADATA_NAME:
+                    buffer = model.tables(schema.MODEL_BUFFERS)[entry.number(schema.METADATA_BUFFER, UINT32)]
+                    return buffer.text(schema.BUFFER_DATA, _LONGEST)
             return None
     except (DamagedError, IndexError) as error:
         raise ExportError(f"{path}: is damaged ({error}); export or copy it again") from None

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from ednas.exceptions import ExportError, TargetError
 from ednas.export.manifest import Manifest, Runtime, TensorSpec, read_manifest
 from ednas.hw.sources.litert import MISSING, LiteRT
-from ednas.hw.tflite import load_tflite
+from ednas.hw.tflite.reader import load_tflite
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]

@@ -10,8 +10,9 @@ from typing import Any, Literal
 from ednas.exceptions import ExportError, TargetError
 from ednas.export.manifest import TensorSpec
 from ednas.files import atomic_path
-from ednas.hw import ops
-from ednas.hw.tflite import load_tflite
+from ednas.hw.tflite import schema
+from ednas.hw.tflite.reader import load_tflite
+from ednas.hw.tflite.versions import VERSIONS
 
 IO = Literal["int8", "uint8", "float"]
 """Elements of the input and outputs of an int8 model."""
@@ -20,7 +21,7 @@ MISSING = 'exporting for LiteRT needs more packages; pip install "ednas[export]"
 
 _LONGEST_NAME = 96
 _UINT8_SHIFT = 128
-_QUANTIZE, _DEQUANTIZE = ("QUANTIZE", 1), ("DEQUANTIZE", 2)
+_ENDS = {"QUANTIZE": VERSIONS["QUANTIZE"].exported, "DEQUANTIZE": VERSIONS["DEQUANTIZE"].int8}
 """Operators at the ends of an int8 model, with their versions."""
 
 
@@ -146,13 +147,13 @@ class TfliteModel:
         (place,) = self._signature.inputs
         inner = place.tensorIndex
         place.tensorIndex = self._add_outer_tensor(inner, io)
-        self._graph.operators.insert(0, self._operator(_QUANTIZE, place.tensorIndex, inner))
+        self._graph.operators.insert(0, self._operator("QUANTIZE", place.tensorIndex, inner))
         self._graph.inputs = [place.tensorIndex]
         for place in self._signature.outputs:
             inner = place.tensorIndex
             if _dtype(self._graph.tensors[inner]) == "int8":
                 place.tensorIndex = self._add_outer_tensor(inner, io)
-                last = _QUANTIZE if io == "uint8" else _DEQUANTIZE
+                last = "QUANTIZE" if io == "uint8" else "DEQUANTIZE"
                 self._graph.operators.append(self._operator(last, inner, place.tensorIndex))
         self._graph.outputs = [place.tensorIndex for place in self._signature.outputs]
 
@@ -209,16 +210,15 @@ class TfliteModel:
         tensors.append(outer)
         return len(tensors) - 1
 
-    def _operator(self, code: tuple[str, int], source: int, result: int) -> Any:
+    def _operator(self, name: str, source: int, result: int) -> Any:
         """Return a new operator of one input and one output."""
         from ai_edge_litert.tools.flatbuffer_utils import OperatorCodeT, OperatorT
 
-        name, version = code
         names = [_name(known) for known in self._model.operatorCodes]
         if name not in names:
             added = OperatorCodeT()
-            added.builtinCode = added.deprecatedBuiltinCode = ops.CODES.index(name)
-            added.version = version
+            added.builtinCode = added.deprecatedBuiltinCode = schema.CODES.index(name)
+            added.version = _ENDS[name]
             self._model.operatorCodes.append(added)
             names.append(name)
         operator = OperatorT()
@@ -228,7 +228,7 @@ class TfliteModel:
 
 
 def _name(code: Any) -> str:
-    return ops.CODES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    return schema.CODES[max(code.builtinCode, code.deprecatedBuiltinCode)]
 
 
 def _dtype(tensor: Any) -> str:

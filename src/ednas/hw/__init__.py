@@ -9,20 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ednas.hw.cost import Cost, LayerCost
-from ednas.hw.graph import Layer, LayerGraph
-from ednas.hw.layer_list import load_layer_list, network_names
-from ednas.hw.simulator import estimate, simulate
-from ednas.hw.target import Target, load_target, target_names
+from ednas.hw.graph.layer_list import load_layer_list, network_names
+from ednas.hw.graph.layers import Layer, LayerGraph
+from ednas.hw.model.simulator import estimate, simulate
+from ednas.hw.model.target import Target
+from ednas.hw.targets.files import load_target, target_names
 
 if TYPE_CHECKING:
-    from ednas.hw.calibration import Calibration, Sample, calibrate
-    from ednas.hw.measurements import read_measurements
+    from ednas.hw.graph.trace import trace_module, trace_network
     from ednas.hw.networks import Network, load_network
-    from ednas.hw.sources import Source, load_source
+    from ednas.hw.sources import Source, load_source, register_source
+    from ednas.hw.sources.measurements import read_measurements
     from ednas.hw.summary import BlockSummary, Summary, counts, summarise
-    from ednas.hw.tflite import load_tflite
-    from ednas.hw.tflite_writer import write_tflite
-    from ednas.hw.trace import trace_module, trace_network
+    from ednas.hw.targets.calibration import Calibration, Sample, calibrate
+    from ednas.hw.tflite.reader import load_tflite
+    from ednas.hw.tflite.writer import write_tflite
 
 __all__ = [
     "BlockSummary",
@@ -46,6 +47,7 @@ __all__ = [
     "load_tflite",
     "network_names",
     "read_measurements",
+    "register_source",
     "simulate",
     "summarise",
     "target_names",
@@ -56,21 +58,22 @@ __all__ = [
 
 _LAZY = {
     "BlockSummary": "summary",
-    "Calibration": "calibration",
+    "Calibration": "targets.calibration",
     "Network": "networks",
-    "Sample": "calibration",
+    "Sample": "targets.calibration",
     "Source": "sources",
     "Summary": "summary",
-    "calibrate": "calibration",
+    "calibrate": "targets.calibration",
     "counts": "summary",
     "load_network": "networks",
     "load_source": "sources",
-    "load_tflite": "tflite",
-    "read_measurements": "measurements",
+    "load_tflite": "tflite.reader",
+    "read_measurements": "sources.measurements",
+    "register_source": "sources",
     "summarise": "summary",
-    "trace_module": "trace",
-    "trace_network": "trace",
-    "write_tflite": "tflite_writer",
+    "trace_module": "graph.trace",
+    "trace_network": "graph.trace",
+    "write_tflite": "tflite.writer",
 }
 
 

@@ -3,19 +3,11 @@
 Every round starts one fresh process for each entry, one entry after the other, so that what disturbs the machine for a
 while disturbs all of them. An entry is a model, or several that run one after another in one process and count as one,
 as single-task networks do that together replace a multi-task network.
-
-LiteRT tells Python no times of single operators (ONNX Runtime does). So each distinct layer is written as a model of
-its own with random weights, all of them are run one after another, and a layer counts as often as the network has it.
-What a call costs, which a network pays once, is measured with an operator on one number and subtracted. A ``PAD`` is
-measured together with the convolution that reads it, since LiteRT runs both as one. Limits: a layer finds its input in
-no cache, though in a network the layer before has just written it, which matters for float32; an operator of two inputs
-reads the same tensor twice; a busy machine interrupts short calls more seldom than a whole network.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,14 +16,15 @@ from typing import Any, Literal
 
 from ednas.exceptions import ConfigError, TargetError
 from ednas.files import exists
-from ednas.hw import ops
-from ednas.hw.graph import GRAPH_INPUT, Layer, LayerGraph
+from ednas.hw.graph.layers import LayerGraph
+from ednas.hw.model.simulator import simulate
+from ednas.hw.model.target import Target
 from ednas.hw.networks import is_architecture, load_network
-from ednas.hw.simulator import simulate
-from ednas.hw.sources.edgetpu import EdgeTpu, _is_compiled, compile_tflite
-from ednas.hw.sources.litert import Delegate, LiteRT, Measurement, RunError
-from ednas.hw.target import Target
-from ednas.hw.tflite_writer import DType, write_tflite
+from ednas.hw.per_operator import Judgement, judge, measure_pieces, worst_first
+from ednas.hw.sources.edgetpu import EdgeTpu, compile_tflite, is_compiled
+from ednas.hw.sources.litert import LiteRT, Measurement
+from ednas.hw.tflite.draft import DType
+from ednas.hw.tflite.writer import write_tflite
 
 Device = Literal["cpu", "edgetpu"]
 
@@ -41,15 +34,9 @@ DEFAULT_TARGETS: Mapping[Device, str] = {"cpu": "cpu_generic", "edgetpu": "coral
 DTYPES: tuple[DType, ...] = ("int8", "float32")
 """Types of elements of the files that are written for architectures."""
 
-_PADDED = ("CONV_2D", "DEPTHWISE_CONV_2D")
-"""Operators that LiteRT runs together with the ``PAD`` before them."""
-
 _SEPARATOR = "+"
 _STEADY = 0.2
 """A spread, or a wait for the processor, of more than this share of the latency is worth a remark."""
-
-_CALL = LayerGraph((Layer("call", "", "ADD", (1, 1, 1), (1, 1, 1), inputs=(GRAPH_INPUT, GRAPH_INPUT)),), 0, 0)
-"""A network that does nothing, to measure what a call costs."""
 
 
 @dataclass(frozen=True)
@@ -87,30 +74,6 @@ class Entry:
 
     name: str
     models: tuple[Model, ...]
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What the simulator says of layers of one kind beside what was measured.
-
-    Attributes:
-        name: The operator (``CONV_2D 3x3``), or the layer with its shapes.
-        count: How often the network has them.
-        predicted_ms: What the simulator says; None where it was not asked.
-        measured_ms: What they took; None where they could not be measured on their own.
-    """
-
-    name: str
-    count: int
-    predicted_ms: float | None
-    measured_ms: float | None
-
-    @property
-    def error_ms(self) -> float | None:
-        """By how much the prediction is too high."""
-        if self.predicted_ms is None or self.measured_ms is None:
-            return None
-        return self.predicted_ms - self.measured_ms
 
 
 @dataclass(frozen=True)
@@ -298,31 +261,20 @@ def _load_model(
     return Model(name, path, load_network(str(path)).graph, is_random=True)
 
 
-class _EdgeTpu(EdgeTpu):
-    """An Edge TPU that runs several compiled files one after another."""
-
-    def measure_files(self, paths: Sequence[Path]) -> Measurement:
-        def run_all(_: Path, delegate: Delegate) -> Measurement:
-            return self.runtime.measure_files(paths, delegate)
-
-        return replace(self, run=run_all)._measure(paths[0], None)
-
-
 def _device(
     device: Device, paths: Sequence[Path], runtime: LiteRT, edge_tpu: EdgeTpu | None, folder: Path
 ) -> tuple[Callable[[Sequence[Path]], Measurement], dict[Path, Path]]:
     """Return what measures on a device, and the files that it takes by the users' files."""
     if device == "cpu":
         return runtime.measure_files, {path: path for path in paths}
-    base = edge_tpu or EdgeTpu()
-    is_attached = bool(base.devices())  # without one, the first measurement says so: nothing is compiled in vain
+    stick = replace(edge_tpu or EdgeTpu(), runtime=runtime)
+    is_attached = bool(stick.devices())  # without one, the first measurement says so: nothing is compiled in vain
     files = {}
     for number, path in enumerate(paths):
         if path.suffix == ".onnx":
             raise TargetError(f"{path}: an Edge TPU runs TFLite files; export it with --format litert --int8")
-        runs_as_it_is = _is_compiled(path) or not is_attached
-        files[path] = path if runs_as_it_is else _compiled(path, folder / f"compiled{number}", base.compiler)
-    stick = _EdgeTpu(replace(runtime, name="edgetpu"), base.compiler, base.library, base.devices)
+        runs_as_it_is = is_compiled(path) or not is_attached
+        files[path] = path if runs_as_it_is else _compiled(path, folder / f"compiled{number}", stick.compiler)
     return stick.measure_files, files
 
 
@@ -377,145 +329,17 @@ def _judged(
 ) -> list[Result]:
     """Return results with their operators."""
     graphs = {model.path: model.graph for result in results for model in result.entry.models if model.graph is not None}
-    pieces = list(dict.fromkeys(piece for graph in graphs.values() for piece, _ in _pieces(graph)))
-    measured = _measure_pieces(pieces, runtime, folder, remarks, advance)
+    measured = measure_pieces(graphs.values(), runtime, folder, remarks, advance)
     judged = []
     for result in results:
         parts = [graphs[model.path] for model in result.entry.models if model.path in graphs]
-        rows = _judge(parts, target if result.predicted_ms is not None else None, measured)
-        by_operator = _by_operator(list(rows.values()))
+        operators, layers = judge(parts, target if result.predicted_ms is not None else None, measured)
         for model in result.entry.models:
             if model.is_onnx:
                 profile = runtime.profile_onnx(model.path)
-                by_operator += [Judgement(op, count, None, ms) for op, (count, ms) in profile.items()]
-        layers = [replace(row, name=_text(piece)) for piece, row in rows.items()]
-        judged.append(replace(result, operators=_worst_first(by_operator), layers=_worst_first(layers)))
+                operators += [Judgement(op, count, None, ms) for op, (count, ms) in profile.items()]
+        judged.append(replace(result, operators=worst_first(operators), layers=worst_first(layers)))
     return judged
-
-
-def _pieces(graph: LayerGraph) -> list[tuple[LayerGraph, tuple[int, ...]]]:
-    """Return what is measured on its own, equal where it costs the same, and the layers that it stands for."""
-    readers: defaultdict[int, list[Layer]] = defaultdict(list)
-    for layer in graph.layers:
-        for producer in set(layer.inputs):
-            readers[producer].append(layer)
-
-    def is_fused(index: int) -> bool:
-        only = readers[index][0] if len(readers[index]) == 1 and index not in graph.outputs else None
-        return graph.layers[index].op == "PAD" and only is not None and only.op in _PADDED
-
-    pieces = []
-    for index, layer in enumerate(graph.layers):
-        if is_fused(index):
-            continue
-        before = [producer for producer in layer.inputs if producer >= 0 and is_fused(producer)]
-        first = [_alone(graph.layers[producer], (GRAPH_INPUT,)) for producer in before]
-        last = _alone(layer, (0,) if before else (GRAPH_INPUT,) * len(layer.inputs))
-        pieces.append((LayerGraph((*first, last), 0, 0), (*before, index)))
-    return pieces
-
-
-def _alone(layer: Layer, inputs: tuple[int, ...]) -> Layer:
-    return replace(layer, name=layer.op.lower(), scope="", inputs=inputs)
-
-
-def _measure_pieces(
-    pieces: Sequence[LayerGraph], runtime: LiteRT, folder: Path, remarks: list[str], advance: Callable[[], None]
-) -> dict[LayerGraph, float]:
-    """Return the ms of the pieces that can be measured on their own."""
-    if not pieces:
-        return {}
-    paths: dict[LayerGraph, Path] = {}
-    for piece in (*pieces, _CALL):
-        path = folder / f"piece{len(paths)}.tflite"
-        try:
-            write_tflite(piece, path, dtype="float32" if piece.layers[-1].is_float else "int8")
-        except TargetError as error:
-            remarks.append(f"not measured on its own: {error}")
-        else:
-            paths[piece] = path
-    rounds = []
-    try:
-        for _ in range(runtime.processes):
-            rounds.append(replace(runtime, processes=1).measure_files(list(paths.values())))
-            advance()
-    except RunError as error:
-        remarks.append(f"operators were not measured: {error}")
-        return {}
-    merged = Measurement.merge(rounds)
-    *times_ms, call_ms = merged.parts_ms or (merged.latency_ms,)
-    return {piece: max(ms - call_ms, 0.0) for piece, ms in zip(paths, times_ms, strict=False)}
-
-
-def _judge(
-    graphs: Sequence[LayerGraph], target: Target | None, measured: Mapping[LayerGraph, float]
-) -> dict[LayerGraph, Judgement]:
-    """Return what is said of each distinct piece; nothing is predicted without a target."""
-    counts: Counter[LayerGraph] = Counter()
-    predicted: defaultdict[LayerGraph, float] = defaultdict(float)
-    for graph in graphs:
-        costs = simulate(graph, target).layers if target is not None else ()
-        for piece, indices in _pieces(graph):
-            counts[piece] += 1
-            if costs:
-                predicted[piece] += sum(costs[index].latency_ms for index in indices)
-    return {
-        piece: Judgement(
-            _operator(piece.layers[-1]),
-            count,
-            predicted.get(piece),
-            count * measured[piece] if piece in measured else None,
-        )
-        for piece, count in counts.items()
-    }
-
-
-def _by_operator(rows: Sequence[Judgement]) -> list[Judgement]:
-    """Add up rows of the same operator; those that were not measured stay apart."""
-    groups: defaultdict[tuple[str, bool], list[Judgement]] = defaultdict(list)
-    for row in rows:
-        groups[row.name, row.measured_ms is None].append(row)
-    return [
-        Judgement(
-            name,
-            sum(row.count for row in group),
-            _total([row.predicted_ms for row in group]),
-            _total([row.measured_ms for row in group]),
-        )
-        for (name, _), group in groups.items()
-    ]
-
-
-def _total(values: Sequence[float | None]) -> float | None:
-    """Return the sum; None if one is missing."""
-    known = [value for value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None
-
-
-def _worst_first(rows: Sequence[Judgement]) -> tuple[Judgement, ...]:
-    """Sort by misjudgement, then by time; what was not measured comes last."""
-
-    def order(row: Judgement) -> tuple[float, float]:
-        return -abs(row.error_ms or 0.0), -(row.measured_ms or 0.0)
-
-    return tuple(sorted(rows, key=order))
-
-
-def _operator(layer: Layer) -> str:
-    """Return the operator's name; convolutions of different windows are different work."""
-    has_window = layer.op in ops.CONVOLUTIONS and layer.op not in ops.RECURRENT
-    return f"{layer.op} {_sides(layer.kernel)}" if has_window else layer.op
-
-
-def _text(piece: LayerGraph) -> str:
-    first, last = piece.layers[0], piece.layers[-1]
-    stride = f" stride {last.stride}" if last.stride > 1 else ""
-    pad = "PAD and " if first is not last else ""
-    return f"{pad}{_operator(last)} {_sides(first.input)} to {_sides(last.output)}{stride}"
-
-
-def _sides(sides: Sequence[int]) -> str:
-    return "x".join(map(str, sides))
 
 
 def _as_dict(result: Result, first: Result) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any
 
 from ednas.exceptions import ConfigError
 from ednas.files import is_file, is_folder, read_json
-from ednas.hw.graph import LayerGraph
-from ednas.hw.layer_list import load_layer_list
+from ednas.hw.graph.layer_list import load_layer_list
+from ednas.hw.graph.layers import LayerGraph, sides_text
+from ednas.hw.tflite import schema
 
 DEFAULT_HEADS: Mapping[str, int] = {"segmentation": 19, "depth": 1}
 """Tasks with their output channels where nothing says otherwise: those of Cityscapes in the paper."""
@@ -43,7 +44,7 @@ class Network:
     @property
     def title(self) -> str:
         """The name with what the cost depends on: ``base, 256x256, segmentation:19, depth:1``."""
-        size = [] if self.input_size is None else ["x".join(map(str, self.input_size))]
+        size = [] if self.input_size is None else [sides_text(self.input_size)]
         return ", ".join([self.name, *size, *(f"{task}:{channels}" for task, channels in (self.heads or {}).items())])
 
     def to_dict(self) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def load_network(
         raise ConfigError("the network's name is empty; give an architecture, a .tflite file or a layer list")
     path, chosen = _place(source, network)
     if is_tflite(path):
-        from ednas.hw.tflite import load_tflite
+        from ednas.hw.tflite.reader import load_tflite
 
         _refuse(source, "a TFLite file", heads, input_size)
         if chosen is not None:
@@ -104,7 +105,7 @@ def is_architecture(source: str) -> bool:
 
 def is_tflite(path: Path) -> bool:
     """Whether a file bears TFLite's mark, whatever its name, or a path TFLite's ending."""
-    return path.suffix == ".tflite" or _beginning(path, 8)[4:] == b"TFL3"
+    return path.suffix == ".tflite" or _beginning(path, 8)[4:] == schema.IDENTIFIER
 
 
 def is_layer_list(path: Path) -> bool:
@@ -159,7 +160,7 @@ def _refuse(source: str, kind: str, heads: Mapping[str, int] | None, input_size:
 
 def _traced(source: str, path: Path, heads: Mapping[str, int] | None, input_size: tuple[int, int] | None) -> Network:
     from ednas.arch import load_architecture, read_facts, stored_input_size
-    from ednas.hw.trace import trace_network
+    from ednas.hw.graph.trace import trace_network
 
     _check_folder(source)
     architecture = load_architecture(source)

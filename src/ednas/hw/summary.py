@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from ednas.arch import Architecture
 from ednas.arch.architecture import STEM_STRIDE
-from ednas.hw.graph import Piece, Shape
-from ednas.hw.trace import network_pieces, trace_whole
+from ednas.hw.graph.layers import Piece, Shape
+from ednas.hw.graph.trace import network_pieces, trace_whole
 
 
 class Counts(NamedTuple):

@@ -264,7 +264,7 @@ def _with_cost(best: BestModel, setting: Setting, recorded: Mapping[str, Any]) -
     """Add the cost: simulated, with its layers, where all is known that it takes; else what the trial recorded."""
     latency_ms = _number(recorded.get("latency_ms"))
     if setting.device and setting.heads and best.input_size:
-        from ednas.hw.trace import trace_network
+        from ednas.hw.graph.trace import trace_network
 
         try:
             cost = simulate(trace_network(best.architecture, setting.heads, best.input_size), setting.device)

@@ -13,9 +13,9 @@ from typing import Literal, NamedTuple
 
 from markupsafe import escape
 
-from ednas.hw import ops
 from ednas.hw.cost import Cost, LayerCost
-from ednas.hw.target import Target
+from ednas.hw.graph import ops
+from ednas.hw.model.target import Target
 from ednas.report.labels import show_count, show_latency
 from ednas.report.svg import FAINT, INK, LINE, MUTED, Canvas, axis_step, shorten
 

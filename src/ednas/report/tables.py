@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ednas.arch import Architecture
-from ednas.hw.figure import Figure
+from ednas.hw.model.figure import Figure
 from ednas.report.blocks import block_rows
 from ednas.report.comparison import tabulate
 from ednas.report.content import ComparisonTable, ModelRow
@@ -33,10 +33,10 @@ from ednas.report.metrics import metric_rows
 from ednas.scoring import NO_NETWORK, Comparison, ModelMetrics, TaskValues, scored_metrics
 
 if TYPE_CHECKING:
-    from ednas.hw.calibration import Calibration
     from ednas.hw.cost import Cost, LayerCost
+    from ednas.hw.model.target import Target
     from ednas.hw.summary import Summary
-    from ednas.hw.target import Target
+    from ednas.hw.targets.calibration import Calibration
 
 PROVENANCES = ("measured", "published", "assumed")
 """Where figures come from, the surest first."""

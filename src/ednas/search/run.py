@@ -66,10 +66,9 @@ class DeviceCost:
             TargetError: The device cannot run the network.
         """
         from ednas.hw import counts
-        from ednas.hw.sources import network_cost
 
         size = architecture.input_size or self.input_size
-        cost = network_cost(self.source, architecture, self.heads, size)
+        cost = self.source.network_cost(architecture, self.heads, size)
         params, macs = counts(architecture, self.heads, size)
         values: dict[str, float | None] = {
             "latency_ms": cost.latency_ms,
@@ -125,7 +124,7 @@ def run_search(
         StudyError: ``out`` holds a search and ``resume`` is false, or another search; or all trials fail.
         EdnasError: Data, device or architecture are wrong, or the folder cannot be written.
     """
-    from ednas.hw.sources import Simulated, load_source
+    from ednas.hw.sources import load_source
     from ednas.training import prepare_judgement
 
     config, out = config.standalone(), Path(out)
@@ -146,7 +145,7 @@ def run_search(
     initial = _initial_genes(config, space)
     stored = _stored_identity(out / STUDY) if resume else {}
     # What is measured is never the same twice: a resumed search goes on with the limits that it began with.
-    baseline = (not isinstance(source, Simulated) and stored.get("baseline")) or dict(cost(base))
+    baseline = (source.target is None and stored.get("baseline")) or dict(cost(base))
     objective = _objective(config, baseline)
     if not stored:
         _check_limits(config, space, cost, objective.limits)
@@ -157,7 +156,7 @@ def run_search(
         "baseline": baseline,
         "heads": heads,
         "input_size": list(size),
-        "target definition": _definition(source),
+        "target definition": source.definition(),
         "space fingerprint": space.fingerprint(),
         "data digest": train_split.digest,
         "evaluator": None if evaluator is None else type(evaluator).__qualname__,
@@ -294,16 +293,6 @@ def _warn_if_worthless(trials: Sequence[Trial], trivial: float | None) -> None:
             "no candidate (accuracy %.4f at most) is better than the mean training label of each pixel (%.4f); "
             "train them longer, or check the data", highest, trivial,
         )  # fmt: skip
-
-
-def _definition(source: Source) -> dict[str, Any]:
-    """Return what identifies a source of costs, as JSON values: a search is not resumed with another one."""
-    from ednas.hw.sources import Simulated
-
-    if isinstance(source, Simulated):
-        definition: dict[str, Any] = source.target.model_dump(mode="json")
-        return definition
-    return {"name": source.name}
 
 
 def _stored_identity(path: Path) -> dict[str, Any]:

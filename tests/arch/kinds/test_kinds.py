@@ -16,7 +16,7 @@ from ednas.arch import Block, SearchSpace, SpaceConfig, load_architecture, make_
 from ednas.arch.block import block_fields, block_kind, block_kinds, number
 from ednas.exceptions import ArchitectureError, ConfigError
 from ednas.hw import summarise
-from ednas.hw.trace import trace_module, trace_network
+from ednas.hw.graph.trace import trace_module, trace_network
 from ednas.nn import MultiTaskNetwork
 from ednas.report.blocks import block_rows
 

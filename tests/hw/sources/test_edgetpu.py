@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from ednas.exceptions import TargetError
-from ednas.hw.graph import Layer, LayerGraph
+from ednas.hw.graph.layers import Layer, LayerGraph
 from ednas.hw.sources.edgetpu import Compilation, EdgeTpu, EdgeTpuCompiler, attached_devices, compile_tflite
 from ednas.hw.sources.litert import Delegate, Measurement, RunError
-from ednas.hw.tflite_writer import write_tflite
+from ednas.hw.tflite.writer import write_tflite
 
 MEASURED = Measurement(2.5, 0.1, 0.3, runs=30, processes=3, peak_memory_kb=None)
 SHAPE = (8, 8, 16)
@@ -62,7 +63,8 @@ def on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def run(path: Path, delegate: Delegate) -> Measurement:
+def run(paths: Sequence[Path], delegate: Delegate) -> Measurement:
+    (path,) = paths
     assert path.read_bytes() == b"edgetpu-custom-op"
     assert delegate == Delegate("libedgetpu.so.1", {"device": "usb"})
     return MEASURED
@@ -104,7 +106,7 @@ def test_without_a_compiler_nothing_is_measured() -> None:
     ],
 )
 def test_what_fails_at_the_device_is_told_apart(kind: str, message: str, on_path: Path) -> None:
-    def fail(path: Path, delegate: Delegate) -> Measurement:
+    def fail(paths: Sequence[Path], delegate: Delegate) -> Measurement:
         raise RunError(kind, "reason")
 
     with pytest.raises(TargetError, match=message):

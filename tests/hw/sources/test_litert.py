@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from ednas.exceptions import TargetError
-from ednas.hw.graph import Layer, LayerGraph
+from ednas.hw.graph.layers import Layer, LayerGraph
 from ednas.hw.sources import litert_worker, load_source
 from ednas.hw.sources.litert import MISSING, Delegate, LiteRT, Measurement, RunError
-from ednas.hw.tflite import load_tflite
-from ednas.hw.tflite_writer import write_tflite
+from ednas.hw.tflite.reader import load_tflite
+from ednas.hw.tflite.writer import write_tflite
 
 QUICK = LiteRT(processes=2, runs=3, warmup=1)
 

@@ -9,8 +9,8 @@ import pytest
 from ednas.arch import zoo
 from ednas.exceptions import TargetError
 from ednas.hw import Layer, LayerGraph, trace_network
-from ednas.hw.measurements import layers_text, row_values
 from ednas.hw.sources import load_source
+from ednas.hw.sources.measurements import layers_text, row_values
 from ednas.hw.sources.table import Table
 from ednas.report.cost import draw_cost
 

@@ -13,8 +13,8 @@ from ednas.exceptions import TargetError
 from ednas.hw import Layer, LayerGraph, load_target
 from ednas.hw.sources import vela
 from ednas.hw.sources.vela import ACCELERATORS, Vela
-from ednas.hw.tflite import load_tflite
-from ednas.hw.tflite_writer import write_tflite
+from ednas.hw.tflite.reader import load_tflite
+from ednas.hw.tflite.writer import write_tflite
 
 
 def network(factor: int = 2, op: str = "RESIZE_BILINEAR") -> LayerGraph:

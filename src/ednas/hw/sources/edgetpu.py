@@ -12,16 +12,18 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ednas.exceptions import TargetError
 from ednas.hw.cost import Cost
-from ednas.hw.graph import LayerGraph
-from ednas.hw.simulator import simulate
-from ednas.hw.sources.litert import Delegate, LiteRT, Measurement, RunError, network_file
-from ednas.hw.target import load_target
+from ednas.hw.graph.layers import LayerGraph
+from ednas.hw.model.simulator import simulate
+from ednas.hw.sources.base import Source, SourceFactory, register_source
+from ednas.hw.sources.litert import Delegate, LiteRT, Measurement, RunError
+from ednas.hw.targets.files import load_target
+from ednas.hw.tflite.writer import network_file
 from ednas.processes import describe_end
 
 LIBRARY = "libedgetpu.so.1"
@@ -115,7 +117,7 @@ def compile_tflite(model: Path, folder: Path, compiler: str = COMPILER) -> tuple
 
 
 @dataclass(frozen=True)
-class EdgeTpu:
+class EdgeTpu(Source):
     """Measures on an attached Edge TPU.
 
     Attributes:
@@ -123,15 +125,15 @@ class EdgeTpu:
         compiler: The compiler's name on the PATH, or its path.
         library: The delegate's library.
         devices: Tells what is attached.
-        run: Runs a compiled file through a delegate; None = ``runtime``.
+        run: Runs compiled files, one after another, through a delegate; None = ``runtime``.
         name: The source's name.
     """
 
-    runtime: LiteRT = field(default_factory=lambda: LiteRT(name="edgetpu"))
+    runtime: LiteRT = field(default_factory=LiteRT)
     compiler: str = COMPILER
     library: str = LIBRARY
     devices: Callable[[], tuple[str, ...]] = attached_devices
-    run: Callable[[Path, Delegate], Measurement] | None = None
+    run: Callable[[Sequence[Path], Delegate], Measurement] | None = None
     name: str = "edgetpu"
 
     def cost(self, graph: LayerGraph, model: Path | None = None) -> Cost:
@@ -145,11 +147,11 @@ class EdgeTpu:
             TargetError: Nothing could be measured; the message says what is missing and what to do.
         """
         with network_file(graph, model) as path, tempfile.TemporaryDirectory(prefix="ednas-") as folder:
-            if _is_compiled(path):
+            if is_compiled(path):
                 compiled, compilation = path, None
             else:
                 compiled, compilation = compile_tflite(path, Path(folder), self.compiler)
-            measurement = self._measure(compiled, compilation)
+            measurement = self.measure_files((compiled,), compilation)
         if compilation is None:
             return Cost(self.name, measurement.latency_ms, notes=(measurement.summary,))
         return Cost(
@@ -160,7 +162,16 @@ class EdgeTpu:
             notes=(measurement.summary, compilation.summary),
         )
 
-    def _measure(self, path: Path, compilation: Compilation | None) -> Measurement:
+    def measure_files(self, paths: Sequence[Path], compilation: Compilation | None = None) -> Measurement:
+        """Measure compiled files that run one after another, as one network would.
+
+        Args:
+            paths: The files.
+            compilation: What the compiler reported of them, to be told where nothing can be measured.
+
+        Raises:
+            TargetError: As :meth:`cost`.
+        """
         devices = self.devices()
         if not devices:
             ids = " or ".join(":".join(pair) for pair in _USB_IDS)
@@ -170,7 +181,7 @@ class EdgeTpu:
             )
         delegate = Delegate(self.library, {"device": devices[0]})
         try:
-            return (self.run or self.runtime.measure_file)(path, delegate)
+            return (self.run or self.runtime.measure_files)(paths, delegate)
         except RunError as error:
             if error.kind == "library":
                 problem = f"{self.library} cannot be loaded ({error}); install the Edge TPU runtime from {_SOFTWARE}"
@@ -185,7 +196,7 @@ class EdgeTpu:
 
 
 @dataclass(frozen=True)
-class EdgeTpuCompiler:
+class EdgeTpuCompiler(Source):
     """Asks the compiler whether and how it maps a network; needs no device.
 
     The compiler tells no time: the latency is the simulated one of the target ``coral_usb``, and the notes say so.
@@ -215,7 +226,8 @@ class EdgeTpuCompiler:
         return replace(simulated, target=self.name, notes=(*simulated.notes, note))
 
 
-def _is_compiled(path: Path) -> bool:
+def is_compiled(path: Path) -> bool:
+    """Whether a file is what the compiler made of another."""
     try:
         return _COMPILED_MARK in path.read_bytes()
     except OSError as error:
@@ -254,3 +266,16 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+def _named(source: type[EdgeTpu | EdgeTpuCompiler]) -> SourceFactory:
+    def make(detail: str) -> Source:
+        if detail:
+            raise TargetError(f"{source.name}:{detail}: '{source.name}' takes nothing after a colon")
+        return source()
+
+    return make
+
+
+register_source(EdgeTpu.name, _named(EdgeTpu))
+register_source(EdgeTpuCompiler.name, _named(EdgeTpuCompiler))

@@ -11,19 +11,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ednas.exceptions import TargetError
-from ednas.hw import ops
 from ednas.hw.cost import Cost
-from ednas.hw.graph import LayerGraph
+from ednas.hw.graph import ops
+from ednas.hw.graph.layers import LayerGraph
 from ednas.hw.sources import litert_worker
-from ednas.hw.tflite_writer import DType, write_tflite
+from ednas.hw.sources.base import Source, register_source
+from ednas.hw.tflite.draft import DType
+from ednas.hw.tflite.writer import network_file
 from ednas.processes import describe_end
 
 MISSING = 'LiteRT is not installed; pip install "ednas[litert]"'
@@ -103,7 +103,7 @@ class RunError(TargetError):
 
 
 @dataclass(frozen=True)
-class LiteRT:
+class LiteRT(Source):
     """Measures on this computer's processor.
 
     Attributes:
@@ -228,22 +228,6 @@ class LiteRT:
         return answer
 
 
-@contextmanager
-def network_file(graph: LayerGraph, model: Path | None, dtype: DType = "int8") -> Iterator[Path]:
-    """Yield ``model``, or else a temporary file of the graph with random weights."""
-    if model is not None:
-        yield model
-        return
-    with tempfile.TemporaryDirectory(prefix="ednas-") as folder:
-        path = Path(folder) / "network.tflite"
-        write_tflite(graph, path, dtype=dtype)
-        try:
-            yield path
-        except TargetError as error:  # the file is gone when the error is read
-            error.args = (str(error).replace(str(path), "the network"),)
-            raise
-
-
 def _dtype(graph: LayerGraph) -> str:
     """Return the type that most of a network's work is in: ``int8`` (also for ``uint8``), ``float32``, ..."""
     largest = max(graph.layers, key=lambda layer: (layer.op in ops.CONVOLUTIONS, layer.macs, layer.output_bytes))
@@ -270,3 +254,16 @@ def _explained(answer: Mapping[str, str]) -> str:
         model = answer["model"]
         return f"{model}: {'ONNX Runtime' if model.endswith('.onnx') else 'LiteRT'} cannot run it: {message}"
     return message
+
+
+def _named(detail: str) -> LiteRT:
+    if detail == "float32":
+        return LiteRT(dtype="float32", is_strict=True, name="litert:float32")
+    if detail == "int8":
+        return LiteRT(is_strict=True, name="litert:int8")
+    if detail:
+        raise TargetError(f"litert:{detail}: LiteRT measures int8 or float32")
+    return LiteRT()
+
+
+register_source("litert", _named)

@@ -7,18 +7,19 @@ from functools import cached_property
 from pathlib import Path
 
 from ednas.exceptions import TargetError
-from ednas.hw import ops
 from ednas.hw.cost import Cost, LayerCost
-from ednas.hw.graph import Layer, LayerGraph
-from ednas.hw.measurements import ROW_COLUMNS, read_layers, row_values
+from ednas.hw.graph import ops
+from ednas.hw.graph.layers import Layer, LayerGraph
+from ednas.hw.sources.base import Source, register_source
+from ednas.hw.sources.measurements import ROW_COLUMNS, read_layers, row_values
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Source):
     """A table of layers with their latencies.
 
     Attributes:
-        path: The CSV file, see :mod:`ednas.hw.measurements`.
+        path: The CSV file, see :mod:`ednas.hw.sources.measurements`.
     """
 
     path: Path
@@ -87,3 +88,12 @@ class Table:
             if layer.op not in ops.RESHAPES:
                 kinds.setdefault(row_values(layer), layer)
         return [layer for key, layer in kinds.items() if key not in self._latencies]
+
+
+def _named(detail: str) -> Table:
+    if not detail:
+        raise TargetError("table: write table:FILE.csv")
+    return Table(Path(detail))
+
+
+register_source("table", _named)

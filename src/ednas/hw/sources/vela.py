@@ -23,11 +23,12 @@ from typing import Literal, NamedTuple
 
 from ednas.exceptions import TargetError, hint
 from ednas.hw.cost import Cost, LayerCost
-from ednas.hw.graph import DTYPE_BITS, LayerGraph
-from ednas.hw.operators import OperatorConfig
-from ednas.hw.simulator import simulate
-from ednas.hw.target import load_target
-from ednas.hw.tflite_writer import write_tflite
+from ednas.hw.graph.layers import DTYPE_BITS, LayerGraph
+from ednas.hw.model.operators import OperatorConfig
+from ednas.hw.model.simulator import simulate
+from ednas.hw.sources.base import Source, register_source
+from ednas.hw.targets.files import load_target
+from ednas.hw.tflite.writer import network_file
 from ednas.processes import describe_end
 
 MISSING = 'Vela is not installed; pip install "ednas[vela]"'
@@ -76,7 +77,7 @@ ACCELERATORS = tuple(
 
 
 @dataclass(frozen=True)
-class Vela:
+class Vela(Source):
     """Vela's estimate.
 
     Attributes:
@@ -124,21 +125,17 @@ class Vela:
         """
         if not _is_installed():
             raise TargetError(MISSING)
-        if model is not None:
-            if not model.is_file():
-                raise TargetError(f"{model}: no such file")
-            return self._compile(graph, model, str(model))
-        with tempfile.TemporaryDirectory(prefix="ednas-") as folder:
-            path = Path(folder) / "network.tflite"
-            write_tflite(graph, path)
-            return self._compile(graph, path, "the network")
+        if model is not None and not model.is_file():
+            raise TargetError(f"{model}: no such file")
+        with network_file(graph, model) as path:
+            return self._compile(graph, path)
 
-    def _compile(self, graph: LayerGraph, model: Path, label: str) -> Cost:
+    def _compile(self, graph: LayerGraph, model: Path) -> Cost:
         with tempfile.TemporaryDirectory(prefix="ednas-") as folder:
-            log = self._run(model, Path(folder), label)
-            summary, rows = _summary(Path(folder), label), _rows(Path(folder))
+            log = self._run(model, Path(folder))
+            summary, rows = _summary(Path(folder), model), _rows(Path(folder))
         clock_hz = float(summary["core_clock"])
-        host = self._host(graph, rows, dict(_REASON.findall(log)), label)
+        host = self._host(graph, rows, dict(_REASON.findall(log)), model)
         layers = [host.get(row["Name"]) or _layer_cost(row, clock_hz) for row in rows if _is_layer(row)]
         accelerator_ms = int(summary["cycles_total"]) / clock_hz * 1e3
         host_ms = sum(cost.latency_ms for cost in host.values())
@@ -156,7 +153,7 @@ class Vela:
             layers=tuple(layers),
         )
 
-    def _run(self, model: Path, folder: Path, label: str) -> str:
+    def _run(self, model: Path, folder: Path) -> str:
         """Compile; return what the compiler prints."""
         generation = self._generation
         command = [sys.executable, "-P", "-m", "ethosu.vela", str(model.resolve()), "--verbose-performance"]
@@ -174,11 +171,11 @@ class Vela:
                 errors="replace",
             )
         except subprocess.TimeoutExpired:
-            raise TargetError(f"{label}: Vela has not finished after {self.timeout_s:g} s") from None
+            raise TargetError(f"{model}: Vela has not finished after {self.timeout_s:g} s") from None
         if done.returncode:
             # It crashes where its reader takes a damaged file for a sound one.
             hint = "; is the file a sound TFLite model?" if done.returncode < 0 else ""
-            raise TargetError(f"{label}: Vela {describe_end(done.returncode, done.stderr)}{hint}")
+            raise TargetError(f"{model}: Vela {describe_end(done.returncode, done.stderr)}{hint}")
         return done.stdout
 
     @property
@@ -186,7 +183,7 @@ class Vela:
         return _GENERATIONS[self.accelerator.rpartition("-")[0]]
 
     def _host(
-        self, graph: LayerGraph, rows: Sequence[Mapping[str, str]], reasons: Mapping[str, str], label: str
+        self, graph: LayerGraph, rows: Sequence[Mapping[str, str]], reasons: Mapping[str, str], model: Path
     ) -> dict[str, LayerCost]:
         """Return what the operators cost that the compiler gives to the host, by the name of their output."""
         names = [row["Name"] for row in rows if row["Target"] == "CPU"]
@@ -195,16 +192,16 @@ class Vela:
         why = f" ({reasons[names[0]]})" if names[0] in reasons else ""
         if len(names) == sum(_is_layer(row) for row in rows):
             hint = "; quantise the network first" if any(layer.is_float for layer in graph.layers) else ""
-            raise TargetError(f"{label}: the accelerator runs none of its operators, the first '{names[0]}'{why}{hint}")
+            raise TargetError(f"{model}: the accelerator runs none of its operators, the first '{names[0]}'{why}{hint}")
         if self.fallback == "refuse":
-            raise TargetError(f"{label}: the host would run {len(names)} of its operators, the first '{names[0]}'{why}")
+            raise TargetError(f"{model}: the host would run {len(names)} of its operators, the first '{names[0]}'{why}")
         known = _all_on_host(graph, self._generation.target)
         costs = {}
         for name in names:
             cost = known.get(_key(name))
             if cost is None:
                 raise TargetError(
-                    f"{label}: operator '{name}' would run on the host and is not in the graph, so that its time is "
+                    f"{model}: operator '{name}' would run on the host and is not in the graph, so that its time is "
                     "unknown; give the graph of this very file"
                 )
             costs[name] = cost._replace(reason=reasons.get(name, "Vela does not map it"))
@@ -218,12 +215,12 @@ def _is_installed() -> bool:
         return False
 
 
-def _summary(folder: Path, label: str) -> dict[str, str]:
+def _summary(folder: Path, model: Path) -> dict[str, str]:
     for path in folder.glob("*_summary_*.csv"):
         with path.open(newline="", encoding="utf-8") as file:
             *_, row = csv.DictReader(file)
             return row
-    raise TargetError(f"{label}: Vela has written no estimate")
+    raise TargetError(f"{model}: Vela has written no estimate")
 
 
 def _rows(folder: Path) -> list[dict[str, str]]:
@@ -284,3 +281,6 @@ def _all_on_host(graph: LayerGraph, target_name: str) -> dict[str, LayerCost]:
 
 def _key(name: str) -> str:
     return name.partition(";")[0][-_LONGEST_NAME:]
+
+
+register_source("vela", Vela)

@@ -1,0 +1,87 @@
+"""Which operators an accelerator runs itself, and what becomes of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from ednas.config import StrictModel
+from ednas.exceptions import hint
+from ednas.hw.graph import ops
+from ednas.hw.graph.layers import Layer
+from ednas.hw.model.figure import PositiveFigure
+
+
+class OperatorConfig(StrictModel):
+    """What the accelerator's compiler maps.
+
+    Attributes:
+        supported: Operators that run on the accelerator; ``all`` for a processor that runs everything.
+        dtypes: Types of elements that it computes.
+        partition: ``once``: the first operator that does not map and all after it run on the host; ``per_operator``:
+            only those that do not map do.
+        grouped_convolution: What a ``CONV_2D`` with groups does: ``supported``, ``host``, or ``rejected``: the compiler
+            refuses the whole network.
+        largest_resize: Largest factor of a resize; None = any.
+        resize_factors: Factors that a resize may have; empty = any.
+    """
+
+    supported: tuple[str, ...] | Literal["all"]
+    dtypes: tuple[str, ...] = ("int8", "uint8", "int16", "int32", "bool")
+    partition: Literal["once", "per_operator"] = "once"
+    grouped_convolution: Literal["supported", "host", "rejected"] = "supported"
+    largest_resize: PositiveFigure | None = None
+    resize_factors: tuple[float, ...] = Field(default=())
+
+    @field_validator("supported")
+    @classmethod
+    def _check_names(cls, names: tuple[str, ...] | Literal["all"]) -> tuple[str, ...] | Literal["all"]:
+        for name in () if names == "all" else names:
+            if name not in ops.BUILTIN:
+                raise ValueError(f"'{name}' is not a TFLite operator; {hint(name, ops.BUILTIN, 'use its name there')}")
+        return names
+
+    @cached_property
+    def _mapped(self) -> frozenset[str]:
+        return frozenset(ops.BUILTIN if self.supported == "all" else self.supported)
+
+    @cached_property
+    def _device(self) -> str:
+        return "device" if self.supported == "all" else "accelerator"  # a processor, for example, is none
+
+    def runs(self, op: str) -> bool:
+        """Return whether the accelerator has an operator, whatever its shapes."""
+        return op in self._mapped
+
+    def obstacle(self, layer: Layer) -> str:
+        """Return why the accelerator cannot run a layer; empty if it can."""
+        if layer.op not in self._mapped:
+            return f"{layer.label}: the {self._device} has no {layer.op}"
+        if layer.dtype not in self.dtypes:
+            return f"{layer.label}: computes {layer.dtype}, the {self._device} {', '.join(self.dtypes)}"
+        if layer.groups > 1 and layer.op == "CONV_2D" and self.grouped_convolution != "supported":
+            return f"{layer.label}: the {self._device} has no grouped convolution"
+        if layer.op in ops.RESIZES:
+            return self._resize_obstacle(layer)
+        return ""
+
+    def refusal(self, layers: Sequence[Layer]) -> str:
+        """Return why the compiler refuses a whole network; empty if it does not."""
+        if self.grouped_convolution == "rejected":
+            for layer in layers:
+                if layer.groups > 1 and layer.op == "CONV_2D":
+                    return f"the compiler refuses the whole network: {layer.label} has {layer.groups} groups"
+        return ""
+
+    def _resize_obstacle(self, layer: Layer) -> str:
+        factors = layer.output[0] / layer.input[0], layer.output[1] / layer.input[1]
+        if self.largest_resize and max(factors) > self.largest_resize.value:
+            limit = self.largest_resize.value
+            return f"{layer.label}: resizes by {max(factors):.3g}, the {self._device} by up to {limit:g}"
+        if self.resize_factors and any(factor not in self.resize_factors for factor in factors):
+            allowed = ", ".join(f"{factor:g}" for factor in self.resize_factors)
+            return f"{layer.label}: resizes by {factors[0]:.3g} x {factors[1]:.3g}, the {self._device} by {allowed}"
+        return ""

@@ -1,0 +1,231 @@
+"""The Ethos-U model: bounds and order of its cycles, its blocks, and agreement with what Vela printed for layers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ednas.hw import Layer, LayerGraph, load_target, simulate
+from ednas.hw.model.engines import EthosU
+
+TARGETS = ("ethos_u55_256", "ethos_u65_512", "ethos_u85_1024")
+
+
+def engine(name: str = "ethos_u55_256") -> EthosU:
+    found = load_target(name).engine
+    assert isinstance(found, EthosU)
+    return found
+
+
+def conv(
+    size: tuple[int, int], channels: int, filters: int, kernel: int = 1, stride: int = 1, groups: int = 1
+) -> Layer:
+    height, width = size
+    weights = kernel * kernel * channels // groups * filters
+    output = -(-height // stride), -(-width // stride), filters
+    return Layer(
+        name="a",
+        scope="network",
+        op="CONV_2D",
+        input=(height, width, channels),
+        output=output,
+        kernel=(kernel, kernel),
+        stride=stride,
+        groups=groups,
+        weight_bytes=weights + 4 * filters,
+        macs=weights * output[0] * output[1],
+    )
+
+
+def depthwise(size: tuple[int, int], channels: int, kernel: int = 3, stride: int = 1) -> Layer:
+    layer = conv(size, channels, channels, kernel, stride, channels)
+    return replace(layer, op="DEPTHWISE_CONV_2D", groups=channels)
+
+
+def other(op: str, shape: tuple[int, int, int] = (16, 16, 64), **fields: Any) -> Layer:
+    values: dict[str, Any] = {"name": "a", "scope": "network", "op": op, "input": shape, "output": shape}
+    return Layer(**(values | fields))
+
+
+SIDES = st.integers(1, 96)
+CHANNELS = st.integers(1, 512)
+CONVOLUTIONS = st.builds(
+    lambda height, width, channels, filters, kernel, stride: conv((height, width), channels, filters, kernel, stride),
+    SIDES,
+    SIDES,
+    CHANNELS,
+    CHANNELS,
+    st.sampled_from((1, 3, 5, 7)),
+    st.sampled_from((1, 2)),
+)
+DEPTHWISE = st.builds(
+    lambda height, width, channels, kernel: depthwise((height, width), channels, kernel),
+    SIDES,
+    SIDES,
+    CHANNELS,
+    st.sampled_from((3, 5, 7)),
+)
+ENGINES = st.sampled_from(TARGETS).map(engine)
+
+
+@pytest.mark.parametrize(("name", "macs"), list(zip(TARGETS, (256, 512, 1024), strict=True)))
+def test_multiplies_as_often_a_cycle_as_its_name_says(name: str, macs: int) -> None:
+    assert engine(name).macs_per_cycle == macs
+
+
+@given(engine=ENGINES, layer=CONVOLUTIONS | DEPTHWISE)
+def test_never_does_more_than_its_multipliers_can(engine: EthosU, layer: Layer) -> None:
+    work = engine.work(layer)
+    assert layer.macs <= work.cycles * engine.macs_per_cycle
+    assert work == engine.work(layer)
+
+
+@given(engine=ENGINES, layer=CONVOLUTIONS | DEPTHWISE)
+def test_moves_at_least_its_output_and_a_pixel_of_the_input_for_each(engine: EthosU, layer: Layer) -> None:
+    height, width, channels = layer.output
+    assert engine.work(layer).on_chip_bytes >= height * width * (layer.input[2] + channels)
+
+
+@given(engine=ENGINES, layer=CONVOLUTIONS, more=st.integers(1, 64), what=st.sampled_from(("filters", "channels")))
+def test_more_channels_never_move_less(engine: EthosU, layer: Layer, more: int, what: str) -> None:
+    channels, filters = layer.input[2], layer.output[2]
+    grown = conv(
+        layer.input[:2],
+        channels + more * (what == "channels"),
+        filters + more * (what == "filters"),
+        layer.kernel[0],
+        layer.stride,
+    )
+    assert engine.work(grown).on_chip_bytes >= engine.work(layer).on_chip_bytes
+    assert engine.parameter_bytes(grown) > engine.parameter_bytes(layer)
+
+
+@given(
+    engine=ENGINES,
+    layer=st.builds(
+        lambda height, width, channels, filters, kernel: conv((height, width), channels, filters, kernel),
+        SIDES,
+        SIDES,
+        st.integers(8, 256),
+        CHANNELS,
+        st.sampled_from((1, 3, 5)),
+    ),
+    rows=st.integers(1, 32),
+)
+def test_a_larger_image_never_takes_less(engine: EthosU, layer: Layer, rows: int) -> None:
+    height, width, channels = layer.input
+    grown = conv((height + rows, width), channels, layer.output[2], layer.kernel[0])
+    assert engine.work(grown).cycles >= engine.work(layer).cycles
+    assert engine.work(grown).on_chip_bytes >= engine.work(layer).on_chip_bytes
+
+
+# What Vela 5.2.0 printed for such layers (--verbose-performance): the cycles of the engine, of its traffic to SRAM.
+@pytest.mark.parametrize(
+    ("name", "layer", "cycles", "sram_cycles"),
+    [
+        ("ethos_u55_256", conv((64, 128), 16, 96), 197_792, 154_672),
+        ("ethos_u55_256", conv((32, 64), 36, 216), 112_448, 141_632),
+        ("ethos_u55_256", conv((32, 64), 36, 108, kernel=3), 519_630, 175_694),
+        ("ethos_u55_256", conv((8, 16), 720, 120), 69_472, 52_466),
+        ("ethos_u55_256", depthwise((64, 128), 32), 100_024, 78_880),
+        ("ethos_u55_256", depthwise((8, 16), 1008), 49_472, 33_748),
+        ("ethos_u65_512", conv((16, 32), 64, 64), 5_056, 5_984),
+        ("ethos_u65_512", conv((8, 16), 168, 1008), 49_496, 60_668),
+        ("ethos_u65_512", depthwise((16, 32), 64), 7_008, 4_862),
+        ("ethos_u85_1024", conv((32, 64), 36, 108, kernel=3), 130_823, 34_052),
+    ],
+)
+def test_agrees_with_the_compiler_on_layers(name: str, layer: Layer, cycles: int, sram_cycles: int) -> None:
+    bytes_per_cycle = {"ethos_u55_256": 8, "ethos_u65_512": 16, "ethos_u85_1024": 32}[name]
+    work = engine(name).work(layer)
+    assert work.cycles == pytest.approx(cycles, rel=0.35)
+    assert work.on_chip_bytes / bytes_per_cycle == pytest.approx(sram_cycles, rel=0.45)
+
+
+def test_a_grouped_convolution_is_one_convolution_a_group() -> None:
+    single, grouped = conv((32, 32), 32, 32, 3), conv((32, 32), 128, 128, 3, groups=4)
+    assert engine().work(grouped).cycles == pytest.approx(4 * engine().work(single).cycles, rel=0.01)
+
+
+def test_few_pixels_wait_for_their_weights() -> None:
+    # 1, 2 and 8 micro-blocks of pixels: a step lasts as long as the decoding of its weights, the time of 8.
+    small, medium, large = (engine().work(conv(size, 256, 256)).cycles for size in ((2, 2), (2, 4), (4, 8)))
+    assert small == medium == large
+
+
+def test_an_image_is_read_slowly() -> None:
+    assert engine("ethos_u65_512").work(conv((128, 256), 3, 32, 3, 2)).cycles > 4 * (
+        engine("ethos_u65_512").work(conv((128, 256), 8, 32, 3, 2)).cycles
+    )
+
+
+@pytest.mark.parametrize("op", ["PAD", "RESHAPE", "SQUEEZE"])
+def test_what_others_absorb_is_free(op: str) -> None:
+    assert engine().work(other(op)) == (0, 0)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_additions_multiplications_and_copies_have_their_rates(name: str) -> None:
+    unit = engine(name)
+    elements = 16 * 16 * 64
+    both = (-1, 0)
+    assert unit.work(other("ADD", inputs=both)).cycles == round(elements / unit.add_elements_per_cycle.value)
+    assert unit.work(other("MUL", inputs=both)).cycles == round(elements / unit.multiply_elements_per_cycle.value)
+    assert unit.work(other("RELU")).cycles == round(elements / unit.output_elements_per_cycle.value)
+    assert unit.work(other("ADD", inputs=both)).on_chip_bytes == 3 * elements
+
+
+def test_channels_are_stored_in_bricks() -> None:
+    assert engine().work(other("ADD", (16, 16, 33))) == engine().work(other("ADD", (16, 16, 48)))
+
+
+def test_only_the_u85_has_a_unit_that_resizes() -> None:
+    layer = other("RESIZE_BILINEAR", (16, 32, 64), output=(32, 64, 64))
+    old, new = engine("ethos_u65_512").work(layer), engine("ethos_u85_1024").work(layer)
+    assert old.on_chip_bytes > 5 * new.on_chip_bytes
+    assert new.cycles == 32 * 64 * 64 / 16
+
+
+@pytest.mark.parametrize("op", ["MAX_POOL_2D", "MEAN", "TRANSPOSE_CONV", "FULLY_CONNECTED", "CONCATENATION", "SOFTMAX"])
+def test_every_kind_of_operator_takes_time(op: str) -> None:
+    layer = other(op, output=(1, 1, 64) if op in ("MEAN", "FULLY_CONNECTED") else (16, 16, 64), macs=1)
+    assert engine().work(layer).cycles > 0
+
+
+def test_parameters_are_weights_as_encoded_and_ten_bytes_a_channel() -> None:
+    unit = engine()
+    assert unit.parameter_bytes(conv((8, 8), 100, 50)) == round(5000 * unit.weight_compression.value) + 500
+    assert unit.parameter_bytes(other("ADD")) == 0
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_parameters_are_read_anew_at_each_inference(name: str) -> None:
+    layer = conv((4, 8), 512, 512, 3)
+    cost = simulate(LayerGraph((layer,), 4 * 8 * 512, 4 * 8 * 512), load_target(name))
+    assert cost.streamed_bytes == cost.parameter_bytes > 0
+    assert cost.layers[0].bound_by == "parameters"
+
+
+@pytest.mark.parametrize(
+    ("name", "op", "factor", "where"),
+    [
+        ("ethos_u55_256", "RESIZE_BILINEAR", 2, "accelerator"),
+        ("ethos_u55_256", "RESIZE_BILINEAR", 4, "host"),
+        ("ethos_u55_256", "RESIZE_NEAREST_NEIGHBOR", 2, "accelerator"),
+        ("ethos_u55_256", "RESIZE_BILINEAR", 3, "host"),
+        ("ethos_u65_512", "RESIZE_BILINEAR", 4, "host"),
+        ("ethos_u85_1024", "RESIZE_BILINEAR", 4, "accelerator"),
+        ("ethos_u85_1024", "RESIZE_BILINEAR", 3, "host"),
+    ],
+)
+def test_resizes_fall_to_the_host_as_in_the_compiler(name: str, op: str, factor: int, where: str) -> None:
+    first = conv((8, 8), 16, 16)
+    resize = other(op, (8, 8, 16), output=(8 * factor, 8 * factor, 16), inputs=(0,))
+    last = replace(conv((8 * factor, 8 * factor), 16, 16), inputs=(1,))
+    cost = simulate(LayerGraph((first, resize, last), 1024, 1024), load_target(name))
+    assert [layer.where for layer in cost.layers] == ["accelerator", where, "accelerator"]
+    assert (cost.host_ms or 0) > 0 or where == "accelerator"

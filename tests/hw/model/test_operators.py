@@ -1,0 +1,65 @@
+"""What an accelerator maps, refuses, or leaves to the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from ednas.hw.graph.layers import Layer
+from ednas.hw.model.figure import PositiveFigure
+from ednas.hw.model.operators import OperatorConfig
+
+
+def layer(op: str = "CONV_2D", **fields: Any) -> Layer:
+    values: dict[str, Any] = {"name": "a", "scope": "network", "op": op, "input": (8, 8, 16), "output": (8, 8, 16)}
+    return Layer(**(values | fields))
+
+
+ANY = OperatorConfig(supported="all")
+LIMIT = PositiveFigure(value=4, provenance="assumed", source="test")
+
+
+@pytest.mark.parametrize(
+    ("config", "item", "reason"),
+    [
+        (ANY, layer(), ""),
+        (ANY, layer("CUSTOM:Decoder"), "the device has no CUSTOM:Decoder"),
+        (ANY, layer(dtype="float32"), "computes float32, the device int8"),
+        (OperatorConfig(supported=("ADD",)), layer(), "the accelerator has no CONV_2D"),
+        (
+            OperatorConfig(supported="all", grouped_convolution="host"),
+            layer(groups=2),
+            "the device has no grouped",
+        ),
+        (OperatorConfig(supported="all", grouped_convolution="host"), layer(groups=1), ""),
+        (ANY, layer("RESIZE_BILINEAR", output=(128, 128, 16)), ""),
+        (
+            OperatorConfig(supported="all", largest_resize=LIMIT),
+            layer("RESIZE_BILINEAR", output=(64, 8, 16)),
+            "resizes by 8, the device by up to 4",
+        ),
+        (
+            OperatorConfig(supported="all", resize_factors=(1, 2)),
+            layer("RESIZE_NEAREST_NEIGHBOR", output=(32, 16, 16)),
+            "resizes by 4 x 2, the device by 1, 2",
+        ),
+        (OperatorConfig(supported="all", resize_factors=(1, 2)), layer("RESIZE_BILINEAR", output=(16, 16, 16)), ""),
+    ],
+)
+def test_obstacles(config: OperatorConfig, item: Layer, reason: str) -> None:
+    assert config.obstacle(item).removeprefix(f"{item.label}: ").startswith(reason)
+    assert bool(config.obstacle(item)) == bool(reason)
+
+
+def test_a_refusal_is_of_the_whole_network() -> None:
+    config = OperatorConfig(supported="all", grouped_convolution="rejected")
+    assert "layer 'a' (CONV_2D) has 4 groups" in config.refusal([layer(), layer(groups=4)])
+    assert config.refusal([layer(), layer("DEPTHWISE_CONV_2D", groups=16)]) == ""
+    assert ANY.refusal([layer(groups=4)]) == ""
+
+
+def test_names_are_checked() -> None:
+    with pytest.raises(ValidationError, match="did you mean 'CONV_2D'"):
+        OperatorConfig(supported=("CONV2D",))
