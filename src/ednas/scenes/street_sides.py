@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from ednas.data.synthetic.builder import SceneBuilder, Skin, compose, lean, turn
-from ednas.data.synthetic.classes import Street
-from ednas.data.synthetic.dice import Color, Dice, darker
-from ednas.data.synthetic.primitives import Shape
-from ednas.data.synthetic.street_objects import bush, tree
-from ednas.data.synthetic.street_plan import BEHIND, END, Plan
-from ednas.data.synthetic.textures import Pattern
+from ednas.scenes.builder import SceneBuilder, Skin, compose, lean, turn
+from ednas.scenes.classes import Street
+from ednas.scenes.dice import Color, Dice, darker
+from ednas.scenes.primitives import Shape
+from ednas.scenes.street_objects import bush, tree
+from ednas.scenes.street_plan import BEHIND, END, Plan
+from ednas.scenes.textures import Pattern
 
 _WALLS: tuple[Color, ...] = (
     (0.45, 0.4, 0.32),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from ednas.data.synthetic.builder import Frame, SceneBuilder
-from ednas.data.synthetic.dice import Dice
+from ednas.scenes.builder import Frame, SceneBuilder
+from ednas.scenes.dice import Dice
 
 _GAP = 0.06
 """Half the distance in metres that things along a wall keep."""

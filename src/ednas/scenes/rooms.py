@@ -6,16 +6,16 @@ import math
 
 import numpy as np
 
-from ednas.data.synthetic import room_objects as furniture
-from ednas.data.synthetic.builder import SceneBuilder, compose, lean, tilt, turn
-from ednas.data.synthetic.camera import Camera
-from ednas.data.synthetic.classes import Indoor
-from ednas.data.synthetic.dice import Dice, darker
-from ednas.data.synthetic.primitives import Shape
-from ednas.data.synthetic.room_furnishing import KINDS, furnish_middle, furnish_walls
-from ednas.data.synthetic.room_plan import Room, Wall
-from ednas.data.synthetic.scene import Air, Light, Scene, Sensor
-from ednas.data.synthetic.textures import Pattern
+from ednas.scenes import room_objects as furniture
+from ednas.scenes.builder import SceneBuilder, compose, lean, tilt, turn
+from ednas.scenes.camera import Camera
+from ednas.scenes.classes import Indoor
+from ednas.scenes.dice import Dice, darker
+from ednas.scenes.primitives import Shape
+from ednas.scenes.room_furnishing import KINDS, furnish_middle, furnish_walls
+from ednas.scenes.room_plan import Room, Wall
+from ednas.scenes.scene import Air, Light, Scene, Sensor
+from ednas.scenes.textures import Pattern
 from ednas.seeding import derive_seed
 
 

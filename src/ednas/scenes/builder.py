@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ednas.data.synthetic.dice import Color, Dice
-from ednas.data.synthetic.primitives import Primitives, Shape
-from ednas.data.synthetic.scene import Surfaces
-from ednas.data.synthetic.textures import Pattern
+from ednas.scenes.dice import Color, Dice
+from ednas.scenes.primitives import Primitives, Shape
+from ednas.scenes.scene import Surfaces
+from ednas.scenes.textures import Pattern
 
 Matrix = tuple[float, float, float, float, float, float, float, float, float]
 """A rotation, row by row."""
 
 Skin = int | tuple[int, int, int, int, int, int]
-"""One surface for a whole solid, or one for each :class:`~ednas.data.synthetic.primitives.Face`."""
+"""One surface for a whole solid, or one for each :class:`~ednas.scenes.primitives.Face`."""
 
 UPRIGHT: Matrix = (1, 0, 0, 0, 1, 0, 0, 0, 1)
 
@@ -91,7 +91,7 @@ class SceneBuilder:
         gloss: float = 0.0,
         glow: float = 0.0,
     ) -> int:
-        """Add a surface and return its row; see :class:`~ednas.data.synthetic.scene.Surfaces` for the values."""
+        """Add a surface and return its row; see :class:`~ednas.scenes.scene.Surfaces` for the values."""
         values = (*params, 0.0, 0.0, 0.0, 0.0)[:4]
         phase = 256 * self.dice.unit()
         self._surfaces.append((label, pattern, *color, *(second or color), *values, phase, gloss, glow))

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ednas.data.synthetic.primitives import Float, Int
+from ednas.scenes.primitives import Float, Int
 
 _TABLE = 256
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ednas.data.sample import VOID
-from ednas.data.synthetic.camera import pixel_rectangles, view_bounds
-from ednas.data.synthetic.primitives import (
+from ednas.scenes.camera import pixel_rectangles, view_bounds
+from ednas.scenes.classes import VOID
+from ednas.scenes.primitives import (
     NEAR,
     NO_HIT,
     Float,
@@ -20,7 +20,7 @@ from ednas.data.synthetic.primitives import (
     dot,
     face_and_normal,
 )
-from ednas.data.synthetic.scene import Scene
+from ednas.scenes.scene import Scene
 
 _EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
 
@@ -33,7 +33,7 @@ class Hits:
         t: ``(...)`` float32: the ray's parameter, infinity for the sky; with ``Camera.rays`` the depth along the
             optical axis in metres.
         primitive: ``(...)`` int64: which solid; -1 for the sky.
-        face: ``(...)`` int64: which :class:`~ednas.data.synthetic.primitives.Face` of it; 0 for the sky.
+        face: ``(...)`` int64: which :class:`~ednas.scenes.primitives.Face` of it; 0 for the sky.
         normal: ``(..., 3)`` float32: unit, camera frame, against the ray; zero for the sky.
         label: ``(...)`` uint8: class id; ``VOID`` where nothing is hit (``render`` calls it sky in streets).
         local: ``(..., 3)`` float32: the point in metres along the solid's own axes, as its texture sees it.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from ednas.data.synthetic.builder import Frame, Skin, lean, tilt
-from ednas.data.synthetic.classes import Indoor
-from ednas.data.synthetic.dice import Color, Dice, darker
-from ednas.data.synthetic.primitives import Shape
-from ednas.data.synthetic.textures import Pattern
+from ednas.scenes.builder import Frame, Skin, lean, tilt
+from ednas.scenes.classes import Indoor
+from ednas.scenes.dice import Color, Dice, darker
+from ednas.scenes.primitives import Shape
+from ednas.scenes.textures import Pattern
 
 _WHITE: Color = (0.78, 0.78, 0.76)
 _BLACK: Color = (0.02, 0.02, 0.022)

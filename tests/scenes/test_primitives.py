@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ednas.data.synthetic.builder import SceneBuilder, compose, lean, tilt, turn
-from ednas.data.synthetic.dice import Dice
-from ednas.data.synthetic.primitives import NEAR, Primitive, Shape, distance, face_and_normal
-from ednas.data.synthetic.textures import Pattern
+from ednas.scenes.builder import SceneBuilder, compose, lean, tilt, turn
+from ednas.scenes.dice import Dice
+from ednas.scenes.primitives import NEAR, Primitive, Shape, distance, face_and_normal
+from ednas.scenes.textures import Pattern
 
 RAYS = 64
 

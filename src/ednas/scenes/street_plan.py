@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ednas.data.synthetic.dice import Dice
+from ednas.scenes.dice import Dice
 
 BEHIND, END = -12.0, 260.0
 """Where the street begins (behind the camera) and ends along z, in metres."""

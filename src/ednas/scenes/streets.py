@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from ednas.data.synthetic.builder import SceneBuilder, compose, lean, tilt, turn
-from ednas.data.synthetic.camera import Camera
-from ednas.data.synthetic.classes import Street
-from ednas.data.synthetic.dice import Dice, darker
-from ednas.data.synthetic.scene import Air, Light, Scene, Sensor
-from ednas.data.synthetic.street_objects import (
+from ednas.scenes.builder import SceneBuilder, compose, lean, tilt, turn
+from ednas.scenes.camera import Camera
+from ednas.scenes.classes import Street
+from ednas.scenes.dice import Dice, darker
+from ednas.scenes.scene import Air, Light, Scene, Sensor
+from ednas.scenes.street_objects import (
     bicycle,
     bus,
     car,
@@ -25,9 +25,9 @@ from ednas.data.synthetic.street_objects import (
     tree,
     truck,
 )
-from ednas.data.synthetic.street_plan import BEHIND, END, KERB, Plan, draw_plan
-from ednas.data.synthetic.street_sides import close_view, line_side
-from ednas.data.synthetic.textures import Pattern
+from ednas.scenes.street_plan import BEHIND, END, KERB, Plan, draw_plan
+from ednas.scenes.street_sides import close_view, line_side
+from ednas.scenes.textures import Pattern
 from ednas.seeding import derive_seed
 
 _SUN_DISTANCE = 2000.0

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
-from ednas.data.sample import VOID
-from ednas.data.synthetic.builder import Frame, Skin, lean, tilt
-from ednas.data.synthetic.classes import Street
-from ednas.data.synthetic.dice import Color, Dice, darker
-from ednas.data.synthetic.primitives import Shape
-from ednas.data.synthetic.textures import Pattern
+from ednas.scenes.builder import Frame, Skin, lean, tilt
+from ednas.scenes.classes import VOID, Street
+from ednas.scenes.dice import Color, Dice, darker
+from ednas.scenes.primitives import Shape
+from ednas.scenes.textures import Pattern
 
 _DARK: Color = (0.03, 0.03, 0.035)
 _GLASS: Color = (0.05, 0.07, 0.09)

@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ednas.data.synthetic import room_objects as furniture
-from ednas.data.synthetic.builder import Frame
-from ednas.data.synthetic.classes import Indoor
-from ednas.data.synthetic.dice import Dice
-from ednas.data.synthetic.room_objects import fabric
-from ednas.data.synthetic.room_plan import Room
+from ednas.scenes import room_objects as furniture
+from ednas.scenes.builder import Frame
+from ednas.scenes.classes import Indoor
+from ednas.scenes.dice import Dice
+from ednas.scenes.room_objects import fabric
+from ednas.scenes.room_plan import Room
 
 
 @dataclass(frozen=True)
