@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ednas.scenes import SCENES, Camera, describe_scene, trace
-from ednas.scenes.builder import compose, lean, tilt, turn
+from ednas.scenes.frame import compose, lean, tilt, turn
 from ednas.scenes.primitives import Shape, distance
 from ednas.scenes.tracing import see, shadowed
 

@@ -4,7 +4,7 @@
 - :func:`describe_scene`, :func:`mirrored`, :func:`trace`: the geometry behind them, to recompute the labels.
 
 Modules, from the bottom: ``classes``, ``primitives`` (solids), ``camera``, ``textures``, ``scene`` (plain data),
-``tracing`` (what rays meet), ``shading`` (light), ``dice`` and ``builder`` (random construction), ``streets`` and
+``tracing`` (what rays meet), ``shading`` (light), ``dice`` and ``frame`` (random construction), ``streets`` and
 ``rooms`` (what is built), ``rendering``. ``ednas.data.synthetic`` makes datasets of them.
 """
 

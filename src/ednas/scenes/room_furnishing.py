@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ednas.scenes import room_objects as furniture
-from ednas.scenes.builder import Frame
 from ednas.scenes.classes import Indoor
 from ednas.scenes.dice import Dice
+from ednas.scenes.frame import Frame
 from ednas.scenes.room_objects import fabric
 from ednas.scenes.room_plan import Room
 
@@ -120,43 +120,36 @@ def furnish_walls(room: Room) -> None:
         width = dice.uniform(*piece.width)
         first = dice.integer(0, 2)
         order = (first, (first + 1) % 3, (first + 2) % 3)
-        if dice.chance(piece.odds):
-            frame = room.along(width, piece.depth, order, tall=piece.tall)
-            if frame:
-                piece.build(frame, dice, width - 0.05)
+        if dice.chance(piece.odds) and (frame := room.along(width, piece.depth, order, tall=piece.tall)):
+            piece.build(frame, dice, width - 0.05)
 
 
 def _dine(room: Room) -> None:
     """A table with chairs around it."""
     dice = room.dice
     wide, deep = dice.uniform(0.9, 1.5), dice.uniform(0.7, 0.95)
-    spot = room.open(wide * 0.75)
-    if not spot:
+    if not (spot := room.open(wide * 0.75)):
         return
-    frame = room.builder.frame(*spot, dice.uniform(-math.pi, math.pi))
+    frame = room.world.at(*spot, yaw=dice.uniform(-math.pi, math.pi))
     furniture.table(frame.at(0, -deep / 2), dice, wide, deep)
     for index in range(dice.integer(1, 4)):
         side = -1 if index % 2 else 1
-        x = (index // 2 - 0.5) * wide * 0.5
-        furniture.chair(
-            frame.at(x, side * (deep / 2 + 0.3), yaw=(math.pi if side > 0 else 0.0) + dice.normal(0.2)), dice
-        )
+        x, yaw = (index // 2 - 0.5) * wide * 0.5, math.pi if side > 0 else 0.0
+        furniture.chair(frame.at(x, side * (deep / 2 + 0.3), yaw=yaw + dice.normal(0.2)), dice)
 
 
 def furnish_middle(room: Room) -> None:
     """Put mats, tables with chairs, people and bags on the open floor."""
-    b, dice = room.builder, room.dice
+    world, dice = room.world, room.dice
     if dice.chance(0.6):
         size = (dice.uniform(0.8, 0.55 * room.size[0]), 0.012, dice.uniform(0.8, 0.55 * room.size[2]))
-        mat = fabric(b.frame(0, 0), dice, Indoor.FLOOR_MAT)
-        b.frame(dice.normal(0.3), dice.normal(0.3), dice.normal(0.2)).box(0, 0, 0, size, mat, casts=False)
+        mat = fabric(world, dice, Indoor.FLOOR_MAT)
+        world.at(dice.normal(0.3), dice.normal(0.3), yaw=dice.normal(0.2)).box(0, 0, 0, size, mat, casts=False)
     if room.kind in ("dining room", "kitchen") or dice.chance(0.15):
         _dine(room)
-    if room.kind == "living room" and dice.chance(0.85):
-        spot = room.open(0.55)
-        if spot:
-            frame = b.frame(*spot, dice.uniform(-0.5, 0.5))
-            furniture.table(frame.at(0, -0.3), dice, 1.0, 0.6, high=dice.uniform(0.38, 0.48))
+    if room.kind == "living room" and dice.chance(0.85) and (spot := room.open(0.55)):
+        frame = world.at(*spot, yaw=dice.uniform(-0.5, 0.5))
+        furniture.table(frame.at(0, -0.3), dice, 1.0, 0.6, high=dice.uniform(0.38, 0.48))
     for odds, radius, piece in (
         (0.12, 0.3, furniture.person),
         (0.2, 0.3, furniture.bag),
@@ -164,12 +157,8 @@ def furnish_middle(room: Room) -> None:
         (0.3, 0.35, furniture.chair),
         (0.15, 0.35, furniture.cartons),
     ):
-        if dice.chance(odds):
-            spot = room.open(radius)
-            if spot:
-                piece(b.frame(*spot, dice.uniform(-math.pi, math.pi)), dice)
-    if dice.chance(0.2):
-        spot = room.open(0.25)
-        if spot:
-            cloth = fabric(b.frame(0, 0), dice, Indoor.CLOTHES)
-            b.frame(*spot, dice.unit()).ball((0, 0.06, 0), (dice.uniform(0.4, 0.7), 0.2, 0.4), cloth)
+        if dice.chance(odds) and (spot := room.open(radius)):
+            piece(world.at(*spot, yaw=dice.uniform(-math.pi, math.pi)), dice)
+    if dice.chance(0.2) and (spot := room.open(0.25)):
+        cloth = fabric(world, dice, Indoor.CLOTHES)
+        world.at(*spot, yaw=dice.unit()).ball((0, 0.06, 0), (dice.uniform(0.4, 0.7), 0.2, 0.4), cloth)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from ednas.scenes.builder import Frame, SceneBuilder
 from ednas.scenes.dice import Dice
+from ednas.scenes.frame import Frame
 
 _GAP = 0.06
 """Half the distance in metres that things along a wall keep."""
@@ -51,8 +51,7 @@ class Wall:
 
     def place(self, dice: Dice, width: float, *, floor: bool, eye: bool, margin: float = 0.05) -> Frame | None:
         """Find a free stretch and take it."""
-        frame = self.find(dice, width, floor=floor, eye=eye, margin=margin)
-        if frame is not None:
+        if frame := self.find(dice, width, floor=floor, eye=eye, margin=margin):
             self.take(frame, width, floor=floor, eye=eye)
         return frame
 
@@ -62,7 +61,7 @@ class Room:
     """The room while it is being furnished.
 
     Attributes:
-        builder: Where the solids go.
+        world: The middle of its floor.
         dice: Random choices.
         kind: What the room is for.
         size: Width (x), height and length (z) in metres.
@@ -71,7 +70,7 @@ class Room:
         middle: Discs (x, z, radius) taken away from the walls.
     """
 
-    builder: SceneBuilder
+    world: Frame
     dice: Dice
     kind: str
     size: tuple[float, float, float]

@@ -9,17 +9,7 @@ import numpy.typing as npt
 
 from ednas.scenes.camera import pixel_rectangles, view_bounds
 from ednas.scenes.classes import VOID
-from ednas.scenes.primitives import (
-    NEAR,
-    NO_HIT,
-    Float,
-    Int,
-    Primitives,
-    Shape,
-    distance,
-    dot,
-    face_and_normal,
-)
+from ednas.scenes.primitives import NEAR, NO_HIT, Float, Int, Primitives, Shape, distance, dot, face_and_normal
 from ednas.scenes.scene import Scene
 
 _EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
