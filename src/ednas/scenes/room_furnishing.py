@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from ednas.scenes import room_objects as furniture
 from ednas.scenes.classes import Indoor
 from ednas.scenes.dice import Dice
-from ednas.scenes.frame import Frame
+from ednas.scenes.frame import Frame, Range
 from ednas.scenes.room_objects import fabric
 from ednas.scenes.room_plan import Room
 
@@ -27,7 +28,7 @@ class _Piece:
     """
 
     build: Callable[[Frame, Dice, float], None]
-    width: tuple[float, float]
+    width: Range
     depth: float
     odds: float
     tall: bool = False
@@ -38,25 +39,9 @@ def _plain(build: Callable[[Frame, Dice], None]) -> Callable[[Frame, Dice, float
     return lambda frame, dice, _: build(frame, dice)
 
 
-def _bed(frame: Frame, dice: Dice, width: float) -> None:
-    furniture.bed(frame, dice, width, dice.uniform(1.95, 2.1))
-
-
-def _shelves(frame: Frame, dice: Dice, width: float) -> None:
-    furniture.bookshelf(frame, dice, width, label=Indoor.SHELVES)
-
-
-def _side_table(frame: Frame, dice: Dice, width: float) -> None:
-    furniture.table(frame, dice, width, 0.5)
-
-
-def _bag(frame: Frame, dice: Dice) -> None:
-    furniture.bag(frame.at(0, 0.2), dice)
-
-
 _WANTED: dict[str, tuple[_Piece, ...]] = {
     "bedroom": (
-        _Piece(_bed, (1.0, 1.95), 2.15, 1.0),
+        _Piece(furniture.bed, (1.0, 1.95), 2.15, 1.0),
         _Piece(_plain(furniture.night_stand), (0.5, 0.5), 0.5, 0.85),
         _Piece(furniture.dresser, (0.8, 1.3), 0.5, 0.75),
         _Piece(furniture.wardrobe, (0.9, 1.5), 0.65, 0.5, tall=True),
@@ -77,7 +62,7 @@ _WANTED: dict[str, tuple[_Piece, ...]] = {
         _Piece(furniture.desk, (1.2, 1.6), 1.3, 1.0),
         _Piece(furniture.desk, (1.1, 1.4), 1.3, 0.5),
         _Piece(furniture.bookshelf, (0.8, 1.2), 0.35, 0.8, tall=True),
-        _Piece(_shelves, (0.7, 1.0), 0.35, 0.4, tall=True),
+        _Piece(partial(furniture.bookshelf, label=Indoor.SHELVES), (0.7, 1.0), 0.35, 0.4, tall=True),
         _Piece(furniture.wardrobe, (0.8, 1.2), 0.6, 0.4, tall=True),
     ),
     "bathroom": (
@@ -97,14 +82,14 @@ _ANYWHERE_DRY = (
     _Piece(furniture.bookshelf, (0.7, 1.1), 0.35, 0.4, tall=True),
     _Piece(furniture.wardrobe, (0.8, 1.1), 0.6, 0.3, tall=True),
     _Piece(furniture.dresser, (0.7, 1.1), 0.5, 0.4),
-    _Piece(_side_table, (0.8, 1.3), 0.6, 0.5),
+    _Piece(furniture.table, (0.8, 1.3), 0.6, 0.5),
     _Piece(_plain(furniture.floor_lamp), (0.5, 0.5), 0.5, 0.4),
 )
 
 _ANYWHERE = (
     _Piece(_plain(furniture.cartons), (0.6, 0.6), 0.6, 0.3),
     _Piece(_plain(furniture.stool), (0.7, 0.7), 0.7, 0.3),
-    _Piece(_plain(_bag), (0.45, 0.45), 0.4, 0.35),
+    _Piece(lambda frame, dice, _: furniture.bag(frame.at(0, 0.2), dice), (0.45, 0.45), 0.4, 0.35),
     _Piece(_plain(furniture.chair), (0.5, 0.5), 0.5, 0.5),
 )
 

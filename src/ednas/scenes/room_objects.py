@@ -22,12 +22,12 @@ _WOODS: tuple[Color, ...] = (
 )
 
 
-def wood(frame: Frame, dice: Dice, label: int, *, upright: bool = False) -> int:
+def wood(frame: Frame, dice: Dice, label: int) -> int:
     """Add a wooden, or less often painted, surface."""
     if dice.chance(0.25):
         return frame.surface(label, dice.choice((_WHITE, dice.gray(0.05, 0.6), dice.color(0.1, 0.5))), gloss=0.1)
     color = dice.near(dice.choice(_WOODS), 0.3)
-    params = (dice.uniform(0.12, 0.5), dice.uniform(0.5, 1.2), upright)
+    params = (dice.uniform(0.12, 0.5), dice.uniform(0.5, 1.2))
     return frame.surface(label, color, Pattern.WOOD, 0.6, params, gloss=0.12)
 
 
@@ -54,9 +54,10 @@ def _legs(frame: Frame, skin: int, size: tuple[float, float], height: float, thi
             frame.box(x, 0, z, (thick, height, thick), skin)
 
 
-def bed(frame: Frame, dice: Dice, wide: float, long: float) -> None:
+def bed(frame: Frame, dice: Dice, wide: float) -> None:
     """A bed with its head at the wall, blanket and pillows."""
-    timber, label = wood(frame, dice, Indoor.BED), Indoor.BED
+    label, long = Indoor.BED, dice.uniform(1.95, 2.1)
+    timber = wood(frame, dice, label)
     sheet, cover = frame.surface(label, dice.gray(0.5, 0.85)), fabric(frame, dice, label)
     frame.box(0, 0.08, long / 2, (wide, 0.24, long), timber)
     frame.box(0, 0, 0.04, (wide + 0.06, dice.uniform(0.8, 1.25), 0.07), timber)
@@ -64,13 +65,11 @@ def bed(frame: Frame, dice: Dice, wide: float, long: float) -> None:
     fold = dice.uniform(0.45, 0.8)
     frame.box(0, 0.25, (long + fold) / 2, (wide + 0.05, 0.32, long - fold), cover)
     if dice.chance(0.4):
-        throw = fabric(frame, dice, label)
-        frame.box(0, 0.26, long * 0.82, (wide + 0.09, 0.335, long * 0.22), throw)
+        frame.box(0, 0.26, long * 0.82, (wide + 0.09, 0.335, long * 0.22), fabric(frame, dice, label))
     count = 2 if wide > 1.25 else 1
     for index in range(count):
         x = (index - (count - 1) / 2) * wide * 0.48
-        pillow = fabric(frame, dice, Indoor.PILLOW)
-        frame.ball((x, 0.64, 0.34), (0.6, 0.24, 0.44), pillow, tilt(-0.5))
+        frame.ball((x, 0.64, 0.34), (0.6, 0.24, 0.44), fabric(frame, dice, Indoor.PILLOW), tilt(-0.5))
 
 
 def night_stand(frame: Frame, dice: Dice) -> None:
@@ -92,8 +91,7 @@ def _shade(frame: Frame, dice: Dice) -> int:
 def table_lamp(frame: Frame, dice: Dice) -> None:
     """A lamp that stands on the frame's base."""
     foot = frame.surface(Indoor.LAMP, dice.color(0.05, 0.5), gloss=0.5)
-    shade = _shade(frame, dice)
-    high = dice.uniform(0.2, 0.32)
+    shade, high = _shade(frame, dice), dice.uniform(0.2, 0.32)
     frame.ball((0, high / 2, 0), (0.15, high * 1.1, 0.15), foot)
     frame.post((0, high, 0), dice.uniform(0.12, 0.17), 0.2, shade)
 
@@ -101,8 +99,7 @@ def table_lamp(frame: Frame, dice: Dice) -> None:
 def floor_lamp(frame: Frame, dice: Dice) -> None:
     """A standing lamp."""
     metal = frame.surface(Indoor.LAMP, dice.choice((_BLACK, _STEEL, (0.4, 0.28, 0.1))), gloss=0.6)
-    shade = _shade(frame, dice)
-    high = dice.uniform(1.25, 1.6)
+    shade, high = _shade(frame, dice), dice.uniform(1.25, 1.6)
     frame.post((0, 0, 0.25), 0.15, 0.03, metal)
     frame.post((0, 0, 0.25), 0.018, high, metal)
     frame.post((0, high - 0.02, 0.25), dice.uniform(0.17, 0.24), 0.28, shade)
@@ -203,7 +200,9 @@ def bag(frame: Frame, dice: Dice, scale: float = 1.0) -> None:
     frame.tube((-0.08 * scale, 0.38 * scale, 0), (0.08 * scale, 0.5 * scale, 0), 0.018, cloth)
 
 
-def table(frame: Frame, dice: Dice, wide: float, deep: float, *, label: int = Indoor.TABLE, high: float = 0.74) -> None:
+def table(
+    frame: Frame, dice: Dice, wide: float, deep: float = 0.5, *, label: int = Indoor.TABLE, high: float = 0.74
+) -> None:
     """A table or desk with things on it; round ones stand on one leg."""
     top, leg = wood(frame, dice, label), wood(frame, dice, label)
     if label == Indoor.TABLE and dice.chance(0.25):
@@ -279,8 +278,7 @@ def sofa(frame: Frame, dice: Dice, wide: float) -> None:
     """A sofa or armchair with cushions."""
     cloth, label = fabric(frame, dice, Indoor.SOFA), Indoor.SOFA
     foot = frame.surface(label, (0.05, 0.03, 0.02))
-    deep, arm = dice.uniform(0.8, 0.95), dice.uniform(0.14, 0.24)
-    back = dice.uniform(0.75, 0.95)
+    deep, arm, back = dice.uniform(0.8, 0.95), dice.uniform(0.14, 0.24), dice.uniform(0.75, 0.95)
     frame.box(0, 0.08, deep / 2, (wide, 0.22, deep), cloth)
     frame.box(0, 0.3, 0.12, (wide, back - 0.3, 0.22), cloth, rotation=tilt(-0.08))
     for side in (-1, 1):

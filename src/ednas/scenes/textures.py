@@ -7,7 +7,7 @@ and a *shade* that multiplies the result. Patterns fade where a pixel covers mor
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 
@@ -50,7 +50,7 @@ class Points:
 
     def take(self, rows: Int) -> Points:
         """Return some of the points."""
-        return Points(*(getattr(self, entry.name)[rows] for entry in fields(self)))
+        return Points(*(values[rows] for values in vars(self).values()))
 
 
 Mix = tuple[Float, Float]
