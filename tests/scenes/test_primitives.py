@@ -158,21 +158,3 @@ def test_small_far_solids_keep_their_outline() -> None:
     # The ray passes the centre at offset (in radii) x = 300 * offset / 300.
     assert (np.isfinite(t) == (np.abs(offsets) < 1)).all()
     assert np.allclose(t[np.isfinite(t)], away, rtol=1e-3)
-
-
-def test_tubes_join_their_end_points() -> None:
-    world = Frame(Dice(1))
-    skin = world.surface(0, (0.5, 0.5, 0.5))
-    world.at(2, 3, yaw=0.7).tube((0.1, 0.2, 0.3), (0.5, 1.4, -0.2), 0.05, skin)
-    tube = first(world.primitives())
-    cos, sin = math.cos(0.7), math.sin(0.7)
-    ends = {
-        (round(2 + cos * x + sin * z, 4), round(-up, 4), round(3 - sin * x + cos * z, 4))
-        for x, up, z in ((0.1, 0.2, 0.3), (0.5, 1.4, -0.2))
-    }
-    found = {
-        tuple(round(float(v), 4) for v in tube.center + sign * tube.half[1] * tube.rotation[:, 1]) for sign in (-1, 1)
-    }
-    assert {tuple(np.round(end, 3)) for end in ends} == {tuple(np.round(end, 3)) for end in found}
-    assert np.allclose(tube.rotation @ tube.rotation.T, np.eye(3), atol=1e-6)
-    assert np.linalg.det(tube.rotation) == pytest.approx(1, abs=1e-5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, PositiveInt
 
@@ -75,7 +75,7 @@ class SyntheticDataset:
 
     def __init__(
         self,
-        scene: Literal["streets", "rooms"] | str,
+        scene: str,
         split: str = "train",
         count: int = 768,
         size: tuple[int, int] = (64, 128),

@@ -83,7 +83,7 @@ class Frame:
     A new frame is the world's; all frames that are made of it add to the same scene.
 
     Attributes:
-        dice: Source of the surfaces' phases.
+        dice: Source of what is random in the scene, the surfaces' phases among it.
         x: World position.
         z: World position.
         base: Height of the origin above the ground.

@@ -99,7 +99,7 @@ KINDS = tuple(_WANTED)
 
 def furnish_walls(room: Room) -> None:
     """Put the large pieces against the walls that the camera sees."""
-    dice = room.dice
+    dice = room.world.dice
     pieces = _WANTED[room.kind] + (() if room.kind == "bathroom" else _ANYWHERE_DRY) + _ANYWHERE
     for piece in pieces:
         width = dice.uniform(*piece.width)
@@ -111,7 +111,7 @@ def furnish_walls(room: Room) -> None:
 
 def _dine(room: Room) -> None:
     """A table with chairs around it."""
-    dice = room.dice
+    dice = room.world.dice
     wide, deep = dice.uniform(0.9, 1.5), dice.uniform(0.7, 0.95)
     if not (spot := room.open(wide * 0.75)):
         return
@@ -125,7 +125,8 @@ def _dine(room: Room) -> None:
 
 def furnish_middle(room: Room) -> None:
     """Put mats, tables with chairs, people and bags on the open floor."""
-    world, dice = room.world, room.dice
+    world = room.world
+    dice = world.dice
     if dice.chance(0.6):
         size = (dice.uniform(0.8, 0.55 * room.size[0]), 0.012, dice.uniform(0.8, 0.55 * room.size[2]))
         mat = fabric(world, dice, Indoor.FLOOR_MAT)

@@ -20,7 +20,8 @@ from ednas.seeding import derive_seed
 
 def _shell(room: Room) -> None:
     """Walls, floor, ceiling, skirting and beams."""
-    world, dice = room.world, room.dice
+    world = room.world
+    dice = world.dice
     wide, high, long = room.size
     paints = (dice.gray(0.45, 0.75), dice.near((0.6, 0.54, 0.42), 0.2), dice.color(0.25, 0.6, 0.6))
     paint = dice.choice(paints, (4, 3, 3))
@@ -49,7 +50,7 @@ def _shell(room: Room) -> None:
 
 def _floor(room: Room, wood: Color, *, tiled: bool) -> int:
     """Add the surface of the floor: planks of ``wood`` or something else."""
-    dice = room.dice
+    dice = room.world.dice
     kind = dice.choice(("planks", "tiles", "carpet", "checker"), (1, 4, 0.5, 1) if tiled else (5, 1.5, 3, 0.5))
     pale = dice.gray(0.2, 0.6)
     floors: dict[str, tuple[Color, Pattern, Color | float, tuple[float, ...], float]] = {
@@ -64,7 +65,7 @@ def _floor(room: Room, wood: Color, *, tiled: bool) -> int:
 
 def _wall_surface(room: Room, paint: Color, *, tiled: bool) -> int:
     """Add the surface of one wall: tiles, brick, a striped paper or paint."""
-    surface, dice = room.world.surface, room.dice
+    surface, dice = room.world.surface, room.world.dice
     if tiled:
         side = dice.uniform(0.15, 0.35)
         return surface(Indoor.WALL, paint, Pattern.TILES, 0.65, (side, side, 0.05), gloss=0.15)
@@ -78,9 +79,9 @@ def _wall_surface(room: Room, paint: Color, *, tiled: bool) -> int:
 
 def _window(room: Room, wall: Wall) -> None:
     """A window with daylight, often with a curtain or blinds."""
-    dice = room.dice
+    dice = room.world.dice
     wide, high = dice.uniform(0.8, 1.9), dice.uniform(0.9, 1.35)
-    frame = wall.place(dice, wide + 0.4, floor=False, eye=True)
+    frame = wall.place(wide + 0.4, floor=False, eye=True)
     if frame is None:
         return
     bottom = dice.uniform(0.8, 1.0)
@@ -113,8 +114,8 @@ def _window(room: Room, wall: Wall) -> None:
 
 
 def _door(room: Room, wall: Wall) -> None:
-    dice = room.dice
-    frame = wall.place(dice, 1.0, floor=True, eye=True, margin=0.3)
+    dice = room.world.dice
+    frame = wall.place(1.0, floor=True, eye=True, margin=0.3)
     if frame is None:
         return
     color = dice.choice((dice.near((0.7, 0.69, 0.65), 0.1), dice.near((0.35, 0.2, 0.1), 0.3)))
@@ -127,11 +128,11 @@ def _door(room: Room, wall: Wall) -> None:
 
 def _on_walls(room: Room) -> None:
     """Windows, a door, pictures, boards, mirrors, shelves."""
-    surface, dice = room.world.surface, room.dice
+    surface, dice = room.world.surface, room.world.dice
     walls = room.walls[:3]
 
     def hang(width: float) -> Frame | None:
-        return dice.choice(walls).place(dice, width, floor=False, eye=True)
+        return dice.choice(walls).place(width, floor=False, eye=True)
 
     for _ in range(dice.integer(1, 2)):
         _window(room, dice.choice(walls))
@@ -160,7 +161,7 @@ def _on_walls(room: Room) -> None:
 
 def _light(room: Room) -> tuple[tuple[Light, ...], Air]:
     """A lamp at the ceiling and daylight or a second lamp."""
-    dice = room.dice
+    dice = room.world.dice
     wide, high, long = room.size
     x, z = dice.uniform(-0.3, 0.3) * wide, dice.uniform(-0.3, 0.3) * long
     if dice.chance(0.6):
@@ -193,7 +194,7 @@ def build_room(seed: int) -> Scene:
         Wall(world.at(-wide / 2, 0, yaw=QUARTER), long),
         Wall(world.at(wide / 2, 0, yaw=-QUARTER), long),
     ]
-    room = Room(world, dice, kind, (wide, high, long), eye, walls)
+    room = Room(world, kind, (wide, high, long), eye, walls)
     _shell(room)
     furnish_walls(room)
     _on_walls(room)
