@@ -48,8 +48,8 @@ def _building(world: Frame, dice: Dice, place: tuple[int, float, float], width: 
     if dice.chance(0.35):
         color = dice.color(0.1, 0.6, 0.95)
         awning = world.surface(label, color, Pattern.STRIPES, dice.choice((color, (0.7, 0.7, 0.68))), (0.6, 0.5))
-        x, z, size = face - side * 0.6, dice.uniform(-0.25, 0.25) * width, (1.3, 0.12, width * 0.35)
-        frame.box(x, 2.4, z, size, awning, rotation=lean(side * 0.25))
+        x, along, size = face - side * 0.6, dice.uniform(-0.25, 0.25) * width, (1.3, 0.12, width * 0.35)
+        frame.box(x, 2.4, along, size, awning, rotation=lean(side * 0.25))
     if tall < 14 and dice.chance(0.45):
         # A gable roof: a square prism on its edge, half sunk into the house.
         diagonal = deep / math.sqrt(2)
