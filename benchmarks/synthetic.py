@@ -43,7 +43,8 @@ def main() -> None:
     # Before numpy is imported: one thread, as a loader's worker process has.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
-    from ednas.data.synthetic import SCENES, SyntheticDataset
+    from ednas.data.synthetic import SyntheticDataset
+    from ednas.scenes import SCENES
 
     height, width = options.size
     print(f"python {' '.join(sys.argv)}")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import sys
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +13,7 @@ from ednas.data.formats import (
     register_format,
 )
 from ednas.data.reader import Format
+from ednas.data.synthetic import SyntheticDataset
 from ednas.exceptions import ConfigError, DataError
 
 
@@ -65,28 +65,15 @@ def test_a_new_reader_is_one_entry(tmp_path, monkeypatch):
         register_format(entry)
 
 
-@pytest.fixture
-def scenes(monkeypatch):
-    """Stands in for the procedural scenes, which have their own tests."""
-    module = ModuleType("ednas.data.synthetic")
-    module.SyntheticDataset = lambda **arguments: arguments
-    monkeypatch.setitem(sys.modules, "ednas.data.synthetic", module)
-
-
-def test_built_in_scenes_get_their_options(scenes, tmp_path, monkeypatch):
+def test_built_in_scenes_get_their_options(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert open_dataset("streets", "val") == {"scene": "streets", "split": "val"}
-    assert open_dataset("rooms", count=3, size=(32, 64), seed=7) == {
-        "scene": "rooms",
-        "split": "train",
-        "count": 3,
-        "size": (32, 64),
-        "seed": 7,
-    }
+    made = SyntheticDataset("rooms", "train", count=3, size=(32, 64), seed=7)
+    assert open_dataset("rooms", count=3, size=(32, 64), seed=7).fingerprint() == made.fingerprint()
+    assert open_dataset("streets", "val").fingerprint() == SyntheticDataset("streets", "val").fingerprint()
     assert dataset_splits("rooms") == ("train", "val")
 
 
-def test_wrong_options_of_built_in_scenes_are_named(scenes, tmp_path, monkeypatch):
+def test_wrong_options_of_built_in_scenes_are_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="options of streets: unknown key 'cuont'; did you mean 'count'"):
         open_dataset("streets", cuont=3)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from pydantic import Field, PositiveInt
-
-from ednas.config import StrictModel, parse
 from ednas.data import adashare, cityscapes, folder, mtan, nyuv2
-from ednas.data.reader import Format, choose_split
+from ednas.data.reader import Format
 from ednas.data.sample import DenseDataset
+from ednas.data.synthetic import SPLITS, open_scene
 from ednas.exceptions import ConfigError, DataError
 from ednas.files import exists
+from ednas.scenes import SCENES
 
 _log = logging.getLogger(__name__)
 
@@ -32,23 +30,6 @@ FORMATS: dict[str, Format] = {
     )
 }
 """Formats by name, in the order in which they are looked for."""
-
-SCENES = ("streets", "rooms")
-"""Built-in procedural datasets."""
-
-
-class SyntheticOptions(StrictModel):
-    """Options of the built-in scenes; None: the scene's own default.
-
-    Attributes:
-        count: Number of samples of the split.
-        size: Height and width.
-        seed: Seed of the scenes.
-    """
-
-    count: PositiveInt | None = None
-    size: tuple[PositiveInt, PositiveInt] | None = None
-    seed: int | None = Field(default=None, ge=0)
 
 
 def register_format(entry: Format) -> None:
@@ -84,7 +65,7 @@ def open_dataset(path: str | Path, split: str = "train", **options: Any) -> Dens
         (144, 192)
     """
     if _is_scene(path):
-        return _open_scene(str(path), split, options)
+        return open_scene(str(path), split, options)
     entry, found = find_format(path)
     return entry.open(found, split, options)
 
@@ -129,7 +110,7 @@ def dataset_splits(path: str | Path) -> tuple[str, ...]:
         ConfigError: A ``dataset.yaml`` is wrong.
     """
     if _is_scene(path):
-        return ("train", "val")
+        return SPLITS
     entry, found = find_format(path)
     return entry.splits(found)
 
@@ -156,11 +137,3 @@ def find_format(path: str | Path) -> tuple[Format, Path]:
 
 def _is_scene(path: str | Path) -> bool:
     return str(path) in SCENES and not exists(path)
-
-
-def _open_scene(scene: str, split: str, options: Mapping[str, Any]) -> DenseDataset:
-    chosen = parse(SyntheticOptions, options, f"options of {scene}")
-    choose_split(split, ("train", "val"), scene)
-    synthetic = import_module("ednas.data.synthetic")
-    given = chosen.model_dump(exclude_none=True)
-    return cast(DenseDataset, synthetic.SyntheticDataset(scene=scene, split=split, **given))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ednas.data.synthetic.primitives import MIRROR, NEAR, Float, Int, Primitives, Shape
+from ednas.scenes.primitives import MIRROR, NEAR, Float, Int, Primitives, Shape
 
 _EDGES = np.array([(i, i | 1 << axis) for i in range(8) for axis in range(3) if not i >> axis & 1])
 

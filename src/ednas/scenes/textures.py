@@ -13,50 +13,17 @@ from functools import lru_cache
 
 import numpy as np
 
-from ednas.data.synthetic.primitives import Float, Int
+from ednas.scenes.primitives import Float, Int
 
 _TABLE = 256
 
-
-class Pattern(IntEnum):
-    """Kinds of pattern, with the meaning of ``Surfaces.params``; lengths in metres."""
-
-    PLAIN = 0
-    """params: (strength of the grain)."""
-    NOISE = 1
-    """params: (size of the blotches, contrast)."""
-    BRICK = 2
-    """params: (brick length, brick height)."""
-    FACADE = 3
-    """params: (window pitch, storey height, share of the width, share of the height that is window)."""
-    ROAD = 4
-    """params: (lane width, width of the whole road, dash period, 1 = solid middle line)."""
-    TILES = 5
-    """params: (tile length, tile width, share of the joint)."""
-    CHECKER = 6
-    """params: (side of a field)."""
-    WOOD = 7
-    """params: (plank width, streak length, 1 = planks run up)."""
-    STRIPES = 8
-    """params: (period, share of the second colour, 1 = across the height)."""
-    FOLIAGE = 9
-    """params: (size of a leaf cluster)."""
-    SIGN = 10
-    """params: (width of the border, size of the symbol, 1 = round)."""
-    LIGHTS = 11
-    """params: (lower edge, upper edge, width) as shares of the face: a lamp on each side."""
-    SIGNAL = 12
-    """params: (lit lamp 0..2 from the top)."""
-    PICTURE = 13
-    """params: (width of the frame as a share, size of the motif)."""
-    BOOKS = 14
-    """params: (thickness of a book)."""
-    CLOTH = 15
-    """params: (period of the threads, contrast)."""
-    GLAZING = 16
-    """params: (lower edge, upper edge of the windows as shares, pillar spacing as a share)."""
-    PANELS = 17
-    """params: (panels across, panels up, width of the joint): doors and drawers."""
+Pattern = IntEnum(
+    "Pattern",
+    "PLAIN NOISE BRICK FACADE ROAD TILES CHECKER WOOD STRIPES FOLIAGE SIGN LIGHTS SIGNAL PICTURE BOOKS CLOTH GLAZING "
+    "PANELS",
+    start=0,
+)
+"""Kinds of pattern. The arguments of the function of that name are what ``Surfaces.params`` mean; sizes in metres."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +50,7 @@ class Points:
 
     def take(self, rows: Int) -> Points:
         """Return some of the points."""
-        return Points(
-            self.u[rows],
-            self.v[rows],
-            self.across[rows],
-            self.up[rows],
-            self.footprint[rows],
-            self.params[rows],
-            self.phase[rows],
-        )
+        return Points(*(values[rows] for values in vars(self).values()))
 
 
 Mix = tuple[Float, Float]
@@ -160,19 +119,17 @@ def _grain(points: Points, size: float = 0.4) -> Float:
     return noise(points.u / np.float32(size) + points.phase, points.v / np.float32(size))
 
 
-def _plain(points: Points) -> Mix:
+def _plain(points: Points, strength: Float, *_: Float) -> Mix:
     grain = noise(points.u * 0.7 + points.phase, points.v * 0.7)
-    return np.zeros_like(points.u), 1 + points.params[:, 0] * (grain - 0.5)
+    return np.zeros_like(points.u), 1 + strength * (grain - 0.5)
 
 
-def _noise(points: Points) -> Mix:
-    size, contrast = points.params[:, 0], points.params[:, 1]
+def _noise(points: Points, size: Float, contrast: Float, *_: Float) -> Mix:
     value = noise(points.u / size + points.phase, points.v / size)
     return np.clip((value - 0.5) * contrast * _fade(points, size) + 0.5, 0, 1), 0.9 + 0.2 * _grain(points, 0.15)
 
 
-def _brick(points: Points) -> Mix:
-    length, height = points.params[:, 0], points.params[:, 1]
+def _brick(points: Points, length: Float, height: Float, *_: Float) -> Mix:
     row, y = _cells(points.v, height)
     column, x = _cells(points.u + np.where(row % 2 > 0.5, length / 2, 0), length)
     fade = _fade(points, height)
@@ -182,8 +139,8 @@ def _brick(points: Points) -> Mix:
     return joint * fade + 0.15 * (1 - fade), shade * (0.9 + 0.2 * _grain(points, 2.0))
 
 
-def _facade(points: Points) -> Mix:
-    pitch, storey, wide, tall = points.params.T
+def _facade(points: Points, pitch: Float, storey: Float, wide: Float, tall: Float) -> Mix:
+    """Windows every ``pitch`` metres in each ``storey``, and the shares of both that they cover."""
     column, x = _cells(points.u, pitch)
     row, y = _cells(points.v, storey)
     shop = row < 0.5
@@ -201,15 +158,15 @@ def _facade(points: Points) -> Mix:
     return window * (1 - 0.5 * frame * fade), wall + (pane - wall) * np.clip(window, 0, 1) * fade
 
 
-def _road(points: Points) -> Mix:
-    lane, width, dash, solid = points.params.T
+def _road(points: Points, lane: Float, width: Float, dash: Float, solid: Float) -> Mix:
+    """Lanes on a road ``width`` metres wide; ``dash`` is the marks' period, ``solid`` = 1 a full middle line."""
     number, x = _cells(points.u, lane)
     lanes = np.rint(width / lane)
     off = np.minimum(x, 1 - x) * lane
     line = np.rint(points.u / lane)
     edge = (line < 0.5) | (line > lanes - 0.5)
     middle = np.abs(line - lanes / 2) < 0.25
-    _, along = _cells(points.v + points.phase, dash)
+    along = _cells(points.v + points.phase, dash)[1]
     drawn = edge | (middle & (solid > 0.5)) | (along < 0.45)
     off = np.where(edge, np.abs(off - 0.25), off)
     soft = np.maximum(points.footprint, 0.02)
@@ -220,31 +177,30 @@ def _road(points: Points) -> Mix:
     return mark * wear, patches * ruts * (0.93 + 0.14 * _grain(points, 0.08))
 
 
-def _tiles(points: Points) -> Mix:
-    length, width, share = points.params[:, 0], points.params[:, 1], points.params[:, 2]
+def _tiles(points: Points, length: Float, width: Float, joint: Float, *_: Float) -> Mix:
+    """``joint`` is a share of the tile."""
     column, x = _cells(points.u, length)
     row, y = _cells(points.v, width)
     fade = _fade(points, width)
-    joint = 1 - np.minimum(
-        _band(x, share / 2, 1 - share / 2, points.footprint / length),
-        _band(y, share / 2, 1 - share / 2, points.footprint / width),
+    line = 1 - np.minimum(
+        _band(x, joint / 2, 1 - joint / 2, points.footprint / length),
+        _band(y, joint / 2, 1 - joint / 2, points.footprint / width),
     )
     shade = 1 + 0.25 * fade * (scatter(column, row, points.phase) - 0.5)
-    return joint * fade + 1.5 * share * (1 - fade), shade * (0.88 + 0.24 * _grain(points, 1.5))
+    return line * fade + 1.5 * joint * (1 - fade), shade * (0.88 + 0.24 * _grain(points, 1.5))
 
 
-def _checker(points: Points) -> Mix:
-    side = points.params[:, 0]
-    column, _ = _cells(points.u, side)
-    row, _ = _cells(points.v, side)
+def _checker(points: Points, side: Float, *_: Float) -> Mix:
+    column = _cells(points.u, side)[0]
+    row = _cells(points.v, side)[0]
     fade = _fade(points, side)
     return ((column + row) % 2) * fade + 0.5 * (1 - fade), 0.94 + 0.12 * _grain(points)
 
 
-def _wood(points: Points) -> Mix:
-    plank, streak, upright = points.params[:, 0], points.params[:, 1], points.params[:, 2] > 0.5
-    run = np.where(upright, points.v, points.u)
-    side = np.where(upright, points.u, points.v)
+def _wood(points: Points, plank: Float, streak: Float, upright: Float, *_: Float) -> Mix:
+    """Planks ``plank`` metres wide with a grain ``streak`` long; they run up if ``upright`` = 1."""
+    run = np.where(upright > 0.5, points.v, points.u)
+    side = np.where(upright > 0.5, points.u, points.v)
     number, x = _cells(side, plank)
     start = scatter(number, np.zeros_like(number), points.phase)
     grain = noise(run / streak + 31 * start + points.phase, side * 14 / streak)
@@ -253,53 +209,52 @@ def _wood(points: Points) -> Mix:
     return np.clip(1.6 * grain - 0.3, 0, 1), shade
 
 
-def _stripes(points: Points) -> Mix:
-    period, share = points.params[:, 0], points.params[:, 1]
-    position = np.where(points.params[:, 2] > 0.5, points.v, points.u)
-    _, x = _cells(position, period)
+def _stripes(points: Points, period: Float, share: Float, level: Float, *_: Float) -> Mix:
+    """``share`` is the second colour's; the stripes lie if ``level`` = 1."""
+    position = np.where(level > 0.5, points.v, points.u)
+    x = _cells(position, period)[1]
     fade = _fade(points, period)
     stripe = _band(x, 0.5 - share / 2, 0.5 + share / 2, np.maximum(points.footprint / period, 0.02))
     return stripe * fade + share * (1 - fade), 0.9 + 0.2 * _grain(points, 0.6)
 
 
-def _foliage(points: Points) -> Mix:
-    size = points.params[:, 0]
+def _foliage(points: Points, size: Float, *_: Float) -> Mix:
     coarse = noise(points.u / size + points.phase, points.v / size)
     fine = noise(points.u * 4 / size - points.phase, points.v * 4 / size)
     fine = 0.5 + (fine - 0.5) * _fade(points, size / 8)
     return np.clip(1.4 * coarse - 0.2, 0, 1), 0.45 + 0.5 * coarse + 0.6 * fine
 
 
-def _sign(points: Points) -> Mix:
-    border, symbol, disc = points.params[:, 0], points.params[:, 1], points.params[:, 2] > 0.5
+def _sign(points: Points, border: Float, symbol: Float, disc: Float, *_: Float) -> Mix:
+    """``border`` and ``symbol`` are shares of the face; round if ``disc`` = 1."""
     x, y = points.across - 0.5, points.up - 0.5
-    radius = np.where(disc, np.sqrt(x * x + y * y), np.maximum(np.abs(x), np.abs(y)))
+    radius = np.where(disc > 0.5, np.sqrt(x * x + y * y), np.maximum(np.abs(x), np.abs(y)))
     inner = radius < 0.5 - border
     strokes = noise(points.across * 0.9 + points.phase, points.up * 0.9) > 0.55
     drawn = (radius < symbol) & strokes
     return (inner & ~drawn).astype(np.float32), np.ones_like(x)
 
 
-def _lights(points: Points) -> Mix:
-    low, high, width = points.params[:, 0], points.params[:, 1], points.params[:, 2]
+def _lights(points: Points, low: Float, high: Float, width: Float, *_: Float) -> Mix:
+    """A lamp on each side from ``low`` to ``high``, as shares of the face."""
     side = np.minimum(points.across, 1 - points.across)
     lamp = (side > 0.04) & (side < 0.04 + width) & (points.up > low) & (points.up < high)
     grille = (side > 0.3) & (points.up > 0.2) & (points.up < 0.55)
     return lamp.astype(np.float32), np.where(grille & ~lamp, 0.35, 1).astype(np.float32)
 
 
-def _signal(points: Points) -> Mix:
+def _signal(points: Points, lit: Float, *_: Float) -> Mix:
+    """``lit`` is the lamp that is on, 0..2 from the top."""
     lamp = np.clip(np.floor((1 - points.up) * 3), 0, 2)
     middle = ((1 - points.up) * 3 - lamp - 0.5) / 3
     round_ = ((points.across - 0.5) * 0.4) ** 2 + middle**2 < 0.017
-    lit = np.abs(lamp - points.params[:, 0]) < 0.5
-    bright = np.where(lit, 1.0, 0.12) * round_
+    bright = np.where(np.abs(lamp - lit) < 0.5, 1.0, 0.12) * round_
     hue = np.array([[1, 0.06, 0.04], [1, 0.55, 0.05], [0.05, 1, 0.45]], np.float32)
     return (hue[lamp.astype(np.int64)] * bright[:, None]).astype(np.float32), np.ones_like(bright, np.float32)
 
 
-def _picture(points: Points) -> Mix:
-    frame, size = points.params[:, 0], points.params[:, 1]
+def _picture(points: Points, frame: Float, size: Float, *_: Float) -> Mix:
+    """``frame`` is a share of the face, ``size`` the motif's."""
     side = np.minimum(np.minimum(points.across, 1 - points.across), np.minimum(points.up, 1 - points.up))
     x, y = points.u / size, points.v / size
     channels = [noise(x + points.phase * factor, y + 5 * factor) for factor in (1.0, 1.15, 1.4)]
@@ -309,8 +264,7 @@ def _picture(points: Points) -> Mix:
     return np.where((side < frame)[:, None], 0, motif).astype(np.float32), np.ones_like(side)
 
 
-def _books(points: Points) -> Mix:
-    thick = points.params[:, 0]
+def _books(points: Points, thick: Float, *_: Float) -> Mix:
     number, x = _cells(points.u + 0.4 * thick * noise(points.u, points.phase), thick)
     zero = np.zeros_like(number)
     channels = [scatter(number, zero + channel, points.phase) for channel in range(3)]
@@ -322,34 +276,33 @@ def _books(points: Points) -> Mix:
     return np.stack(channels, -1) * fade + 0.5 * (1 - fade), np.asarray(shade, np.float32)
 
 
-def _cloth(points: Points) -> Mix:
-    period, contrast = points.params[:, 0], points.params[:, 1]
-    _, x = _cells(points.u, period)
-    _, y = _cells(points.v, period)
+def _cloth(points: Points, period: Float, contrast: Float, *_: Float) -> Mix:
+    x = _cells(points.u, period)[1]
+    y = _cells(points.v, period)[1]
     plaid = 0.5 * (np.abs(x - 0.5) < 0.25) + 0.5 * (np.abs(y - 0.5) < 0.25)
     fade = _fade(points, period)
     folds = 0.8 + 0.4 * noise(points.u / 0.9 + points.phase, points.v / 0.9)
     return (plaid * fade + 0.5 * (1 - fade)) * contrast, folds
 
 
-def _glazing(points: Points) -> Mix:
-    low, high, pillar = points.params[:, 0], points.params[:, 1], points.params[:, 2]
-    _, x = _cells(points.across, pillar)
+def _glazing(points: Points, low: Float, high: Float, pillar: Float, *_: Float) -> Mix:
+    """Windows from ``low`` to ``high``, a pillar every ``pillar``; all are shares of the face."""
+    x = _cells(points.across, pillar)[1]
     glass = (points.up > low) & (points.up < high) & (x > 0.06) & (x < 0.94)
     sheen = 0.6 + 0.9 * noise(points.u / 3 + points.phase, points.v / 3)
     return glass.astype(np.float32), np.where(glass, sheen, 1).astype(np.float32)
 
 
-def _panels(points: Points) -> Mix:
-    columns, rows, joint = points.params[:, 0], points.params[:, 1], points.params[:, 2]
-    _, x = _cells(points.across, 1 / np.maximum(columns, 1))
-    _, y = _cells(points.up, 1 / np.maximum(rows, 1))
+def _panels(points: Points, columns: Float, rows: Float, joint: Float, *_: Float) -> Mix:
+    """Doors and drawers with knobs; ``joint`` is a share of each."""
+    x = _cells(points.across, 1 / np.maximum(columns, 1))[1]
+    y = _cells(points.up, 1 / np.maximum(rows, 1))[1]
     edge = 1 - np.minimum(_band(x, joint, 1 - joint, joint), _band(y, joint, 1 - joint, joint))
     knob = (np.abs(x - 0.5) < 0.07) & (np.abs(y - 0.78) < 0.05)
     return np.clip(edge + 0.8 * knob, 0, 1).astype(np.float32), 0.92 + 0.16 * _grain(points, 1.2)
 
 
-_PATTERNS: dict[Pattern, Callable[[Points], Mix]] = {
+_PATTERNS: dict[Pattern, Callable[..., Mix]] = {
     Pattern.PLAIN: _plain,
     Pattern.NOISE: _noise,
     Pattern.BRICK: _brick,
@@ -382,5 +335,5 @@ def mix(pattern: Pattern, points: Points) -> Mix:
         weight: ``(n,)`` or ``(n, 3)``: share of the second colour.
         shade: ``(n,)``: factor of the mixed colour.
     """
-    weight, shade = _PATTERNS[pattern](points)
+    weight, shade = _PATTERNS[pattern](points, *points.params.T)
     return np.asarray(weight, np.float32), np.asarray(shade, np.float32)

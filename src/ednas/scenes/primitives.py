@@ -7,8 +7,7 @@ taken to the solid's own coordinates keeps its parameter ``t``, and lies inside 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 from typing import Any
@@ -63,27 +62,7 @@ class Face(IntEnum):
 
 
 @dataclass(frozen=True)
-class Primitive:
-    """One solid, for people and tests.
-
-    Attributes:
-        shape: Which unit solid.
-        center: World position in metres, ``(3,)``.
-        half: Half sizes along the solid's own axes in metres, ``(3,)``.
-        rotation: ``(3, 3)``; its columns are the solid's axes in the world.
-        surfaces: Row of the surface table of each :class:`Face`, ``(6,)``; a ball uses the first, a cylinder's side
-            uses the first and its caps ``TOP`` and ``BOTTOM``.
-    """
-
-    shape: Shape
-    center: Float
-    half: Float
-    rotation: Float
-    surfaces: npt.NDArray[np.int32]
-
-
-@dataclass(frozen=True)
-class Primitives(Sequence[Primitive]):
+class Primitives:
     """All solids of a scene as arrays, sorted by shape.
 
     Attributes:
@@ -91,7 +70,8 @@ class Primitives(Sequence[Primitive]):
         center: ``(N, 3)`` metres.
         half: ``(N, 3)`` metres.
         rotation: ``(N, 3, 3)`` own axes as columns.
-        surfaces: ``(N, 6)`` rows of the surface table by :class:`Face`.
+        surfaces: ``(N, 6)`` rows of the surface table by :class:`Face`; a ball uses the first, a cylinder's side uses
+            the first and its caps ``TOP`` and ``BOTTOM``.
         casts: ``(N,)`` bool: whether it throws shadows.
         handed: ``(N,)`` +1, or -1 if the solid is a mirrored copy (its textures run the other way along x).
     """
@@ -107,16 +87,6 @@ class Primitives(Sequence[Primitive]):
     def __len__(self) -> int:
         return len(self.shape)
 
-    def __getitem__(self, index: int) -> Primitive:  # type: ignore[override]
-        """Return solid ``index``."""
-        return Primitive(
-            Shape(int(self.shape[index])),
-            self.center[index],
-            self.half[index],
-            self.rotation[index],
-            self.surfaces[index],
-        )
-
     @cached_property
     def to_local(self) -> Float:
         """``(N, 3, 3)``: world vectors to the unit solids' coordinates."""
@@ -131,15 +101,8 @@ class Primitives(Sequence[Primitive]):
 
     def mirrored(self) -> Primitives:
         """Return the same solids in a world mirrored at x = 0."""
-        return Primitives(
-            self.shape,
-            self.center * MIRROR,
-            self.half,
-            self.rotation * MIRROR[:, None] * MIRROR,
-            self.surfaces,
-            self.casts,
-            -self.handed,
-        )
+        rotation = self.rotation * MIRROR[:, None] * MIRROR
+        return replace(self, center=self.center * MIRROR, rotation=rotation, handed=-self.handed)
 
 
 def _slab(origin: Float, direction: Float) -> tuple[Float, Float]:

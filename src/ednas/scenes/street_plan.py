@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ednas.data.synthetic.dice import Dice
+from ednas.scenes.dice import Dice
 
 BEHIND, END = -12.0, 260.0
 """Where the street begins (behind the camera) and ends along z, in metres."""
@@ -58,15 +58,13 @@ class Plan:
 def draw_plan(dice: Dice) -> Plan:
     """Draw the outline of a street."""
     style = dice.choice(("city", "suburb", "boulevard", "arterial"), (5, 3, 2.5, 1.8))
-    lanes = {"city": dice.choice((2, 3, 4), (5, 2, 2)), "suburb": 2, "boulevard": dice.choice((2, 4)), "arterial": 4}[
-        style
-    ]
+    city, boulevard = dice.choice((2, 3, 4), (5, 2, 2)), dice.choice((2, 4))
+    lanes = {"city": city, "suburb": 2, "boulevard": boulevard, "arterial": 4}[style]
     lane = dice.uniform(3.0, 3.7)
     sidewalk = dice.uniform(1.6, 4.5) if style != "arterial" else dice.uniform(1.0, 2.2)
     crossing = (2 * END, 2 * END)
     if style != "arterial" and dice.chance(0.5):
         start = dice.uniform(11, 45)
         crossing = (start, start + dice.uniform(7, 13))
-    right_lanes = lanes // 2
-    position = dice.integer(0, right_lanes - 1) + 0.5 + dice.normal(0.1)
+    position = dice.integer(0, lanes // 2 - 1) + 0.5 + dice.normal(0.1)
     return Plan(style, lanes, lane, sidewalk, crossing, (position * lane, dice.uniform(1.15, 1.75)))

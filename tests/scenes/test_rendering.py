@@ -10,25 +10,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ednas.data.sample import VOID
-from ednas.data.synthetic import (
+from ednas.exceptions import DataError
+from ednas.scenes import (
     SCENES,
-    TARGETS,
+    VOID,
     Indoor,
     Scene,
     Shape,
     Street,
-    class_names,
     describe_scene,
     disparity_scale,
     mirrored,
     render,
     render_scene,
 )
-from ednas.data.synthetic.tracing import see
-from ednas.exceptions import DataError
+from ednas.scenes.tracing import see
 
 SIZE = (64, 128)
+CLASSES = {"streets": len(Street), "rooms": len(Indoor)}
 
 
 def depth_in_metres(scene: Scene, depth: np.ndarray) -> np.ndarray:
@@ -43,13 +42,12 @@ def test_sample_keeps_the_contract(name: str, seed: int) -> None:
     sample = render(name, seed, SIZE)
     assert sample.image.dtype == np.uint8
     assert sample.image.shape == (*SIZE, 3)
-    assert set(sample.targets) == set(TARGETS[name]) == {"segmentation", "depth", "normals"}
-    label, depth, normals = (sample.targets[key] for key in ("segmentation", "depth", "normals"))
+    label, depth, normals = sample.labels, sample.depth, sample.normals
     assert (label.dtype, label.shape) == (np.uint8, SIZE)
     assert (depth.dtype, depth.shape) == (np.float32, SIZE)
     assert (normals.dtype, normals.shape) == (np.float32, (*SIZE, 3))
     assert all(np.ascontiguousarray(array) is array for array in (sample.image, label, depth, normals))
-    assert ((label < TARGETS[name]["segmentation"].num_classes) | (label == VOID)).all()
+    assert ((label < CLASSES[name]) | (label == VOID)).all()
     assert np.isfinite(depth).all()
     assert (depth >= 0).all()
     length = np.linalg.norm(normals, axis=-1)
@@ -65,15 +63,6 @@ def test_sample_keeps_the_contract(name: str, seed: int) -> None:
         assert label.max() <= Indoor.OTHER_PROP
 
 
-def test_ids_are_those_of_the_benchmarks() -> None:
-    streets, rooms = class_names(Street), class_names(Indoor)
-    assert (len(streets), len(rooms)) == (19, 40)
-    assert [streets[i] for i in (0, 6, 10, 13, 18)] == ["road", "traffic light", "sky", "car", "bicycle"]
-    assert [rooms[i] for i in (0, 1, 21, 30, 39)] == ["wall", "floor", "ceiling", "person", "other prop"]
-    assert TARGETS["streets"]["depth"].kind == "disparity"
-    assert TARGETS["rooms"]["depth"].kind == "distance"
-
-
 @pytest.mark.parametrize("name", SCENES)
 def test_depth_and_normals_agree_on_planes(name: str) -> None:
     """Normals recomputed from the depth map by back-projection."""
@@ -82,7 +71,7 @@ def test_depth_and_normals_agree_on_planes(name: str) -> None:
     for seed in range(6):
         scene = describe_scene(name, seed)
         sample = render_scene(scene, size)
-        points = scene.camera.rays(size) * depth_in_metres(scene, sample.targets["depth"])[..., None]
+        points = scene.camera.rays(size) * depth_in_metres(scene, sample.depth)[..., None]
         across = points[1:-1, 2:] - points[1:-1, :-2]
         down = points[2:, 1:-1] - points[:-2, 1:-1]
         estimate = np.cross(down, across)
@@ -94,7 +83,7 @@ def test_depth_and_normals_agree_on_planes(name: str) -> None:
         for rows, columns in ((slice(2, None), slice(1, -1)), (slice(None, -2), slice(1, -1))):
             inner = inner & (part[rows, columns] == part[1:-1, 1:-1])
             inner = inner & (part[columns, rows] == part[1:-1, 1:-1])
-        cosine = np.sum(estimate * sample.targets["normals"][1:-1, 1:-1], -1)[inner]
+        cosine = np.sum(estimate * sample.normals[1:-1, 1:-1], -1)[inner]
         angles.append(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
     angles = np.concatenate(angles)
     assert len(angles) > 20_000
@@ -108,10 +97,10 @@ def test_mirrored_scene_gives_the_mirrored_sample(name: str, seed: int) -> None:
     scene = describe_scene(name, seed)
     scene = dataclasses.replace(scene, camera=dataclasses.replace(scene.camera, center=(0.375, 0.5)))
     straight, turned = render_scene(scene, SIZE), render_scene(mirrored(scene), SIZE)
-    assert (straight.targets["segmentation"] == turned.targets["segmentation"][:, ::-1]).all()
-    assert np.allclose(straight.targets["depth"], turned.targets["depth"][:, ::-1], rtol=1e-4)
-    flipped = turned.targets["normals"][:, ::-1] * np.array([-1, 1, 1], np.float32)
-    assert np.allclose(straight.targets["normals"], flipped, atol=1e-4)
+    assert (straight.labels == turned.labels[:, ::-1]).all()
+    assert np.allclose(straight.depth, turned.depth[:, ::-1], rtol=1e-4)
+    flipped = turned.normals[:, ::-1] * np.array([-1, 1, 1], np.float32)
+    assert np.allclose(straight.normals, flipped, atol=1e-4)
     # Textures, shadows, clouds and noise are mirrored too; a rounding may tip a single texel.
     difference = np.abs(straight.image.astype(int) - turned.image[:, ::-1])
     assert (difference <= 1).mean() > 0.995
@@ -130,18 +119,18 @@ def test_magnified_view_scales_depth_as_its_kind_says(name: str) -> None:
     close = dataclasses.replace(scene, camera=dataclasses.replace(scene.camera, focal=2 * scene.camera.focal))
     wide, zoomed = render_scene(scene, (64, 128)), render_scene(close, (64, 128))
     # Pixels of the zoomed image have middles that the wide image, at twice the size, also has.
-    detail = render_scene(scene, (128, 256)).targets["depth"][32:96, 64:192]
+    detail = render_scene(scene, (128, 256)).depth[32:96, 64:192]
     factor = 2 if name == "streets" else 1
-    assert np.isclose(zoomed.targets["depth"], factor * detail, rtol=1e-3).mean() > 0.99
-    assert wide.targets["depth"].shape == (64, 128)
+    assert np.isclose(zoomed.depth, factor * detail, rtol=1e-3).mean() > 0.99
+    assert wide.depth.shape == (64, 128)
 
 
 @pytest.mark.parametrize("name", SCENES)
 def test_size_changes_the_grid_and_not_the_scene(name: str) -> None:
     small, large = render(name, 9, (32, 64)), render(name, 9, (96, 192))
-    middle = large.targets["segmentation"][1::3, 1::3]
-    assert (small.targets["segmentation"] == middle).mean() > 0.999
-    assert np.isclose(small.targets["depth"], large.targets["depth"][1::3, 1::3], rtol=1e-3).mean() > 0.999
+    middle = large.labels[1::3, 1::3]
+    assert (small.labels == middle).mean() > 0.999
+    assert np.isclose(small.depth, large.depth[1::3, 1::3], rtol=1e-3).mean() > 0.999
 
 
 @given(
@@ -153,7 +142,7 @@ def test_every_seed_and_size_renders_without_warnings(name: str, seed: int, heig
         warnings.simplefilter("error")
         sample = render(name, seed, (height, width))
     assert sample.image.shape == (height, width, 3)
-    depth = sample.targets["depth"]
+    depth = sample.depth
     # Upright pictures look down at the road before the bumper: disparities above those of real files.
     assert (depth < 3).all() if name == "streets" else (depth < 12).all()
     # No lens cap: something is to be seen.

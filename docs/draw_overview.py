@@ -1,11 +1,10 @@
-"""What ednas does in one picture, and the pictures of the README.
+"""Draws the README's pictures: what ednas does, and a published architecture.
 
-The pictures in ``docs/`` are made by ``python -m ednas.report.overview docs`` and checked against it by a test.
+python docs/draw_overview.py
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -47,22 +46,6 @@ def draw_overview() -> str:
     for x in (204, 476, 694, 950):
         canvas.line([(x + 8, _MIDDLE), (x + 33, _MIDDLE)], stroke=_ACCENT, width=2.5, arrow=True)
     return canvas.render()
-
-
-def write_pictures(folder: Path | str) -> list[Path]:
-    """Write the README's pictures ``overview.svg`` and ``architecture.svg`` into ``folder``; return their paths.
-
-    Raises:
-        EdnasError: The folder cannot be written.
-    """
-    published = load_architecture("ednas_cityscapes")
-    pictures = {
-        "overview.svg": draw_overview(),
-        "architecture.svg": draw_architecture(published, tasks=("segmentation", "depth")),
-    }
-    for name, text in pictures.items():
-        write_text(Path(folder) / name, text)
-    return [Path(folder) / name for name in pictures]
 
 
 def _heading(canvas: Canvas, x: float, width: float, title: str, notes: Sequence[str]) -> None:
@@ -195,11 +178,15 @@ def _draw_scene(canvas: Canvas, palette: str, corner: tuple[float, float], size:
     canvas.rect(x, y, width, height, "none", stroke="#ffffff", radius=0)
 
 
-def _main() -> None:
-    parser = argparse.ArgumentParser(description="Write the README's pictures.")
-    parser.add_argument("folder", type=Path, help="where to write them, for example docs")
-    write_pictures(parser.parse_args().folder)
+def draw_pictures() -> dict[str, str]:
+    """Return the pictures of this folder, SVG documents by file name."""
+    published = load_architecture("ednas_cityscapes")
+    return {
+        "overview.svg": draw_overview(),
+        "architecture.svg": draw_architecture(published, tasks=("segmentation", "depth")),
+    }
 
 
 if __name__ == "__main__":
-    _main()
+    for name, text in draw_pictures().items():
+        write_text(Path(__file__).parent / name, text)

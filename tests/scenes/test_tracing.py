@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ednas.data.synthetic import SCENES, Camera, describe_scene, trace
-from ednas.data.synthetic.builder import compose, lean, tilt, turn
-from ednas.data.synthetic.primitives import Shape, distance
-from ednas.data.synthetic.tracing import see, shadowed
+from ednas.scenes import SCENES, Camera, describe_scene, trace
+from ednas.scenes.frame import compose, lean, tilt, turn
+from ednas.scenes.primitives import Shape, distance
+from ednas.scenes.tracing import see, shadowed
 
 SIZES = [(64, 128), (33, 47), (96, 40)]
 

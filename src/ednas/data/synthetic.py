@@ -4,17 +4,51 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any
 
-from ednas.data.sample import DatasetInfo, Sample
-from ednas.data.synthetic.rendering import TARGETS, check_scene, check_seed, check_size, render
+from pydantic import Field, PositiveInt
+
+from ednas.config import StrictModel, parse
+from ednas.data.classes import CITYSCAPES_19, NYU_40
+from ednas.data.reader import choose_split
+from ednas.data.sample import DatasetInfo, Sample, TargetInfo
 from ednas.exceptions import DataError
+from ednas.scenes.rendering import check_scene, check_seed, check_size, render
 from ednas.seeding import derive_seed
 
 REVISION = 1
 """Number of the scenes' recipe; raise it whenever the same seed gives other pictures or labels."""
 
-_SPLITS = ("train", "val")
+SPLITS = ("train", "val")
+
+TARGETS: Mapping[str, Mapping[str, TargetInfo]] = {
+    "streets": {
+        "segmentation": TargetInfo("labels", len(CITYSCAPES_19), CITYSCAPES_19),
+        "depth": TargetInfo("disparity", unit="p/65535"),
+        "normals": TargetInfo("normals"),
+    },
+    "rooms": {
+        "segmentation": TargetInfo("labels", len(NYU_40), NYU_40),
+        "depth": TargetInfo("distance", unit="m"),
+        "normals": TargetInfo("normals"),
+    },
+}
+"""Targets of each kind of scene."""
+
+
+class SyntheticOptions(StrictModel):
+    """Options of the built-in scenes; None: the scene's own default.
+
+    Attributes:
+        count: Number of samples of the split.
+        size: Height and width.
+        seed: Seed of the scenes.
+    """
+
+    count: PositiveInt | None = None
+    size: tuple[PositiveInt, PositiveInt] | None = None
+    seed: int | None = Field(default=None, ge=0)
 
 
 class SyntheticDataset:
@@ -41,15 +75,15 @@ class SyntheticDataset:
 
     def __init__(
         self,
-        scene: Literal["streets", "rooms"] | str,
+        scene: str,
         split: str = "train",
         count: int = 768,
         size: tuple[int, int] = (64, 128),
         seed: int = 0,
     ) -> None:
         check_scene(scene)
-        if split not in _SPLITS:
-            raise DataError(f"unknown split {split!r} of synthetic {scene}; use one of: {', '.join(_SPLITS)}")
+        if split not in SPLITS:
+            raise DataError(f"unknown split {split!r} of synthetic {scene}; use one of: {', '.join(SPLITS)}")
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise DataError(f"synthetic {scene} needs a whole number of samples from 1 on, not {count!r}")
         self._scene = scene
@@ -87,7 +121,8 @@ class SyntheticDataset:
         Raises:
             IndexError: There is no such sample.
         """
-        return render(self._scene, self.scene_seed(index), self._size)
+        found = render(self._scene, self.scene_seed(index), self._size)
+        return Sample(found.image, {"segmentation": found.labels, "depth": found.depth, "normals": found.normals})
 
     def source(self, index: int) -> str:
         """Name of sample ``index``, with the seed that ``render`` takes."""
@@ -98,3 +133,14 @@ class SyntheticDataset:
         height, width = self._size
         identity = ["synthetic", REVISION, self._scene, self._split, self._count, height, width, self._seed]
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+
+def open_scene(scene: str, split: str, options: Mapping[str, Any]) -> SyntheticDataset:
+    """Open a split of one of :data:`SCENES`.
+
+    Raises:
+        ConfigError: An option is wrong.
+        DataError: There is no such split, or no image of that size.
+    """
+    chosen = parse(SyntheticOptions, options, f"options of {scene}")
+    return SyntheticDataset(scene, choose_split(split, SPLITS, scene), **chosen.model_dump(exclude_none=True))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ednas.data.synthetic.camera import Camera
-from ednas.data.synthetic.primitives import MIRROR, Float, Primitives
+from ednas.scenes.camera import Camera
+from ednas.scenes.primitives import MIRROR, Float, Primitives
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Surfaces:
 
     Attributes:
         label: Class id, ``(M,)`` uint8.
-        pattern: :class:`~ednas.data.synthetic.textures.Pattern`, ``(M,)`` uint8.
+        pattern: :class:`~ednas.scenes.textures.Pattern`, ``(M,)`` uint8.
         color: First colour, linear RGB, ``(M, 3)``.
         second: Second colour, linear RGB, ``(M, 3)``.
         params: Numbers whose meaning the pattern gives, ``(M, 4)``.

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ednas.data.sample import VOID
-from ednas.data.synthetic.camera import pixel_rectangles, view_bounds
-from ednas.data.synthetic.primitives import (
-    NEAR,
-    NO_HIT,
-    Float,
-    Int,
-    Primitives,
-    Shape,
-    distance,
-    dot,
-    face_and_normal,
-)
-from ednas.data.synthetic.scene import Scene
+from ednas.scenes.camera import pixel_rectangles, view_bounds
+from ednas.scenes.classes import VOID
+from ednas.scenes.primitives import NEAR, NO_HIT, Float, Int, Primitives, Shape, distance, dot, face_and_normal
+from ednas.scenes.scene import Scene
 
 _EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
 
@@ -33,7 +24,7 @@ class Hits:
         t: ``(...)`` float32: the ray's parameter, infinity for the sky; with ``Camera.rays`` the depth along the
             optical axis in metres.
         primitive: ``(...)`` int64: which solid; -1 for the sky.
-        face: ``(...)`` int64: which :class:`~ednas.data.synthetic.primitives.Face` of it; 0 for the sky.
+        face: ``(...)`` int64: which :class:`~ednas.scenes.primitives.Face` of it; 0 for the sky.
         normal: ``(..., 3)`` float32: unit, camera frame, against the ray; zero for the sky.
         label: ``(...)`` uint8: class id; ``VOID`` where nothing is hit (``render`` calls it sky in streets).
         local: ``(..., 3)`` float32: the point in metres along the solid's own axes, as its texture sees it.
@@ -83,20 +74,13 @@ def _hits(scene: Scene, rays: Float, t: Float, primitive: Int) -> Hits:
     away = np.maximum(dot(facing, unit) + np.float32(1e-6), 0)
     facing -= 2 * away[:, None] * unit
 
-    count = len(rays)
-    hits = Hits(
-        t,
-        primitive,
-        np.zeros(count, np.int64),
-        np.zeros((count, 3), np.float32),
-        np.full(count, VOID, np.uint8),
-        np.zeros((count, 3), np.float32),
-    )
-    hits.face[rows] = face
-    hits.normal[rows] = facing
-    hits.label[rows] = scene.surfaces.label[solids.surfaces[which, face]]
-    hits.local[rows] = local
-    return hits
+    def everywhere(values: npt.NDArray[Any], empty: int) -> npt.NDArray[Any]:
+        found = np.full((len(rays), *values.shape[1:]), empty, values.dtype)
+        found[rows] = values
+        return found
+
+    label = scene.surfaces.label[solids.surfaces[which, face]]
+    return Hits(t, primitive, everywhere(face, 0), everywhere(facing, 0), everywhere(label, VOID), everywhere(local, 0))
 
 
 def trace(scene: Scene, rays: Float) -> Hits:
@@ -119,14 +103,7 @@ def trace(scene: Scene, rays: Float) -> Hits:
         closer = t < best
         best[closer], primitive[closer] = t[closer], index
     hits = _hits(scene, flat, best, primitive)
-    return Hits(
-        hits.t.reshape(shape),
-        hits.primitive.reshape(shape),
-        hits.face.reshape(shape),
-        hits.normal.reshape(*shape, 3),
-        hits.label.reshape(shape),
-        hits.local.reshape(*shape, 3),
-    )
+    return Hits(*(values.reshape(*shape, *values.shape[1:]) for values in vars(hits).values()))
 
 
 def _pair_distances(shapes: npt.NDArray[np.uint8], origin: Float, direction: Float, nearest: float) -> Float:

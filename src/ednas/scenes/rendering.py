@@ -1,21 +1,21 @@
-"""From a scene to a sample: picture and exact labels."""
+"""From a scene to its picture and exact labels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from ednas.data.sample import VOID, Sample, TargetInfo
-from ednas.data.synthetic.classes import Indoor, Street, class_names
-from ednas.data.synthetic.primitives import Float
-from ednas.data.synthetic.rooms import build_room
-from ednas.data.synthetic.scene import Scene
-from ednas.data.synthetic.shading import radiance
-from ednas.data.synthetic.streets import build_street
-from ednas.data.synthetic.tracing import see
 from ednas.exceptions import DataError
+from ednas.scenes.classes import Street
+from ednas.scenes.primitives import Float
+from ednas.scenes.rooms import build_room
+from ednas.scenes.scene import Scene
+from ednas.scenes.shading import radiance
+from ednas.scenes.streets import build_street
+from ednas.scenes.tracing import see
 from ednas.seeding import derive_seed
 
 SMALLEST, LARGEST = 32, 4096
@@ -32,19 +32,23 @@ _BUILDERS: Mapping[str, Callable[[int], Scene]] = {"streets": build_street, "roo
 SCENES = tuple(_BUILDERS)
 """Names of the built-in kinds of scene."""
 
-TARGETS: Mapping[str, Mapping[str, TargetInfo]] = {
-    "streets": {
-        "segmentation": TargetInfo("labels", len(Street), class_names(Street)),
-        "depth": TargetInfo("disparity", unit="p/65535"),
-        "normals": TargetInfo("normals"),
-    },
-    "rooms": {
-        "segmentation": TargetInfo("labels", len(Indoor), class_names(Indoor)),
-        "depth": TargetInfo("distance", unit="m"),
-        "normals": TargetInfo("normals"),
-    },
-}
-"""Targets of each kind of scene."""
+
+@dataclass(frozen=True)
+class Rendering:
+    """A picture and its labels.
+
+    Attributes:
+        image: RGB, ``(H, W, 3)`` uint8.
+        labels: Class ids, ``(H, W)`` uint8; the sky is a class of ``streets``.
+        depth: ``(H, W)`` float32: normalised disparity in ``streets``, metres along the optical axis in ``rooms``;
+            0 where nothing is hit.
+        normals: Unit vectors in the camera frame, ``(H, W, 3)`` float32; zero where nothing is hit.
+    """
+
+    image: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.uint8]
+    depth: Float
+    normals: Float
 
 
 def check_scene(scene: str) -> None:
@@ -133,16 +137,12 @@ def _develop(scene: Scene, light: Float) -> npt.NDArray[np.uint8]:
     return (np.clip(image, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
 
 
-def render_scene(scene: Scene, size: tuple[int, int]) -> Sample:
+def render_scene(scene: Scene, size: tuple[int, int]) -> Rendering:
     """Render a described scene (perhaps mirrored, or with another camera).
 
     Args:
         scene: The scene.
         size: (height, width) in pixels, each from 32 to 4096.
-
-    Returns:
-        The picture with targets ``segmentation``, ``depth`` (normalised disparity for ``streets``, metres for
-        ``rooms``) and ``normals``; the sky is a class, its depth and normals are invalid.
 
     Raises:
         DataError: The size is wrong.
@@ -151,24 +151,20 @@ def render_scene(scene: Scene, size: tuple[int, int]) -> Sample:
     rays = scene.camera.rays(size).reshape(-1, 3)
     hits = see(scene, size)
     light = radiance(scene, hits, rays, 1 / (scene.camera.focal * size[1]))
-    label = hits.label
     if scene.name == "streets":
-        label[hits.primitive < 0] = Street.SKY
+        hits.label[hits.primitive < 0] = Street.SKY
         depth = np.float32(disparity_scale(scene.camera.focal)) / hits.t
     else:
-        label[hits.primitive < 0] = VOID
         depth = np.where(np.isfinite(hits.t), hits.t, np.float32(0))
-    return Sample(
+    return Rendering(
         image=_develop(scene, light.reshape(*size, 3)),
-        targets={
-            "segmentation": label.reshape(size),
-            "depth": np.ascontiguousarray(depth, np.float32).reshape(size),
-            "normals": hits.normal.reshape(*size, 3),
-        },
+        labels=hits.label.reshape(size),
+        depth=depth.reshape(size),
+        normals=hits.normal.reshape(*size, 3),
     )
 
 
-def render(scene: str, seed: int, size: tuple[int, int] = (64, 128)) -> Sample:
+def render(scene: str, seed: int, size: tuple[int, int]) -> Rendering:
     """Build and render a scene: a pure function of its arguments.
 
     Args:
@@ -176,10 +172,7 @@ def render(scene: str, seed: int, size: tuple[int, int] = (64, 128)) -> Sample:
         seed: Which scene, >= 0.
         size: (height, width) in pixels, each from 32 to 4096.
 
-    Returns:
-        The sample, as :func:`render_scene` describes.
-
     Raises:
         DataError: An argument is wrong.
     """
-    return render_scene(describe_scene(scene, seed), check_size(size))
+    return render_scene(describe_scene(scene, seed), size)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from ednas.data.synthetic.builder import Frame, SceneBuilder
-from ednas.data.synthetic.dice import Dice
+from ednas.scenes.frame import Frame
 
 _GAP = 0.06
 """Half the distance in metres that things along a wall keep."""
@@ -28,14 +27,14 @@ class Wall:
     low: list[tuple[float, float]] = field(default_factory=list)
     high: list[tuple[float, float]] = field(default_factory=list)
 
-    def find(self, dice: Dice, width: float, *, floor: bool, eye: bool, margin: float = 0.05) -> Frame | None:
+    def find(self, width: float, *, floor: bool, eye: bool, margin: float = 0.05) -> Frame | None:
         """Return a frame at the middle of a free stretch, or None if there is none."""
         reach = (self.length - width) / 2 - margin
         if reach < 0:
             return None
         taken = (self.low if floor else []) + (self.high if eye else [])
         for _ in range(8):
-            x = dice.uniform(-reach, reach)
+            x = self.frame.dice.uniform(-reach, reach)
             start, end = x - width / 2 - _GAP, x + width / 2 + _GAP
             if all(end <= other_start or start >= other_end for other_start, other_end in taken):
                 return self.frame.at(x, 0)
@@ -49,10 +48,9 @@ class Wall:
             if used:
                 stretches.append((x - width / 2 - _GAP, x + width / 2 + _GAP))
 
-    def place(self, dice: Dice, width: float, *, floor: bool, eye: bool, margin: float = 0.05) -> Frame | None:
+    def place(self, width: float, *, floor: bool, eye: bool, margin: float = 0.05) -> Frame | None:
         """Find a free stretch and take it."""
-        frame = self.find(dice, width, floor=floor, eye=eye, margin=margin)
-        if frame is not None:
+        if frame := self.find(width, floor=floor, eye=eye, margin=margin):
             self.take(frame, width, floor=floor, eye=eye)
         return frame
 
@@ -62,8 +60,7 @@ class Room:
     """The room while it is being furnished.
 
     Attributes:
-        builder: Where the solids go.
-        dice: Random choices.
+        world: The middle of its floor.
         kind: What the room is for.
         size: Width (x), height and length (z) in metres.
         eye: The camera's x and z.
@@ -71,8 +68,7 @@ class Room:
         middle: Discs (x, z, radius) taken away from the walls.
     """
 
-    builder: SceneBuilder
-    dice: Dice
+    world: Frame
     kind: str
     size: tuple[float, float, float]
     eye: tuple[float, float]
@@ -95,7 +91,7 @@ class Room:
             if depth > (self.size[0] if index else self.size[2]) - 1.0:
                 continue
             for _ in range(3):
-                frame = wall.find(self.dice, width, floor=True, eye=tall)
+                frame = wall.find(width, floor=True, eye=tall)
                 if frame is None:
                     break
                 center = frame.at(0, depth / 2)
@@ -109,10 +105,10 @@ class Room:
 
     def open(self, radius: float) -> tuple[float, float] | None:
         """Find a free disc on the floor, in front of the camera."""
-        wide, _, long = self.size
+        dice, (wide, _, long) = self.world.dice, self.size
         for _ in range(10):
-            x = self.dice.uniform(-1, 1) * (wide / 2 - radius - 0.1)
-            z = self.dice.uniform(-1, 1) * (long / 2 - radius - 0.1)
+            x = dice.uniform(-1, 1) * (wide / 2 - radius - 0.1)
+            z = dice.uniform(-1, 1) * (long / 2 - radius - 0.1)
             clear = math.hypot(x - self.eye[0], z - self.eye[1]) > radius + 0.75
             if clear and self._free(x, z, radius):
                 self.middle.append((x, z, radius))

@@ -69,11 +69,7 @@ class Dice:
     def gray(self, low: float, high: float, tint: float = 0.03) -> Color:
         """Return a nearly grey colour between ``low`` and ``high``."""
         value = self.uniform(low, high)
-        return (
-            max(value + self.uniform(-tint, tint), 0.01),
-            value,
-            max(value + self.uniform(-tint, tint), 0.01),
-        )
+        return (max(value + self.uniform(-tint, tint), 0.01), value, max(value + self.uniform(-tint, tint), 0.01))
 
     def color(self, low: float = 0.05, high: float = 0.6, saturation: float = 0.7) -> Color:
         """Return a colour of any hue.

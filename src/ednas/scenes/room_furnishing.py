@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from ednas.data.synthetic import room_objects as furniture
-from ednas.data.synthetic.builder import Frame
-from ednas.data.synthetic.classes import Indoor
-from ednas.data.synthetic.dice import Dice
-from ednas.data.synthetic.room_objects import fabric
-from ednas.data.synthetic.room_plan import Room
+from ednas.scenes import room_objects as furniture
+from ednas.scenes.classes import Indoor
+from ednas.scenes.dice import Dice
+from ednas.scenes.frame import Frame, Range
+from ednas.scenes.room_objects import fabric
+from ednas.scenes.room_plan import Room
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class _Piece:
     """
 
     build: Callable[[Frame, Dice, float], None]
-    width: tuple[float, float]
+    width: Range
     depth: float
     odds: float
     tall: bool = False
@@ -38,25 +39,9 @@ def _plain(build: Callable[[Frame, Dice], None]) -> Callable[[Frame, Dice, float
     return lambda frame, dice, _: build(frame, dice)
 
 
-def _bed(frame: Frame, dice: Dice, width: float) -> None:
-    furniture.bed(frame, dice, width, dice.uniform(1.95, 2.1))
-
-
-def _shelves(frame: Frame, dice: Dice, width: float) -> None:
-    furniture.bookshelf(frame, dice, width, label=Indoor.SHELVES)
-
-
-def _side_table(frame: Frame, dice: Dice, width: float) -> None:
-    furniture.table(frame, dice, width, 0.5)
-
-
-def _bag(frame: Frame, dice: Dice) -> None:
-    furniture.bag(frame.at(0, 0.2), dice)
-
-
 _WANTED: dict[str, tuple[_Piece, ...]] = {
     "bedroom": (
-        _Piece(_bed, (1.0, 1.95), 2.15, 1.0),
+        _Piece(furniture.bed, (1.0, 1.95), 2.15, 1.0),
         _Piece(_plain(furniture.night_stand), (0.5, 0.5), 0.5, 0.85),
         _Piece(furniture.dresser, (0.8, 1.3), 0.5, 0.75),
         _Piece(furniture.wardrobe, (0.9, 1.5), 0.65, 0.5, tall=True),
@@ -77,7 +62,7 @@ _WANTED: dict[str, tuple[_Piece, ...]] = {
         _Piece(furniture.desk, (1.2, 1.6), 1.3, 1.0),
         _Piece(furniture.desk, (1.1, 1.4), 1.3, 0.5),
         _Piece(furniture.bookshelf, (0.8, 1.2), 0.35, 0.8, tall=True),
-        _Piece(_shelves, (0.7, 1.0), 0.35, 0.4, tall=True),
+        _Piece(partial(furniture.bookshelf, label=Indoor.SHELVES), (0.7, 1.0), 0.35, 0.4, tall=True),
         _Piece(furniture.wardrobe, (0.8, 1.2), 0.6, 0.4, tall=True),
     ),
     "bathroom": (
@@ -97,14 +82,14 @@ _ANYWHERE_DRY = (
     _Piece(furniture.bookshelf, (0.7, 1.1), 0.35, 0.4, tall=True),
     _Piece(furniture.wardrobe, (0.8, 1.1), 0.6, 0.3, tall=True),
     _Piece(furniture.dresser, (0.7, 1.1), 0.5, 0.4),
-    _Piece(_side_table, (0.8, 1.3), 0.6, 0.5),
+    _Piece(furniture.table, (0.8, 1.3), 0.6, 0.5),
     _Piece(_plain(furniture.floor_lamp), (0.5, 0.5), 0.5, 0.4),
 )
 
 _ANYWHERE = (
     _Piece(_plain(furniture.cartons), (0.6, 0.6), 0.6, 0.3),
     _Piece(_plain(furniture.stool), (0.7, 0.7), 0.7, 0.3),
-    _Piece(_plain(_bag), (0.45, 0.45), 0.4, 0.35),
+    _Piece(lambda frame, dice, _: furniture.bag(frame.at(0, 0.2), dice), (0.45, 0.45), 0.4, 0.35),
     _Piece(_plain(furniture.chair), (0.5, 0.5), 0.5, 0.5),
 )
 
@@ -114,49 +99,43 @@ KINDS = tuple(_WANTED)
 
 def furnish_walls(room: Room) -> None:
     """Put the large pieces against the walls that the camera sees."""
-    dice = room.dice
+    dice = room.world.dice
     pieces = _WANTED[room.kind] + (() if room.kind == "bathroom" else _ANYWHERE_DRY) + _ANYWHERE
     for piece in pieces:
         width = dice.uniform(*piece.width)
         first = dice.integer(0, 2)
         order = (first, (first + 1) % 3, (first + 2) % 3)
-        if dice.chance(piece.odds):
-            frame = room.along(width, piece.depth, order, tall=piece.tall)
-            if frame:
-                piece.build(frame, dice, width - 0.05)
+        if dice.chance(piece.odds) and (frame := room.along(width, piece.depth, order, tall=piece.tall)):
+            piece.build(frame, dice, width - 0.05)
 
 
 def _dine(room: Room) -> None:
     """A table with chairs around it."""
-    dice = room.dice
+    dice = room.world.dice
     wide, deep = dice.uniform(0.9, 1.5), dice.uniform(0.7, 0.95)
-    spot = room.open(wide * 0.75)
-    if not spot:
+    if not (spot := room.open(wide * 0.75)):
         return
-    frame = room.builder.frame(*spot, dice.uniform(-math.pi, math.pi))
+    frame = room.world.at(*spot, yaw=dice.uniform(-math.pi, math.pi))
     furniture.table(frame.at(0, -deep / 2), dice, wide, deep)
     for index in range(dice.integer(1, 4)):
         side = -1 if index % 2 else 1
-        x = (index // 2 - 0.5) * wide * 0.5
-        furniture.chair(
-            frame.at(x, side * (deep / 2 + 0.3), yaw=(math.pi if side > 0 else 0.0) + dice.normal(0.2)), dice
-        )
+        x, yaw = (index // 2 - 0.5) * wide * 0.5, math.pi if side > 0 else 0.0
+        furniture.chair(frame.at(x, side * (deep / 2 + 0.3), yaw=yaw + dice.normal(0.2)), dice)
 
 
 def furnish_middle(room: Room) -> None:
     """Put mats, tables with chairs, people and bags on the open floor."""
-    b, dice = room.builder, room.dice
+    world = room.world
+    dice = world.dice
     if dice.chance(0.6):
         size = (dice.uniform(0.8, 0.55 * room.size[0]), 0.012, dice.uniform(0.8, 0.55 * room.size[2]))
-        mat = fabric(b.frame(0, 0), dice, Indoor.FLOOR_MAT)
-        b.frame(dice.normal(0.3), dice.normal(0.3), dice.normal(0.2)).box(0, 0, 0, size, mat, casts=False)
+        mat = fabric(world, dice, Indoor.FLOOR_MAT)
+        world.at(dice.normal(0.3), dice.normal(0.3), yaw=dice.normal(0.2)).box(0, 0, 0, size, mat, casts=False)
     if room.kind in ("dining room", "kitchen") or dice.chance(0.15):
         _dine(room)
-    if room.kind == "living room" and dice.chance(0.85):
-        spot = room.open(0.55)
-        if spot:
-            frame = b.frame(*spot, dice.uniform(-0.5, 0.5))
-            furniture.table(frame.at(0, -0.3), dice, 1.0, 0.6, high=dice.uniform(0.38, 0.48))
+    if room.kind == "living room" and dice.chance(0.85) and (spot := room.open(0.55)):
+        frame = world.at(*spot, yaw=dice.uniform(-0.5, 0.5))
+        furniture.table(frame.at(0, -0.3), dice, 1.0, 0.6, high=dice.uniform(0.38, 0.48))
     for odds, radius, piece in (
         (0.12, 0.3, furniture.person),
         (0.2, 0.3, furniture.bag),
@@ -164,12 +143,8 @@ def furnish_middle(room: Room) -> None:
         (0.3, 0.35, furniture.chair),
         (0.15, 0.35, furniture.cartons),
     ):
-        if dice.chance(odds):
-            spot = room.open(radius)
-            if spot:
-                piece(b.frame(*spot, dice.uniform(-math.pi, math.pi)), dice)
-    if dice.chance(0.2):
-        spot = room.open(0.25)
-        if spot:
-            cloth = fabric(b.frame(0, 0), dice, Indoor.CLOTHES)
-            b.frame(*spot, dice.unit()).ball((0, 0.06, 0), (dice.uniform(0.4, 0.7), 0.2, 0.4), cloth)
+        if dice.chance(odds) and (spot := room.open(radius)):
+            piece(world.at(*spot, yaw=dice.uniform(-math.pi, math.pi)), dice)
+    if dice.chance(0.2) and (spot := room.open(0.25)):
+        cloth = fabric(world, dice, Indoor.CLOTHES)
+        world.at(*spot, yaw=dice.unit()).ball((0, 0.06, 0), (dice.uniform(0.4, 0.7), 0.2, 0.4), cloth)

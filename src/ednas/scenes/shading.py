@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ednas.data.synthetic.primitives import Float, Int, Shape, dot
-from ednas.data.synthetic.scene import Light, Scene
-from ednas.data.synthetic.textures import Pattern, Points, mix, noise
-from ednas.data.synthetic.tracing import Hits, shadowed
+from ednas.scenes.primitives import Float, Int, Shape, dot
+from ednas.scenes.scene import Light, Scene
+from ednas.scenes.textures import Pattern, Points, mix, noise
+from ednas.scenes.tracing import Hits, shadowed
 
 _LIFT = 0.01
 """Distance in metres by which shadow rays start off their surface."""

@@ -6,16 +6,19 @@ import hashlib
 import pickle
 import subprocess
 import sys
+from enum import IntEnum
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ednas import scenes
+from ednas.data.classes import CITYSCAPES_19, NYU_40
 from ednas.data.sample import VOID, DenseDataset, Sample
-from ednas.data.synthetic import SCENES, SyntheticDataset, describe_scene
-from ednas.data.synthetic.dataset import REVISION
+from ednas.data.synthetic import REVISION, TARGETS, SyntheticDataset
 from ednas.exceptions import DataError
+from ednas.scenes import SCENES, Indoor, Street, describe_scene
 
 FRAMES = 32
 RECIPE = [(358, 281, 0.873), (58, 40, 0.534)]
@@ -34,7 +37,7 @@ def frames(request: pytest.FixtureRequest) -> tuple[str, list[Sample]]:
 def test_another_process_renders_the_same_bytes() -> None:
     code = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
-        "from test_dataset import digest\n"
+        "from test_synthetic import digest\n"
         "from ednas.data.synthetic import SyntheticDataset\n"
         "for scene in ('rooms', 'streets'):\n"
         "    print(digest(SyntheticDataset(scene, 'val', count=9, size=(40, 72), seed=3)[7]))\n"
@@ -66,6 +69,19 @@ def _streams() -> list[tuple[str, str, int]]:
 def test_larger_counts_continue_smaller_ones() -> None:
     few, many = SyntheticDataset("rooms", count=3, size=(32, 32)), SyntheticDataset("rooms", count=30, size=(32, 32))
     assert [few.scene_seed(i) for i in range(3)] == [many.scene_seed(i) for i in range(3)]
+
+
+@pytest.mark.parametrize(("classes", "names"), [(Street, CITYSCAPES_19), (Indoor, NYU_40)])
+def test_ids_are_those_of_the_benchmarks(classes: type[IntEnum], names: tuple[str, ...]) -> None:
+    assert [(label.value, label.name.lower().replace("_", " ")) for label in classes] == list(enumerate(names))
+    assert scenes.VOID == VOID
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_samples_have_the_targets_that_are_promised(name: str) -> None:
+    sample = SyntheticDataset(name, count=1, size=(32, 40))[0]
+    assert set(sample.targets) == set(TARGETS[name]) == {"segmentation", "depth", "normals"}
+    assert TARGETS[name]["depth"].kind == {"streets": "disparity", "rooms": "distance"}[name]
 
 
 def test_enough_classes_of_realistic_frequency(frames: tuple[str, list[Sample]]) -> None:

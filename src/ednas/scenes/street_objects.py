@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 
-from ednas.data.sample import VOID
-from ednas.data.synthetic.builder import Frame, Skin, lean, tilt
-from ednas.data.synthetic.classes import Street
-from ednas.data.synthetic.dice import Color, Dice, darker
-from ednas.data.synthetic.primitives import Shape
-from ednas.data.synthetic.textures import Pattern
+from ednas.scenes.classes import VOID, Street
+from ednas.scenes.dice import Color, Dice, darker
+from ednas.scenes.frame import QUARTER, UPRIGHT, Frame, lean, tilt
+from ednas.scenes.primitives import Shape
+from ednas.scenes.textures import Pattern
 
 _DARK: Color = (0.03, 0.03, 0.035)
 _GLASS: Color = (0.05, 0.07, 0.09)
 _SKINS: tuple[Color, ...] = ((0.62, 0.42, 0.32), (0.45, 0.28, 0.2), (0.25, 0.14, 0.09), (0.7, 0.5, 0.4))
-_QUARTER = math.pi / 2
 
 
 def _paint(dice: Dice) -> Color:
@@ -26,9 +24,7 @@ def _paint(dice: Dice) -> Color:
 
 
 def _wheels(frame: Frame, label: int, xs: tuple[float, ...], zs: tuple[float, ...], radius: float) -> None:
-    surface = frame.builder.surface
-    tyre = surface(label, (0.02, 0.02, 0.02))
-    rim = surface(label, (0.3, 0.3, 0.32), gloss=0.3)
+    tyre, rim = frame.surface(label, (0.02, 0.02, 0.02)), frame.surface(label, (0.3, 0.3, 0.32), gloss=0.3)
     for x in xs:
         for z in zs:
             frame.wheel(x, z, radius, 0.22, (tyre, tyre, rim, rim, tyre, tyre))
@@ -36,15 +32,14 @@ def _wheels(frame: Frame, label: int, xs: tuple[float, ...], zs: tuple[float, ..
 
 def car(frame: Frame, dice: Dice, *, detailed: bool = True) -> None:
     """A saloon, hatchback, estate or van; its rear looks along -z."""
-    surface, label = frame.builder.surface, Street.CAR
+    surface, label = frame.surface, Street.CAR
     kind = dice.choice(("saloon", "hatch", "estate", "van"), (4, 4, 3, 2))
     paint = _paint(dice)
     width, length = dice.uniform(1.68, 1.9), {"saloon": 4.6, "hatch": 3.9, "estate": 4.6, "van": 4.9}[kind]
     length *= dice.uniform(0.94, 1.06)
     belt = dice.uniform(0.9, 1.0) + (0.15 if kind == "van" else 0)
     top = {"saloon": 1.45, "hatch": 1.5, "estate": 1.6, "van": 1.95}[kind]
-    body = surface(label, paint, gloss=0.7)
-    dark = surface(label, _DARK)
+    body, dark = surface(label, paint, gloss=0.7), surface(label, _DARK)
     rear = surface(label, paint, Pattern.LIGHTS, (0.7, 0.03, 0.02), (0.55, 0.88, 0.17), gloss=0.4)
     front = surface(label, paint, Pattern.LIGHTS, (0.95, 0.95, 0.9), (0.5, 0.8, 0.2), gloss=0.5)
     frame.box(0, 0.28, 0, (width, belt - 0.28, length), (body, body, body, dark, rear, front))
@@ -55,14 +50,9 @@ def car(frame: Frame, dice: Dice, *, detailed: bool = True) -> None:
         # The roof is the upper part of a lying elliptic cylinder; its ends are the side windows.
         skin = surface(label, paint, Pattern.GLAZING, _GLASS, (0.0, 1.0, 0.5), gloss=0.8)
         sides = surface(label, _GLASS, gloss=0.8)
-        height = 2 * (top - belt + 0.1)
-        frame.solid(
-            Shape.CYLINDER,
-            (0, belt - 0.1, middle),
-            (height, width * 0.86, run),
-            (skin, skin, sides, sides, skin, skin),
-            lean(_QUARTER),
-        )
+        size = (2 * (top - belt + 0.1), width * 0.86, run)
+        skins = (skin, skin, sides, sides, skin, skin)
+        frame.solid(Shape.CYLINDER, (0, belt - 0.1, middle), size, skins, lean(QUARTER))
         frame.box(0, top - 0.07, middle, (width * 0.8, 0.07, run * 0.45), body)
     else:
         glass = surface(label, paint, Pattern.GLAZING, _GLASS, (0.12, 0.85, 0.33), gloss=0.8)
@@ -72,9 +62,8 @@ def car(frame: Frame, dice: Dice, *, detailed: bool = True) -> None:
         frame.box(0, belt, shift, (width * 0.88, top - belt, run), (glass, glass, body, body, ends, ends))
         screen = surface(label, _GLASS, gloss=0.9)
         frame.box(0, belt - 0.12, shift + run / 2 - 0.1, (width * 0.84, 0.7, 0.5), screen, rotation=tilt(-0.75))
-    _wheels(
-        frame, label, (-width / 2 + 0.1, width / 2 - 0.1) if detailed else (0.0,), (-length * 0.31, length * 0.31), 0.32
-    )
+    xs = (-width / 2 + 0.1, width / 2 - 0.1) if detailed else (0.0,)
+    _wheels(frame, label, xs, (-length * 0.31, length * 0.31), 0.32)
     if detailed:
         plate = surface(label, (0.75, 0.75, 0.7))
         frame.box(0, 0.5, 0, (0.5, 0.12, length + 0.03), plate)
@@ -85,16 +74,15 @@ def car(frame: Frame, dice: Dice, *, detailed: bool = True) -> None:
 
 def truck(frame: Frame, dice: Dice) -> None:
     """A lorry with a box, tarpaulin, tank or open bed."""
-    surface, label = frame.builder.surface, Street.TRUCK
+    surface, label = frame.surface, Street.TRUCK
     length, width, height = dice.uniform(5.5, 10), dice.uniform(2.3, 2.5), dice.uniform(2.7, 3.7)
     paint = _paint(dice)
     cab = surface(label, paint, gloss=0.4)
     front = surface(label, paint, Pattern.GLAZING, _GLASS, (0.5, 0.88, 1.0), gloss=0.6)
     side = surface(label, paint, Pattern.GLAZING, _GLASS, (0.5, 0.85, 1.0), gloss=0.4)
     dark = surface(label, _DARK)
-    frame.box(
-        0, 0.5, length / 2 - 0.9, (width * 0.96, min(height, 2.9) - 0.6, 1.8), (side, side, cab, dark, cab, front)
-    )
+    size = (width * 0.96, min(height, 2.9) - 0.6, 1.8)
+    frame.box(0, 0.5, length / 2 - 0.9, size, (side, side, cab, dark, cab, front))
     frame.box(0, 0.55, 0, (width * 0.8, 0.4, length * 0.98), dark)
     cargo_length = length - 2.0
     middle = -length / 2 + cargo_length / 2
@@ -102,7 +90,7 @@ def truck(frame: Frame, dice: Dice) -> None:
     color = dice.choice((dice.gray(0.5, 0.8), dice.color(0.15, 0.6, 0.9)))
     if kind == "tank":
         size = (2.2, cargo_length, 2.2)
-        frame.solid(Shape.CYLINDER, (0, 2.05, middle), size, surface(label, color, gloss=0.9), tilt(_QUARTER))
+        frame.solid(Shape.CYLINDER, (0, 2.05, middle), size, surface(label, color, gloss=0.9), tilt(QUARTER))
     elif kind == "open":
         planks = surface(label, color, Pattern.PANELS, _DARK, (5, 1, 0.03))
         frame.box(0, 0.95, middle, (width, 0.7, cargo_length), planks)
@@ -127,7 +115,7 @@ def truck(frame: Frame, dice: Dice) -> None:
 
 def bus(frame: Frame, dice: Dice) -> None:
     """A city bus, sometimes a double-decker."""
-    surface, label = frame.builder.surface, Street.BUS
+    surface, label = frame.surface, Street.BUS
     length, width = dice.uniform(9, 12.5), 2.5
     double = dice.chance(0.15)
     height = 4.2 if double else dice.uniform(2.95, 3.2)
@@ -135,8 +123,7 @@ def bus(frame: Frame, dice: Dice) -> None:
     low = 0.55 if double else 0.42
     side = surface(label, paint, Pattern.GLAZING, _GLASS, (low, 0.86, 0.14), gloss=0.5)
     end = surface(label, paint, Pattern.GLAZING, _GLASS, (0.4, 0.82, 1.0), gloss=0.5)
-    roof = surface(label, dice.gray(0.4, 0.8))
-    dark = surface(label, _DARK)
+    roof, dark = surface(label, dice.gray(0.4, 0.8)), surface(label, _DARK)
     frame.box(0, 0.32, 0, (width, height - 0.32, length), (side, side, roof, dark, end, end))
     stripe = surface(label, dice.color(0.1, 0.6, 0.95))
     frame.box(0, 0.8, 0, (width + 0.02, 0.25, length * 0.98), stripe)
@@ -149,7 +136,7 @@ def bus(frame: Frame, dice: Dice) -> None:
 
 def tram(frame: Frame, dice: Dice) -> None:
     """A tram of two cars; Cityscapes files it under train."""
-    surface, label = frame.builder.surface, Street.TRAIN
+    surface, label = frame.surface, Street.TRAIN
     paint = dice.choice((dice.color(0.3, 0.65, 0.95), (0.6, 0.1, 0.08), (0.65, 0.6, 0.45)))
     side = surface(label, paint, Pattern.GLAZING, _GLASS, (0.42, 0.8, 0.11), gloss=0.4)
     end = surface(label, paint, Pattern.GLAZING, _GLASS, (0.4, 0.85, 1.0), gloss=0.4)
@@ -163,9 +150,8 @@ def tram(frame: Frame, dice: Dice) -> None:
 
 def person(frame: Frame, dice: Dice, *, label: int = Street.PERSON, detailed: bool = True) -> None:
     """Somebody who stands or walks."""
-    surface = frame.builder.surface
-    height = dice.uniform(1.5, 1.9) if dice.chance(0.9) else dice.uniform(1.0, 1.4)
-    k = height / 1.75
+    surface = frame.surface
+    k = (dice.uniform(1.5, 1.9) if dice.chance(0.9) else dice.uniform(1.0, 1.4)) / 1.75
     coat = dice.choice((dice.color(0.05, 0.6), dice.gray(0.02, 0.2)))
     top = surface(label, coat, dice.choice((Pattern.PLAIN, Pattern.CLOTH)), dice.color(0.05, 0.5), (0.25, 0.5))
     legs = surface(label, dice.choice(((0.05, 0.07, 0.15), dice.gray(0.02, 0.25), dice.color(0.05, 0.3))))
@@ -190,7 +176,7 @@ def person(frame: Frame, dice: Dice, *, label: int = Street.PERSON, detailed: bo
 
 
 def _rider(frame: Frame, dice: Dice, saddle: float, reach: float) -> None:
-    surface, label = frame.builder.surface, Street.RIDER
+    surface, label = frame.surface, Street.RIDER
     top = surface(label, dice.color(0.05, 0.65))
     legs = surface(label, dice.choice(((0.05, 0.07, 0.15), dice.gray(0.02, 0.2))))
     head = surface(label, dice.choice((*_SKINS, dice.color(0.1, 0.7), (0.05, 0.05, 0.05))))
@@ -205,14 +191,12 @@ def _rider(frame: Frame, dice: Dice, saddle: float, reach: float) -> None:
 
 def bicycle(frame: Frame, dice: Dice, *, ridden: bool) -> None:
     """A bicycle along z, with or without its rider."""
-    surface, label = frame.builder.surface, Street.BICYCLE
+    surface, label = frame.surface, Street.BICYCLE
     tyre = surface(label, (0.03, 0.03, 0.03))
     spokes = surface(label, (0.12, 0.12, 0.12), Pattern.STRIPES, (0.4, 0.4, 0.4), (0.09, 0.4))
     metal = surface(label, dice.color(0.05, 0.6, 0.95), gloss=0.4)
     for z in (-0.52, 0.52):
-        frame.solid(
-            Shape.CYLINDER, (0, 0.34, z), (0.68, 0.04, 0.68), (tyre, tyre, spokes, spokes, tyre, tyre), lean(_QUARTER)
-        )
+        frame.wheel(0, z, 0.34, 0.04, (tyre, tyre, spokes, spokes, tyre, tyre))
     frame.tube((0, 0.34, -0.52), (0, 0.85, -0.18), 0.025, metal)
     frame.tube((0, 0.8, -0.2), (0, 0.8, 0.38), 0.025, metal)
     frame.tube((0, 0.3, -0.02), (0, 0.8, 0.36), 0.025, metal)
@@ -225,7 +209,7 @@ def bicycle(frame: Frame, dice: Dice, *, ridden: bool) -> None:
 
 def motorcycle(frame: Frame, dice: Dice, *, ridden: bool) -> None:
     """A motorcycle or scooter along z, with or without its rider."""
-    surface, label = frame.builder.surface, Street.MOTORCYCLE
+    surface, label = frame.surface, Street.MOTORCYCLE
     tyre, paint = surface(label, (0.02, 0.02, 0.02)), surface(label, dice.color(0.05, 0.6, 0.95), gloss=0.8)
     metal = surface(label, (0.3, 0.3, 0.3), gloss=0.6)
     for z in (-0.68, 0.68):
@@ -243,14 +227,17 @@ def motorcycle(frame: Frame, dice: Dice, *, ridden: bool) -> None:
         _rider(frame, dice, 0.82, 0.4)
 
 
+def foliage(frame: Frame, green: Color, size: float, *, shade: float = 0.3) -> int:
+    """Add the surface of leaves in clusters of ``size`` metres."""
+    return frame.surface(Street.VEGETATION, darker(green, shade), Pattern.FOLIAGE, green, (size,))
+
+
 def tree(frame: Frame, dice: Dice, *, detailed: bool = True) -> None:
     """A broad-leaved tree, a poplar or a conifer."""
-    surface, label = frame.builder.surface, Street.VEGETATION
-    bark = surface(label, dice.near((0.12, 0.08, 0.05), 0.4), Pattern.NOISE, (0.05, 0.04, 0.03), (0.3, 1.5))
+    brown, dark = dice.near((0.12, 0.08, 0.05), 0.4), (0.05, 0.04, 0.03)
+    bark = frame.surface(Street.VEGETATION, brown, Pattern.NOISE, dark, (0.3, 1.5))
     season = dice.choice(((0.1, 0.2, 0.04), (0.16, 0.24, 0.05), (0.3, 0.2, 0.05), (0.05, 0.13, 0.05)), (5, 4, 1, 2))
-    green = dice.near(season, 0.35)
-    dark = darker(green, 0.3)
-    leaves = surface(label, dark, Pattern.FOLIAGE, green, (dice.uniform(0.6, 1.5),))
+    leaves = foliage(frame, dice.near(season, 0.35), dice.uniform(0.6, 1.5))
     kind = dice.choice(("broad", "slim", "fir"), (6, 2, 2))
     height = dice.uniform(5, 12)
     stem = {"broad": 0.35, "slim": 0.2, "fir": 0.12}[kind] * height
@@ -262,12 +249,8 @@ def tree(frame: Frame, dice: Dice, *, detailed: bool = True) -> None:
         for index in range(6 if detailed else 3):
             angle = index * 2.4 + dice.unit()
             lump = spread * dice.uniform(0.42, 0.62)
-            middle = (
-                spread * 0.33 * math.sin(angle),
-                stem + crown * dice.uniform(0.3, 0.8),
-                spread * 0.33 * math.cos(angle),
-            )
-            frame.ball(middle, (lump, lump * 0.85, lump), leaves)
+            x, z = spread * 0.33 * math.sin(angle), spread * 0.33 * math.cos(angle)
+            frame.ball((x, stem + crown * dice.uniform(0.3, 0.8), z), (lump, lump * 0.85, lump), leaves)
     elif kind == "slim":
         for index in range(3):
             wide = crown * (0.36 - 0.07 * index)
@@ -281,9 +264,7 @@ def tree(frame: Frame, dice: Dice, *, detailed: bool = True) -> None:
 
 def bush(frame: Frame, dice: Dice) -> None:
     """One to three round shrubs."""
-    green = dice.near((0.1, 0.2, 0.05), 0.4)
-    dark = darker(green, 0.3)
-    leaves = frame.builder.surface(Street.VEGETATION, dark, Pattern.FOLIAGE, green, (0.5,))
+    leaves = foliage(frame, dice.near((0.1, 0.2, 0.05), 0.4), 0.5)
     for _ in range(dice.integer(1, 3)):
         wide, high = dice.uniform(0.7, 1.9), dice.uniform(0.6, 1.6)
         frame.ball((dice.normal(0.5), high * 0.4, dice.normal(0.7)), (wide, high, wide), leaves)
@@ -291,7 +272,7 @@ def bush(frame: Frame, dice: Dice) -> None:
 
 def street_lamp(frame: Frame, dice: Dice, reach: float) -> None:
     """A lamp post whose arm reaches ``reach`` metres to its right (left if negative)."""
-    metal = frame.builder.surface(Street.POLE, dice.gray(0.08, 0.4), Pattern.PLAIN, None, (0.3,))
+    metal = frame.surface(Street.POLE, dice.gray(0.08, 0.4), params=(0.3,))
     height = dice.uniform(5.5, 9)
     frame.post((0, 0, 0), 0.16, 0.9, metal)
     frame.post((0, 0, 0), dice.uniform(0.08, 0.13), height, metal)
@@ -304,7 +285,7 @@ def street_lamp(frame: Frame, dice: Dice, reach: float) -> None:
 
 def traffic_sign(frame: Frame, dice: Dice) -> None:
     """One or two signs on a thin pole, seen from -z."""
-    surface = frame.builder.surface
+    surface = frame.surface
     pole = surface(Street.POLE, dice.gray(0.25, 0.5))
     back = surface(Street.TRAFFIC_SIGN, dice.gray(0.2, 0.4))
     top = dice.uniform(2.4, 3.2)
@@ -319,27 +300,26 @@ def traffic_sign(frame: Frame, dice: Dice) -> None:
             "priority": ((0.8, 0.8, 0.75), (0.85, 0.6, 0.03)),
         }[kind]
         disc = kind in ("ban", "order")
-        face = surface(Street.TRAFFIC_SIGN, rim, Pattern.SIGN, inner, (0.1, 0.3, float(disc)), gloss=0.2)
+        face = surface(Street.TRAFFIC_SIGN, rim, Pattern.SIGN, inner, (0.1, 0.3, disc), gloss=0.2)
         side = dice.uniform(0.7, 1.0)
         height = top - 0.45 - 0.85 * index
         if disc:
-            skin: Skin = (back, back, face, back, back, back)
-            frame.solid(Shape.CYLINDER, (0, height, -0.07), (side, 0.04, side), skin, tilt(_QUARTER))
+            skin = (back, back, face, back, back, back)
+            frame.solid(Shape.CYLINDER, (0, height, -0.07), (side, 0.04, side), skin, tilt(QUARTER))
         else:
-            turned = lean(math.pi / 4) if kind != "info" else lean(0)
-            scale = 0.78 if kind != "info" else 1.0
+            turned, scale = (lean(math.pi / 4), 0.78) if kind != "info" else (UPRIGHT, 1.0)
             skin = (back, back, back, back, face, back)
             frame.solid(Shape.BOX, (0, height, -0.07), (side * scale, side * scale, 0.04), skin, turned)
 
 
 def traffic_light(frame: Frame, dice: Dice, reach: float) -> None:
     """A traffic light seen from -z; with ``reach`` other than 0 a second one hangs over the road."""
-    surface = frame.builder.surface
+    surface = frame.surface
     pole = surface(Street.POLE, dice.gray(0.1, 0.4))
     case = surface(Street.TRAFFIC_LIGHT, (0.02, 0.025, 0.02))
-    lit = float(dice.choice((0, 1, 2), (4, 1, 4)))
+    lit = dice.choice((0, 1, 2), (4, 1, 4))
     face = surface(Street.TRAFFIC_LIGHT, (0.015, 0.015, 0.015), Pattern.SIGNAL, (1, 1, 1), (lit,), glow=1.3)
-    skin: Skin = (case, case, case, case, face, case)
+    skin = (case, case, case, case, face, case)
     frame.post((0, 0, 0), 0.08, 3.4, pole)
     frame.box(0, 2.3, -0.2, (0.42, 1.15, 0.26), skin)
     if reach:
@@ -350,7 +330,7 @@ def traffic_light(frame: Frame, dice: Dice, reach: float) -> None:
 
 def litter_bin(frame: Frame, dice: Dice) -> None:
     """A bin or a box: not one of the classes, so void."""
-    color = frame.builder.surface(VOID, dice.color(0.05, 0.4), Pattern.PLAIN, None, (0.4,))
+    color = frame.surface(VOID, dice.color(0.05, 0.4), params=(0.4,))
     if dice.chance(0.5):
         frame.post((0, 0, 0), dice.uniform(0.22, 0.35), dice.uniform(0.7, 1.1), color)
     else:

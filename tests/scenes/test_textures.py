@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ednas.data.synthetic import SCENES, describe_scene
-from ednas.data.synthetic.textures import Pattern, Points, mix, noise
+from ednas.scenes import SCENES, describe_scene
+from ednas.scenes.textures import Pattern, Points, mix, noise
 
 COUNT = 4000
 

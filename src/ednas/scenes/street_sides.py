@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from ednas.data.synthetic.builder import SceneBuilder, Skin, compose, lean, turn
-from ednas.data.synthetic.classes import Street
-from ednas.data.synthetic.dice import Color, Dice, darker
-from ednas.data.synthetic.primitives import Shape
-from ednas.data.synthetic.street_objects import bush, tree
-from ednas.data.synthetic.street_plan import BEHIND, END, Plan
-from ednas.data.synthetic.textures import Pattern
+from ednas.scenes.classes import Street
+from ednas.scenes.dice import Color, Dice, darker
+from ednas.scenes.frame import QUARTER, Frame, compose, lean, turn
+from ednas.scenes.primitives import Shape
+from ednas.scenes.street_objects import bush, foliage, tree
+from ednas.scenes.street_plan import BEHIND, END, Plan
+from ednas.scenes.textures import Pattern
 
 _WALLS: tuple[Color, ...] = (
     (0.45, 0.4, 0.32),
@@ -23,7 +23,7 @@ _WALLS: tuple[Color, ...] = (
 )
 
 
-def _building(b: SceneBuilder, dice: Dice, place: tuple[int, float, float], width: float, tall: float) -> None:
+def _building(world: Frame, dice: Dice, place: tuple[int, float, float], width: float, tall: float) -> None:
     """A block of flats or offices from z to z + width; ``place`` = (side, distance of its front from x = 0, z)."""
     side, inner, z = place
     label = Street.BUILDING
@@ -32,33 +32,24 @@ def _building(b: SceneBuilder, dice: Dice, place: tuple[int, float, float], widt
     pitch, storey = dice.uniform(1.8, 3.6), dice.uniform(2.8, 3.8)
     modern = dice.chance(0.25)
     share = (0.92, 0.75) if modern else (dice.uniform(0.35, 0.6), dice.uniform(0.4, 0.65))
-    front = b.surface(label, wall, Pattern.FACADE, glass, (pitch, storey, *share), gloss=0.25 if modern else 0.0)
-    mortar = darker(wall, 0.8)
-    blind = b.surface(label, wall, Pattern.BRICK, mortar, (0.9, 0.3))
-    roof = b.surface(label, dice.near(dice.choice(((0.1, 0.1, 0.11), (0.25, 0.09, 0.05), (0.16, 0.13, 0.11))), 0.2))
+    front = world.surface(label, wall, Pattern.FACADE, glass, (pitch, storey, *share), gloss=0.25 if modern else 0.0)
+    blind = world.surface(label, wall, Pattern.BRICK, 0.8, (0.9, 0.3))
+    roof = world.surface(label, dice.near(dice.choice(((0.1, 0.1, 0.11), (0.25, 0.09, 0.05), (0.16, 0.13, 0.11))), 0.2))
     deep = dice.uniform(9, 15)
-    windowed = dice.chance(0.5)
-    ends = front if windowed else blind
-    skin: Skin = (front, front, roof, roof, ends, ends)
-    frame = b.frame(side * (inner + deep / 2), z + width / 2)
-    frame.box(0, -0.5, 0, (deep, tall + 0.5, width), skin)
+    ends = front if dice.chance(0.5) else blind
+    frame = world.at(side * (inner + deep / 2), z + width / 2)
+    frame.box(0, -0.5, 0, (deep, tall + 0.5, width), (front, front, roof, roof, ends, ends))
     face = -side * deep / 2
-    trim = b.surface(label, dice.near(wall, 0.4))
+    trim = world.surface(label, dice.near(wall, 0.4))
     if dice.chance(0.5):
         frame.box(face, tall - 0.3, 0, (0.7, 0.4, width + 0.1), trim)
     if dice.chance(0.35):
         frame.box(face, storey - 0.15, 0, (0.4, 0.3, width * 0.98), trim)
     if dice.chance(0.35):
         color = dice.color(0.1, 0.6, 0.95)
-        awning = b.surface(label, color, Pattern.STRIPES, dice.choice((color, (0.7, 0.7, 0.68))), (0.6, 0.5))
-        frame.box(
-            face - side * 0.6,
-            2.4,
-            dice.uniform(-0.25, 0.25) * width,
-            (1.3, 0.12, width * 0.35),
-            awning,
-            rotation=lean(side * 0.25),
-        )
+        awning = world.surface(label, color, Pattern.STRIPES, dice.choice((color, (0.7, 0.7, 0.68))), (0.6, 0.5))
+        x, along, size = face - side * 0.6, dice.uniform(-0.25, 0.25) * width, (1.3, 0.12, width * 0.35)
+        frame.box(x, 2.4, along, size, awning, rotation=lean(side * 0.25))
     if tall < 14 and dice.chance(0.45):
         # A gable roof: a square prism on its edge, half sunk into the house.
         diagonal = deep / math.sqrt(2)
@@ -70,115 +61,102 @@ def _building(b: SceneBuilder, dice: Dice, place: tuple[int, float, float], widt
         frame.box(face - side * 0.5, level, dice.uniform(-0.4, 0.4) * width, (1.0, 0.9, 2.2), trim)
 
 
-def _house(b: SceneBuilder, dice: Dice, side: int, inner: float, z: float) -> float:
+def _house(world: Frame, dice: Dice, side: int, inner: float, z: float) -> float:
     """A detached house; returns its width along z."""
     label = Street.BUILDING
     wide, deep, tall = dice.uniform(7, 12), dice.uniform(7, 10), dice.uniform(2.8, 6)
     wall = dice.near(dice.choice(_WALLS), 0.3)
-    dark = darker(wall, 0.75)
-    pitch = dice.uniform(2.2, 3.2)
-    front = b.surface(label, wall, Pattern.FACADE, (0.07, 0.08, 0.1), (pitch, 2.8, 0.45, 0.5))
-    brick = b.surface(label, wall, Pattern.BRICK, dark, (0.7, 0.25))
+    params = (dice.uniform(2.2, 3.2), 2.8, 0.45, 0.5)
+    front = world.surface(label, wall, Pattern.FACADE, (0.07, 0.08, 0.1), params)
+    brick = world.surface(label, wall, Pattern.BRICK, 0.75, (0.7, 0.25))
     tiles = dice.near(dice.choice(((0.3, 0.1, 0.05), (0.12, 0.12, 0.13), (0.2, 0.13, 0.09))), 0.25)
-    roof = b.surface(label, tiles, Pattern.TILES, darker(tiles, 0.5), (0.5, 0.5, 0.12))
-    frame = b.frame(side * (inner + deep / 2), z + wide / 2)
+    roof = world.surface(label, tiles, Pattern.TILES, 0.5, (0.5, 0.5, 0.12))
+    frame = world.at(side * (inner + deep / 2), z + wide / 2)
     frame.box(0, -0.4, 0, (deep, tall + 0.4, wide), (front, front, roof, roof, brick, front))
     run, across = (wide, deep) if dice.chance(0.6) else (deep, wide)
     diagonal = across / math.sqrt(2)
-    rotation = lean(math.pi / 4) if across == deep else compose(turn(math.pi / 2), lean(math.pi / 4))
+    rotation = lean(math.pi / 4) if across == deep else compose(turn(QUARTER), lean(math.pi / 4))
     frame.solid(Shape.BOX, (0, tall - across * 0.1, 0), (diagonal, diagonal, run * 1.04), roof, rotation)
     if dice.chance(0.6):
         frame.box(dice.uniform(-1, 1), tall, dice.uniform(-2, 2), (0.7, across * 0.5 + 0.6, 0.7), brick)
     return wide
 
 
-def _barrier(b: SceneBuilder, dice: Dice, x: float, near: float, far: float) -> None:
+def _barrier(world: Frame, dice: Dice, x: float, near: float, far: float) -> None:
     """A wall, fence or hedge along z."""
     kind = dice.choice(("fence", "wall", "hedge", "rail"), (4, 4, 2.5, 1.5))
-    frame = b.frame(x, (near + far) / 2)
-    length = far - near
+    frame, length = world.at(x, (near + far) / 2), far - near
     if kind == "wall":
         color = dice.near(dice.choice(_WALLS), 0.3)
-        dark = darker(color, 0.6)
         pattern, params = dice.choice(
             ((Pattern.BRICK, (0.5, 0.2)), (Pattern.NOISE, (1.2, 1.0)), (Pattern.TILES, (2.0, 1.0, 0.03)))
         )
         high = dice.uniform(1.0, 3.2)
-        frame.box(0, -0.3, 0, (0.3, high + 0.3, length), b.surface(Street.WALL, color, pattern, dark, params))
-        frame.box(0, high, 0, (0.42, 0.1, length), b.surface(Street.WALL, dark))
+        frame.box(0, -0.3, 0, (0.3, high + 0.3, length), frame.surface(Street.WALL, color, pattern, 0.6, params))
+        frame.box(0, high, 0, (0.42, 0.1, length), frame.surface(Street.WALL, darker(color, 0.6)))
     elif kind == "hedge":
-        green = dice.near((0.08, 0.17, 0.04), 0.35)
-        dark = darker(green, 0.3)
-        high = dice.uniform(0.9, 2.2)
-        frame.box(
-            0, -0.2, 0, (0.9, high + 0.2, length), b.surface(Street.VEGETATION, dark, Pattern.FOLIAGE, green, (0.6,))
-        )
+        green, high = dice.near((0.08, 0.17, 0.04), 0.35), dice.uniform(0.9, 2.2)
+        frame.box(0, -0.2, 0, (0.9, high + 0.2, length), foliage(frame, green, 0.6))
     else:
         color = dice.choice((dice.gray(0.1, 0.6), dice.near((0.25, 0.15, 0.08)), dice.near((0.06, 0.15, 0.08))))
-        dark = darker(color, 0.3)
         high = dice.uniform(0.9, 2.0) if kind == "fence" else dice.uniform(0.7, 1.0)
-        params = (dice.uniform(0.15, 0.5), dice.uniform(0.35, 0.7), float(kind == "rail"))
-        frame.box(0, -0.2, 0, (0.1, high + 0.2, length), b.surface(Street.FENCE, dark, Pattern.STRIPES, color, params))
-        posts = b.surface(Street.FENCE, color)
+        params = (dice.uniform(0.15, 0.5), dice.uniform(0.35, 0.7), kind == "rail")
+        bars = frame.surface(Street.FENCE, darker(color, 0.3), Pattern.STRIPES, color, params)
+        frame.box(0, -0.2, 0, (0.1, high + 0.2, length), bars)
+        posts = frame.surface(Street.FENCE, color)
         for index in range(min(int(length / 3), 8)):
-            b.frame(x, near + 1.5 + 3 * index).box(0, 0, 0, (0.16, high + 0.1, 0.16), posts)
+            world.box(x, 0, near + 1.5 + 3 * index, (0.16, high + 0.1, 0.16), posts)
 
 
-def line_side(b: SceneBuilder, plan: Plan, dice: Dice, side: int) -> None:
+def line_side(world: Frame, plan: Plan, dice: Dice, side: int) -> None:
     """What lines one side of the street, block by block."""
-    setback = (
-        plan.edge + {"city": dice.choice((0.0, 0.0, 2.5)), "suburb": 5.0, "boulevard": 4.0, "arterial": 9.0}[plan.style]
-    )
+    garden = {"city": dice.choice((0.0, 0.0, 2.5)), "suburb": 5.0, "boulevard": 4.0, "arterial": 9.0}[plan.style]
+    setback = plan.edge + garden
     storeys = dice.uniform(3, 9)
     open_block = dice.chance({"city": 0.12, "suburb": 0.15, "boulevard": 0.3, "arterial": 0.55}[plan.style])
     fenced = dice.chance({"city": 0.25, "suburb": 0.75, "boulevard": 0.4, "arterial": 0.8}[plan.style])
     for near, far in plan.blocks(170.0):
         if fenced:
             stop = min(far, near + dice.uniform(20, 90))
-            _barrier(b, dice, side * (plan.edge + 0.3), max(near, BEHIND + 1), stop)
+            _barrier(world, dice, side * (plan.edge + 0.3), max(near, BEHIND + 1), stop)
         z = near
         while z < far - 4:
             if open_block or dice.chance(0.06):
                 gap = dice.uniform(8, 20)
                 for _ in range(2 if z < 80 else 1):
-                    tree(
-                        b.frame(side * (setback + dice.uniform(2, 9)), z + dice.uniform(0, gap)), dice, detailed=z < 50
-                    )
+                    frame = world.at(side * (setback + dice.uniform(2, 9)), z + dice.uniform(0, gap))
+                    tree(frame, dice, detailed=z < 50)
                 z += gap
                 if open_block and dice.chance(0.12):
                     open_block = False
                 continue
             if plan.style == "suburb":
-                width = _house(b, dice, side, setback + dice.uniform(0, 3), z)
+                width = _house(world, dice, side, setback + dice.uniform(0, 3), z)
                 z += width + dice.uniform(2, 7)
                 if dice.chance(0.5):
-                    bush(b.frame(side * (plan.edge + dice.uniform(1, 3)), z - dice.uniform(2, 8)), dice)
+                    bush(world.at(side * (plan.edge + dice.uniform(1, 3)), z - dice.uniform(2, 8)), dice)
             else:
                 width = min(dice.uniform(9, 26) * (1 if z < 60 else 1.8), far - z)
                 tall = max(storeys * 3.2 + dice.normal(5), 5)
-                _building(b, dice, (side, setback + dice.uniform(0, 0.6), z), width, tall)
+                _building(world, dice, (side, setback + dice.uniform(0, 0.6), z), width, tall)
                 z += width + (dice.uniform(2, 8) if dice.chance(0.2) else 0)
 
 
-def close_view(b: SceneBuilder, plan: Plan, dice: Dice) -> None:
+def close_view(world: Frame, plan: Plan, dice: Dice) -> None:
     """What closes the view: houses, trees or the open horizon."""
     kind = dice.choice(("building", "trees", "open"), (4, 5, 2))
     if kind == "building":
         for index in range(3):
             wall = dice.near(dice.choice(_WALLS))
-            front = b.surface(Street.BUILDING, wall, Pattern.FACADE, (0.1, 0.1, 0.12), (3.0, 3.5, 0.5, 0.5))
+            front = world.surface(Street.BUILDING, wall, Pattern.FACADE, (0.1, 0.1, 0.12), (3.0, 3.5, 0.5, 0.5))
             high = dice.uniform(8, 30)
-            b.frame(-24 + 24 * index, 200 + dice.uniform(-10, 10)).box(0, -1, 0, (24, high, 12), front)
-    green = dice.near((0.09, 0.17, 0.05))
-    dark = darker(green, 0.4)
-    leaves = b.surface(Street.VEGETATION, dark, Pattern.FOLIAGE, green, (3.0,))
+            world.box(-24 + 24 * index, -1, 200 + dice.uniform(-10, 10), (24, high, 12), front)
+    leaves = foliage(world, dice.near((0.09, 0.17, 0.05)), 3.0, shade=0.4)
     if kind == "trees":
         for index in range(6):
-            wide = dice.uniform(14, 24)
-            b.frame(-40 + 16 * index, 190 + dice.uniform(-12, 12)).ball(
-                (0, 3, 0), (wide, dice.uniform(10, 20), wide), leaves
-            )
+            wide, z = dice.uniform(14, 24), 190 + dice.uniform(-12, 12)
+            world.ball((-40 + 16 * index, 3, z), (wide, dice.uniform(10, 20), wide), leaves)
     if plan.style != "city" or plan.crossing[0] < END:
-        for x in (-1, 1):
-            frame = b.frame(x * (150 + dice.uniform(0, 30)), dice.uniform(80, 120))
-            frame.ball((0, 2, 0), (30, dice.uniform(12, 24), 260), leaves)
+        for side in (-1, 1):
+            x, z = side * (150 + dice.uniform(0, 30)), dice.uniform(80, 120)
+            world.ball((x, 2, z), (30, dice.uniform(12, 24), 260), leaves)

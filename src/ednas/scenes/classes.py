@@ -1,0 +1,25 @@
+"""The classes of the built-in scenes."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+Street = IntEnum(
+    "Street",
+    "ROAD SIDEWALK BUILDING WALL FENCE POLE TRAFFIC_LIGHT TRAFFIC_SIGN VEGETATION TERRAIN SKY PERSON RIDER CAR TRUCK "
+    "BUS TRAIN MOTORCYCLE BICYCLE",
+    start=0,
+)
+"""Cityscapes train ids."""
+
+Indoor = IntEnum(
+    "Indoor",
+    "WALL FLOOR CABINET BED CHAIR SOFA TABLE DOOR WINDOW BOOKSHELF PICTURE COUNTER BLINDS DESK SHELVES CURTAIN DRESSER "
+    "PILLOW MIRROR FLOOR_MAT CLOTHES CEILING BOOKS REFRIGERATOR TELEVISION PAPER TOWEL SHOWER_CURTAIN BOX WHITEBOARD "
+    "PERSON NIGHT_STAND TOILET SINK LAMP BATHTUB BAG OTHER_STRUCTURE OTHER_FURNITURE OTHER_PROP",
+    start=0,
+)
+"""NYUv2's 40 classes, counted from 0."""
+
+VOID = 255
+"""Label of what belongs to none of the classes."""
