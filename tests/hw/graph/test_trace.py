@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
-from itertools import product
 from math import prod
 
 import pytest
@@ -22,8 +21,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from ednas.arch import (
     Architecture,
     Block,
-    FusedInvertedBottleneck,
-    InvertedBottleneck,
     SearchSpace,
     SpaceConfig,
     zoo,
@@ -120,22 +117,6 @@ def test_any_block_is_traced_alike(data: st.DataObject, stem: int, size: tuple[i
     check_blocks(Architecture(tuple(blocks), stem, bifpn_depth=1), size)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("size", [(256, 256), (144, 192), (90, 334)])
-def test_every_block_of_the_space_is_traced_alike(size: tuple[int, int]) -> None:
-    """Each block with each number of input channels: all pieces of the paper's space."""
-    space = SearchSpace(zoo.architecture("base"))
-    names = [decision.name for decision in space.decisions]
-    count = {name: len(decision.candidates) for name, decision in zip(names, space.decisions, strict=True)}
-    for index in range(16):
-        free = [
-            name for name in names if name.startswith(f"blocks[{index}].") or name == f"blocks[{index - 1}].filters"
-        ]
-        for chosen in product(*[range(count[name]) for name in free]):
-            genes = dict.fromkeys(names, 0) | dict(zip(free, chosen, strict=True))
-            check_blocks(space.decode(list(genes.values())), size, [index + 1])
-
-
 @pytest.mark.parametrize("size", [(256, 256), (144, 192), (32, 32)])
 @pytest.mark.parametrize("width", [1, 2, 64, 1024])
 @pytest.mark.parametrize("filters", [(1, 1, 1), (20, 56, 480), (4096, 2, 4095)])
@@ -155,20 +136,6 @@ def test_any_neck_is_traced_alike(size: tuple[int, int], width: int, filters: Se
     with FlopCounterMode(display=False) as counter:
         neck(features)
     assert pieces.levels.macs == counter.get_total_flops() / 2
-
-
-def test_a_block_that_is_no_polynomial_of_its_channels_is_traced_itself(
-    empty_cache: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def rounded(block: Block, in_channels: int) -> nn.Module:
-        inner = -(-in_channels // 8) * 8
-        return nn.Sequential(nn.Conv2d(in_channels, inner, 1), nn.Conv2d(inner, block.filters, 1, block.stride))
-
-    for kind in (InvertedBottleneck, FusedInvertedBottleneck):
-        monkeypatch.setattr(kind, "build", rounded)
-    traced_block.cache_clear()
-    check_blocks(zoo.architecture("ednas_cityscapes"), (64, 64))
-    traced_block.cache_clear()
 
 
 def test_networks_share_their_equal_pieces() -> None:

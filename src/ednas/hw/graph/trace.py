@@ -1,9 +1,8 @@
 """Layer graphs of networks: traced from the modules themselves, so that the cost model cannot drift from the network.
 
 Any module is traced as it is (:func:`trace_module`). A multi-task network is put together from pieces (stem, blocks,
-neck, heads) that are made once for each distinct text and input shape and kept: a search meets the same blocks again
-and again, so that a fresh architecture costs microseconds (:func:`network_pieces`). Blocks of one structure share a
-trace (:mod:`ednas.hw.graph.template`).
+neck, heads) that are traced once for each distinct text and input shape and kept: a search meets the same blocks again
+and again, so that a fresh architecture soon costs microseconds (:func:`network_pieces`).
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from ednas.exceptions import ArchitectureError, TargetError
 from ednas.hw.graph.layers import LayerGraph, Piece, join
 from ednas.hw.graph.lifetimes import lifetimes
 from ednas.hw.graph.lowering import trace
-from ednas.hw.graph.template import Powers, Template, make_template
 from ednas.nn.bifpn import NUM_LEVELS, BiFPN
 from ednas.nn.blocks import ConvBNAct
 from ednas.nn.heads import DenseHead
@@ -201,10 +199,10 @@ def network_pieces(architecture: Architecture, heads: Mapping[str, int], input_s
     height, width = input_size
     blocks = architecture.feature_blocks
     taps = blocks if architecture.head_lateral else blocks[1:]
-    step = _stem(architecture.stem_filters, height, width, taps)
+    step = _stem(architecture.stem_filters, height, width)
     steps = [step]
-    for block in architecture.blocks:
-        step = step.following[block.text]
+    for number, block in enumerate(architecture.blocks, start=1):
+        step = _block(number, block.text, step.piece.output_shapes[0], number - 1 in taps)
         steps.append(step)
     fine, *features = [steps[number].piece.output_shapes[0] for number in blocks]
     rest = _rest(tuple(features), fine, architecture.bifpn_width, architecture.bifpn_depth, taps, tuple(heads.items()))
@@ -223,101 +221,35 @@ def network_pieces(architecture: Architecture, heads: Mapping[str, int], input_s
 
 def clear_cache() -> None:
     """Forget all traced pieces, for example to time a cold start."""
-    for cached in (_stem, _following, _block_template, _rest, _levels, _levels_template, _fusion, _detail, _head):
+    for cached in (_stem, _block, _rest, _levels, _fusion, _detail, _head):
         cached.cache_clear()
 
 
 class _Step(NamedTuple):
-    """The stem or a block at its place, with the blocks that may follow.
+    """The stem or a block at its place.
 
     Attributes:
         piece: Its piece.
         peak_bytes: Most bytes of its tensors at once, without an input that later pieces read too.
-        following: The blocks that may follow.
     """
 
     piece: Piece
     peak_bytes: int
-    following: _Following
-
-
-class _Following(dict[str, _Step]):
-    """The blocks at one place by their text, each made when it is first looked up.
-
-    Args:
-        number: Number of the block, from 1.
-        input_shape: What it reads.
-        taps: Numbers of the blocks whose features are read by the neck or the heads, not only by the next block.
-    """
-
-    def __init__(self, number: int, input_shape: _Shape, taps: tuple[int, ...]) -> None:
-        super().__init__()
-        self._number = number
-        self._input_shape = input_shape
-        self._taps = taps
-
-    def __missing__(self, text: str) -> _Step:
-        piece = _block(self._number, Block.from_text(text), self._input_shape)
-        peak = _peak_bytes(piece, [self._input_shape], _kept(self._number, self._taps))
-        self[text] = step = _Step(piece, peak, _following(self._number + 1, piece.output_shapes[0], self._taps))
-        return step
-
-
-def _kept(number: int, taps: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the inputs of the stem (0) or of a block that are read later too."""
-    return (0,) if number - 1 in taps else ()
 
 
 @cache
-def _following(number: int, input_shape: _Shape, taps: tuple[int, ...]) -> _Following:
-    return _Following(number, input_shape, taps)
-
-
-@cache
-def _stem(filters: int, height: int, width: int, taps: tuple[int, ...]) -> _Step:
+def _stem(filters: int, height: int, width: int) -> _Step:
     shape = (1, IMAGE_CHANNELS, height, width)
     piece = _piece(lambda: ConvBNAct(IMAGE_CHANNELS, filters, 3, stride=STEM_STRIDE), [shape], "stem")
-    return _Step(piece, _peak_bytes(piece, [shape]), _following(1, piece.output_shapes[0], taps))
-
-
-def _block(number: int, block: Block, input_shape: _Shape) -> Piece:
-    filters = block.filters
-    _, channels, height, width = input_shape
-    scope = f"block {number}"
-    if min(channels, filters) > 1:  # a depthwise convolution of a single channel is none
-        template = _block_template(block.with_filters(1), channels == filters, height % 2, width % 2)
-        if template:
-            return template.fill(_block_powers((channels, filters, height // 2, width // 2)), scope)
-    return _traced_block(block, input_shape, scope)
-
-
-def _traced_block(block: Block, input_shape: _Shape, scope: str) -> Piece:
-    return _piece(lambda: block.build(input_shape[1]), [input_shape], scope)
+    return _Step(piece, _peak_bytes(piece, [shape]))
 
 
 @cache
-def _block_template(structure: Block, is_square: bool, odd_height: int, odd_width: int) -> Template | None:
-    """Return the template of a block; its open numbers are channels, filters, and half of height and width.
-
-    Args:
-        structure: The block; its filters do not matter.
-        is_square: Whether it has as many filters as channels, and so perhaps a shortcut.
-        odd_height: 1 where the height is odd, which a stride rounds up and TFLite pads in another way.
-        odd_width: The same for the width.
-    """
-
-    def traced(numbers: Sequence[int]) -> Piece:
-        channels, filters, height, width = numbers
-        shape = (1, channels, 2 * height + odd_height, 2 * width + odd_width)
-        return _traced_block(structure.with_filters(filters), shape, "block")
-
-    exponents, trial = ((1, 1, 1, 1), (7, 7, 5, 3)) if is_square else ((2, 1, 1, 1), (7, 11, 5, 3))
-    return make_template(traced, _block_powers, _BLOCK_BASE, exponents, trial)
-
-
-def _block_powers(numbers: Sequence[int]) -> Powers:
-    c, f, height, width = numbers
-    return Powers((1, height), (1, width), (1, c, c * c) if c == f else (1, f, c, c * f, c * c))
+def _block(number: int, text: str, input_shape: _Shape, is_kept: bool) -> _Step:
+    """Return block ``number``; ``is_kept``: whether later pieces read its input too."""
+    block = Block.from_text(text)
+    piece = _piece(lambda: block.build(input_shape[1]), [input_shape], f"block {number}")
+    return _Step(piece, _peak_bytes(piece, [input_shape], (0,) if is_kept else ()))
 
 
 class _Rest(NamedTuple):
@@ -359,7 +291,7 @@ def _rest(
     crossing = tuple(
         [sum([size for made, read, size in tensors if made < number < read]) for number in range(last + 1)]
     )
-    backbone = [_kept(number, taps) for number in range(place.levels)]
+    backbone = [(0,) if number - 1 in taps else () for number in range(place.levels)]
     read_again = [tuple(range(len(shared)))] * (len(outputs) - 1)
     kept = (*backbone, (), (), *[() for _ in detail], *read_again, ())
     inputs = (features, levels.output_shapes, *[(fine,) for _ in detail], *[shared] * len(outputs))
@@ -370,37 +302,12 @@ def _rest(
 
 @cache
 def _levels(features: tuple[_Shape, ...], width: int) -> Piece:
-    channels = [shape[1] for shape in features]
-    sizes = tuple([(shape[2], shape[3]) for shape in features])
-    template = _levels_template(sizes) if min(width, *channels) > 1 else None
-    numbers = (width, *channels)
-    return template.fill(_levels_powers(numbers), "neck") if template else _traced_levels(numbers, sizes)
-
-
-def _traced_levels(numbers: Sequence[int], sizes: Sequence[tuple[int, int]]) -> Piece:
-    width, *channels = numbers
-
     def build() -> nn.Module:
-        neck = BiFPN(channels, width, depth=1)
+        neck = BiFPN([shape[1] for shape in features], width, depth=1)
         neck.layers = nn.ModuleList()
         return neck
 
-    features = [(1, count, *size) for count, size in zip(channels, sizes, strict=True)]
     return _piece(build, features, "neck", lambda neck, inputs: neck(inputs))
-
-
-@cache
-def _levels_template(sizes: tuple[tuple[int, int], ...]) -> Template | None:
-    """Return the template of the five levels; its open numbers are the width and the channels of the features."""
-    exponents, trial = (1, 3, 5, 7), (5, 7, 11, 13)
-    return make_template(lambda n: _traced_levels(n, sizes), _levels_powers, _LEVELS_BASE, exponents, trial)
-
-
-def _levels_powers(numbers: Sequence[int]) -> Powers:
-    width, *channels = numbers
-    products = [number for count in channels for number in (count, count * width)]
-    as_traced = (1, _LEVELS_BASE, _LEVELS_BASE**2)
-    return Powers(as_traced, as_traced, (1, width, width * width, *products))
 
 
 @cache

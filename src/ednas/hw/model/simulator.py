@@ -64,7 +64,8 @@ def estimate(architecture: Architecture, heads: Mapping[str, int], input_size: t
     """Return what one inference of a multi-task network costs; the fast path for a search.
 
     Gives the same as ``simulate(trace_network(architecture, heads, input_size), target)``, but adds up the costs of
-    pieces (stem, blocks, neck, heads) that are kept.
+    pieces (stem, blocks, neck, heads) that are kept. The whole graph is made only where activations may not fit on the
+    chip.
 
     Args:
         architecture: The architecture.
@@ -82,9 +83,14 @@ def estimate(architecture: Architecture, heads: Mapping[str, int], input_size: t
         return simulate(trace_network(architecture, heads, input_size), target)
     pieces = network_pieces(architecture, heads, input_size)
     segments = [_piece_segment(piece, target) for piece in pieces.all]
-    if any(segment.splits for segment in segments) or not _fits(pieces, _activation_bytes(target)):
+    if any(segment.splits for segment in segments):
         return simulate(trace_network(architecture, heads, input_size), target)
-    return _combine(segments, pieces.input_bytes + pieces.output_bytes, pieces.peak_bytes, target)
+    spills: list[int] = []
+    if not _fits(pieces, _activation_bytes(target)):
+        graph = trace_network(architecture, heads, input_size)
+        times = lifetimes(graph.layers, graph.outputs, {GRAPH_INPUT: graph.input_bytes})
+        spills = _spills(graph.layers, times, target)
+    return _combine(segments, pieces.input_bytes + pieces.output_bytes, pieces.peak_bytes, target, spills)
 
 
 @dataclass(frozen=True)
@@ -175,7 +181,8 @@ def _combine(
     layers_ms = energy_mj = host_ms = 0.0
     cycles = parameters = mapped_layers = 0
     for segment in segments:
-        run = _with_memory(segment, free, spills)
+        start = len(layers)
+        run = _with_memory(segment, free, spills[start : start + len(segment.resident.layers)])
         free = max(free - segment.parameter_bytes, 0)
         layers += run.layers
         layers_ms += run.latency_ms
@@ -219,8 +226,8 @@ def _with_memory(segment: _Segment, free: int, spills: Sequence[int]) -> _Run:
         if free == 0:
             return segment.streamed
     costs = list(segment.resident.layers)
-    for index, cost in enumerate(segment.resident.layers):
-        spilled = spills[index] if index < len(spills) else 0
+    for index, cost in enumerate(costs):
+        spilled = spills[index] if spills else 0
         parameter_bytes = cost.parameter_bytes or 0
         streamed = max(parameter_bytes - free, 0)
         free = max(free - parameter_bytes, 0)
