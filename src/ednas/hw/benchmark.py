@@ -7,6 +7,7 @@ as single-task networks do that together replace a multi-task network.
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -174,23 +175,19 @@ def run_benchmark(
 
     Raises:
         TargetError: A model or what runs it is missing, or it cannot be run; ``not measured`` without an Edge TPU.
-        ConfigError: A source or a choice is wrong.
-        ArchitectureError: An architecture is wrong.
+        EdnasError: A source, an architecture or a choice is wrong.
     """
     runtime = runtime or LiteRT()
     if device == "edgetpu" and per_operator:
         raise ConfigError(
             "--per-operator works on --device cpu only: on an Edge TPU the call of a layer takes longer than the layer"
         )
-    rounds = runtime.processes
-    total = rounds * (len(sources) + per_operator)
-    done = 0
+    total = runtime.processes * (len(sources) + per_operator)
+    done = itertools.count(1)
 
     def advance() -> None:
-        nonlocal done
-        done += 1
         if progress:
-            progress(done, total)
+            progress(next(done), total)
 
     with tempfile.TemporaryDirectory(prefix="ednas-") as name:
         folder = Path(name)
@@ -200,7 +197,7 @@ def run_benchmark(
         remarks = _remarks(list(models.values()), runtime.dtype)
         measure, files = _device(device, list(models), replace(runtime, processes=1), edge_tpu, folder)
         results = [Result(entry, (), _predicted(entry, target, remarks)) for entry in entries]
-        for _ in range(rounds):
+        for _ in range(runtime.processes):
             for index, result in enumerate(results):
                 measured = measure([files[model.path] for model in result.entry.models])
                 results[index] = replace(result, rounds=(*result.rounds, measured))
@@ -273,14 +270,12 @@ def _device(
     for number, path in enumerate(paths):
         if path.suffix == ".onnx":
             raise TargetError(f"{path}: an Edge TPU runs TFLite files; export it with --format litert --int8")
-        runs_as_it_is = is_compiled(path) or not is_attached
-        files[path] = path if runs_as_it_is else _compiled(path, folder / f"compiled{number}", stick.compiler)
+        files[path] = path
+        if is_attached and not is_compiled(path):
+            place = folder / f"compiled{number}"
+            place.mkdir()
+            files[path], _ = compile_tflite(path, place, stick.compiler)
     return stick.measure_files, files
-
-
-def _compiled(path: Path, folder: Path, compiler: str) -> Path:
-    folder.mkdir()
-    return compile_tflite(path, folder, compiler)[0]
 
 
 def _predicted(entry: Entry, target: Target, remarks: list[str]) -> float | None:

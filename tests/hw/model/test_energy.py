@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
@@ -29,6 +31,13 @@ def energy(**changes: float) -> EnergyConfig:
     return parse(EnergyConfig, {key: figure(value) for key, value in (values | changes).items()}, "test", TargetError)
 
 
+def inference_mj(costs: EnergyConfig, quantities: Mapping[str, float]) -> float:
+    """Add up an inference with one layer on the accelerator and one on the host."""
+    given = defaultdict(int, quantities)
+    layer_mj = costs.layer_mj(given["macs"], given["on_chip_bytes"], given["off_chip_bytes"])
+    return layer_mj + costs.host_mj(given["host_ms"]) + costs.fixed_mj(given["link_bytes"], given["latency_ms"])
+
+
 def area(**changes: float) -> AreaConfig:
     values = {"technology_nm": 45.0, "mac_um2": 1000.0, "on_chip_um2_per_kib": 5000.0, "overhead_factor": 1.5}
     return parse(AreaConfig, {key: figure(value) for key, value in (values | changes).items()}, "test", TargetError)
@@ -46,12 +55,8 @@ def area(**changes: float) -> AreaConfig:
     ],
 )
 def test_each_quantity_costs_what_its_unit_says(quantity: str, amount: float, expected_mj: float) -> None:
-    nothing = dict.fromkeys(
-        ("macs", "on_chip_bytes", "off_chip_bytes", "link_bytes", "latency_ms", "host_ms"),
-        0,
-    )
-    assert energy().inference_mj(**nothing) == 0
-    assert energy().inference_mj(**nothing | {quantity: amount}) == pytest.approx(expected_mj)
+    assert inference_mj(energy(), {}) == 0
+    assert inference_mj(energy(), {quantity: amount}) == pytest.approx(expected_mj)
 
 
 counts = st.integers(0, 10**10)
@@ -65,14 +70,8 @@ def test_the_layers_add_up_to_the_inference(
     costs = energy()
     parts = [costs.layer_mj(*layer) for layer in accelerated] + [costs.host_mj(ms) for ms in host_ms]
     macs, on_chip, off_chip = (sum(layer[field] for layer in accelerated) for field in range(3))
-    whole = costs.inference_mj(
-        macs=macs,
-        on_chip_bytes=on_chip,
-        off_chip_bytes=off_chip,
-        link_bytes=link_bytes,
-        latency_ms=latency_ms,
-        host_ms=sum(host_ms),
-    )
+    sums = {"macs": macs, "on_chip_bytes": on_chip, "off_chip_bytes": off_chip, "host_ms": sum(host_ms)}
+    whole = inference_mj(costs, {**sums, "link_bytes": link_bytes, "latency_ms": latency_ms})
     assert math.fsum([*parts, costs.fixed_mj(link_bytes, latency_ms)]) == pytest.approx(whole, rel=1e-12)
 
 

@@ -65,7 +65,7 @@ class TestRegistered:
         assert source.definition() == {"name": "per_mac"}
         assert source.target is None
 
-    @pytest.mark.parametrize("name", ["litert", "edgetpu", "mine"])
+    @pytest.mark.parametrize("name", ["litert", "edgetpu", "coral_usb", "mine"])
     def test_a_name_is_given_once(self, name: str) -> None:
         register_source("mine", PerMac)
         with pytest.raises(ConfigError, match=f"a source '{name}' exists already"):

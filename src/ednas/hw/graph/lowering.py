@@ -82,23 +82,12 @@ _SIMPLE = {
 }
 """Operators without weights, window or multiply-accumulates."""
 
-_ALIASES = frozenset(
-    {
-        "view",
-        "_unsafe_view",
-        "reshape",
-        "_reshape_alias",
-        "squeeze",
-        "unsqueeze",
-        "expand",
-        "alias",
-        "detach",
-        "clone",
-        "contiguous",
-        "_to_copy",
-        "lift_fresh",
-    }
-)
+# fmt: off
+_ALIASES = frozenset({
+    "view", "_unsafe_view", "reshape", "_reshape_alias", "squeeze", "unsqueeze", "expand", "alias", "detach", "clone",
+    "contiguous", "_to_copy", "lift_fresh",
+})
+# fmt: on
 """Operators that move nothing: their output is their input under another shape."""
 
 _BATCH_NORMS = frozenset({"native_batch_norm", "_native_batch_norm_legit_no_training", "batch_norm"})

@@ -75,34 +75,6 @@ class EnergyConfig(StrictModel):
         link_mj = link_bytes * self.link_pj_per_byte.value * _MJ_PER_PJ
         return link_mj + latency_ms * self.idle_mw.value * _MJ_PER_MW_MS
 
-    def inference_mj(
-        self,
-        *,
-        macs: int,
-        on_chip_bytes: int,
-        off_chip_bytes: int,
-        link_bytes: int,
-        latency_ms: float,
-        host_ms: float,
-        mac_bits: int = 8,
-    ) -> float:
-        """Return the energy of one inference from the sums over its layers, mJ.
-
-        It is the sum of :meth:`layer_mj` over the accelerator's layers, of :meth:`host_mj` over the host's, and of
-        :meth:`fixed_mj` for the inference.
-
-        Args:
-            macs: Multiply-accumulates on the accelerator.
-            on_chip_bytes: Bytes between on-chip memory and multipliers.
-            off_chip_bytes: Bytes to and from off-chip memory.
-            link_bytes: Bytes over the link.
-            latency_ms: Time of the inference.
-            host_ms: Time of the layers on the host.
-            mac_bits: Bits of an operand.
-        """
-        accelerator_mj = self.layer_mj(macs, on_chip_bytes, off_chip_bytes, mac_bits)
-        return accelerator_mj + self.host_mj(host_ms) + self.fixed_mj(link_bytes, latency_ms)
-
 
 class OverheadFactor(Figure):
     """How much larger a whole is than the parts that are counted; at least 1."""

@@ -27,7 +27,7 @@ from ednas.hw.cost import Cost
 from ednas.hw.graph.layers import LayerGraph
 from ednas.hw.model.simulator import estimate, simulate
 from ednas.hw.model.target import Target
-from ednas.hw.targets.files import load_target
+from ednas.hw.targets.files import load_target, target_names
 
 
 class Source(ABC):
@@ -120,7 +120,7 @@ def register_source(name: str, factory: SourceFactory, *, replace: bool = False)
     """Make a source of latencies known, so that ``--target NAME`` and a search's ``target: NAME`` mean it.
 
     Args:
-        name: The name, without a colon.
+        name: The name, without a colon; it comes before a target of that name.
         factory: Called with what follows ``NAME:``, for example a file; returns a :class:`Source`.
         replace: Allow the name to be taken already (in a notebook, where a cell runs twice).
 
@@ -130,7 +130,7 @@ def register_source(name: str, factory: SourceFactory, *, replace: bool = False)
     if not name or ":" in name:
         raise ConfigError(f"source '{name}': a name is not empty and has no colon")
     is_own = _BUILT_IN.get(name) == factory.__module__
-    if name in source_names() and not is_own and not replace:
+    if name in (*source_names(), *target_names()) and not is_own and not replace:
         raise ConfigError(f"a source '{name}' exists already; choose another name, or pass replace=True")
     if name in _BUILT_IN and not is_own:
         importlib.import_module(_BUILT_IN[name])  # else it would come later and take the name back

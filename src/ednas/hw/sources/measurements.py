@@ -56,7 +56,9 @@ def read_measurements(path: str | Path) -> list[Sample]:
     if not rows:
         raise ConfigError(f"{path}: holds no measurement; one a row below the columns")
     if "network" not in rows[0][1]:
-        return [Sample(layer.name, single(layer), latency, is_layer=True) for layer, latency in _layers(rows)]
+        return [
+            Sample(layer.name, LayerGraph((layer,), 0, 0), latency, is_layer=True) for layer, latency in _layers(rows)
+        ]
     samples = []
     for where, row in rows:
         latency = _latency(row, where)
@@ -94,11 +96,6 @@ def row_values(layer: Layer) -> tuple[str, ...]:
     """Return what distinguishes a layer from others, as the columns :data:`ROW_COLUMNS` hold it."""
     shapes = map(sides_text, (layer.input, layer.output, layer.kernel))
     return layer.op, *shapes, str(layer.stride), str(layer.dilation), str(layer.groups)
-
-
-def single(layer: Layer) -> LayerGraph:
-    """Return a network of one layer that reads and writes nothing over the link."""
-    return LayerGraph((layer,), 0, 0)
 
 
 def _rows(path: Path) -> list[tuple[str, dict[str, str]]]:

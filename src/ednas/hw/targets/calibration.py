@@ -9,12 +9,14 @@ fitted: it is reported by leaving out one after the other, and by random halves.
 
 from __future__ import annotations
 
+import itertools
 import random
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from math import exp, log
+from operator import attrgetter
 
 from ednas.exceptions import TargetError
 from ednas.hw.graph.layers import LayerGraph
@@ -157,15 +159,12 @@ def calibrate(
     _check_count(target, marked, free, samples)
     everything = range(len(samples))
     folds = min(len(samples), FOLDS)
-    total = 1 + folds + RANDOM_SPLITS
-    done = 0
+    done = itertools.count(1)
 
     def fit(chosen: Sequence[int], start: Target) -> Target:
-        nonlocal done
         fitted = _fit(start, free, [samples[index] for index in chosen])
-        done += 1
         if progress:
-            progress(done, total)
+            progress(next(done), 1 + folds + RANDOM_SPLITS)
         return fitted
 
     best = fit(everything, target)
@@ -178,9 +177,8 @@ def calibrate(
     splits = []
     for _ in range(RANDOM_SPLITS):
         order = generator.sample(everything, len(samples))
-        half = len(samples) // 2
-        partial = fit(order[half:], target)
-        rest = [samples[index] for index in order[:half]]
+        partial = fit(order[len(samples) // 2 :], target)
+        rest = [samples[index] for index in order[: len(samples) // 2]]
         splits.append(mape([sample.predicted_ms(partial) for sample in rest], [sample.latency_ms for sample in rest]))
     figures = best.figures()
     values = {path: _fitted(figure, figures[path].value, source) for path, figure in free.items()}
@@ -190,17 +188,7 @@ def calibrate(
         for index, sample in enumerate(samples)
     )
     changes = {path: (figure.value, figures[path].value) for path, figure in free.items()}
-    bounded = [
-        f"{path}: the fit ended at its bound, {'' if new > old else '1/'}{LARGEST_FACTOR:g} of the file's value, so it "
-        "is not determined; check the unit of the latencies, or start from a target that is nearer"
-        for path, (old, new) in changes.items()
-        if _is_at_bound(old, new)
-    ]
-    unused = [
-        f"{path}: no measurement depends on it, so it stays as it was; measure whole networks, some larger than others"
-        for path in marked.keys() - free.keys()
-    ]
-    return Calibration(result, changes, rows, tuple(splits), (*bounded, *sorted(unused)))
+    return Calibration(result, changes, rows, tuple(splits), _warnings(changes, marked.keys() - free.keys()))
 
 
 def replace_figures(target: Target, figures: Mapping[str, Figure], name: str | None = None) -> Target:
@@ -228,6 +216,21 @@ def _fitted(figure: Figure, value: float, source: str) -> Figure:
     else:
         update = {"provenance": "measured", "source": source}
     return figure.model_copy(update={"value": value, **update})
+
+
+def _warnings(changes: Mapping[str, tuple[float, float]], unused: Iterable[str]) -> tuple[str, ...]:
+    """Return what is wrong with constants: those that end at a bound, and those on which no measurement depends."""
+    bounded = [
+        f"{path}: the fit ended at its bound, {'' if new > old else '1/'}{LARGEST_FACTOR:g} of the file's value, so it "
+        "is not determined; check the unit of the latencies, or start from a target that is nearer"
+        for path, (old, new) in changes.items()
+        if _is_at_bound(old, new)
+    ]
+    idle = [
+        f"{path}: no measurement depends on it, so it stays as it was; measure whole networks, some larger than others"
+        for path in sorted(unused)
+    ]
+    return (*bounded, *idle)
 
 
 def _is_at_bound(old: float, new: float) -> bool:
@@ -282,7 +285,7 @@ def _check(target: Target, free: Mapping[str, Figure], samples: Sequence[Sample]
         if not sample.latency_ms > 0:
             raise TargetError(f"{sample.name}: latency is {sample.latency_ms} ms, must be above 0")
     for same in _by_network(samples):
-        low, high = min(same, key=_latency), max(same, key=_latency)
+        low, high = min(same, key=attrgetter("latency_ms")), max(same, key=attrgetter("latency_ms"))
         if high.latency_ms > LARGEST_SPREAD * low.latency_ms:
             raise TargetError(
                 f"{low.name}: measured as {low.latency_ms:g} ms and as {high.latency_ms:g} ms, which differ by more "
@@ -333,7 +336,3 @@ def _by_network(samples: Sequence[Sample]) -> list[list[Sample]]:
         nameless = tuple(replace(layer, name="", scope="") for layer in sample.graph.layers)
         groups.setdefault((replace(sample.graph, layers=nameless), sample.is_layer), []).append(sample)
     return list(groups.values())
-
-
-def _latency(sample: Sample) -> float:
-    return sample.latency_ms

@@ -33,30 +33,13 @@ _ACTIVATION_SCALE = (0.02, 0.04)
 _ZERO_POINTS = (-16, 16)
 """Range of their zero points."""
 
-KEEPS_QUANTISATION = frozenset(
-    {
-        "AVERAGE_POOL_2D",
-        "CONCATENATION",
-        "DEPTH_TO_SPACE",
-        "EXPAND_DIMS",
-        "MAXIMUM",
-        "MAX_POOL_2D",
-        "MINIMUM",
-        "MIRROR_PAD",
-        "PAD",
-        "PADV2",
-        "REDUCE_MAX",
-        "REDUCE_MIN",
-        "RESHAPE",
-        "RESIZE_BILINEAR",
-        "RESIZE_NEAREST_NEIGHBOR",
-        "SLICE",
-        "SPACE_TO_DEPTH",
-        "SQUEEZE",
-        "STRIDED_SLICE",
-        "TRANSPOSE",
-    }
-)
+# fmt: off
+KEEPS_QUANTISATION = frozenset({
+    "AVERAGE_POOL_2D", "CONCATENATION", "DEPTH_TO_SPACE", "EXPAND_DIMS", "MAXIMUM", "MAX_POOL_2D", "MINIMUM",
+    "MIRROR_PAD", "PAD", "PADV2", "REDUCE_MAX", "REDUCE_MIN", "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR",
+    "SLICE", "SPACE_TO_DEPTH", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE",
+})
+# fmt: on
 """Operators whose inputs and output must share scale and zero point by TFLite's int8 specification."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import flatbuffers
@@ -45,8 +45,8 @@ class Operator:
     version: int
     inputs: tuple[int, ...]
     output: int
-    options: str = ""
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    options: str
+    fields: Mapping[str, Any]
 
 
 def serialise(tensors: Sequence[Tensor], operators: Sequence[Operator], input_: int, outputs: Sequence[int]) -> bytes:
