@@ -54,7 +54,7 @@ def show(
         facts = {"name": network.name, "fingerprint": network.fingerprint(), "text": network.to_text()}
         print_json(facts | asdict(summary))
         return
-    from ednas.report.tables import architecture_table
+    from ednas.report.tables.architecture import architecture_table
 
     print_table(architecture_table(network, summary))
 

@@ -73,7 +73,7 @@ def compare(
         return
     from ednas.report import formats
     from ednas.report.comparison import tabulate
-    from ednas.report.tables import chances_table, comparison_table
+    from ednas.report.tables.comparison import chances_table, comparison_table
 
     rows = tabulate(reference, results, comparison)
     if form is Format.CSV:

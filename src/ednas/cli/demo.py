@@ -38,7 +38,7 @@ def demo(
     from ednas.cli.report import write_page
     from ednas.demo import demo_config, make_streets, remove_demo
     from ednas.pipeline import run_study
-    from ednas.report.tables import comparison_table
+    from ednas.report.tables.comparison import comparison_table
     from ednas.search.progress import SearchProgress
     from ednas.training import ProgressBar
 

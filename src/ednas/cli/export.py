@@ -18,10 +18,6 @@ from ednas.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from ednas.export.audit import Audit
-    from ednas.export.check import CheckReport
     from ednas.export.run import Exported
 
 NOT_GOOD = 3
@@ -143,11 +139,13 @@ def _name(checkpoint: Path) -> str:
 
 
 def _print(result: Exported) -> None:
+    from ednas.report.tables.export import audit_table, check_table
+
     for audit in result.audits:
-        print_table(_audit_table(audit))
+        print_table(audit_table(audit))
         for note in audit.notes:
             typer.echo(f"  {note}")
-    print_table(_check_table(result.check))
+    print_table(check_table(result.check))
     if result.ranges_db:
         tried = ", ".join(f"{name} {ratio:.1f} dB" for name, ratio in result.ranges_db.items())
         typer.echo(f"ranges of activations, worst output on the calibration images: {tried}; the better was taken")
@@ -160,36 +158,3 @@ def _print(result: Exported) -> None:
         typer.echo("try --samples 128, then --qat-steps 500 (fine-tuning under simulated int8)", err=True)
     if result.passed:
         typer.echo("the model is good: outputs, metrics and operators were checked")
-
-
-def _audit_table(audit: Audit) -> Table:
-    from rich.table import Table
-
-    table = Table(title=f"{audit.target}: {audit.operators} operators, {audit.host_ops} not on the accelerator")
-    for heading in ("operator", "version", "count", "where", "why"):
-        table.add_column(heading, justify="right" if heading in ("version", "count") else "left")
-    for row in audit.rows:
-        table.add_row(row.op, str(row.version), str(row.count), row.where, row.why)
-    return table
-
-
-def _check_table(report: CheckReport) -> Table:
-    from rich.table import Table
-
-    from ednas.report.labels import metric_heading, show_metric
-
-    of = "" if report.metrics is None else f", {report.metrics.samples} samples of {report.metrics.split}"
-    table = Table(title=f"{report.model}: {report.precision}, {report.runtime}{of}")
-    for heading in ("task", "what", "PyTorch", "exported", "worse by"):
-        table.add_column(heading, justify="left" if heading in ("task", "what") else "right")
-    for task, error in report.parity.items():
-        table.add_row(task, "largest error of the float model, relative", "", f"{error:.1e}", "")
-        if task in report.snr_db:
-            table.add_row("", "int8 against float, signal to noise", "", f"{report.snr_db[task]:.1f} dB", "")
-        for drop in report.metrics.drops if report.metrics else ():
-            if drop.task == task:
-                before, after = (show_metric(drop.metric, value) for value in (drop.before, drop.after))
-                table.add_row(
-                    "", metric_heading(drop.metric, unit=drop.unit), before, after, f"{drop.drop_percent:+.2f} %"
-                )
-    return table

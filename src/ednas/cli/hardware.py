@@ -122,7 +122,7 @@ def latency(
 def _print(network: Network, costs: list[Cost], per_layer: bool) -> None:
     from rich.markup import escape
 
-    from ednas.report.tables import costs_table, layers_table, parts_table, scopes_table
+    from ednas.report.tables.costs import costs_table, layers_table, parts_table, scopes_table
 
     if len(costs) > 1:
         table = costs_table(costs)

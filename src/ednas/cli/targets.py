@@ -69,7 +69,7 @@ def show(
     from ednas.exceptions import ConfigError
     from ednas.hw import load_target, target_names
     from ednas.hw.target_files import read_target_text
-    from ednas.report.tables import target_facts, target_table, targets_table
+    from ednas.report.tables.targets import target_facts, target_table, targets_table
 
     if as_yaml and (name is None or as_json):
         problem = "choose --yaml or --json" if as_json else "--yaml prints one device's file: ednas targets NAME --yaml"
@@ -149,7 +149,7 @@ def calibrate(
     from ednas.hw.calibration import calibrate as fit
     from ednas.hw.measurements import read_measurements
     from ednas.hw.target_files import read_target_text, rewrite
-    from ednas.report.tables import calibration_tables
+    from ednas.report.tables.targets import calibration_tables
 
     _check_file(out, force)
     new_name = name or _name_of(out)

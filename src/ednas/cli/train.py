@@ -308,7 +308,8 @@ def _find_learning_rate(settings: TrainConfig, out: Path, device: str, as_json: 
     """Make a range test, write its points and its curve, and print the suggestion."""
     from ednas.cli.progress import decoding
     from ednas.files import write_text
-    from ednas.report.range_test import draw_range_test, range_test_table
+    from ednas.report.range_test import draw_range_test
+    from ednas.report.tables.range_test import range_test_table
     from ednas.training import ProgressBar, find_learning_rate
 
     with decoding() as decode, ProgressBar("range test") as bar:
@@ -381,7 +382,7 @@ def _print_metrics(
     if as_json:
         print_json(metrics)
         return
-    from ednas.report.tables import classes_table, metrics_table
+    from ednas.report.tables.metrics import classes_table, metrics_table
     from ednas.training.trivial import shortcomings
 
     if "params" in metrics:
