@@ -7,7 +7,8 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from ednas.cli.options import Plugins, parse_heads, parse_size, print_json, print_table, run_plugins
+from ednas.cli.options import AsJson, Plugins, parse_heads, parse_size, run_plugins
+from ednas.cli.printing import print_json, print_table
 
 _Choice = TypeVar("_Choice", bound=str)
 
@@ -51,7 +52,7 @@ def benchmark(
         ),
     ] = None,
     plugin: Plugins = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure models on this computer or on a Coral, against each other and against what the simulator says of them.
 

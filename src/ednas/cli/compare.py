@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ednas.cli.options import parse_tasks, print_json, print_table
+from ednas.cli.options import parse_tasks
+from ednas.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
     from ednas.scoring import ModelMetrics

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ednas.cli.options import (
+    AsJson,
     DataOptions,
     Plugins,
     parse_data_options,
     parse_size,
-    print_json,
-    print_table,
     run_plugins,
 )
+from ednas.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
     from ednas.export.run import Exported
@@ -67,7 +67,7 @@ def export(
     max_drop: Annotated[float, typer.Option(min=0, help="What a metric may lose, percent of its value.")] = 1.0,
     plugin: Plugins = None,
     device: Annotated[str, typer.Option(help="Where to fine-tune: auto, cpu, cuda, ...")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Convert a checkpoint to a model that runs on the device, and prove that it is the same model.
 
