@@ -50,7 +50,7 @@ def test_one_display_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_training_after_another_has_one_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[str] = []
-    monkeypatch.setattr(ProgressBar, "__exit__", lambda bar, *_: ended.append(bar._title))
+    monkeypatch.setattr(ProgressBar, "close", lambda bar: ended.append(bar._title))
     with training_bars() as begin:
         begin("first")
         assert ended == []

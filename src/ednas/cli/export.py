@@ -86,7 +86,7 @@ def export(
     from ednas.cli.progress import counting
     from ednas.config import parse
     from ednas.export.run import ExportConfig, export_model
-    from ednas.training import load_checkpoint
+    from ednas.training.checkpoint import find_metrics, load_checkpoint, run_name
 
     given: dict[str, Any] = {
         "format": format_,
@@ -112,30 +112,15 @@ def export(
     run_plugins(plugin)
     model = load_checkpoint(checkpoint)
     with counting("export:") as progress:
-        result = export_model(model, out, config, name=_name(checkpoint), record=_record(checkpoint), progress=progress)
+        result = export_model(
+            model, out, config, name=run_name(checkpoint), record=find_metrics(checkpoint), progress=progress
+        )
     if as_json:
         print_json(result.to_dict())
     else:
         _print(result)
     if not result.passed:
         raise typer.Exit(NOT_GOOD)
-
-
-def _record(checkpoint: Path) -> dict[str, Any] | None:
-    """Return what was measured in the training; None where the checkpoint does not say."""
-    from ednas.exceptions import CheckpointError
-    from ednas.training.checkpoint import read_metrics
-
-    try:
-        return read_metrics(checkpoint)
-    except CheckpointError:
-        return None
-
-
-def _name(checkpoint: Path) -> str:
-    """Return the run's name: most checkpoint folders are called ``checkpoint``."""
-    place = checkpoint.resolve()
-    return place.parent.name if place.name == "checkpoint" else place.name
 
 
 def _print(result: Exported) -> None:

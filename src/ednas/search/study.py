@@ -19,10 +19,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from ednas.arch import Architecture
+from ednas.closing import Closing
 from ednas.exceptions import ConfigError, EdnasError, StudyError
 from ednas.files import locked
 from ednas.scoring import TaskValues
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _READER_PATIENCE_S = 30.0
 
 
-class StudyReader:
+class StudyReader(Closing):
     """Reads a study, also one that is being written.
 
     Args:
@@ -144,14 +144,6 @@ class StudyReader:
     def close(self) -> None:
         """Let go of the file; closing twice is fine."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _check_file(self) -> None:
         """Refuse what is not a sound study of this version."""
