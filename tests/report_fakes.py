@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import random
+import re
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
 
 import numpy as np
 from PIL import Image
+from rich.console import Console
+from rich.table import Table
 
 from ednas.arch import Architecture, SearchSpace, load_architecture
 from ednas.report.content import (
@@ -26,6 +29,18 @@ from ednas.search.results import pareto
 from ednas.search.trial import Trial, TrialState
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)> & \"'{{7*7}}"
+
+
+def show(table: Table, width: int = 140) -> str:
+    """A table as a terminal shows it."""
+    text = io.StringIO()
+    Console(file=text, width=width).print(table)
+    return text.getvalue()
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of a table that is shown, without its headings."""
+    return [[cell.strip() for cell in re.split("[│┃]", line)[1:-1]] for line in text.splitlines() if "│" in line]
 
 
 def png(colour: tuple[int, int, int], size: tuple[int, int] = (64, 128), bands: int = 0) -> bytes:

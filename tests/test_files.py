@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from ednas.exceptions import EdnasError
-from ednas.files import _HOST, atomic_path, exclusive, locked, read_json, recover, write_json
+from ednas.files import _HOST, atomic_path, exclusive, locked, read_json, recover, require_writable, write_json
 
 
 def test_a_file_is_replaced_when_complete(tmp_path: Path) -> None:
@@ -205,3 +205,13 @@ def test_wrong_json_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(EdnasError, match="a.json"):
         read_json(tmp_path / "a.json")
+
+
+def test_what_cannot_be_written_is_told_before(tmp_path: Path) -> None:
+    require_writable(tmp_path / "new" / "a.txt")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(EdnasError, match=f"cannot write {tmp_path}: is a folder"):
+        require_writable(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(EdnasError, match="cannot write .*; choose another place"):
+        require_writable(tmp_path / "file" / "a.txt")

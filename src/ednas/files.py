@@ -196,6 +196,22 @@ def require_regular(path: Path | str, error: type[EdnasError] = EdnasError) -> N
         raise error(f"{path}: is no regular file")
 
 
+def require_writable(path: Path, error: type[EdnasError] = EdnasError) -> None:
+    """Refuse a file that cannot be written, before anything is computed for it.
+
+    Raises:
+        EdnasError: (of class ``error``) it is a folder, or its folder cannot be written to.
+    """
+    folder = next(folder for folder in path.absolute().parents if folder.exists())
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a folder")
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as cause:
+        raise error(f"cannot write {path}: {cause.strerror} ({folder}); choose another place") from None
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write ``text`` to ``path`` atomically (UTF-8)."""
     with atomic_path(path) as temporary:

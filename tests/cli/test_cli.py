@@ -16,10 +16,8 @@ import pytest
 import yaml
 from cli_runs import Run
 from PIL import Image
-from rich.table import Table
 
 from ednas.arch import zoo
-from ednas.cli.options import print_table
 from ednas.search.config import SearchConfig
 from ednas.training import TrainConfig
 
@@ -266,7 +264,7 @@ def test_ctrl_c_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch, command: 
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ednas.training.train", interrupted)
-    monkeypatch.setattr("ednas.training.load_checkpoint", interrupted)
+    monkeypatch.setattr("ednas.export.predictor.load_checkpoint", interrupted)
     monkeypatch.setattr("sys.argv", ["ednas", command])
     code, _, err = run(command, "base", "--data", "streets")
     assert code == 130
@@ -479,18 +477,6 @@ def test_train_says_first_at_which_size_and_why(run: Run, tmp_path: Path, monkey
     assert code == 0, err
     shrunk = "96x128 (about the 8192 pixels of recipe mini; the data's 144x192 scaled by 0.67)"
     assert err.splitlines()[0] == f"training a network at {shrunk}"
-
-
-def test_names_in_tables_do_not_act_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    table = Table(title="a\x1b[31mtitle")
-    table.add_column("a\x07column")
-    table.add_row("two\nlines \x1b]0;x\x07")
-    print_table(table)
-    printed = capsys.readouterr().out
-    assert "a\\x1b[31mtitle" in printed
-    assert "a\\x07column" in printed
-    assert "lines \\x1b]0;x\\x07" in printed
-    assert not set(printed) & {"\x1b", "\x07"}
 
 
 def test_retrying_is_for_a_search_that_is_there(run: Run, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.live import Live
 
-from ednas.cli.progress import counting
+from ednas.cli.progress import counting, training_bars
 from ednas.training import ProgressBar, StepReport
 
 
@@ -46,3 +46,14 @@ def test_one_display_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         bar(StepReport(1, 2, {"depth": 0.5}, 0.5, 1e-3, 1.0, 1.0))
         assert len(shown) == 1
     assert not shown
+
+
+def test_one_training_after_another_has_one_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+    monkeypatch.setattr(ProgressBar, "close", lambda bar: ended.append(bar._title))
+    with training_bars() as begin:
+        begin("first")
+        assert ended == []
+        begin("second")
+        assert ended == ["first"]
+    assert ended == ["first", "second"]

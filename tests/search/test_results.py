@@ -140,3 +140,11 @@ def test_the_files_say_which_network_the_costs_are_of(tmp_path: Path) -> None:
     entries = json.loads((tmp_path / "pareto.json").read_text())["trials"]
     assert [(entry["input_size"], entry["heads"]) for entry in entries] == [([64, 96], heads), ([96, 128], heads)]
     assert load_architecture(tmp_path / "best.json").name == "trial_0"
+
+
+def test_a_result_as_json_names_the_best_and_what_was_asked_for() -> None:
+    values = summarise([trial(0, 5.0, 0.5), trial(1, 20.0, 0.75)], TARGET, input_size=(64, 128)).to_dict()
+    assert (values["target_ms"], values["feasible"]) == (10.0, True)
+    best_found = values["best"]
+    assert (best_found["trial"], best_found["latency_ms"], best_found["input_size"]) == (0, 5.0, (64, 128))
+    assert json.loads(json.dumps(values))["best"]["architecture"]["blocks"]

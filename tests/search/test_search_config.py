@@ -11,7 +11,7 @@ import yaml
 from ednas.arch import load_architecture
 from ednas.config import parse
 from ednas.exceptions import ConfigError
-from ednas.search.config import CHANGEABLE, SearchConfig, load_search_config
+from ednas.search.config import CHANGEABLE, SearchConfig, load_search_config, with_evolution, with_given
 from ednas.search.quantities import resolve
 from ednas.training.recipe import RECIPES, recipe
 
@@ -160,3 +160,24 @@ def test_standalone_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     assert SearchConfig(data="streets", target="my.yaml").standalone().target == str(tmp_path / "my.yaml")
     assert SearchConfig(data="streets").standalone().target == "coral_usb"
+
+
+def test_what_is_given_wins_and_limits_are_added() -> None:
+    values = {"trials": 5, "limits": {"params": 3, "macs": 4}}
+    given = {"trials": 6, "seed": None, "limits": {"macs": "5", "latency_ms": "2"}}
+    expected = {"trials": 6, "limits": {"params": 3, "macs": "5"}, "target_latency_ms": "2"}
+    assert with_given(values, given) == expected
+    assert with_given({"limits": 7}, {"limits": {"macs": "5"}}) == {"limits": {"macs": "5"}}
+
+
+@pytest.mark.parametrize(
+    ("own", "found"),
+    [
+        ({}, {"name": "evolution", "options": {"population_size": 9}}),
+        ({"controller": {"name": "x", "options": {"a": 1}}}, {"name": "x", "options": {"a": 1, "population_size": 9}}),
+        ({"controller": 3}, 3),
+    ],
+)
+def test_options_of_the_evolution(own: dict[str, Any], found: Any) -> None:
+    assert with_evolution(own, {"population_size": 9, "tournament_size": None}) == {"controller": found}
+    assert with_evolution(own, {"population_size": None}) == own

@@ -20,7 +20,8 @@ from search_fakes import space
 from ednas.arch import load_architecture
 from ednas.exceptions import EdnasError, StudyError
 from ednas.search.controllers import Proposal
-from ednas.search.study import SCHEMA_VERSION, Study, StudyReader
+from ednas.search.schema import SCHEMA_VERSION
+from ednas.search.study import Study, StudyReader
 from ednas.search.trial import Trial, TrialState
 
 IDENTITY: dict[str, Any] = {"space": "abc", "config": {"seed": 0, "controller": {"name": "evolution"}}}

@@ -16,6 +16,7 @@ from ednas.exceptions import CheckpointError, EdnasError
 from ednas.nn import MultiTaskNetwork, parts
 from ednas.tasks import DepthTask, base, register_loss, register_task
 from ednas.training import Normalisation, build_model, load_checkpoint, read_metrics, save_checkpoint
+from ednas.training.checkpoint import find_metrics, run_name, trained_depths
 from ednas.training.tensors import write_tensors
 
 METRICS = {"protocol": "standard", "tasks": {"depth": {"abs_err": 1.0}}}
@@ -292,3 +293,10 @@ def test_loading_names_the_plugin_that_is_not_loaded(tmp_path, build, part, monk
     with pytest.raises(CheckpointError) as error:
         load_checkpoint(tmp_path / "c")
     assert "may be theirs" not in str(error.value)
+
+
+def test_a_checkpoint_need_not_have_metrics(tmp_path, build):
+    folder = save_checkpoint(tmp_path / "run" / "checkpoint", build(("depth",)))
+    assert find_metrics(folder) is None
+    assert trained_depths(folder) == {}
+    assert (run_name(folder), run_name(folder.parent)) == ("run", "run")

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from ednas.exceptions import ConfigError
 from ednas.tasks import loss_preset
 from ednas.training import MAX_LEARNING_RATE, RECIPES, Recipe, recipe
+from ednas.training.recipe import with_recipe
 
 
 def test_papers_recipes():
@@ -86,3 +87,27 @@ def test_own_weights_go_before_the_presets_and_one_is_the_default():
 
 def test_weights_of_other_tasks_are_passed_over():
     assert recipe("mini", loss_weights={"normals": 40}).task_weights(("depth",)) == {"depth": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("own", "name", "steps", "found"),
+    [
+        ({}, None, None, {}),
+        ({}, None, 3, {"recipe": {"name": "mini", "steps": 3}}),
+        ({"recipe": "full"}, None, None, {"recipe": "full"}),
+        ({"recipe": "full"}, None, 3, {"recipe": {"name": "full", "steps": 3}}),
+        ({"recipe": {"name": "full", "steps": 2, "batch_size": 4}}, None, 3,
+         {"recipe": {"name": "full", "steps": 3, "batch_size": 4}}),
+        ({"recipe": {"name": "full", "steps": 2}}, "proxy", 3, {"recipe": {"name": "proxy", "steps": 3}}),
+        ({"recipe": 5}, None, 3, {"recipe": 5}),
+    ],
+)  # fmt: skip
+def test_a_configurations_recipe_is_changed(own, name, steps, found):
+    values = {"data": "streets", **own}
+    assert with_recipe(values, name, {"steps": steps}, default="mini") == {"data": "streets", **found}
+    assert values == {"data": "streets", **own}
+
+
+def test_another_recipe_must_exist():
+    with pytest.raises(ConfigError, match="did you mean 'mini'"):
+        with_recipe({}, "miny", {"steps": 3}, default="mini")

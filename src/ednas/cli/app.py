@@ -13,8 +13,9 @@ from ednas.cli import (
     data,
     demo,
     doctor,
+    evaluate,
     export,
-    hardware,
+    latency,
     predict,
     report,
     search,
@@ -52,11 +53,11 @@ def _main(
 app.command("demo")(demo.demo)
 app.command("search")(search.search)
 app.command("train")(train.train)
-app.command("evaluate")(train.evaluate)
+app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)
-app.command("latency")(hardware.latency)
+app.command("latency")(latency.latency)
 app.command("benchmark")(benchmark.benchmark)
 app.add_typer(targets.app, name="targets")
 app.add_typer(arch.app, name="arch")

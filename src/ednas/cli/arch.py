@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from ednas.cli.options import Plugins, parse_heads, parse_size, print_json, print_table, run_plugins
+from ednas.cli.options import AsJson, Plugins, parse_heads, parse_size, run_plugins
+from ednas.cli.printing import print_json, print_table
 
 app = typer.Typer(help="Look at architectures and at the search space.", no_args_is_help=True)
 
@@ -25,7 +26,7 @@ def show(
     tasks: Annotated[str, typer.Option(help="Tasks with their output channels.")] = DEFAULT_HEADS,
     svg: Annotated[Path | None, typer.Option(help="Also draw the network into this SVG file.")] = None,
     plugin: Plugins = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print an architecture like Table 6, with parameters and MACs per block, and the totals.
 
@@ -54,13 +55,13 @@ def show(
         facts = {"name": network.name, "fingerprint": network.fingerprint(), "text": network.to_text()}
         print_json(facts | asdict(summary))
         return
-    from ednas.report.tables import architecture_table
+    from ednas.report.tables.architecture import architecture_table
 
     print_table(architecture_table(network, summary))
 
 
 @app.command("list")
-def list_architectures(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def list_architectures(as_json: AsJson = False) -> None:
     """List the built-in architectures with their counts at 256x256, segmentation (19 classes) and depth.
 
     [bold]Example[/bold]
@@ -83,7 +84,7 @@ def list_architectures(as_json: Annotated[bool, typer.Option("--json", help="Pri
 @app.command("space")
 def space(
     config: Annotated[Path | None, typer.Option(help="A search's YAML file; default: the paper's space.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print the size of the search space and its decisions.
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ednas.cli.options import parse_tasks, print_json, print_table
+from ednas.cli.options import parse_tasks
+from ednas.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
     from ednas.scoring import ModelMetrics
@@ -73,7 +74,7 @@ def compare(
         return
     from ednas.report import formats
     from ednas.report.comparison import tabulate
-    from ednas.report.tables import chances_table, comparison_table
+    from ednas.report.tables.comparison import chances_table, comparison_table
 
     rows = tabulate(reference, results, comparison)
     if form is Format.CSV:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ednas.cli.options import DataOptions, parse_data_options, parse_size, print_json
+from ednas.cli.options import AsJson, DataOptions, parse_data_options, parse_size
+from ednas.cli.printing import print_json
 
 app = typer.Typer(help="Check, look at and make datasets.", no_args_is_help=True)
 
@@ -20,7 +21,7 @@ _Path = Annotated[
 def check(
     path: _Path,
     data_option: DataOptions = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read every sample; list each bad file with its reason, class frequencies, value ranges, invalid fractions.
 

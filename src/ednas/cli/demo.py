@@ -33,14 +33,13 @@ def demo(
 
     from rich.console import Console
 
-    from ednas.cli.options import print_table
-    from ednas.cli.progress import counting
+    from ednas.cli.printing import print_table
+    from ednas.cli.progress import counting, training_bars
     from ednas.cli.report import write_page
     from ednas.demo import demo_config, make_streets, remove_demo
     from ednas.pipeline import run_study
-    from ednas.report.tables import comparison_table
+    from ednas.report.tables.comparison import comparison_table
     from ednas.search.progress import SearchProgress
-    from ednas.training import ProgressBar
 
     if fresh:
         remove_demo(out)
@@ -48,20 +47,13 @@ def demo(
     with counting("rendering") as rendered:
         data = make_streets(out / "streets", seed, rendered)
     config = demo_config(data, trials=trials, workers=workers or os.cpu_count() or 1, runs=runs, seed=seed)
-    bars: list[ProgressBar] = []
+    with SearchProgress(console) as progress, training_bars() as begin:
 
-    def final(name: str) -> list[Callback]:
-        for bar in bars:
-            bar.__exit__(None, None, None)
-        console.print(f"training the {name} network, {config.recipe.steps} steps")
-        bars[:] = [ProgressBar(name).__enter__()]
-        return list(bars)
+        def final(name: str) -> list[Callback]:
+            bars = begin(name)
+            console.print(f"training the {name} network, {config.recipe.steps} steps")
+            return bars
 
-    try:
-        with SearchProgress(console) as progress:
-            table = run_study(config, out, resume=True, search_callbacks=[progress], training_callbacks=final)
-    finally:
-        for bar in bars:
-            bar.__exit__(None, None, None)
+        table = run_study(config, out, resume=True, search_callbacks=[progress], training_callbacks=final)
     print_table(comparison_table(table))
     typer.echo(f"wrote {write_page(out, out / 'report.html')}")

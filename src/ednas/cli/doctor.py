@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import platform
 from importlib import metadata
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from ednas.cli.options import print_json
+from ednas.cli.options import AsJson
+from ednas.cli.printing import print_json
 
 _PACKAGES = (
     "ednas", "torch", "lightning", "numpy", "pyglove", "pydantic", "safetensors", "plotly", "h5py", "scipy",
@@ -17,7 +18,7 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def doctor(as_json: AsJson = False) -> None:
     """Print versions, processors, accelerators and what is missing.
 
     [bold]Example[/bold]

@@ -8,20 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ednas.cli.options import (
+    AsJson,
     DataOptions,
     Plugins,
     parse_data_options,
     parse_size,
-    print_json,
-    print_table,
     run_plugins,
 )
+from ednas.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from ednas.export.audit import Audit
-    from ednas.export.check import CheckReport
     from ednas.export.run import Exported
 
 NOT_GOOD = 3
@@ -71,7 +67,7 @@ def export(
     max_drop: Annotated[float, typer.Option(min=0, help="What a metric may lose, percent of its value.")] = 1.0,
     plugin: Plugins = None,
     device: Annotated[str, typer.Option(help="Where to fine-tune: auto, cpu, cuda, ...")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Convert a checkpoint to a model that runs on the device, and prove that it is the same model.
 
@@ -90,7 +86,7 @@ def export(
     from ednas.cli.progress import counting
     from ednas.config import parse
     from ednas.export.run import ExportConfig, export_model
-    from ednas.training import load_checkpoint
+    from ednas.training.checkpoint import find_metrics, load_checkpoint, run_name
 
     given: dict[str, Any] = {
         "format": format_,
@@ -116,7 +112,9 @@ def export(
     run_plugins(plugin)
     model = load_checkpoint(checkpoint)
     with counting("export:") as progress:
-        result = export_model(model, out, config, name=_name(checkpoint), record=_record(checkpoint), progress=progress)
+        result = export_model(
+            model, out, config, name=run_name(checkpoint), record=find_metrics(checkpoint), progress=progress
+        )
     if as_json:
         print_json(result.to_dict())
     else:
@@ -125,29 +123,14 @@ def export(
         raise typer.Exit(NOT_GOOD)
 
 
-def _record(checkpoint: Path) -> dict[str, Any] | None:
-    """Return what was measured in the training; None where the checkpoint does not say."""
-    from ednas.exceptions import CheckpointError
-    from ednas.training.checkpoint import read_metrics
-
-    try:
-        return read_metrics(checkpoint)
-    except CheckpointError:
-        return None
-
-
-def _name(checkpoint: Path) -> str:
-    """Return the run's name: most checkpoint folders are called ``checkpoint``."""
-    place = checkpoint.resolve()
-    return place.parent.name if place.name == "checkpoint" else place.name
-
-
 def _print(result: Exported) -> None:
+    from ednas.report.tables.export import audit_table, check_table
+
     for audit in result.audits:
-        print_table(_audit_table(audit))
+        print_table(audit_table(audit))
         for note in audit.notes:
             typer.echo(f"  {note}")
-    print_table(_check_table(result.check))
+    print_table(check_table(result.check))
     if result.ranges_db:
         tried = ", ".join(f"{name} {ratio:.1f} dB" for name, ratio in result.ranges_db.items())
         typer.echo(f"ranges of activations, worst output on the calibration images: {tried}; the better was taken")
@@ -160,36 +143,3 @@ def _print(result: Exported) -> None:
         typer.echo("try --samples 128, then --qat-steps 500 (fine-tuning under simulated int8)", err=True)
     if result.passed:
         typer.echo("the model is good: outputs, metrics and operators were checked")
-
-
-def _audit_table(audit: Audit) -> Table:
-    from rich.table import Table
-
-    table = Table(title=f"{audit.target}: {audit.operators} operators, {audit.host_ops} not on the accelerator")
-    for heading in ("operator", "version", "count", "where", "why"):
-        table.add_column(heading, justify="right" if heading in ("version", "count") else "left")
-    for row in audit.rows:
-        table.add_row(row.op, str(row.version), str(row.count), row.where, row.why)
-    return table
-
-
-def _check_table(report: CheckReport) -> Table:
-    from rich.table import Table
-
-    from ednas.report.labels import metric_heading, show_metric
-
-    of = "" if report.metrics is None else f", {report.metrics.samples} samples of {report.metrics.split}"
-    table = Table(title=f"{report.model}: {report.precision}, {report.runtime}{of}")
-    for heading in ("task", "what", "PyTorch", "exported", "worse by"):
-        table.add_column(heading, justify="left" if heading in ("task", "what") else "right")
-    for task, error in report.parity.items():
-        table.add_row(task, "largest error of the float model, relative", "", f"{error:.1e}", "")
-        if task in report.snr_db:
-            table.add_row("", "int8 against float, signal to noise", "", f"{report.snr_db[task]:.1f} dB", "")
-        for drop in report.metrics.drops if report.metrics else ():
-            if drop.task == task:
-                before, after = (show_metric(drop.metric, value) for value in (drop.before, drop.after))
-                table.add_row(
-                    "", metric_heading(drop.metric, unit=drop.unit), before, after, f"{drop.drop_percent:+.2f} %"
-                )
-    return table

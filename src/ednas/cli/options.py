@@ -1,21 +1,35 @@
-"""What several commands share: parsing of `HxW` and `task:channels`, and printing."""
+"""What several commands share: options, and how their texts are read."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ednas.exceptions import ConfigError, one_line
+from ednas.cli.printing import say
+from ednas.exceptions import ConfigError
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from ednas.training import Tiling
 
 DEFAULT_CHANNELS = {"depth": 1, "normals": 3}
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ModelPath = Annotated[Path, typer.Argument(help="A checkpoint folder, or an exported model: a .tflite or .onnx file.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps; exported models run on the CPU.")]
+Tile = Annotated[
+    str | None,
+    typer.Option(
+        help="HEIGHTxWIDTH, or auto (the model's input size): do not resize images to the model's input size, predict "
+        "them in overlapping tiles and blend these."
+    ),
+]
+Overlap = Annotated[
+    float | None, typer.Option(help="Share of a tile that the next one covers too, 0 to 0.9; default: 0.25.")
+]
 DataOptions = Annotated[
     list[str] | None,
     typer.Option(
@@ -39,11 +53,6 @@ AllowPlugins = Annotated[
     bool,
     typer.Option("--allow-plugins", help="Run also a plugin that lies in a run's folder; look at its code before."),
 ]
-
-
-def say(line: str) -> None:
-    """Tell the user something beside the result: a line on standard error."""
-    typer.echo(one_line(line), err=True)
 
 
 def run_plugins(plugins: Iterable[str] | None, allowed: bool = True) -> None:
@@ -71,14 +80,6 @@ def parse_data_options(texts: Sequence[str] | None) -> dict[str, Any]:
         except yaml.YAMLError:
             raise ConfigError(f"data option '{text}': the value cannot be read; write it as in YAML") from None
     return options
-
-
-def with_data_options(values: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration's values with other options of the data; what is no mapping is left to be refused."""
-    own = values.get("data_options", {})
-    if not options or not isinstance(own, Mapping):
-        return dict(values)
-    return {**values, "data_options": {**own, **options}}
 
 
 def parse_size(text: str, name: str = "input size") -> tuple[int, int]:
@@ -127,21 +128,32 @@ def parse_heads(text: str) -> dict[str, int]:
     return heads
 
 
-def print_table(table: Table) -> None:
-    """Print a table for people; into a file or a pipe at a width that cuts nothing off."""
-    from rich.console import Console
-    from rich.text import Text
+def parse_limits(texts: Sequence[str]) -> dict[str, str]:
+    """Parse ``energy_mj=1.2`` into names and values; what they may be is the configuration's matter.
 
-    class PlainConsole(Console):
-        """Writes control characters of names out, which would act on the terminal."""
+    Raises:
+        ConfigError: A text is not ``QUANTITY=VALUE``, or a quantity comes twice.
+    """
+    limits: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value) or name in limits:
+            raise ConfigError(f"limit '{text}': write each quantity once, QUANTITY=VALUE, like energy_mj=1.2")
+        limits[name] = value
+    return limits
 
-        def render_str(self, text: str, *args: Any, **options: Any) -> Text:
-            return super().render_str("\n".join(map(one_line, text.split("\n"))), *args, **options)
 
-    console = PlainConsole()
-    (console if console.is_terminal else PlainConsole(width=200)).print(table)
+def parse_tiling(tile: str | None, overlap: float | None, input_size: tuple[int, int]) -> Tiling | None:
+    """Read ``--tile`` and ``--overlap``.
 
+    Raises:
+        ConfigError: One is wrong, or an overlap is given without tiles.
+    """
+    from ednas.training.tiles import DEFAULT_OVERLAP, Tiling
 
-def print_json(value: Mapping[str, Any]) -> None:
-    """Print a result for machines: JSON on standard output."""
-    print(json.dumps(value, indent=2))
+    if tile is None:
+        if overlap is not None:
+            raise ConfigError("--overlap: is that of tiles; give --tile too")
+        return None
+    size = input_size if tile == "auto" else parse_size(tile, "tile")
+    return Tiling(size, DEFAULT_OVERLAP if overlap is None else overlap)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ednas.cli.models import Device, ModelPath, Overlap, Tile, open_model, parse_tiling
-from ednas.cli.options import Plugins, run_plugins, say
+from ednas.cli.options import Device, ModelPath, Overlap, Plugins, Tile, parse_tiling, run_plugins
+from ednas.cli.printing import say
 
 if TYPE_CHECKING:
     from ednas.exceptions import DataError
@@ -44,12 +44,13 @@ def predict(
     """
     from ednas.data.video import SUFFIXES
     from ednas.exceptions import DataError
+    from ednas.export.predictor import open_predictor
     from ednas.training import predict as run_predictions
     from ednas.training import predict_video, write_predictions
     from ednas.training.predict import free_name
 
     run_plugins(plugin)
-    predictor = open_model(model, device)
+    predictor = open_predictor(model, device)
     tiling = parse_tiling(tile, overlap, predictor.input_size)
     size: OutputSize = "model" if at_model_size else "image"
     videos = [path for path in images if path.suffix.lower() in SUFFIXES]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
 from ednas.durations import show_seconds
+
+if TYPE_CHECKING:
+    from ednas.training import Callback
 
 
 @contextmanager
@@ -40,6 +44,20 @@ def decoding() -> Iterator[Callable[[int, int], None]]:
     """Show a bar while a dataset is decoded for the first time; the block gets a function of (done, total)."""
     with counting("decoding") as progress:
         yield lambda done, total: progress("samples", done, total)
+
+
+@contextmanager
+def training_bars() -> Iterator[Callable[[str], list[Callback]]]:
+    """Show one training after another; the block gets a function of a title, which ends a bar and begins the next."""
+    from ednas.training import ProgressBar
+
+    with ExitStack() as shown:
+
+        def begin(title: str) -> list[Callback]:
+            shown.close()
+            return [shown.enter_context(ProgressBar(title))]
+
+        yield begin
 
 
 class _TimeLeft(ProgressColumn):

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ednas.cli.options import (
     AllowPlugins,
+    AsJson,
     DataOptions,
     Plugins,
     parse_data_options,
+    parse_limits,
     parse_size,
     parse_tasks,
-    print_json,
     run_plugins,
-    with_data_options,
 )
+from ednas.cli.printing import print_json
 from ednas.plugins import all_plugins, configured_plugins, teacher_plugins
+
+if TYPE_CHECKING:
+    from ednas.search.results import SearchResult
 
 _QUANTITIES = (
     "latency_ms, energy_mj, area_mm2, peak_memory_kb (KiB), accelerator_cycles, host_ms, streamed_bytes, "
@@ -100,7 +103,7 @@ def search(
     plugin: Plugins = None,
     allow_plugins: AllowPlugins = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Search for a multi-task network that fits a device; writes best.json, pareto.json and report.html.
 
@@ -122,12 +125,12 @@ def search(
     from ednas.cli.report import write_page
     from ednas.config import parse, read_yaml
     from ednas.exceptions import ConfigError
-    from ednas.search.config import SearchConfig, canonical
+    from ednas.search.config import SearchConfig, canonical, with_evolution, with_given
     from ednas.search.progress import SearchProgress
-    from ednas.search.quantities import QUANTITIES, show
     from ednas.search.results import next_command
     from ednas.search.run import run_search
-    from ednas.training.recipe import merge_recipe
+    from ednas.training.config import with_data_options
+    from ednas.training.recipe import with_recipe
 
     if retry_failed and not resume:
         raise ConfigError("--retry-failed: is about the search in --out; add --resume")
@@ -135,12 +138,13 @@ def search(
     run_plugins(configured_plugins(values), allow_plugins)
     run_plugins(plugin)
     run_plugins(teacher_plugins(values), allow_plugins)
-    given: dict[str, Any] = {
+    given = {
         "data": data,
         "tasks": parse_tasks(tasks) if tasks else None,
         "target": target,
         "target_latency_ms": latency,
         "latency_input_size": parse_size(latency_size) if latency_size else None,
+        "limits": parse_limits(limit) if limit else None,
         "prune_factor": prune_factor,
         "objectives": [name.strip() for name in objectives.split(",")] if objectives else None,
         "initial": initial or None,
@@ -152,41 +156,30 @@ def search(
         "seed": seed,
         "device": device,
     }
-    given = {key: value for key, value in given.items() if value is not None}
-    if limit:
-        given = canonical({**given, "limits": _limits(limit)})
-        own = values.get("limits")
-        given["limits"] = {**(own if isinstance(own, Mapping) else {}), **given["limits"]}
-    values = with_data_options(values | given, parse_data_options(data_option))
-    changes: dict[str, Any] = {"steps": steps, "input_size": parse_size(size) if size else None}
-    changes = {key: value for key, value in changes.items() if value is not None}
-    if recipe is not None:
-        merge_recipe(recipe, {})  # a name that is none, with steps, would be a recipe of one's own
-    if recipe is not None or changes:
-        base = values.get("recipe", "proxy") if recipe is None else recipe
-        values["recipe"] = ({"name": base} if isinstance(base, str) else dict(base)) | changes
-    evolution = {"population_size": population, "tournament_size": tournament}
-    if any(value is not None for value in evolution.values()):
-        values["controller"] = _changed(values.get("controller"), evolution)
+    values = with_data_options(with_given(values, given), parse_data_options(data_option))
+    changes = {"steps": steps, "input_size": parse_size(size) if size else None}
+    values = with_recipe(values, recipe, changes, default="proxy")
+    values = with_evolution(values, {"population_size": population, "tournament_size": tournament})
     settings = parse(SearchConfig, values, str(config or "search"))
     with decoding() as decode, SearchProgress() as progress:
         result = run_search(
             settings, out, resume=resume, retry_failed=retry_failed, callbacks=[progress], decode_progress=decode
         )
     page = write_page(out, out / "report.html")
-    best = result.best
     if as_json:
-        found = {
-            "trial": best.number,
-            "latency_ms": best.latency_ms,
-            "cost": dict(best.cost),
-            "reward": best.reward,
-            "accuracy": best.accuracy,
-            **result.costed(best),
-            "architecture": result.architecture.to_dict(),
-        }
-        print_json({**result.head(), "feasible": result.feasible, "best": found, "report": str(page)})
+        print_json({**result.to_dict(), "report": str(page)})
         return
+    _print(result)
+    typer.echo(
+        f"wrote {out / 'best.json'} and {page}\n"
+        f"next: {next_command(out, settings.data, settings.tasks, settings.data_options, settings.plugins)}"
+    )
+
+
+def _print(result: SearchResult) -> None:
+    from ednas.search.quantities import QUANTITIES, show
+
+    best = result.best
     costs = ", ".join(
         show(name, best.cost[name])
         + (f" (limit {QUANTITIES[name].show(result.limits[name])})" if name in result.limits else "")
@@ -198,29 +191,5 @@ def search(
     seeds = " (mean of two seeds)" if result.judged_twice else ""
     typer.echo(
         f"best: trial {best.number}, {costs}, reward {best.reward:.4f}{seeds}"
-        f"{'' if result.feasible else ', OVER A LIMIT'}\n"
-        f"{result.architecture.to_text()}\nwrote {out / 'best.json'} and {page}\n"
-        f"next: {next_command(out, settings.data, settings.tasks, settings.data_options, settings.plugins)}"
+        f"{'' if result.feasible else ', OVER A LIMIT'}\n{result.architecture.to_text()}"
     )
-
-
-def _changed(controller: Any, evolution: Mapping[str, int | None]) -> Any:
-    """Return a configuration's controller with other options; what is none is left to be refused."""
-    own: Any = {"name": "evolution"} if controller is None else controller
-    if not isinstance(own, Mapping) or not isinstance(own.get("options", {}), Mapping):
-        return own
-    given = {key: value for key, value in evolution.items() if value is not None}
-    return {**own, "options": {**own.get("options", {}), **given}}
-
-
-def _limits(texts: Sequence[str]) -> dict[str, str]:
-    """Parse ``energy_mj=1.2`` into names and values; what they may be is the configuration's matter."""
-    from ednas.exceptions import ConfigError
-
-    limits: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = (part.strip() for part in text.partition("="))
-        if not (name and equals and value) or name in limits:
-            raise ConfigError(f"limit '{text}': write each quantity once, QUANTITY=VALUE, like energy_mj=1.2")
-        limits[name] = value
-    return limits

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from ednas.cli.options import print_json, print_table
+from ednas.cli.options import AsJson
+from ednas.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
     from ednas.hw import Target
@@ -31,7 +31,6 @@ app = typer.Typer(cls=_NameOrCommand, subcommand_metavar="[NAME | COMMAND] ...",
 _From = Annotated[str, typer.Option("--from", help="The device to start from: a name or a YAML file.")]
 _Name = Annotated[str | None, typer.Option(help="The new device's name; default: the file's.")]
 _Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback()
@@ -54,7 +53,7 @@ def _targets() -> None:
 def show(
     name: Annotated[str | None, typer.Argument(help="A device or a YAML file; default: list all devices.")] = None,
     as_yaml: Annotated[bool, typer.Option("--yaml", help="Print the device's file as it is.")] = False,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the devices, or print one: each number with its unit and where it comes from. The word show may be left out.
 
@@ -69,7 +68,7 @@ def show(
     from ednas.exceptions import ConfigError
     from ednas.hw import load_target, target_names
     from ednas.hw.targets.files import target_text
-    from ednas.report.tables import target_facts, target_table, targets_table
+    from ednas.report.tables.targets import target_facts, target_table, targets_table
 
     if as_yaml and (name is None or as_json):
         problem = "choose --yaml or --json" if as_json else "--yaml prints one device's file: ednas targets NAME --yaml"
@@ -131,7 +130,7 @@ def calibrate(
     out: Annotated[Path, typer.Option("--out", "-o", help="The YAML file to write.")],
     name: _Name = None,
     force: _Force = False,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fit a device's free constants to latencies that you measured, and tell the error on what was not fitted.
 
@@ -151,7 +150,7 @@ def calibrate(
     from ednas.hw.targets.calibration import calibrate as fit
     from ednas.hw.targets.files import target_text
     from ednas.hw.targets.rewrite import rewrite
-    from ednas.report.tables import calibration_tables
+    from ednas.report.tables.targets import calibration_tables
 
     _check_file(out, force)
     new_name = name or _name_of(out)
@@ -191,17 +190,13 @@ def _as_dict(result: Calibration, out: Path) -> dict[str, Any]:
 def _check_file(path: Path, force: bool) -> None:
     """Refuse a file that cannot or must not be written, before anything is computed for it."""
     from ednas.exceptions import ConfigError
+    from ednas.files import require_writable
 
     if path.suffix not in (".yaml", ".yml"):
         raise ConfigError(f"{path}: a device is a YAML file, end its name with .yaml")
     if path.exists() and not force:
         raise ConfigError(f"{path}: exists already; choose another file, or overwrite it with --force")
-    folder = next(folder for folder in path.absolute().parents if folder.exists())
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror} ({folder}); choose another place") from None
+    require_writable(path, ConfigError)
 
 
 def _name_of(file: Path) -> str:

@@ -1,40 +1,27 @@
-"""`ednas train`, `ednas evaluate`."""
+"""`ednas train`."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ednas.cli.models import Device, ModelPath, Overlap, Tile, open_model, parse_tiling
 from ednas.cli.options import (
     AllowPlugins,
+    AsJson,
     DataOptions,
     Plugins,
     parse_data_options,
     parse_size,
     parse_tasks,
-    print_json,
-    print_table,
     run_plugins,
-    say,
-    with_data_options,
 )
+from ednas.cli.printing import print_json, print_metrics, print_table, say
 from ednas.plugins import all_plugins, configured_plugins, teacher_plugins
 
 if TYPE_CHECKING:
-    from ednas.data import CachedSplit, DenseDataset
-    from ednas.export.manifest import Manifest
-    from ednas.scoring import TaskValues
-    from ednas.training import Callback, Model, TrainConfig
-
-_Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-_Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+    from ednas.training import TrainConfig
 
 
 def train(
@@ -89,7 +76,7 @@ def train(
         typer.Option("--logger", help="Log to wandb or mlflow too, besides CSV and TensorBoard; can be repeated."),
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads.")] = None,
-    device: _Device = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     devices: Annotated[
         int, typer.Option(min=1, help="Train on so many GPUs (with --device cpu: processes) together, by DDP.")
     ] = 1,
@@ -97,7 +84,7 @@ def train(
         bool,
         typer.Option("--compile", help="Compile the network first (torch.compile; on CUDA with CUDA graphs)."),
     ] = False,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a network for any mix of tasks, evaluate it, and write a checkpoint.
 
@@ -118,14 +105,21 @@ def train(
 
     The first line says at which size of the images it trains, and why at that.
     """
-    from ednas.arch.files import read_facts
-    from ednas.config import read_yaml
-    from ednas.exceptions import ConfigError
-    from ednas.training import train as run_training
-    from ednas.training import train_runs
+    import torch
 
-    _use_threads(threads)
-    changes: dict[str, Any] = {
+    from ednas.arch.files import read_facts
+    from ednas.cli.progress import decoding, training_bars
+    from ednas.config import parse, read_yaml
+    from ednas.exceptions import ConfigError
+    from ednas.training import TrainConfig, train_runs
+    from ednas.training import train as run_training
+    from ednas.training.config import with_data_options
+    from ednas.training.device import quiet_helper
+    from ednas.training.recipe import with_recipe
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    changes = {
         "steps": steps,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
@@ -139,23 +133,16 @@ def train(
     run_plugins(plugin)
     run_plugins(teacher_plugins(values), allow_plugins)
     run_plugins(teacher_plugins({"recipe": changes}))
-    settings = _train_config(
-        values,
-        str(config or "train"),
-        {
-            "architecture": architecture,
-            "data": data,
-            "tasks": parse_tasks(tasks) if tasks else None,
-            "seed": seed,
-            "plugins": all_plugins(values, plugin),
-        },
-        recipe,
-        {key: value for key, value in changes.items() if value is not None},
-        parse_data_options(data_option),
-    )
-    from ednas.cli.progress import decoding
-    from ednas.training import ProgressBar
-
+    given = {
+        "architecture": architecture,
+        "data": data,
+        "tasks": parse_tasks(tasks) if tasks else None,
+        "seed": seed,
+        "plugins": all_plugins(values, plugin),
+    }
+    values |= {key: value for key, value in given.items() if value is not None}
+    values = with_data_options(with_recipe(values, recipe, changes, default="mini"), parse_data_options(data_option))
+    settings = parse(TrainConfig, values, str(config or "train"))
     if architecture and settings.recipe.init is None and "steps" in read_facts(architecture):
         say(f"only the architecture of {architecture} is taken; --init {architecture} starts from its weights")
     if find_lr:
@@ -165,154 +152,39 @@ def train(
         return
     if devices > 1 and runs > 1:
         raise ConfigError("--devices: one training at a time; leave --runs out, and start one for each --seed")
-    if runs == 1:
-        with _quiet_helper():
-            with decoding() as decode, ProgressBar("training") as bar:
-                result = run_training(
+    shared: dict[str, Any] = {"resume": resume, "announce": say, "device": device, "compiled": compiled}
+    shared["loggers"] = loggers or ()
+    last = f"`ednas report {out}` shows the curves"
+    with quiet_helper():
+        with decoding() as decode, training_bars() as begin:
+            if runs == 1:
+                bars = begin("training")
+                result = run_training(settings, out, devices=devices, callbacks=bars, decode_progress=decode, **shared)
+            else:
+                several = train_runs(
                     settings,
                     out,
-                    resume=resume,
-                    callbacks=[bar],
+                    runs,
+                    callbacks=lambda index: begin(f"seed {settings.seed + index}"),
                     decode_progress=decode,
-                    announce=say,
-                    device=device,
-                    devices=devices,
-                    compiled=compiled,
-                    loggers=loggers or (),
+                    **shared,
                 )
-            _print_metrics(result.metrics, as_json, f"wrote {result.checkpoint}; `ednas report {out}` shows the curves")
-        return
-    bars: list[Any] = []
-
-    def callbacks(index: int) -> list[Callback]:
-        for bar in bars:
-            bar.__exit__(None, None, None)
-        bars[:] = [ProgressBar(f"seed {settings.seed + index}").__enter__()]
-        return list(bars)
-
-    try:
-        with decoding() as decode:
-            several = train_runs(
-                settings,
-                out,
-                runs,
-                resume=resume,
-                callbacks=callbacks,
-                decode_progress=decode,
-                announce=say,
-                device=device,
-                compiled=compiled,
-                loggers=loggers or (),
-            )
-    finally:
-        for bar in bars:
-            bar.__exit__(None, None, None)
-    spread = {
-        task: {metric: value["std"] for metric, value in values.items()}
-        for task, values in several.summary["tasks"].items()
-    }
-    _print_metrics(several.metrics, as_json, f"wrote {several.folder}; `ednas report {out}` shows the curves", spread)
-
-
-def evaluate(
-    model: ModelPath,
-    data: Annotated[str, typer.Option(help="A dataset.yaml, a folder of a known format, streets or rooms.")],
-    data_option: DataOptions = None,
-    split: Annotated[str, typer.Option(help="Which split.")] = "val",
-    protocol: Annotated[str, typer.Option(help="standard or adashare.")] = "standard",
-    size: Annotated[
-        str | None,
-        typer.Option(
-            "--input",
-            help="HEIGHTxWIDTH; default: the model's, with --tile that of the first image. Exported models have no "
-            "other, or tiles of it.",
-        ),
-    ] = None,
-    tile: Tile = None,
-    overlap: Overlap = None,
-    plugin: Plugins = None,
-    per_class: Annotated[bool, typer.Option("--per-class", help="Print IoU and accuracy of every class too.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write metrics.json here.")] = None,
-    device: Device = "auto",
-    as_json: _Json = False,
-) -> None:
-    """Measure a checkpoint or an exported model on a dataset, in either protocol.
-
-    An exported model runs in LiteRT or ONNX Runtime on this computer and is measured by the same code as the
-    checkpoint, so that the numbers are comparable. Where the training split is at hand, decoded by a training before,
-    its mean label of each pixel is measured beside the network. JSON always holds the classes and the confusion matrix.
-
-    [bold]Examples[/bold]
-
-    ednas evaluate runs/base/checkpoint --data streets --protocol adashare --json
-
-    ednas evaluate runs/deploy/model.tflite --data streets --out runs/deploy/metrics.json
-
-    ednas evaluate runs/crops/checkpoint --data my.yaml --tile 512x1024 --overlap 0.25
-    """
-    from ednas.cli.progress import counting, decoding
-    from ednas.data import open_cache
-    from ednas.data.complaints import read_first
-    from ednas.data.formats import open_as_trained
-    from ednas.data.matching import check_meaning, match_labels
-    from ednas.data.reader import check_labels
-    from ednas.data.units import mean_depths, other_scales
-    from ednas.export.evaluate import evaluate_exported
-    from ednas.export.predictor import ExportedModel
-    from ednas.files import write_json
-    from ednas.tasks.base import check_protocol
-    from ednas.training import evaluate as evaluate_checkpoint
-    from ednas.training.checkpoint import trained_depths
-    from ednas.training.trivial import measure_trivial
-
-    run_plugins(plugin)
-    chosen = check_protocol(protocol)
-    opened = open_model(model, device)
-    if isinstance(opened, ExportedModel):
-        about: Model | Manifest = opened.runner.manifest
-        measure = partial(evaluate_exported, opened.runner)
-    else:
-        about, measure = opened, partial(evaluate_checkpoint, opened)
-    input_size = about.input_size
-    tiling = parse_tiling(tile, overlap, input_size)
-    open_split = partial(
-        open_as_trained,
-        data,
-        trained_on=about.dataset,
-        trained_with=about.data_options,
-        options=parse_data_options(data_option),
-    )
-    dataset = open_split(split=split)
-    check_meaning(dataset.info, about.targets)
-    check_labels(dataset, about.targets)
-    if size:
-        input_size = parse_size(size)
-    elif tiling is not None:
-        input_size = read_first(dataset).image.shape[:2]
-    with decoding() as decode:
-        cached = match_labels(open_cache(dataset, input_size, progress=decode), about.targets)
-    if not isinstance(opened, ExportedModel):
-        for remark in other_scales(trained_depths(model), mean_depths(cached)):
-            say(f"warning: {remark}")
-    with counting("evaluating") as progress:
-        metrics = measure(cached, chosen, tiling=tiling, progress=lambda done, total: progress(split, done, total))
-    if train_split := _decoded_before(partial(open_split, split="train"), cached.size):
-        train_split = match_labels(train_split, about.targets)
-        metrics["trivial"] = measure_trivial(opened.tasks, train_split, cached, chosen)
-    if out is not None:
-        write_json(out, metrics)
-    _print_metrics(metrics, as_json, f"wrote {out}" if out else "", per_class=per_class)
+        if runs == 1:
+            print_metrics(result.metrics, as_json, f"wrote {result.checkpoint}; {last}")
+        else:
+            print_metrics(several.metrics, as_json, f"wrote {several.folder}; {last}", several.spread)
 
 
 def _find_learning_rate(settings: TrainConfig, out: Path, device: str, as_json: bool) -> None:
     """Make a range test, write its points and its curve, and print the suggestion."""
-    from ednas.cli.progress import decoding
+    from ednas.cli.progress import decoding, training_bars
     from ednas.files import write_text
-    from ednas.report.range_test import draw_range_test, range_test_table
-    from ednas.training import ProgressBar, find_learning_rate
+    from ednas.report.range_test import draw_range_test
+    from ednas.report.tables.range_test import range_test_table
+    from ednas.training import find_learning_rate
 
-    with decoding() as decode, ProgressBar("range test") as bar:
-        test = find_learning_rate(settings, callbacks=[bar], decode_progress=decode, device=device)
+    with decoding() as decode, training_bars() as begin:
+        test = find_learning_rate(settings, callbacks=begin("range test"), decode_progress=decode, device=device)
     test.save(out)
     write_text(out / "find_lr.svg", draw_range_test(test))
     if as_json:
@@ -321,78 +193,3 @@ def _find_learning_rate(settings: TrainConfig, out: Path, device: str, as_json: 
     print_table(range_test_table(test))
     typer.echo(f"suggested learning rate: {test.suggestion:g}; take it by --lr {test.suggestion:g}")
     typer.echo(f"wrote {out / 'find_lr.svg'}")
-
-
-def _decoded_before(open_split: Callable[[], DenseDataset], size: tuple[int, int]) -> CachedSplit | None:
-    """Return a split if there is one, and it is at hand without decoding it."""
-    from ednas.data.cache import find_cache
-    from ednas.exceptions import EdnasError
-
-    with suppress(EdnasError):
-        return find_cache(open_split(), size)
-    return None
-
-
-def _train_config(
-    values: dict[str, Any],
-    where: str,
-    given: dict[str, Any],
-    recipe: str | None,
-    changes: dict[str, Any],
-    data_options: dict[str, Any],
-) -> TrainConfig:
-    """Put a configuration together: the values of a file, then options."""
-    from ednas.config import parse
-    from ednas.training import TrainConfig
-    from ednas.training.recipe import merge_recipe
-
-    values |= {key: value for key, value in given.items() if value is not None}
-    if recipe is not None:
-        merge_recipe(recipe, {})  # a name that is none, with steps, would be a recipe of one's own
-    if recipe is not None or changes:
-        base = values.get("recipe", "mini") if recipe is None else recipe
-        named = {"name": base} if isinstance(base, str) else dict(base)
-        values["recipe"] = named | changes
-    return parse(TrainConfig, with_data_options(values, data_options), where)
-
-
-@contextmanager
-def _quiet_helper() -> Iterator[None]:
-    """Let only the first of several processes that train together speak; errors are everybody's."""
-    from ednas.training.device import is_helper
-
-    if not is_helper():
-        yield
-        return
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-        yield
-
-
-def _use_threads(threads: int | None) -> None:
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
-
-
-def _print_metrics(
-    metrics: dict[str, Any], as_json: bool, note: str, spread: TaskValues | None = None, *, per_class: bool = False
-) -> None:
-    if as_json:
-        print_json(metrics)
-        return
-    from ednas.report.tables import classes_table, metrics_table
-    from ednas.training.trivial import shortcomings
-
-    if "params" in metrics:
-        about = f"{metrics['params'] / 1e6:.2f} M parameters"
-    else:
-        about = f"{metrics['model']}: {metrics['precision']} in {metrics['runtime']}, stride {metrics['output_stride']}"
-    typer.echo(f"protocol {metrics['protocol']}, {about}")
-    print_table(metrics_table(metrics, spread))
-    for task, classes in metrics["classes"].items() if per_class else ():
-        print_table(classes_table(task, classes))
-    for line in shortcomings(metrics):
-        typer.echo(f"warning: {line}")
-    if note:
-        typer.echo(note)

@@ -1,17 +1,92 @@
-"""Measuring an exported model on a split, by the code that measures PyTorch models."""
+"""Measuring a checkpoint or an exported model on a split, both by the same code."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from ednas.data.cache import CachedSplit
-from ednas.data.matching import match_labels
+from ednas.data.cache import CachedSplit, find_cache, open_cache
+from ednas.data.complaints import read_first
+from ednas.data.formats import open_as_trained
+from ednas.data.matching import check_meaning, match_labels
+from ednas.data.reader import check_labels
+from ednas.data.units import mean_depths, other_scales
+from ednas.exceptions import EdnasError
 from ednas.export.predictor import ExportedModel
 from ednas.export.runtime import Runner
 from ednas.tasks import EvaluationProtocol
-from ednas.training.evaluate import measure
+from ednas.training.checkpoint import trained_depths
+from ednas.training.evaluate import evaluate, measure
+from ednas.training.model import Model
 from ednas.training.tiles import Tiling
+from ednas.training.trivial import measure_trivial
+
+
+def evaluate_on(
+    model: Model | ExportedModel,
+    data: str,
+    *,
+    split: str = "val",
+    protocol: EvaluationProtocol = "standard",
+    data_options: Mapping[str, Any] | None = None,
+    input_size: tuple[int, int] | None = None,
+    tiling: Tiling | None = None,
+    recorded: Path | None = None,
+    decode_progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Measure a network or an exported model on a dataset, which it need not have been trained on.
+
+    Where the training split is at hand, decoded before, its mean label of each pixel is measured too (``trivial``).
+
+    Args:
+        model: What to measure.
+        data: The dataset.
+        split: Its split.
+        protocol: ``standard`` or ``adashare``.
+        data_options: Options of its format, besides those of the training.
+        input_size: ``(H, W)``; by default the model's, with ``tiling`` that of the first image.
+        tiling: Predict in overlapping windows.
+        recorded: The network's checkpoint: depths at another scale than it was trained on are told.
+        decode_progress: Told about the decoding of the dataset, with samples done and samples in all.
+        progress: Called with (samples done, samples in all).
+        announce: Told what is odd.
+
+    Raises:
+        DataError: The dataset is missing or damaged, or its targets mean something else than the model predicts.
+        EdnasError: As :func:`evaluate_exported` and :func:`ednas.training.evaluate`.
+    """
+    about = model.runner.manifest if isinstance(model, ExportedModel) else model
+    open_split = partial(
+        open_as_trained,
+        data,
+        trained_on=about.dataset,
+        trained_with=about.data_options,
+        options=data_options or {},
+    )
+    dataset = open_split(split=split)
+    check_meaning(dataset.info, about.targets)
+    check_labels(dataset, about.targets)
+    if input_size is None:
+        input_size = about.input_size if tiling is None else read_first(dataset).image.shape[:2]
+    cached = match_labels(open_cache(dataset, input_size, progress=decode_progress), about.targets)
+    if isinstance(model, ExportedModel):
+        metrics = evaluate_exported(model.runner, cached, protocol, tiling=tiling, progress=progress)
+    else:
+        if recorded is not None and announce is not None:
+            for remark in other_scales(trained_depths(recorded), mean_depths(cached)):
+                announce(f"warning: {remark}")
+        metrics = evaluate(model, cached, protocol, tiling=tiling, progress=progress)
+    with suppress(EdnasError):  # there need not be one
+        if train_split := find_cache(open_split(split="train"), cached.size):
+            metrics["trivial"] = measure_trivial(
+                model.tasks, match_labels(train_split, about.targets), cached, protocol
+            )
+    return metrics
 
 
 def evaluate_exported(

@@ -12,12 +12,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ednas.data.sample import TargetInfo
-from ednas.exceptions import ExportError
+from ednas.exceptions import ConfigError, ExportError
 from ednas.export.manifest import Manifest, OutputSpec
 from ednas.export.runtime import Runner, open_model
 from ednas.nn.heads import resize_bilinear
 from ednas.tasks import Task, make_tasks
-from ednas.training.model import normalise
+from ednas.training.checkpoint import load_checkpoint
+from ednas.training.device import resolve_device
+from ednas.training.model import Model, normalise
 
 
 class ExportedModel:
@@ -77,6 +79,21 @@ class ExportedModel:
             task: _network_output(torch.from_numpy(np.ascontiguousarray(outputs[task])), spec, manifest.input_size)
             for task, spec in manifest.outputs.items()
         }
+
+
+def open_predictor(path: Path, device: str) -> Model | ExportedModel:
+    """Open a checkpoint, its network on a device, or an exported model.
+
+    Raises:
+        ConfigError: Unknown device, or an exported model is to run on another one than the CPU.
+        EdnasError: It is missing or damaged.
+    """
+    if path.is_file() or path.suffix in (".tflite", ".onnx"):
+        if device not in ("auto", "cpu"):
+            raise ConfigError(f"device '{device}': exported models run on the CPU; leave --device out")
+        return ExportedModel.open(path)
+    where = resolve_device(device)
+    return load_checkpoint(path).to(where)
 
 
 def normalised(image: Tensor, manifest: Manifest) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -1,4 +1,4 @@
-"""A learning-rate range test for people: its curve, and a few of its points."""
+"""A learning-rate range test for people: its curve."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from rich.table import Table
-from rich.text import Text
 
 from ednas.report.svg import FAINT, INK, LINE, MUTED, Canvas
 from ednas.training.find_lr import RangeTest
@@ -16,7 +14,6 @@ _WIDTH, _HEIGHT = 760, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 62, 52
 _CURVE, _CHOSEN = "#2a66a8", "#b3421b"
 _LEVELS = 5
-_ROWS = 12
 
 _Place = Callable[[float, float], tuple[float, float]]
 
@@ -51,18 +48,6 @@ def draw_range_test(test: RangeTest) -> str:
     canvas.circle(x, y, 5, _CHOSEN, hint=f"rate {test.suggestion:g}")
     canvas.text(x - 8, _HEIGHT - _BOTTOM - 10, f"{test.suggestion:g}", fill=_CHOSEN, anchor="end", bold=True)
     return canvas.render()
-
-
-def range_test_table(test: RangeTest) -> Table:
-    """Return a few points of the curve, from the lowest rate to the highest."""
-    table = Table(title=Text("Learning-rate range test", "bold"), title_justify="left", header_style="bold")
-    table.add_column("rate", justify="right")
-    table.add_column("loss, smoothed", justify="right")
-    last = len(test.rates) - 1
-    for row in range(_ROWS):
-        index = round(row * last / (_ROWS - 1))
-        table.add_row(f"{test.rates[index]:.1e}", f"{test.smoothed[index]:.4g}")
-    return table
 
 
 def _losses_shown(test: RangeTest) -> tuple[float, float]:

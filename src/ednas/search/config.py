@@ -206,6 +206,35 @@ def canonical(values: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
+def with_given(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration's canonical values with others, which win; limits are added to those that are there.
+
+    Args:
+        values: The values, as they were read.
+        given: The others; None = as it is.
+    """
+    given = canonical({key: value for key, value in given.items() if value is not None})
+    own = values.get("limits")
+    if "limits" in given and isinstance(own, Mapping):
+        given["limits"] = {**own, **given["limits"]}
+    return {**values, **given}
+
+
+def with_evolution(values: Mapping[str, Any], options: Mapping[str, int | None]) -> dict[str, Any]:
+    """Return a configuration's values with other options of its controller; what is none is left to be refused.
+
+    Args:
+        values: The values, as they were read.
+        options: Of the controller, which is evolution where the values have none; None = as it is.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    own: Any = values.get("controller")
+    own = {"name": "evolution"} if own is None else own
+    if not given or not isinstance(own, Mapping) or not isinstance(own.get("options", {}), Mapping):
+        return dict(values)
+    return {**values, "controller": {**own, "options": {**own.get("options", {}), **given}}}
+
+
 def load_search_config(path: Path | str) -> SearchConfig:
     """Read a configuration.
 

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Literal, Protocol, Self
 
 from ednas.arch import Architecture
+from ednas.closing import Closing
 from ednas.exceptions import ConfigError, DataError, EdnasError
 from ednas.processes import describe_end
 from ednas.search.evaluators.base import Evaluation, Evaluator
@@ -102,20 +103,7 @@ class Executor(Protocol):
     ) -> None: ...
 
 
-class _Closing:
-    def close(self) -> None:
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class InlineExecutor(_Closing):
+class InlineExecutor(Closing):
     """Evaluates in this process, one job at a time: for debugging and for evaluators that take no time.
 
     Args:
@@ -149,7 +137,7 @@ class _Worker:
     started: float
 
 
-class ProcessExecutor(_Closing):
+class ProcessExecutor(Closing):
     """Evaluates each job in a fresh process; a worker's death, exception or delay is the failure of one trial.
 
     Args:

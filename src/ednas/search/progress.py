@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ednas.closing import Closing
 from ednas.durations import show_seconds
 from ednas.scoring import NO_NETWORK
 from ednas.search.noise import Noise
@@ -48,7 +47,7 @@ class SearchCallback:
         """How much of the difference between candidates is chance is known; after the end."""
 
 
-class SearchProgress(SearchCallback):
+class SearchProgress(SearchCallback, Closing):
     """Shows how far a search is, how long it will take, and its best trials.
 
     In a terminal this is one table that is kept up to date. Elsewhere (a log file, a pipe) it is a line now and then.
@@ -83,14 +82,6 @@ class SearchProgress(SearchCallback):
         self._started = self._last_line = clock()
         self._evaluated_before = 0
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
-
     def on_start(self, trials: list[Trial], total: int, limits: Mapping[str, float]) -> None:
         """Count what is there already, and begin to show."""
         self._total = total
@@ -118,7 +109,7 @@ class SearchProgress(SearchCallback):
 
     def on_end(self, reason: str) -> None:
         """Show how it ended."""
-        self._stop()
+        self.close()
         self._console.print(f"search: {reason}; {self._line()}", highlight=False, soft_wrap=True)
 
     def on_again(self, done: int, total: int) -> None:
@@ -186,7 +177,8 @@ class SearchProgress(SearchCallback):
             table.add_row(NO_NETWORK, "", f"{self._trivial:.4f}")
         return Group(table, Text(self._line()))
 
-    def _stop(self) -> None:
+    def close(self) -> None:
+        """Leave the terminal in order."""
         if self._live is not None:
             self._live.stop()
             self._live = None

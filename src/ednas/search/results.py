@@ -61,6 +61,19 @@ class SearchResult:
         """The best architecture; its name says which trial it was."""
         return _architecture(self.best)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``ednas search --json`` prints."""
+        best = {
+            "trial": self.best.number,
+            "latency_ms": self.best.latency_ms,
+            "cost": dict(self.best.cost),
+            "reward": self.best.reward,
+            "accuracy": self.best.accuracy,
+            **self.costed(self.best),
+            "architecture": self.architecture.to_dict(),
+        }
+        return {**self.head(), "feasible": self.feasible, "best": best}
+
     def costed(self, trial: Trial) -> dict[str, Any]:
         """Return which network a trial's costs are of: ``input_size`` and ``heads``, as far as they are known."""
         size = _architecture(trial).input_size or self.input_size

@@ -14,78 +14,41 @@ Readers (a live report) see the last committed state at any time: the file is in
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import fields, replace
-from functools import cache
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Any
 
 from ednas.arch import Architecture
+from ednas.closing import Closing
 from ednas.exceptions import ConfigError, EdnasError, StudyError
 from ednas.files import locked
 from ednas.scoring import TaskValues
 from ednas.search.controllers.base import Proposal
+from ednas.search.schema import (
+    APPLICATION_ID,
+    COLUMNS,
+    JUDGEMENTS,
+    RETRIED,
+    SCHEMA_VERSION,
+    TABLES,
+    definitions,
+    flat,
+    known_definitions,
+    to_row,
+    to_trial,
+)
 from ednas.search.trial import Judgement, Trial, TrialState
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["SCHEMA_VERSION", "Study", "StudyReader", "Trial", "TrialState"]
-
-SCHEMA_VERSION = 1
-"""Kept as the file's ``user_version``; other versions are refused."""
-
-_APPLICATION_ID = int.from_bytes(b"edns", "big")
-
 _READER_PATIENCE_S = 30.0
 
-_TRIAL = TypeAdapter(Trial)
 
-_SCHEMA = (
-    "CREATE TABLE identity (value TEXT NOT NULL)",
-    """CREATE TABLE trials (
-        number INTEGER PRIMARY KEY,
-        genes TEXT NOT NULL,
-        architecture TEXT NOT NULL,
-        fingerprint TEXT NOT NULL,
-        state TEXT NOT NULL CHECK (state IN ('running', 'done', 'failed', 'pruned')),
-        asked_after INTEGER NOT NULL,
-        parent INTEGER,
-        cost TEXT NOT NULL,
-        metrics TEXT NOT NULL DEFAULT '{}',
-        accuracy REAL,
-        reward REAL,
-        error TEXT NOT NULL DEFAULT '',
-        done_order INTEGER UNIQUE,
-        seconds REAL,
-        CHECK ((state = 'running') = (done_order IS NULL)),
-        CHECK ((state = 'done') = (reward IS NOT NULL))
-    )""",
-    "CREATE UNIQUE INDEX one_genotype ON trials (genes) WHERE state != 'failed'",
-    "CREATE INDEX by_state ON trials (state)",
-)
-
-_JUDGEMENTS = (
-    "CREATE TABLE IF NOT EXISTS judgements (number INTEGER PRIMARY KEY, accuracy REAL NOT NULL, reward REAL NOT NULL)"
-)
-"""Second judgements, by another seed; studies of earlier versions have none."""
-
-_RETRIED = "CREATE TABLE IF NOT EXISTS retried (done_order INTEGER PRIMARY KEY)"
-"""When failures ended that were evaluated anew; of them a controller had learned nothing."""
-
-_COLUMNS = (
-    "number", "genes", "architecture", "fingerprint", "state", "asked_after", "parent", "cost", "metrics", "accuracy",
-    "reward", "error", "done_order", "seconds",
-)  # fmt: skip
-
-
-class StudyReader:
+class StudyReader(Closing):
     """Reads a study, also one that is being written.
 
     Args:
@@ -126,8 +89,8 @@ class StudyReader:
         """
         where = f"WHERE state IN ({', '.join('?' * len(states))})" if states else ""
         with self._reading():
-            query = f"SELECT {', '.join(_COLUMNS)} FROM trials {where} ORDER BY number"
-            return [_to_trial(row) for row in self._connection.execute(query, states)]
+            query = f"SELECT {', '.join(COLUMNS)} FROM trials {where} ORDER BY number"
+            return [to_trial(row) for row in self._connection.execute(query, states)]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the trials as flat rows, for pandas, polars or a CSV file: all have the same columns, in one order.
@@ -138,7 +101,7 @@ class StudyReader:
         Raises:
             StudyError: The file is damaged.
         """
-        rows = [_flat(trial) for trial in self.trials()]
+        rows = [flat(trial) for trial in self.trials()]
         columns = dict.fromkeys(column for row in rows for column in row)
         return [{column: row.get(column) for column in columns} for row in rows]
 
@@ -182,18 +145,10 @@ class StudyReader:
         """Let go of the file; closing twice is fine."""
         self._connection.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _check_file(self) -> None:
         """Refuse what is not a sound study of this version."""
         application_id = self._pragma("application_id")
-        if application_id != _APPLICATION_ID:
+        if application_id != APPLICATION_ID:
             raise StudyError(f"{self.path}: not a study of ednas; choose another file or folder")
         if (version := self._pragma("user_version")) != SCHEMA_VERSION:
             raise StudyError(
@@ -201,7 +156,7 @@ class StudyReader:
                 "resume it with the version that made it, or start a new study"
             )
         # A view or a trigger of somebody else's could compute for ever, or change what is written.
-        if not _schema(self._connection) <= _known_schema():
+        if not definitions(self._connection) <= known_definitions():
             raise StudyError(f"{self.path}: holds tables, views or triggers that no study has; start a new study")
         if (verdict := self._pragma("quick_check")) != "ok":
             raise StudyError(f"{self.path}: damaged ({str(verdict).splitlines()[0]}); start a new study")
@@ -303,8 +258,8 @@ class Study(StudyReader):
                 error=error,
                 done_order=None if state is TrialState.RUNNING else self._next_order(),
             )
-            places = ", ".join("?" * len(_COLUMNS))
-            self._connection.execute(f"INSERT INTO trials ({', '.join(_COLUMNS)}) VALUES ({places})", _to_row(trial))
+            places = ", ".join("?" * len(COLUMNS))
+            self._connection.execute(f"INSERT INTO trials ({', '.join(COLUMNS)}) VALUES ({places})", to_row(trial))
         return trial
 
     def finish(
@@ -337,10 +292,10 @@ class Study(StudyReader):
             )
             if state is TrialState.RUNNING or (state is TrialState.DONE) is not finished.scored:
                 raise StudyError(f"trial {trial.number} cannot end as {state} with the reward {reward}")
-            assignments = ", ".join(f"{column} = ?" for column in _COLUMNS)
+            assignments = ", ".join(f"{column} = ?" for column in COLUMNS)
             changed = self._connection.execute(
                 f"UPDATE trials SET {assignments} WHERE number = ? AND state = 'running'",
-                (*_to_row(finished), trial.number),
+                (*to_row(finished), trial.number),
             )
             if changed.rowcount != 1:
                 raise StudyError(f"trial {trial.number} of {self.path} is not running, its result cannot be stored")
@@ -392,14 +347,14 @@ class Study(StudyReader):
                 )
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.execute(_JUDGEMENTS)
-        self._connection.execute(_RETRIED)
+        self._connection.execute(JUDGEMENTS)
+        self._connection.execute(RETRIED)
         if is_new:
             with self._transaction():
-                for statement in _SCHEMA:
+                for statement in TABLES:
                     self._connection.execute(statement)
                 self._connection.execute("INSERT INTO identity VALUES (?)", (json.dumps(identity),))
-                self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def _next(self, column: str, table: str) -> int:
@@ -425,19 +380,6 @@ class Study(StudyReader):
 
 def _connect(uri: str) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=_READER_PATIENCE_S, isolation_level=None)
-
-
-def _schema(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:
-    """Return what a file is made of: kind, name and definition; SQLite's own indexes have no definition."""
-    return set(connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
-
-
-@cache
-def _known_schema() -> set[tuple[str, str, str]]:
-    with closing(sqlite3.connect(":memory:")) as connection:
-        for statement in (*_SCHEMA, _JUDGEMENTS, _RETRIED):
-            connection.execute(statement)
-        return _schema(connection)
 
 
 def _lock(path: Path) -> ExitStack:
@@ -472,46 +414,6 @@ def _describe(path: Path, error: sqlite3.Error) -> EdnasError:
     if code == sqlite3.SQLITE_CONSTRAINT:
         return StudyError(f"{path}: a trial would break the study's rules ({error})")
     return StudyError(f"{path}: damaged, or no study at all ({error}); start a new study")
-
-
-def _to_row(trial: Trial) -> tuple[Any, ...]:
-    values = {column: getattr(trial, column) for column in _COLUMNS}
-    for column in ("genes", "cost", "metrics"):
-        values[column] = json.dumps(values[column])
-    return tuple(values.values())
-
-
-def _to_trial(row: tuple[Any, ...]) -> Trial:
-    values = dict(zip(_COLUMNS, row, strict=True))
-    for column in ("genes", "cost", "metrics"):
-        values[column] = json.loads(values[column])
-    try:
-        trial = _TRIAL.validate_python(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ValueError(f"trial {values['number']}, {place}: {first['msg']}") from None
-    if trial.state is TrialState.DONE and not all(map(_is_finite, (trial.accuracy, trial.reward))):
-        raise ValueError(f"trial {trial.number} is done without a finite accuracy and reward")
-    if trial.state in (TrialState.DONE, TrialState.RUNNING):
-        if trial.latency_ms is None:
-            raise ValueError(f"trial {trial.number}, cost: latency_ms is missing")
-        if not all(map(_is_finite, trial.cost.values())):
-            raise ValueError(f"trial {trial.number}, cost: not finite")
-    return trial
-
-
-def _is_finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
-
-
-def _flat(trial: Trial) -> dict[str, Any]:
-    """Return a trial as a row without nested values."""
-    row: dict[str, Any] = {field.name: getattr(trial, field.name) for field in fields(trial)}
-    row |= {"state": str(trial.state), "genes": " ".join(map(str, trial.genes))}
-    costs, metrics = row.pop("cost"), row.pop("metrics")
-    measured = {f"metrics.{task}.{metric}": v for task, values in metrics.items() for metric, v in values.items()}
-    return {**row, **{f"cost.{name}": value for name, value in costs.items()}, **measured}
 
 
 def _first_difference(stored: Any, given: Any, path: str = "") -> str:

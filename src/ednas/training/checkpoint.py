@@ -144,12 +144,23 @@ def read_metrics(folder: Path | str) -> dict[str, Any]:
     return content
 
 
+def find_metrics(folder: Path | str) -> dict[str, Any] | None:
+    """Return a checkpoint's ``metrics.json``; None where it has none that can be read."""
+    try:
+        return read_metrics(folder)
+    except CheckpointError:
+        return None
+
+
+def run_name(folder: Path) -> str:
+    """Return the name of a checkpoint's run: most checkpoint folders are called ``checkpoint``."""
+    place = folder.resolve()
+    return place.parent.name if place.name == "checkpoint" else place.name
+
+
 def trained_depths(folder: Path | str) -> dict[str, float]:
     """Return the mean depths that a checkpoint's network was trained on, as far as its ``metrics.json`` says."""
-    try:
-        trained_on = read_metrics(folder).get("trained_on")
-    except CheckpointError:  # a checkpoint need not have one
-        return {}
+    trained_on = (find_metrics(folder) or {}).get("trained_on")
     means = trained_on.get("mean_depths") if isinstance(trained_on, dict) else None
     return {name: value for name, value in means.items() if isinstance(value, float)} if isinstance(means, dict) else {}
 

@@ -159,6 +159,14 @@ class TrainConfig(StrictModel):
         write_text(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
 
 
+def with_data_options(values: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration's values with other options of the data; what is no mapping is left to be refused."""
+    own = values.get("data_options", {})
+    if not options or not isinstance(own, Mapping):
+        return dict(values)
+    return {**values, "data_options": {**own, **options}}
+
+
 def load_config(path: Path | str, **overrides: Any) -> TrainConfig:
     """Read a training configuration from YAML.
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -68,6 +71,16 @@ def resolve_precision(name: Precision, device: torch.device) -> Literal["32-true
 def is_helper() -> bool:
     """Whether this process was started by another one, to train together with it."""
     return os.environ.get("LOCAL_RANK", "0") != "0"  # set by Lightning
+
+
+@contextmanager
+def quiet_helper() -> Iterator[None]:
+    """Let only the first of several processes that train together speak; errors are everybody's."""
+    if not is_helper():
+        yield
+        return
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        yield
 
 
 def make_fabric(device: str = "auto", precision: Precision = "auto", devices: int = 1) -> Fabric:

@@ -8,9 +8,9 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+from ednas.closing import Closing
 from ednas.exceptions import EdnasError
 from ednas.files import write_text
 from ednas.training.callbacks import StepReport
@@ -61,7 +61,7 @@ def read_log(file: Path) -> list[dict[str, float]]:
     return rows
 
 
-class RunLogs:
+class RunLogs(Closing):
     """Writes reports of a training run to CSV and TensorBoard; a callback, and a context manager.
 
     A resumed run goes on in the same files: rows of steps that are done again are dropped.
@@ -78,14 +78,6 @@ class RunLogs:
         self._csv = folder / CSV_FILE
         self._is_begun = False
         self._board: SummaryWriter | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __call__(self, report: StepReport) -> None:
         """Write a report."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from ednas.closing import Closing
 from ednas.durations import show_seconds
 from ednas.training.callbacks import StepReport
 
@@ -16,7 +16,7 @@ _WIDE = 110
 """Characters in a line from which on the losses of all tasks fit."""
 
 
-class ProgressBar:
+class ProgressBar(Closing):
     """Shows steps, losses, speed and the time that is left; a callback, and a context manager.
 
     The bar is there from the first report on: what comes before a training may show a bar of its own. Off a terminal
@@ -58,12 +58,8 @@ class ProgressBar:
         )
         self._task = self._progress.add_task(title, total=None, losses="", speed="", left="")
 
-    def __enter__(self) -> ProgressBar:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Leave the terminal in order."""
         self._progress.stop()
 
     def __call__(self, report: StepReport) -> None:

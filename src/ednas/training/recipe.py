@@ -291,6 +291,29 @@ def recipe(name: str, **overrides: Any) -> Recipe:
     return parse(Recipe, merge_recipe(name, overrides), f"recipe '{name}'")
 
 
+def with_recipe(
+    values: Mapping[str, Any], name: str | None, changes: Mapping[str, Any], default: str
+) -> dict[str, Any]:
+    """Return a configuration's values, as they were read, with another recipe, or changes of the one that is there.
+
+    Args:
+        values: The values; a recipe that is none is left to be refused with them.
+        name: The recipe to take instead.
+        changes: Attributes of :class:`Recipe`; None = as it is.
+        default: The recipe that is changed where the values have none.
+
+    Raises:
+        ConfigError: Unknown name, with the nearest known one.
+    """
+    if name is not None:
+        merge_recipe(name, {})  # a name that is none, with steps, would be a recipe of one's own
+    base = values.get("recipe", default) if name is None else name
+    given = {key: value for key, value in changes.items() if value is not None}
+    if (name is None and not given) or not isinstance(base, str | Mapping):
+        return dict(values)
+    return {**values, "recipe": ({"name": base} if isinstance(base, str) else dict(base)) | given}
+
+
 def merge_recipe(name: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a named recipe with changes, still unchecked.
 

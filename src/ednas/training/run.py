@@ -16,7 +16,7 @@ from ednas.data.units import mean_depths
 from ednas.exceptions import ConfigError
 from ednas.files import exclusive, write_json
 from ednas.plugins import load_plugins
-from ednas.scoring import accuracy
+from ednas.scoring import TaskValues, accuracy
 from ednas.training.callbacks import Callback, ValidationCallback, ValidationReport
 from ednas.training.checkpoint import METRICS, load_checkpoint, read_metrics, save_checkpoint
 from ednas.training.config import TrainConfig, load_config
@@ -81,6 +81,14 @@ class TrainRunsResult:
     runs: tuple[TrainResult, ...]
     summary: dict[str, Any]
     metrics: dict[str, Any]
+
+    @property
+    def spread(self) -> TaskValues:
+        """Standard deviations over the runs, by task and metric."""
+        return {
+            task: {metric: value["std"] for metric, value in values.items()}
+            for task, values in self.summary["tasks"].items()
+        }
 
 
 def train(

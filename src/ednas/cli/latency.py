@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from errno import EISDIR
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ednas.cli.options import Plugins, parse_heads, parse_size, print_json, print_table, run_plugins
+from ednas.cli.options import AsJson, Plugins, parse_heads, parse_size, run_plugins
+from ednas.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
     from ednas.hw import Cost
@@ -62,7 +61,7 @@ def latency(
         typer.Option(help="With --target table:FILE.csv: write the layers that the table lacks into this .csv file."),
     ] = None,
     plugin: Plugins = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Tell the latency of one inference on a device, where the time goes, and energy and memory where they are known.
 
@@ -122,7 +121,7 @@ def latency(
 def _print(network: Network, costs: list[Cost], per_layer: bool) -> None:
     from rich.markup import escape
 
-    from ednas.report.tables import costs_table, layers_table, parts_table, scopes_table
+    from ednas.report.tables.costs import costs_table, layers_table, parts_table, scopes_table
 
     if len(costs) > 1:
         table = costs_table(costs)
@@ -141,26 +140,13 @@ def _print(network: Network, costs: list[Cost], per_layer: bool) -> None:
 
 def _check_plot(path: Path, count: int) -> None:
     from ednas.exceptions import ConfigError
+    from ednas.files import require_writable
 
     if path.suffix not in (".svg", ".html"):
         raise ConfigError(f"--plot {path}: the picture is written as .svg or .html, give the file one of these endings")
     if path.suffix == ".svg" and count > 1:
         raise ConfigError(f"--plot {path}: an .svg file holds one target's picture; write an .html file for {count}")
-    _check_writable(path)
-
-
-def _check_writable(path: Path) -> None:
-    """Refuse a file that cannot be written, before anything is computed for it."""
-    from ednas.exceptions import ConfigError
-
-    folder = next(folder for folder in path.absolute().parents if folder.exists())
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(EISDIR, "is a folder")
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror} ({folder}); choose another place") from None
+    require_writable(path, ConfigError)
 
 
 def _write_missing(path: Path, network: Network, targets: list[str]) -> None:

@@ -1,0 +1,182 @@
+"""What an inference costs: its parts, quantities, parts of the network, layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.bar import Bar
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ednas.report.labels import MISSING, show_count, show_latency
+from ednas.report.tables.layout import add_columns, add_models, new_table
+
+if TYPE_CHECKING:
+    from ednas.hw.cost import Cost, LayerCost
+
+_ALWAYS_SHOWN = ("energy_mj", "area_mm2", "peak_memory_kb")
+_BAR_WIDTH = 12
+_ROUNDING = 1e-6
+
+_Row = tuple[str, str, str, Callable[[float], str]]
+"""A quantity's title and unit, the field of a cost, and how a value is written."""
+
+_TIMES: tuple[_Row, ...] = (
+    ("Latency", "ms", "latency_ms", show_latency),
+    ("Call", "ms", "dispatch_ms", show_latency),
+    ("Transfer", "ms", "transfer_ms", show_latency),
+    ("Accelerator", "ms", "accelerator_ms", show_latency),
+    ("Host", "ms", "host_ms", show_latency),
+)
+_SIZES: tuple[_Row, ...] = (
+    ("Cycles", "", "accelerator_cycles", show_count),
+    ("Energy", "mJ", "energy_mj", show_latency),
+    ("Area", "mm²", "area_mm2", show_latency),
+    ("Peak memory", "KiB", "peak_memory_kb", "{:,.0f}".format),
+    ("Parameters", "B", "parameter_bytes", show_count),
+    ("Streamed parameters", "B", "streamed_bytes", show_count),
+    ("Spilled activations", "B", "spilled_bytes", show_count),
+    ("Instructions", "B", "instruction_bytes", show_count),
+)
+
+
+def parts_table(cost: Cost, name: str = "") -> Table:
+    """Return the parts of one inference with their times: call, transfer, accelerator, host.
+
+    Args:
+        cost: The cost.
+        name: The network's name.
+    """
+    table = new_table(f"{name + ' on ' if name else ''}{cost.target}: {show_latency(cost.latency_ms)} ms")
+    table.add_column("Part")
+    _add_time_columns(table)
+    table.add_column("What it is")
+    for part, value, what in (
+        ("call", cost.dispatch_ms, "fixed time of a call"),
+        ("transfer", cost.transfer_ms, "input, outputs, instructions"),
+        ("accelerator", cost.accelerator_ms, _bounds(cost)),
+        ("host", cost.host_ms, _host_reason(cost)),
+    ):
+        if value is not None:
+            table.add_row(part, *_time(value, cost), Text(what))
+    table.add_section()
+    table.add_row("total", *_time(cost.latency_ms, cost), style="bold")
+    if cost.notes:
+        table.caption = Text("\n".join(cost.notes))
+    return table
+
+
+def costs_table(costs: Sequence[Cost], *, times: bool = True) -> Table:
+    """Return costs side by side, one a column; a dash where a source does not tell.
+
+    What no source tells is left out, but for energy, area and memory: that they are unknown is worth knowing.
+
+    Args:
+        costs: The costs.
+        times: Whether to begin with the times.
+    """
+    table = new_table("Costs")
+    add_columns(table, "Quantity", "Unit")
+    add_models(table, *[cost.target for cost in costs])
+    for title, unit, key, show in (*(_TIMES if times else ()), *_SIZES):
+        values = [getattr(cost, key) for cost in costs]
+        if key not in _ALWAYS_SHOWN and set(values) == {None}:
+            continue
+        table.add_row(title, unit, *[MISSING if value is None else show(value) for value in values])
+    if len(costs) > 1:
+        table.caption = Text("\n".join(f"{cost.target}: {note}" for cost in costs for note in cost.notes))
+    return table
+
+
+def scopes_table(cost: Cost) -> Table:
+    """Return the parts of the network with their times."""
+    scopes: dict[str, list[LayerCost]] = {}
+    for layer in cost.layers:
+        scopes.setdefault(layer.scope, []).append(layer)
+    table = new_table("By part of the network")
+    table.add_column("Part", overflow="fold")
+    _add_time_columns(table)
+    add_columns(table, "Layers", "MACs", "Parameters B", justify="right")
+    for scope, layers in scopes.items():
+        table.add_row(
+            Text(scope),
+            *_time(sum(layer.latency_ms for layer in layers), cost),
+            str(len(layers)),
+            show_count(sum(layer.macs for layer in layers)),
+            show_count(sum(layer.parameter_bytes or 0 for layer in layers)),
+        )
+    return table
+
+
+def layers_table(cost: Cost, largest: int | None = None) -> Table:
+    """Return the layers with their times, what limits each, and why the host runs it; then the rest and the total.
+
+    Args:
+        cost: The cost.
+        largest: Show so many of the slowest layers only, the slowest first; all in the order of execution by default.
+    """
+    layers = list(cost.layers)
+    if largest is not None:
+        layers = sorted(layers, key=lambda layer: -layer.latency_ms)[:largest]
+    moves = [("Streamed B", "streamed_bytes"), ("Spilled B", "spilled_bytes")]
+    moves = [(heading, key) for heading, key in moves if any(getattr(layer, key) for layer in cost.layers)]
+    has_scopes, has_reasons = len({layer.scope for layer in layers}) > 1, any(layer.reason for layer in layers)
+    title = "Layers" if len(layers) == len(cost.layers) else f"The {len(layers)} slowest of {len(cost.layers)} layers"
+    table = new_table(title)
+    add_columns(table, "Layer", *(["Part"] if has_scopes else []), "Operator", overflow="fold")
+    blanks = ["", ""] if has_scopes else [""]
+    _add_time_columns(table)
+    table.add_column("Bound by")
+    add_columns(table, "MACs", "Busy %", *(heading for heading, _ in moves), justify="right")
+    if has_reasons:
+        table.add_column("Why on the host", overflow="fold", max_width=60)
+    for layer in layers:
+        table.add_row(
+            *map(Text, (layer.name, *([layer.scope] if has_scopes else []), layer.op)),
+            *_time(layer.latency_ms, cost),
+            Text(layer.bound_by or MISSING),
+            show_count(layer.macs),
+            f"{100 * layer.utilisation:.0f}" if layer.cycles and layer.utilisation is not None else MISSING,
+            *[show_count(getattr(layer, key)) for _, key in moves],
+            *([Text(layer.reason)] if has_reasons else []),
+        )
+    table.add_section()
+    layers_ms = sum(layer.latency_ms for layer in layers)
+    rest = len(cost.layers) - len(layers)
+    if rest:
+        rest_ms = sum(layer.latency_ms for layer in cost.layers) - layers_ms
+        table.add_row(f"{rest} more", *blanks, *_time(rest_ms, cost))
+    fixed_ms = cost.latency_ms - sum(layer.latency_ms for layer in cost.layers)
+    if fixed_ms > _ROUNDING * cost.latency_ms:
+        table.add_row("call, transfer", *blanks, *_time(fixed_ms, cost))
+    table.add_row("total", *blanks, *_time(cost.latency_ms, cost), style="bold")
+    return table
+
+
+def _add_time_columns(table: Table) -> None:
+    table.add_column("Time ms", justify="right")
+    table.add_column("%", justify="right")
+    table.add_column("", width=_BAR_WIDTH, no_wrap=True)
+
+
+def _time(milliseconds: float, cost: Cost) -> tuple[RenderableType, ...]:
+    """Return a time, its share of the latency in percent, and a bar."""
+    share = milliseconds / cost.latency_ms if cost.latency_ms > 0 else 0.0
+    return f"{milliseconds:.4f}", f"{100 * share:.1f}", Bar(1.0, 0.0, min(share, 1.0), width=_BAR_WIDTH, color="blue")
+
+
+def _bounds(cost: Cost) -> str:
+    """Return how much of the accelerator's time is bound by what: ``compute 1.20, parameters 0.30``."""
+    times: dict[str, float] = {}
+    for layer in cost.layers:
+        if layer.bound_by and layer.where == "accelerator" and layer.latency_ms > 0:
+            times[layer.bound_by] = times.get(layer.bound_by, 0.0) + layer.latency_ms
+    return ", ".join(f"{bound} {show_latency(value)}" for bound, value in sorted(times.items(), key=lambda t: -t[1]))
+
+
+def _host_reason(cost: Cost) -> str:
+    reasons = [layer.reason for layer in cost.layers if layer.reason]
+    layers = f"{len(reasons)} layers, the first" if len(reasons) > 1 else "1 layer"
+    return f"{layers}: {reasons[0]}" if reasons else ""

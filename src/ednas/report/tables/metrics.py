@@ -1,0 +1,48 @@
+"""What was measured of one model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from ednas.report.labels import show_number
+from ednas.report.metrics import metric_rows
+from ednas.report.tables.layout import add_columns, new_table
+from ednas.scoring import NO_NETWORK, TaskValues
+
+
+def metrics_table(metrics: Mapping[str, Any], spread: TaskValues | None = None) -> Table:
+    """Return what was measured of one model: of each task the paper's metrics, then the others.
+
+    Beside them stands what the mean training label of each pixel scores, where it was measured.
+
+    Args:
+        metrics: Content of a ``metrics.json``, from :func:`ednas.training.evaluate`.
+        spread: Standard deviations over several runs.
+    """
+    table = new_table("Metrics")
+    add_columns(table, "Task", "Metric")
+    table.add_column("Value" if spread is None else "Mean ± std", justify="right")
+    has_trivial = bool(metrics.get("trivial", {}).get("tasks"))
+    if has_trivial:
+        table.add_column(NO_NETWORK, justify="right")
+    for task, rows in groupby(metric_rows(metrics, spread), key=lambda row: row.task):
+        for number, row in enumerate(rows):
+            beside = [row.trivial] if has_trivial else []
+            table.add_row(Text(task if number == 0 else ""), Text(row.heading), row.value, *beside)
+        table.add_section()
+    return table
+
+
+def classes_table(task: str, classes: Mapping[str, Mapping[str, float | None]]) -> Table:
+    """Return a task's metrics by class in percent; a dash where a class does not occur."""
+    table = new_table(f"{task} by class")
+    table.add_column("Class", overflow="fold")
+    add_columns(table, "IoU %", "Acc. %", justify="right")
+    for name, values in classes.items():
+        table.add_row(Text(name), show_number(values["iou"]), show_number(values["acc"]))
+    return table

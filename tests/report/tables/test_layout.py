@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from report_fakes import rows, show
+
+from ednas.report.tables.layout import add_columns, add_models, new_table
+
+
+def test_titles_and_names_are_no_markup() -> None:
+    table = new_table("[red]title")
+    add_columns(table, "a", "b", justify="right")
+    add_models(table, "[bold]x[/bold]")
+    table.add_row("1", "22", "333")
+    text = show(table)
+    assert "[red]title" in text
+    assert "[bold]x[/bold]" in text
+    assert rows(text) == [["1", "22", "333"]]
+    assert [column.justify for column in table.columns] == ["right"] * 3
