@@ -124,7 +124,7 @@ def test_the_list_says_what_its_numbers_are(run: Run) -> None:
 
 def test_the_help_of_a_search_names_every_quantity() -> None:
     from ednas.cli import search
-    from ednas.search.quantities import QUANTITIES
+    from ednas.hw.quantities import QUANTITIES
 
     assert re.findall(r"\w*[a-z]\w*", search._QUANTITIES.replace(" (KiB)", "")) == list(QUANTITIES)
 

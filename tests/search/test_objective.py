@@ -12,10 +12,10 @@ from ednas.arch import Architecture, SearchSpace, SpaceConfig, load_architecture
 from ednas.arch.space import StageConfig
 from ednas.config import parse
 from ednas.exceptions import ConfigError, TargetError, TrainingError
+from ednas.hw.quantities import show
 from ednas.scoring import accuracy, reward
 from ednas.search.evaluators.base import Evaluation
 from ednas.search.objective import Objective, RewardConfig, check_feasible, lowest
-from ednas.search.quantities import show
 
 TARGET = {"latency_ms": 10.0}
 METRICS = {"segmentation": {"miou": 40.0, "pixel_acc": 90.0}, "depth": {"abs_err": 0.02, "rel_err": 0.3}}

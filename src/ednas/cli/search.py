@@ -19,16 +19,11 @@ from ednas.cli.options import (
     run_plugins,
 )
 from ednas.cli.printing import print_json
+from ednas.hw.quantities import QUANTITIES
 from ednas.plugins import all_plugins, configured_plugins, teacher_plugins
 
 if TYPE_CHECKING:
     from ednas.search.results import SearchResult
-
-_QUANTITIES = (
-    "latency_ms, energy_mj, area_mm2, peak_memory_kb (KiB), accelerator_cycles, host_ms, streamed_bytes, "
-    "spilled_bytes, params, macs"
-)
-"""Those of :data:`ednas.search.quantities.QUANTITIES`, whose import would slow down the help of every command."""
 
 
 def search(
@@ -55,7 +50,7 @@ def search(
         list[str] | None,
         typer.Option(
             help="Another limit, QUANTITY=VALUE: energy_mj=1.2, params=0.8*baseline; can be repeated. Quantities: "
-            f"{_QUANTITIES}."
+            f"{', '.join(QUANTITIES)}."
         ),
     ] = None,
     prune_factor: Annotated[
@@ -177,7 +172,7 @@ def search(
 
 
 def _print(result: SearchResult) -> None:
-    from ednas.search.quantities import QUANTITIES, show
+    from ednas.hw.quantities import show
 
     best = result.best
     costs = ", ".join(

@@ -1,6 +1,6 @@
 """What a network costs on a device: layer graphs, the simulator, and other sources of latency.
 
-Names that need torch (tracing and what builds on it), SciPy or a runtime are imported when first used.
+Names are imported when first used: tracing needs torch, and the command line names quantities in its help.
 """
 
 from __future__ import annotations
@@ -8,20 +8,19 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ednas.hw.cost import Cost, LayerCost
-from ednas.hw.graph.layer_list import load_layer_list, network_names
-from ednas.hw.graph.layers import Layer, LayerGraph
-from ednas.hw.model.simulator import estimate, simulate
-from ednas.hw.model.target import Target
-from ednas.hw.targets.files import load_target, target_names
-
 if TYPE_CHECKING:
+    from ednas.hw.cost import Cost, LayerCost
+    from ednas.hw.graph.layer_list import load_layer_list, network_names
+    from ednas.hw.graph.layers import Layer, LayerGraph
     from ednas.hw.graph.trace import trace_module, trace_network
+    from ednas.hw.model.simulator import estimate, simulate
+    from ednas.hw.model.target import Target
     from ednas.hw.networks import Network, load_network
     from ednas.hw.sources import Source, load_source, register_source
     from ednas.hw.sources.measurements import read_measurements
     from ednas.hw.summary import BlockSummary, Summary, counts, summarise
     from ednas.hw.targets.calibration import Calibration, Sample, calibrate
+    from ednas.hw.targets.files import load_target, target_names
     from ednas.hw.tflite.reader import load_tflite
     from ednas.hw.tflite.writer import write_tflite
 
@@ -56,28 +55,26 @@ __all__ = [
     "write_tflite",
 ]
 
-_LAZY = {
-    "BlockSummary": "summary",
-    "Calibration": "targets.calibration",
-    "Network": "networks",
-    "Sample": "targets.calibration",
-    "Source": "sources",
-    "Summary": "summary",
-    "calibrate": "targets.calibration",
-    "counts": "summary",
-    "load_network": "networks",
-    "load_source": "sources",
-    "load_tflite": "tflite.reader",
-    "read_measurements": "sources.measurements",
-    "register_source": "sources",
-    "summarise": "summary",
-    "trace_module": "graph.trace",
-    "trace_network": "graph.trace",
-    "write_tflite": "tflite.writer",
+_MODULES = {
+    "cost": ("Cost", "LayerCost"),
+    "graph.layer_list": ("load_layer_list", "network_names"),
+    "graph.layers": ("Layer", "LayerGraph"),
+    "graph.trace": ("trace_module", "trace_network"),
+    "model.simulator": ("estimate", "simulate"),
+    "model.target": ("Target",),
+    "networks": ("Network", "load_network"),
+    "sources": ("Source", "load_source", "register_source"),
+    "sources.measurements": ("read_measurements",),
+    "summary": ("BlockSummary", "Summary", "counts", "summarise"),
+    "targets.calibration": ("Calibration", "Sample", "calibrate"),
+    "targets.files": ("load_target", "target_names"),
+    "tflite.reader": ("load_tflite",),
+    "tflite.writer": ("write_tflite",),
 }
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(f"ednas.hw.{_LAZY[name]}"), name)
+    if name in _HOMES:
+        return getattr(import_module(f"ednas.hw.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

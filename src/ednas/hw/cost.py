@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple
 
+from ednas.hw.quantities import QUANTITIES
+
 
 class LayerCost(NamedTuple):
     """What one layer costs; what a source does not tell is None.
@@ -93,6 +95,10 @@ class Cost:
     area_mm2: float | None = None
     notes: tuple[str, ...] = ()
     layers: tuple[LayerCost, ...] = ()
+
+    def quantities(self) -> dict[str, float]:
+        """Return those of :data:`~ednas.hw.quantities.QUANTITIES` that are known."""
+        return {name: value for name in QUANTITIES if (value := getattr(self, name, None)) is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``ednas latency --json`` prints."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ednas.hw.quantities import QUANTITIES, Quantity
 from ednas.search.controllers import (
     Controller,
     ControllerConfig,
@@ -22,7 +23,6 @@ from ednas.search.executors import Executor, InlineExecutor, ProcessExecutor
 from ednas.search.loop import Search
 from ednas.search.objective import CostModel, Objective, RewardConfig, check_feasible, lowest
 from ednas.search.progress import SearchCallback, SearchProgress
-from ednas.search.quantities import QUANTITIES, Quantity
 from ednas.search.results import SearchResult, best, pareto, summarise, write_results
 from ednas.search.study import Study, StudyReader
 from ednas.search.trial import Trial, TrialState

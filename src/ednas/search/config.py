@@ -12,9 +12,10 @@ from ednas.arch import Architecture, SpaceConfig, load_architecture
 from ednas.config import parse, read_yaml
 from ednas.exceptions import ConfigError
 from ednas.files import is_file
+from ednas.hw.quantities import QUANTITIES
 from ednas.search.controllers import ControllerConfig, controller_names
 from ednas.search.objective import RewardConfig
-from ednas.search.quantities import ACCURACY, BASELINE, QUANTITIES, Limit, Limits, check_names
+from ednas.search.quantities import ACCURACY, BASELINE, Limit, Limits, check_names
 from ednas.training.config import TrainConfig
 from ednas.training.recipe import AUTO, RECIPES, Recipe
 
@@ -51,7 +52,7 @@ class SearchConfig(TrainConfig):
             device, a multiple of that like ``0.8 * baseline``, or None for no limit. ``limits: {latency_ms: ...}`` is
             the same.
         limits: What else a candidate should not exceed, by the names of
-            :data:`~ednas.search.quantities.QUANTITIES`; values as for the target latency.
+            :data:`~ednas.hw.quantities.QUANTITIES`; values as for the target latency.
         latency_input_size: ``(height, width)`` that the network will run at on the device; None = that of training.
         prune_factor: Candidates above this multiple of the target latency or of another limit are not trained (they are
             recorded as pruned, with their cost); None = all are. ``max_latency_factor``, its former name, is read too.

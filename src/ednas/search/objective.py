@@ -14,13 +14,14 @@ from ednas.arch import Architecture, SearchSpace
 from ednas.arch.space import Genes
 from ednas.config import StrictModel
 from ednas.exceptions import ConfigError, EdnasError
+from ednas.hw.quantities import QUANTITIES, show
 from ednas.scoring import RewardMode, accuracy, limited_reward, violation
 from ednas.search.evaluators.base import Evaluation
-from ednas.search.quantities import ACCURACY, QUANTITIES, pick, show
+from ednas.search.quantities import ACCURACY, pick
 
 CostModel = Callable[[Architecture], Mapping[str, float]]
 """What a candidate costs on the target device: quantities by their names in
-:data:`~ednas.search.quantities.QUANTITIES`. What is not known is absent, but ``latency_ms`` never is."""
+:data:`~ednas.hw.quantities.QUANTITIES`. What is not known is absent, but ``latency_ms`` never is."""
 
 
 class RewardConfig(StrictModel):

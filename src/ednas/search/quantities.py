@@ -1,6 +1,6 @@
-"""What a candidate costs: the quantities that a search can limit and draw its Pareto set over, and the limits' values.
+"""What a candidate may cost: the values of limits in a configuration.
 
-All of them are better when lower. A limit is a number in the quantity's unit, or relative to the base network:
+A limit is a number in the quantity's unit, or relative to the base network:
 ``baseline``, or a multiple like ``0.8 * baseline``.
 """
 
@@ -9,62 +9,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
 from ednas.exceptions import TargetError, hint
+from ednas.hw.quantities import QUANTITIES
 
 ACCURACY = "accuracy"
 """The objective that is not a cost; higher is better."""
 
 BASELINE = "baseline"
 """The limit that is what the base network costs on the same device."""
-
-
-_LARGEST_ROUNDING = 0.05
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """One of the costs of a candidate.
-
-    Attributes:
-        title: Name for people.
-        unit: Unit for people; empty for counts.
-        style: How a value is formatted.
-        is_fixed: Whether the device alone decides it, so that all networks have the same.
-    """
-
-    title: str
-    unit: str
-    style: str
-    is_fixed: bool = False
-
-    def show(self, value: float) -> str:
-        """Return a value with its unit; with three significant digits where the style would round most of it away."""
-        text = f"{value:{self.style}}"
-        is_lost = abs(float(text.replace(",", "")) - value) > _LARGEST_ROUNDING * abs(value)
-        return f"{f'{value:.3g}' if is_lost else text} {self.unit}".rstrip()
-
-
-QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
-    {
-        "latency_ms": Quantity("latency", "ms", ".2f"),
-        "energy_mj": Quantity("energy", "mJ", ".3f"),
-        "area_mm2": Quantity("area", "mm²", ".2f", is_fixed=True),
-        "peak_memory_kb": Quantity("peak memory", "KiB", ",.0f"),
-        "accelerator_cycles": Quantity("cycles", "", ",.0f"),
-        "host_ms": Quantity("host time", "ms", ".2f"),
-        "streamed_bytes": Quantity("streamed parameters", "B", ",.0f"),
-        "spilled_bytes": Quantity("spilled activations", "B", ",.0f"),
-        "params": Quantity("parameters", "", ",.0f"),
-        "macs": Quantity("MACs", "", ",.0f"),
-    }
-)
-"""The quantities by the names that configurations and results use; a target may model fewer."""
 
 _MULTIPLE = re.compile(rf"(?:(\S+?)\s*\*\s*)?{BASELINE}")
 
@@ -80,11 +36,6 @@ def pick(cost: Mapping[str, float], names: Iterable[str]) -> dict[str, float]:
         if not math.isfinite(value) or value < 0:
             raise TargetError(f"{name} is not known for this network (got {cost.get(name)})")
     return picked
-
-
-def show(name: str, value: float) -> str:
-    """Return a quantity for people: ``latency 5.00 ms``."""
-    return f"{QUANTITIES[name].title} {QUANTITIES[name].show(value)}"
 
 
 def resolve(limit: float | str, baseline: float) -> float:

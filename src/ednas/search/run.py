@@ -70,19 +70,7 @@ class DeviceCost:
         size = architecture.input_size or self.input_size
         cost = self.source.network_cost(architecture, self.heads, size)
         params, macs = counts(architecture, self.heads, size)
-        values: dict[str, float | None] = {
-            "latency_ms": cost.latency_ms,
-            "energy_mj": cost.energy_mj,
-            "area_mm2": cost.area_mm2,
-            "peak_memory_kb": cost.peak_memory_kb,
-            "accelerator_cycles": cost.accelerator_cycles,
-            "host_ms": cost.host_ms,
-            "streamed_bytes": cost.streamed_bytes,
-            "spilled_bytes": cost.spilled_bytes,
-            "params": params,
-            "macs": macs,
-        }
-        return {name: value for name, value in values.items() if value is not None}
+        return {**cost.quantities(), "params": params, "macs": macs}
 
 
 def run_search(

@@ -52,7 +52,7 @@ class Trial:
         asked_after: How many trials the controller had been told when it proposed this one.
         parent: Number of the trial that this one was mutated from; None if it was drawn at random.
         cost: What the candidate costs on the target device; by the names of
-            :data:`~ednas.search.quantities.QUANTITIES`; holds ``latency_ms``, and what else the target models. Empty if
+            :data:`~ednas.hw.quantities.QUANTITIES`; holds ``latency_ms``, and what else the target models. Empty if
             unknown.
         metrics: Metrics by task; empty unless it was evaluated.
         accuracy: Eq. 6; None unless done.

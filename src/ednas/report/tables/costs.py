@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.bar import Bar
@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ednas.hw.quantities import PARTS, QUANTITIES
 from ednas.report.labels import MISSING, show_count, show_latency
 from ednas.report.tables.layout import add_columns, add_models, new_table
 
@@ -20,26 +21,23 @@ _ALWAYS_SHOWN = ("energy_mj", "area_mm2", "peak_memory_kb")
 _BAR_WIDTH = 12
 _ROUNDING = 1e-6
 
-_Row = tuple[str, str, str, Callable[[float], str]]
-"""A quantity's title and unit, the field of a cost, and how a value is written."""
-
-_TIMES: tuple[_Row, ...] = (
-    ("Latency", "ms", "latency_ms", show_latency),
-    ("Call", "ms", "dispatch_ms", show_latency),
-    ("Transfer", "ms", "transfer_ms", show_latency),
-    ("Accelerator", "ms", "accelerator_ms", show_latency),
-    ("Host", "ms", "host_ms", show_latency),
+_TIMES = ("latency_ms", "dispatch_ms", "transfer_ms", "accelerator_ms", "host_ms")
+_SIZES = (
+    "accelerator_cycles",
+    "energy_mj",
+    "area_mm2",
+    "peak_memory_kb",
+    "parameter_bytes",
+    "streamed_bytes",
+    "spilled_bytes",
+    "instruction_bytes",
 )
-_SIZES: tuple[_Row, ...] = (
-    ("Cycles", "", "accelerator_cycles", show_count),
-    ("Energy", "mJ", "energy_mj", show_latency),
-    ("Area", "mm²", "area_mm2", show_latency),
-    ("Peak memory", "KiB", "peak_memory_kb", "{:,.0f}".format),
-    ("Parameters", "B", "parameter_bytes", show_count),
-    ("Streamed parameters", "B", "streamed_bytes", show_count),
-    ("Spilled activations", "B", "spilled_bytes", show_count),
-    ("Instructions", "B", "instruction_bytes", show_count),
-)
+_SHOW: Mapping[str, Callable[[float], str]] = {
+    **dict.fromkeys(("ms", "mJ", "mm²"), show_latency),
+    **dict.fromkeys(("", "B"), show_count),
+    "KiB": "{:,.0f}".format,
+}
+"""How values of a unit are written side by side."""
 
 
 def parts_table(cost: Cost, name: str = "") -> Table:
@@ -80,11 +78,13 @@ def costs_table(costs: Sequence[Cost], *, times: bool = True) -> Table:
     table = new_table("Costs")
     add_columns(table, "Quantity", "Unit")
     add_models(table, *[cost.target for cost in costs])
-    for title, unit, key, show in (*(_TIMES if times else ()), *_SIZES):
-        values = [getattr(cost, key) for cost in costs]
-        if key not in _ALWAYS_SHOWN and set(values) == {None}:
+    known = {**QUANTITIES, **PARTS}
+    for name in (*(_TIMES if times else ()), *_SIZES):
+        values = [getattr(cost, name) for cost in costs]
+        if name not in _ALWAYS_SHOWN and set(values) == {None}:
             continue
-        table.add_row(title, unit, *[MISSING if value is None else show(value) for value in values])
+        title, unit = known[name].title.capitalize(), known[name].unit
+        table.add_row(title, unit, *[MISSING if value is None else _SHOW[unit](value) for value in values])
     if len(costs) > 1:
         table.caption = Text("\n".join(f"{cost.target}: {note}" for cost in costs for note in cost.notes))
     return table
