@@ -64,7 +64,7 @@ def latency(
     plugin: Plugins = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell the latency of one inference on a device, where the time goes, and energy and memory where they are known.
+    """Print the latency of one inference on a device, where the time goes, and energy and memory if they are known.
 
     [bold]Examples: an architecture, a search's result, a checkpoint, a TFLite file, a list of layers[/bold]
 

@@ -23,7 +23,7 @@ Tile = Annotated[
     ),
 ]
 Overlap = Annotated[
-    float | None, typer.Option(help="Share of a tile that the next one covers too, 0 to 0.9; default: 0.25.")
+    float | None, typer.Option(help="Share of a tile that the next tile also covers, 0 to 0.9; default: 0.25.")
 ]
 
 
