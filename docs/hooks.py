@@ -17,6 +17,7 @@ _log = logging.getLogger("mkdocs.hooks")
 
 _TABLE = re.compile(r"<!-- table: ([\w-]+) -->")
 _EXAMPLE = re.compile(r"\]\((?:\.\./)+examples/([\w./-]+)\)")
+_ROLE = re.compile(r":(?:attr|class|data|func|meth):<code>")
 _ELSEWHERE = re.compile(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//[^>]*>")
 
 
@@ -42,7 +43,9 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> None:
-    """Warn of what a reader's browser would fetch from elsewhere: the site is to be read without a network."""
+    """Warn of roles that nothing has turned into links, and of what a browser would fetch: no network is needed."""
+    if _ROLE.search(output):
+        _log.warning("%s: holds roles of Sphinx; is docs/generate/roles.py loaded?", page.file.src_uri)
     for found in _ELSEWHERE.findall(output):
         if "canonical" not in found:
             _log.warning("%s: fetches from elsewhere: %s", page.file.src_uri, found)
@@ -50,7 +53,10 @@ def on_post_page(output: str, page: Any, **_: Any) -> None:
 
 def _examples() -> str:
     """Return the page of all examples, which are read from ``examples/``."""
-    parts = ["# Examples", "The files of the folder `examples/`; each says at its top what it needs."]
+    parts = [
+        "# Examples",
+        "The files of the folder `examples/`. Each says at its top what it is for and what it needs.",
+    ]
     folder = ROOT / "examples"
     for path in sorted(path for path in folder.rglob("*") if path.suffix in (".yaml", ".py")):
         name = path.relative_to(folder).as_posix()

@@ -12,7 +12,7 @@ from generate.text import as_markdown
 class Roles(Extension):
     """Turns ``:class:`~ednas.hw.Target``` into a link, and literals into Markdown's."""
 
-    def on_object(self, *, obj: Object, **_: Any) -> None:
-        """Rewrite an object's docstring."""
+    def on_instance(self, *, obj: Object, **_: Any) -> None:
+        """Rewrite the docstring of an object before anything parses it."""
         if obj.docstring:
             obj.docstring.value = as_markdown(obj.docstring.value)
