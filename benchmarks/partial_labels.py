@@ -146,8 +146,8 @@ def load() -> dict[str, dict[str, Any]]:
     return {row["key"]: row for row in map(json.loads, lines)}
 
 
-def show(done: Mapping[str, dict[str, Any]], steps: int) -> None:
-    """Print a line for each variant, means and standard deviations over the seeds, and what is lost."""
+def tabulate(done: Mapping[str, dict[str, Any]], steps: int) -> tuple[Table, list[str]]:
+    """Return a line for each variant, means and standard deviations over the seeds, and sentences on what is lost."""
     table = Table(title=f"Street scenes, half of the labels, {steps} steps", title_justify="left")
     for heading in ("", "seeds", "images", *map(metric_heading, SHOWN), "seconds"):
         table.add_column(heading, justify="right" if heading else "left")
@@ -165,10 +165,8 @@ def show(done: Mapping[str, dict[str, Any]], steps: int) -> None:
         ]
         images, seconds = (statistics.mean(row[what] for row in rows) for what in ("images", "seconds"))
         table.add_row(name, str(len(rows)), f"{images:.0f}", *cells, f"{seconds:.0f}")
-    console = Console(width=120)
-    console.print(table)
-    for metric in JUDGED if len(means) == len(VARIANTS) else ():
-        console.print(_verdict(metric, {name: found[metric] for name, found in means.items()}))
+    judged = JUDGED if len(means) == len(VARIANTS) else ()
+    return table, [_verdict(metric, {name: found[metric] for name, found in means.items()}) for metric in judged]
 
 
 def _verdict(metric: str, means: Mapping[str, float]) -> str:
@@ -197,7 +195,11 @@ def main() -> None:
             with RESULTS.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             print(f"{name} seed {seed}: {row['seconds']:.0f} s", flush=True)
-    show(done, options.steps)
+    console = Console(width=120)
+    table, verdicts = tabulate(done, options.steps)
+    console.print(table)
+    for verdict in verdicts:
+        console.print(verdict)
 
 
 if __name__ == "__main__":

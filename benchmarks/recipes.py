@@ -276,8 +276,8 @@ def load(results: Path = RESULTS) -> dict[str, dict[str, Any]]:
     return {row["key"]: row for row in map(json.loads, lines)}
 
 
-def show(title: str, jobs: list[Job], done: Mapping[str, dict[str, Any]]) -> None:
-    """Print a line for each name: means over the seeds, standard deviations, and the losses on the way."""
+def tabulate(title: str, jobs: list[Job], done: Mapping[str, dict[str, Any]]) -> Table:
+    """Return a line for each name: means over the seeds, standard deviations, and the losses on the way."""
     table = Table(title=title, title_justify="left")
     table.add_column("")
     table.add_column("seeds", justify="right")
@@ -301,7 +301,7 @@ def show(title: str, jobs: list[Job], done: Mapping[str, dict[str, Any]]) -> Non
         latencies = [f"{latency_ms(rows[0], target):.2f}" for target in TARGETS]
         curve = " ".join(f"{loss:.2f}" for loss in losses)
         table.add_row(name, str(len(rows)), *cells, f"{seconds:.0f}", *latencies, curve)
-    Console(width=190).print(table)
+    return table
 
 
 def latency_ms(row: Mapping[str, Any], target: str) -> float:
@@ -339,7 +339,7 @@ def main() -> None:
                 file.write(json.dumps(row) + "\n")
             print(f"{job.data} {job.name} seed {job.seed}: {row['seconds']:.0f} s", flush=True)
     for data in dict.fromkeys(job.data for job in jobs):
-        show(data, [job for job in jobs if job.data == data], done)
+        Console(width=190).print(tabulate(data, [job for job in jobs if job.data == data], done))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,14 @@ Genes = tuple[int, ...]
 
 
 class StageConfig(StrictModel):
-    """Choices of one stage that differ from the rest of the space; None = as in :class:`SpaceConfig`."""
+    """Choices of one stage that differ from the rest of the space; None = as in :class:`SpaceConfig`.
+
+    Attributes:
+        kinds: Block types.
+        kernel_sizes: Kernel sizes of the spatial convolution.
+        multipliers: Output channels as multiples of the base architecture's.
+        expand_ratios: Expansion ratios.
+    """
 
     kinds: tuple[str, ...] | None = None
     kernel_sizes: tuple[int, ...] | None = None

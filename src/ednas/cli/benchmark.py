@@ -26,16 +26,18 @@ def benchmark(
     threads: Annotated[int, typer.Option(help="Threads of the runtime.")] = 1,
     processes: Annotated[int, typer.Option(help="Rounds; each starts one fresh process for each model.")] = 5,
     runs: Annotated[int, typer.Option(help="Timed runs in each process; their median counts.")] = 30,
-    warmup: Annotated[int, typer.Option(help="Runs before them.")] = 5,
+    warmup: Annotated[int, typer.Option(help="Runs before the timed ones.")] = 5,
     target: Annotated[
         str | None,
         typer.Option(
-            "--target", "-t", help="Whose prediction to compare; default: cpu_generic, for an Edge TPU coral_usb."
+            "--target",
+            "-t",
+            help="The device whose prediction to compare; default: cpu_generic, for an Edge TPU coral_usb.",
         ),
     ] = None,
     per_operator: Annotated[
         bool,
-        typer.Option("--per-operator", help="Also measure each distinct layer, and say which ones are misjudged."),
+        typer.Option("--per-operator", help="Also measure each distinct layer, and show where the simulator is wrong."),
     ] = False,
     dtype: Annotated[str, typer.Option(help="int8 or float32, of files that are written for architectures.")] = "int8",
     size: Annotated[
@@ -54,10 +56,10 @@ def benchmark(
     plugin: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure models on this computer or on a Coral, against each other and against what the simulator says of them.
+    """Measure models on this computer or on a Coral, and compare them with each other and with the simulator.
 
-    Models are measured in turn, round by round, each time in a fresh process. A latency is the median of a process's
-    runs, the least of all processes, since other programs only make it longer.
+    Models are measured in turn, round by round, each time in a fresh process. A latency is the median of the runs
+    of a process, and the smallest of all processes, since other programs only make it longer.
 
     [bold]Examples: one model, several, one multi-task network against single-task networks one after another[/bold]
 

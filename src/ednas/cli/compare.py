@@ -35,9 +35,7 @@ def compare(
         typer.Option("--baseline", "-b", help="The baseline's metrics.json; once per task for single-task baselines."),
     ],
     tasks: Annotated[str | None, typer.Option(help="Compare these tasks only, like segmentation,depth.")] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Compare also what was measured on other data or at another size.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also compare results of other data or another size.")] = False,
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TABLE,
 ) -> None:
     """Relative gains per metric, per task and overall (Eq. 9-12), in percent; positive is better.

@@ -16,14 +16,15 @@ def demo(
     trials: Annotated[int, typer.Option(min=1, help="Candidates to train in the search.")] = 32,
     workers: Annotated[int | None, typer.Option(min=1, help="Candidates at a time; default: one a core.")] = None,
     runs: Annotated[int, typer.Option(min=1, help="Seeds of each final training; 3 show how far they differ.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Gives every random number.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 0,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Remove what a demo left in --out and start anew; by default it goes on.")
+        bool,
+        typer.Option("--fresh", help="Remove an earlier demo in --out and start again; by default it is continued."),
     ] = False,
 ) -> None:
     """Make street scenes, search a network for an Ethos-U85, train it and its baselines, compare, and report.
 
-    About an hour on two cores. Interrupted, the same command goes on where it stopped.
+    It takes about an hour on two cores. If it is interrupted, the same command continues where it stopped.
 
     [bold]Example[/bold]
 

@@ -33,14 +33,14 @@ def evaluate(
         str | None,
         typer.Option(
             "--input",
-            help="HEIGHTxWIDTH; default: the model's, with --tile that of the first image. Exported models have no "
-            "other, or tiles of it.",
+            help="HEIGHTxWIDTH; default: the model's; with --tile the first image's. An exported model has only its "
+            "own, or tiles of it.",
         ),
     ] = None,
     tile: Tile = None,
     overlap: Overlap = None,
     plugin: Plugins = None,
-    per_class: Annotated[bool, typer.Option("--per-class", help="Print IoU and accuracy of every class too.")] = False,
+    per_class: Annotated[bool, typer.Option("--per-class", help="Also print IoU and accuracy of every class.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write metrics.json here.")] = None,
     device: Device = "auto",
     as_json: AsJson = False,
@@ -48,8 +48,8 @@ def evaluate(
     """Measure a checkpoint or an exported model on a dataset, in either protocol.
 
     An exported model runs in LiteRT or ONNX Runtime on this computer and is measured by the same code as the
-    checkpoint, so that the numbers are comparable. Where the training split is at hand, decoded by a training before,
-    its mean label of each pixel is measured beside the network. JSON always holds the classes and the confusion matrix.
+    checkpoint, so that the numbers are comparable. If a training has decoded the training split before, its mean label
+    of each pixel is measured beside the network. JSON always holds the classes and the confusion matrix.
 
     [bold]Examples[/bold]
 

@@ -38,10 +38,12 @@ def export(
     samples: Annotated[int, typer.Option(min=1, help="Calibration images, spread over the split.")] = 32,
     ranges: Annotated[
         str,
-        typer.Option(help="Of activations: full, average (clips what is rare), or auto: the better. litert only."),
+        typer.Option(
+            help="Ranges of activations: full, average (clips rare values), or auto: the better one. litert only."
+        ),
     ] = "auto",
     data: Annotated[
-        str | None, typer.Option(help="Data for the proof: metrics on its val split. Default: --calibration.")
+        str | None, typer.Option(help="Data for the check: metrics on its val split. Default: --calibration.")
     ] = None,
     data_option: DataOptions = None,
     split: Annotated[str, typer.Option(help="Split of --data that the metrics are measured on.")] = "val",
@@ -57,13 +59,15 @@ def export(
         typer.Option("--target", "-t", help="Audit the operators for a device: see `ednas targets`; can be repeated."),
     ] = None,
     fuse: Annotated[
-        str | None, typer.Option(help="argmax: classes instead of logits leave the model, where the target can.")
+        str | None, typer.Option(help="argmax: the output is class ids instead of logits, if the target can run that.")
     ] = None,
     qat_steps: Annotated[
-        int, typer.Option(min=0, help="Fine-tune so many steps under simulated int8 first, on the calibration data.")
+        int, typer.Option(min=0, help="Steps of fine-tuning under simulated int8 first, on the calibration data.")
     ] = 0,
-    qat_learning_rate: Annotated[float | None, typer.Option("--qat-lr", help="Its highest learning rate.")] = None,
-    protocol: Annotated[str, typer.Option(help="Of the metrics: standard or adashare.")] = "standard",
+    qat_learning_rate: Annotated[
+        float | None, typer.Option("--qat-lr", help="Highest learning rate of the fine-tuning.")
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="Protocol of the metrics: standard or adashare.")] = "standard",
     max_drop: Annotated[float, typer.Option(min=0, help="What a metric may lose, percent of its value.")] = 1.0,
     plugin: Plugins = None,
     device: Annotated[str, typer.Option(help="Where to fine-tune: auto, cpu, cuda, ...")] = "auto",
@@ -73,7 +77,7 @@ def export(
 
     The folder holds the model, model.json (what a program on the device needs), the labels, and check.json: the
     outputs against PyTorch, int8 against float, and the task metrics before and after on validation data. Exit code 3:
-    the folder is written, but the model is not proven good; the reasons are listed.
+    the folder is written, but the model fails its check; the reasons are listed.
 
     [bold]Examples[/bold]
 

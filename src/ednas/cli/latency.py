@@ -63,7 +63,7 @@ def latency(
     plugin: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell the latency of one inference on a device, where the time goes, and energy and memory where they are known.
+    """Print the latency of one inference on a device, where the time goes, and energy and memory if they are known.
 
     [bold]Examples: an architecture, a search's result, a checkpoint, a TFLite file, a list of layers[/bold]
 

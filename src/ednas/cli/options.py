@@ -28,14 +28,14 @@ Tile = Annotated[
     ),
 ]
 Overlap = Annotated[
-    float | None, typer.Option(help="Share of a tile that the next one covers too, 0 to 0.9; default: 0.25.")
+    float | None, typer.Option(help="Share of a tile that the next tile also covers, 0 to 0.9; default: 0.25.")
 ]
 DataOptions = Annotated[
     list[str] | None,
     typer.Option(
         "--data-option",
         help="NAME=VALUE: an option of the dataset's format, like num_classes=7 or size=[128,256]; can be repeated. "
-        "What a model was trained with is used on the same dataset unless it is given here.",
+        "On the dataset that a model was trained on, its own options are used unless they are given here.",
     ),
 ]
 
@@ -44,14 +44,14 @@ Plugins = Annotated[
     list[str] | None,
     typer.Option(
         "--plugin",
-        help="A Python file or module with tasks, losses, backbones, decoders, formats or controllers of your own, "
-        "whose code is run; can be repeated.",
+        help="A Python file or module with tasks, losses, backbones, decoders, formats or controllers of your own; "
+        "its code is run; can be repeated.",
     ),
 ]
 
 AllowPlugins = Annotated[
     bool,
-    typer.Option("--allow-plugins", help="Run also a plugin that lies in a run's folder; look at its code before."),
+    typer.Option("--allow-plugins", help="Also run a plugin that is in a run's folder; look at its code first."),
 ]
 
 

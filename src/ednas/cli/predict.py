@@ -21,18 +21,20 @@ def predict(
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder for pictures and arrays.")] = Path("predictions"),
     plugin: Plugins = None,
     alpha: Annotated[
-        float, typer.Option(min=0, max=1, help="How much of the image its classes hide; 1: the classes alone.")
+        float, typer.Option(min=0, max=1, help="How much of the image the classes hide; 1: only the classes are seen.")
     ] = 0.6,
-    at_model_size: Annotated[bool, typer.Option("--model-size", help="Keep the model's input size.")] = False,
+    at_model_size: Annotated[
+        bool, typer.Option("--model-size", help="Write predictions at the model's input size.")
+    ] = False,
     tile: Tile = None,
     overlap: Overlap = None,
     device: Device = "auto",
 ) -> None:
-    """Write predictions: a picture to look at and an array (.npy) for each image and task, a video for each video's.
+    """Write predictions: a picture and an array (.npy) for each image and task, and a video for each video and task.
 
-    Classes are laid over the image, with a legend below; a depth has the scale of its colours below, in its unit.
-    Predictions have the image's own size. An image of another shape than the model's input is stretched for it, which a
-    line says. Images that cannot be read are named and left out; exit code 2 if none can be.
+    Classes are painted over the image, with a legend below; a depth has its scale below, in its unit. Predictions have
+    the image's own size. An image of another shape than the model's input is stretched, which a line reports. Images
+    that cannot be read are named and left out; exit code 2 if none can be read.
 
     [bold]Examples[/bold]
 

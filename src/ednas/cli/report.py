@@ -9,7 +9,7 @@ import typer
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="The folder of a search or a training, also of one that goes on.")],
+    run: Annotated[Path, typer.Argument(help="The folder of a search or a training, finished or still running.")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The page; default: report.html in the folder.")
     ] = None,

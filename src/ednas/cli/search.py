@@ -33,7 +33,9 @@ def search(
     data_option: DataOptions = None,
     tasks: Annotated[str | None, typer.Option(help="Tasks to learn together, like segmentation,depth.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")] = Path("runs/search"),
-    config: Annotated[Path | None, typer.Option(help="A YAML file; options given here win over it.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A YAML file; options on the command line replace its values.")
+    ] = None,
     target: Annotated[
         str | None,
         typer.Option(
@@ -63,7 +65,7 @@ def search(
     initial: Annotated[
         list[str] | None,
         typer.Option(
-            help="A network to judge first: baseline (the base network), a zoo name, a best.json, ...; can be repeated."
+            help="A network to train first: baseline (the base network), a zoo name, a best.json, ...; can be repeated."
         ),
     ] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Candidates to train.")] = None,
@@ -86,14 +88,14 @@ def search(
         typer.Option("--latency-input", help="HEIGHTxWIDTH on the device; default: that of the proxy training."),
     ] = None,
     finalists: Annotated[
-        int | None, typer.Option(min=0, help="Judge so many of the best again, by another seed, before one is chosen.")
+        int | None, typer.Option(min=0, help="Train this many of the best again from another seed, then choose.")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Candidates at a time.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads of each worker.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Gives every random number.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the search in --out.")] = False,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the search in --out.")] = False,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="With --resume: evaluate candidates that failed anew.")
+        bool, typer.Option("--retry-failed", help="With --resume: evaluate failed candidates again.")
     ] = False,
     plugin: Plugins = None,
     allow_plugins: AllowPlugins = False,

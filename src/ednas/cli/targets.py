@@ -51,11 +51,13 @@ def _targets() -> None:
 
 @app.command(_DEFAULT)
 def show(
-    name: Annotated[str | None, typer.Argument(help="A device or a YAML file; default: list all devices.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A device or a YAML file; default: all devices are listed.")
+    ] = None,
     as_yaml: Annotated[bool, typer.Option("--yaml", help="Print the device's file as it is.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the devices, or print one: each number with its unit and where it comes from. The word show may be left out.
+    """List the devices, or print one: each number with its unit and where it comes from. The word show is optional.
 
     [bold]Examples[/bold]
 
@@ -132,7 +134,7 @@ def calibrate(
     force: _Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fit a device's free constants to latencies that you measured, and tell the error on what was not fitted.
+    """Fit a device's free constants to latencies that you measured, and report the error on rows left out of the fit.
 
     Free are the numbers that the device's file marks with fit: true (`ednas targets NAME` shows them). Each row of the
     CSV file has the latency of a network (whatever `ednas latency` takes; an architecture's input like 256x256, its

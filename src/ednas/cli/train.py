@@ -34,17 +34,21 @@ def train(
     data_option: DataOptions = None,
     tasks: Annotated[str | None, typer.Option(help="Tasks to learn together, like segmentation,depth.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")] = Path("runs/train"),
-    config: Annotated[Path | None, typer.Option(help="A YAML file; options given here win over it.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A YAML file; options on the command line replace its values.")
+    ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="finetune (own data), mini (CPU), proxy (5k steps), full (20k). Default: mini.")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps, instead of the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples a step, instead of the recipe's.")] = None,
     learning_rate: Annotated[
-        str | None, typer.Option("--lr", help="Peak rate, instead of the recipe's; auto: that of a range test.")
+        str | None,
+        typer.Option("--lr", help="Highest learning rate, instead of the recipe's; auto: found by a range test."),
     ] = None,
     find_lr: Annotated[
-        bool, typer.Option("--find-lr", help="Train nothing: suggest a rate by a range test, and draw its curve.")
+        bool,
+        typer.Option("--find-lr", help="Train nothing: suggest a learning rate by a range test, and draw its curve."),
     ] = False,
     init: Annotated[
         str | None, typer.Option(help="Start from imagenet, a checkpoint or a file of EfficientNet-Lite0's weights.")
@@ -52,7 +56,7 @@ def train(
     plugin: Plugins = None,
     allow_plugins: AllowPlugins = False,
     teacher: Annotated[
-        str | None, typer.Option(help="Imitate a better network too: its checkpoint, or file.py:function.")
+        str | None, typer.Option(help="Also imitate a better network: its checkpoint, or file.py:function.")
     ] = None,
     size: Annotated[
         str | None,
@@ -63,22 +67,22 @@ def train(
         ),
     ] = None,
     loss_preset: Annotated[str | None, typer.Option(help="Loss weights of Table 8, like cityscapes_jared.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Gives every random number.")] = None,
-    runs: Annotated[int, typer.Option(min=1, help="Train so many seeds; report mean and standard deviation.")] = 1,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers.")] = None,
+    runs: Annotated[
+        int, typer.Option(min=1, help="Number of seeds to train; reports mean and standard deviation.")
+    ] = 1,
     resume: Annotated[
         bool,
-        typer.Option(
-            "--resume", help="Go on with the run in --out; if it is finished and --steps are more, lengthen it."
-        ),
+        typer.Option("--resume", help="Continue the run in --out; a finished run is lengthened if --steps is larger."),
     ] = False,
     loggers: Annotated[
         list[str] | None,
-        typer.Option("--logger", help="Log to wandb or mlflow too, besides CSV and TensorBoard; can be repeated."),
+        typer.Option("--logger", help="Also log to wandb or mlflow, besides CSV and TensorBoard; can be repeated."),
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     devices: Annotated[
-        int, typer.Option(min=1, help="Train on so many GPUs (with --device cpu: processes) together, by DDP.")
+        int, typer.Option(min=1, help="GPUs (with --device cpu: processes) to train on together, by DDP.")
     ] = 1,
     compiled: Annotated[
         bool,
@@ -92,7 +96,7 @@ def train(
 
     ednas train base --data streets --tasks segmentation,depth --out runs/base
 
-    ednas train base --data streets --tasks depth --out runs/depth        (a single-task baseline)
+    ednas train base --data streets --tasks depth --out runs/depth        # a single-task baseline
 
     ednas train base --data streets --tasks segmentation,depth --find-lr --out runs/rate
 
@@ -101,9 +105,9 @@ def train(
 
     ednas train base --data streets --teacher runs/large/checkpoint --out runs/taught
 
-    ednas train base --data streets --tasks segmentation,depth --out runs/base --resume --steps 2000     (lengthen it)
+    ednas train base --data streets --tasks segmentation,depth --out runs/base --resume --steps 2000     # lengthen it
 
-    The first line says at which size of the images it trains, and why at that.
+    The first line is the size of the images that it trains on, and the reason.
     """
     import torch
 

@@ -23,7 +23,19 @@ _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
 class PartConfig(StrictModel):
-    """One of the ``parts``; see the package's text. Targets are checked by :func:`read_folder_config`."""
+    """One of the ``parts``; see the package's text. Targets are checked by :func:`read_folder_config`.
+
+    Attributes:
+        root: The folder that all paths start from; a relative one starts from the folder of the file.
+        image: Where the images are: a path with ``{id}`` and, if wanted, ``{split}``, ending in png, jpg or npy.
+        pairs: Instead of ``image`` and of every ``path``: a CSV that names the files; it may contain ``{split}``.
+        splits: By the name of a split: a subfolder, which takes the place of ``{split}``; a text file (``.txt``) with
+            one id a line; or a pattern of ids with ``*`` or ``?``.
+        val_fraction: Instead of a split ``val``: the share of ``train``, or of all images without splits, that is
+            drawn by id for it, the same on every machine.
+        split_seed: Another seed draws another ``val`` by ``val_fraction``.
+        targets: By any name: what is labelled, as one of the kinds of targets.
+    """
 
     root: str = "."
     image: str | None = None
@@ -69,13 +81,22 @@ class PartConfig(StrictModel):
 
 
 class FolderConfig(PartConfig):
-    """The content of a ``dataset.yaml`` without ``parts``."""
+    """The content of a ``dataset.yaml`` without ``parts``.
+
+    Attributes:
+        name: Of the dataset, for people.
+    """
 
     name: str = ""
 
 
 class PartsConfig(StrictModel):
-    """The content of a ``dataset.yaml`` with ``parts``."""
+    """The content of a ``dataset.yaml`` with ``parts``.
+
+    Attributes:
+        name: Of the dataset, for people.
+        parts: The parts; each has the keys of a dataset without parts, but no name.
+    """
 
     name: str = ""
     parts: tuple[dict[str, Any], ...] = Field(min_length=1)

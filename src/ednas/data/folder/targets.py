@@ -58,9 +58,13 @@ _Colours = Annotated[tuple[Annotated[Colour, BeforeValidator(_check_colour)], ..
 
 
 class Target(StrictModel):
-    """What all kinds of targets say."""
+    """What all kinds of targets say.
 
-    # None where pairs name the files.
+    Attributes:
+        path: Where the files are: a path with ``{id}`` and, if wanted, ``{split}``; None where ``pairs`` name them.
+        partial: Whether an image without this file has no label; otherwise it is an error.
+    """
+
     path: str | None = None
     # Decides which files there are, not how one is read, which is all that a fingerprint wants from here.
     partial: bool = Field(default=False, exclude=True)
@@ -79,7 +83,20 @@ class Target(StrictModel):
 
 
 class LabelsTarget(Target):
-    """A target of classes, stored as ids or as colours; see the package's text."""
+    """A target of classes, stored as ids or as colours; see the package's text.
+
+    Attributes:
+        kind: What is stored.
+        num_classes: Number of classes; may be left out where names or colours give it.
+        class_names: Names of the classes, in the order of their ids.
+        void: Stored ids without a class: a number, a list, or ``rest`` for all that ``id_map`` does not name.
+        id_map: Class by stored id; None = the ids are the classes.
+        divisor: Of ids of instances: the class is the id divided by it and rounded down; ``void`` and ``id_map`` are
+            about the result.
+        colors: By name or number of a class: its colour or colours, each ``[red, green, blue]`` from 0 to 255. Names
+            number the classes in their order, unless ``class_names`` do.
+        ignore: Colours without a class: one, a list, or ``rest`` for all that are not listed.
+    """
 
     kind: Literal["labels"]
     num_classes: int = Field(ge=1, le=MAX_CLASSES)
@@ -203,7 +220,15 @@ class LabelsTarget(Target):
 
 
 class DepthTarget(Target):
-    """A target of depth or disparity; see the package's text."""
+    """A target of depth or disparity; see the package's text.
+
+    Attributes:
+        kind: ``distance`` along the optical axis, or ``disparity``, which grows as things come closer.
+        scale: The stored value times this is in metres; a disparity keeps a unit of its own.
+        invalid: Stored values without a measurement: a number or a list.
+        maximum: Values above it are invalid, after scaling.
+        unit: For people; None = metres of a distance.
+    """
 
     kind: Literal["distance", "disparity"]
     scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
@@ -229,7 +254,13 @@ class DepthTarget(Target):
 
 
 class NormalsTarget(Target):
-    """A target of surface normals; see the package's text."""
+    """A target of surface normals; see the package's text.
+
+    Attributes:
+        kind: What is stored: v / 127.5 - 1 is a component; an ``.npy`` may hold floating point numbers.
+        axes: Which stored channel is our x (right), y (down), z (forward); ``-g`` turns one round.
+        invalid: Colours without a normal; grey, ``[128, 128, 128]``, always is.
+    """
 
     kind: Literal["normals"]
     axes: tuple[str, str, str] = ("r", "g", "b")

@@ -23,8 +23,22 @@ _SAME_CHANNELS = ops.POOLS | ops.RESIZES
 _Producer = Annotated[int, Field(ge=GRAPH_INPUT, lt=2**31, strict=True)]
 
 
-class _LayerEntry(StrictModel):
-    """A layer of the list; sides are height, width, channels."""
+class LayerEntry(StrictModel):
+    """A layer of the list.
+
+    Attributes:
+        name: For people.
+        op: TFLite's name of the operator, for example ``CONV_2D``.
+        input: ``[height, width, channels]``.
+        output: ``[height, width, channels]``.
+        kernel: ``[height, width]``.
+        stride: In both directions.
+        dilation: In both directions.
+        groups: Of a convolution.
+        inputs: Indices of the layers that it reads (-1 = the network's input), or only their number; then each is the
+            nearest layer before it whose output fits, else the layer before it.
+        weight_bytes: Size of its parameters.
+    """
 
     name: str = ""
     op: str
@@ -38,8 +52,16 @@ class _LayerEntry(StrictModel):
     weight_bytes: _Bytes = 0
 
 
-class _NetworkEntry(StrictModel):
-    """A network of the file."""
+class NetworkEntry(StrictModel):
+    """A network of the file.
+
+    Attributes:
+        input_bytes: Size of the network's input.
+        output_bytes: Size of its outputs.
+        layers: The layers, in the order of execution.
+        latency_ms: A published figure, for people.
+        network: Its name, for people.
+    """
 
     input_bytes: _Bytes
     output_bytes: _Bytes
@@ -73,7 +95,7 @@ def load_layer_list(path: str | Path, network: str | None = None) -> LayerGraph:
     where, chosen = _choose(path, value, network)
     if not isinstance(chosen, dict):
         raise ConfigError(f"{where}: holds {_type_name(chosen)}, expected a network with 'layers'")
-    entry = parse(_NetworkEntry, chosen, where, ConfigError)
+    entry = parse(NetworkEntry, chosen, where, ConfigError)
     if not entry.layers:
         raise ConfigError(f"{where}: 'layers' is empty")
     layers: list[Layer] = []
@@ -116,7 +138,7 @@ def _layer(raw: Any, where: str, before: Sequence[Layer], made: Mapping[Shape, S
     index = len(before)
     if not isinstance(raw, dict):
         raise ConfigError(f"{where}: holds {_type_name(raw)}, expected an object with 'op', 'input' and 'output'")
-    entry = parse(_LayerEntry, raw, where, ConfigError)
+    entry = parse(LayerEntry, raw, where, ConfigError)
     if not ops.is_known(entry.op):
         offer = hint(entry.op, ops.BUILTIN, "use TFLite's name")
         raise ConfigError(f"{where}: unknown op {entry.op!r:.60}; {offer} (a custom op is written CUSTOM:<name>)")

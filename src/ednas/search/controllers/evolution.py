@@ -67,7 +67,16 @@ class RegularizedEvolution(Controller):
     """
 
     class Options(StrictModel):
-        """Settings of the evolution; the defaults are the paper's."""
+        """Settings of the evolution; the defaults are the paper's.
+
+        Attributes:
+            population_size: Networks in the population.
+            tournament_size: Networks of the population that are drawn to choose a parent from; by default 10, or the
+                whole population if that is less.
+            mutations: In how many decisions a child differs from its parent.
+            initial_mutations: In how many decisions the first population differs from the networks of ``initial``;
+                None = it is random.
+        """
 
         population_size: int = Field(default=50, ge=1)
         tournament_size: int = Field(default=TOURNAMENT_SIZE, ge=1)

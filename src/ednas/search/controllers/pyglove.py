@@ -67,7 +67,12 @@ class PyGlove(Controller):
     """
 
     class Options(StrictModel):
-        """As the arguments of :class:`PyGlove`."""
+        """Which algorithm leads the search.
+
+        Attributes:
+            algorithm: ``regularized_evolution``, ``hill_climb``, ``random``, or one that a plugin has registered.
+            arguments: The algorithm's own, for example ``{population_size: 20}``.
+        """
 
         algorithm: str = "regularized_evolution"
         arguments: Mapping[str, Any] = Field(default_factory=dict)
