@@ -15,6 +15,7 @@ TITLES = {
     "export": "Export",
     "scoring": "Comparison",
     "report": "Pictures",
+    "plugins": "Plugins",
     "exceptions": "Errors",
 }
 """Titles of the pages, by the part of the package."""

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from ednas.data import adashare, cityscapes, formats, mtan, nyuv2
+from ednas.data import adashare, cityscapes, mtan, nyuv2, synthetic
 from ednas.data.folder.description import FolderConfig, PartConfig, PartsConfig
 from ednas.data.folder.targets import DepthTarget, LabelsTarget, NormalsTarget
 from ednas.hw import Target
@@ -70,7 +70,7 @@ PAGES = {
             "Target of the kind labels": LabelsTarget,
             "Target of the kind distance or disparity": DepthTarget,
             "Target of the kind normals": NormalsTarget,
-            "Options of streets and rooms": formats.SyntheticOptions,
+            "Options of streets and rooms": synthetic.SyntheticOptions,
             "Options of MTAN": mtan.MTANOptions,
             "Options of raw Cityscapes": cityscapes.CityscapesOptions,
             "Options of raw NYUv2": nyuv2.NYUv2Options,

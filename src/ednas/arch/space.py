@@ -34,6 +34,7 @@ class StageConfig(StrictModel):
         kernel_sizes: Kernel sizes of the spatial convolution.
         multipliers: Output channels as multiples of the base architecture's.
         expand_ratios: Expansion ratios.
+        block_fields: Values of fields that only some kinds have.
     """
 
     kinds: tuple[str, ...] | None = None
