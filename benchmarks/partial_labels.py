@@ -123,7 +123,7 @@ def run(name: str, seed: int, steps: int, streets: Path) -> dict[str, Any]:
         train.info.targets,
         input_size=train.size,
         seed=derive_seed(seed, "weights"),
-        task_options=chosen.task_options(TASKS),
+        task_options=chosen.options_of(TASKS),
     )
     loader = BatchLoader(left, chosen.batch_size, derive_seed(seed, "batches"), chosen.augment, TASKS)
     began = time.process_time()

@@ -76,7 +76,7 @@ def train(job: Job, scenes: Path) -> dict[str, Any]:
     splits = open_splits(job.data, "", scenes)
     if job.architecture not in PEERS:
         return run(job, "", scenes)
-    tasks = make_tasks(job.tasks, splits[0].info.targets, recipe("mini", **job.changes).task_options(job.tasks))
+    tasks = make_tasks(job.tasks, splits[0].info.targets, recipe("mini", **job.changes).options_of(job.tasks))
     heads = {name: task.channels for name, task in tasks.items()}
     network = build_peer(job.architecture, heads, derive_seed(job.seed, "weights"))
     return train_and_measure(job, network, tasks, splits, Normalisation())

@@ -109,11 +109,8 @@ def run_study(
     trained: dict[str, TrainRunsResult] = {}
     for final in finals:
         callbacks = training_callbacks(final.name) if training_callbacks else ()
-        options = {task: given for task, given in config.search.task_options.items() if task in final.tasks}
         trained[final.folder] = train_runs(
-            config.search.train_config(
-                final.architecture, tasks=final.tasks, recipe=config.recipe, task_options=options
-            ),
+            config.search.train_config(final.architecture, tasks=final.tasks, recipe=config.recipe),
             out / "checkpoints" / final.folder,
             config.runs,
             resume=resume or (out / "checkpoints" / final.folder).exists(),

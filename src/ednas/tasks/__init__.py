@@ -24,9 +24,10 @@ from ednas.tasks.base import (
 if TYPE_CHECKING:
     from ednas.tasks.depth import DepthTask
     from ednas.tasks.depth_losses import BerHuLoss, JAReDLoss, L1Loss, SILogLoss
-    from ednas.tasks.losses import LOSS_PRESETS, LossPreset, loss_preset, register_loss
+    from ednas.tasks.losses import register_loss
     from ednas.tasks.normals import NormalsTask
     from ednas.tasks.normals_losses import InverseCosineLoss
+    from ednas.tasks.presets import LOSS_PRESETS, LossPreset, loss_preset
     from ednas.tasks.segmentation import SegmentationTask
     from ednas.tasks.segmentation_losses import (
         DiceLoss,
@@ -80,9 +81,9 @@ _LAZY = {
     "MaskedCrossEntropy": "segmentation_losses",
     "OhemCrossEntropy": "segmentation_losses",
     "SILogLoss": "depth_losses",
-    "LOSS_PRESETS": "losses",
-    "LossPreset": "losses",
-    "loss_preset": "losses",
+    "LOSS_PRESETS": "presets",
+    "LossPreset": "presets",
+    "loss_preset": "presets",
     "register_loss": "losses",
 }
 

@@ -23,7 +23,7 @@ class JAReDLoss(nn.Module):
 
     ``abs_weight * mean |y - p| + rel_weight * mean |y - p| / y`` over the pixels with a valid y. Equation 8 has
     weights (1, lambda); the paper's final models use (0.95, 0.05) on CityScapes and (0.999, 0.001) on NYUv2 (Table 8,
-    in :data:`~ednas.tasks.losses.LOSS_PRESETS`).
+    in :data:`~ednas.tasks.presets.LOSS_PRESETS`).
 
     1 / y grows without bound as y goes to 0: on disparity divided by 65535 it reaches 3e4, and a handful of far
     pixels then outweighs all others. ``max_inverse`` cuts it off.

@@ -1,4 +1,4 @@
-"""What the losses of the built-in tasks share, and the loss weights that the paper trained with (Tables 8 and 9).
+"""What the losses of the built-in tasks share.
 
 Every loss looks at the pixels with a valid label alone. Where there is none it is 0 and still attached to the graph,
 so that a batch without labels trains nothing instead of breaking the run, and an invalid label never reaches a
@@ -16,10 +16,8 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -194,66 +192,3 @@ def resize_target(target: Tensor, size: tuple[int, int]) -> Tensor:
     if target.dim() == 3:
         return F.interpolate(target[:, None].float(), size=size, mode="nearest")[:, 0].to(target.dtype)
     return F.interpolate(target, size=size, mode="nearest")
-
-
-@dataclass(frozen=True)
-class LossPreset:
-    """Loss weights that the paper trained a model with.
-
-    Attributes:
-        task_weights: Weight of each task's loss in the sum.
-        depth_loss: ``l1`` or ``jared``.
-        abs_weight: Weight of the absolute depth error (column L_1).
-        rel_weight: Weight of the relative depth error (column L_RE); 0 for ``l1``.
-    """
-
-    task_weights: Mapping[str, float]
-    depth_loss: Literal["l1", "jared"] = "l1"
-    abs_weight: float = 1.0
-    rel_weight: float = 0.0
-
-    def task_options(self) -> dict[str, dict[str, Any]]:
-        """Return options for :func:`ednas.tasks.make_tasks` (to be left out where depth is not among the tasks)."""
-        if self.depth_loss == "l1":
-            return {"depth": {"loss": "l1"}}
-        return {"depth": {"loss": "jared", "abs_weight": self.abs_weight, "rel_weight": self.rel_weight}}
-
-
-def _preset(segmentation: float, absolute: float, relative: float = 0.0, normals: float | None = None) -> LossPreset:
-    weights = {"segmentation": segmentation, "depth": 1.0} | ({} if normals is None else {"normals": normals})
-    return LossPreset(MappingProxyType(weights), "jared" if relative else "l1", absolute, relative)
-
-
-LOSS_PRESETS: Mapping[str, LossPreset] = MappingProxyType(
-    {
-        "cityscapes_mt": _preset(0.4, 1.0),
-        "cityscapes_ednas": _preset(0.4, 1.0),
-        "cityscapes_jared": _preset(0.5, 0.95, 0.05),
-        "nyuv2_mt": _preset(1.0, 1.0, normals=40.0),
-        "nyuv2_ednas": _preset(1.0, 1.0, normals=50.0),
-        "nyuv2_jared": _preset(1.0, 0.999, 0.001, normals=60.0),
-        "table9_l1": _preset(0.5, 1.0),
-        "table9_999_001": _preset(0.5, 0.999, 0.001),
-        "table9_990_010": _preset(0.5, 0.99, 0.01),
-        "table9_950_050": _preset(0.5, 0.95, 0.05),
-        "table9_900_010": _preset(0.5, 0.9, 0.01),
-        "table9_900_100": _preset(0.5, 0.9, 0.1),
-    }
-)
-"""Loss weights by name: Table 8 (``cityscapes_*``, ``nyuv2_*``) and the multi-task rows of Table 9.
-
-``table9_900_010`` is the last row as printed, (0.900, 0.010); every other row adds up to 1, so that 0.010 is probably
-a slip for 0.100, which is ``table9_900_100``. Table 9's first row, ``table9_l1``, repeats the result of
-``cityscapes_mt`` but prints a weight of 0.5 for segmentation where Table 8 prints 0.4.
-"""
-
-
-def loss_preset(name: str) -> LossPreset:
-    """Return a preset of :data:`LOSS_PRESETS`.
-
-    Raises:
-        ConfigError: Unknown name, with the nearest known one.
-    """
-    if name not in LOSS_PRESETS:
-        raise ConfigError(f"unknown loss preset '{name}'; {hint(name, LOSS_PRESETS)}")
-    return LOSS_PRESETS[name]
