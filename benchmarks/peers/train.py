@@ -26,8 +26,9 @@ from rich.table import Table
 
 from benchmarks.peers.networks import PEERS, build_peer
 from benchmarks.recipes import JARED, RESULTS, SCENES, SEEDS, Job, load, open_splits, run, train_and_measure
+from ednas.metrics import ModelMetrics
 from ednas.report.labels import metric_heading, show_metric
-from ednas.scoring import ModelMetrics, compare
+from ednas.scoring import compare
 from ednas.seeding import derive_seed
 from ednas.tasks import make_tasks
 from ednas.training import recipe

@@ -52,9 +52,10 @@ if TYPE_CHECKING:
         summarise,
         trace_module,
     )
+    from ednas.metrics import load_metrics, merge_metrics
     from ednas.nn import MultiTaskNetwork, register_backbone, register_decoder
     from ednas.report import draw_architecture
-    from ednas.scoring import compare, load_metrics, merge_metrics
+    from ednas.scoring import compare
     from ednas.search import Evaluation, Evaluator, SearchConfig, StudyReader, run_search
     from ednas.tasks import (
         InverseCosineLoss,
@@ -122,7 +123,8 @@ _MODULES = {
     ),
     "ednas.nn": ("MultiTaskNetwork", "register_backbone", "register_decoder"),
     "ednas.report": ("draw_architecture",),
-    "ednas.scoring": ("compare", "load_metrics", "merge_metrics"),
+    "ednas.metrics": ("load_metrics", "merge_metrics"),
+    "ednas.scoring": ("compare",),
     "ednas.search": ("Evaluation", "Evaluator", "SearchConfig", "StudyReader", "run_search"),
     "ednas.tasks": (
         "InverseCosineLoss",

@@ -18,10 +18,10 @@ from ednas.exceptions import ConfigError
 from ednas.files import write_text
 from ednas.hw import summarise
 from ednas.hw.sources import load_source, network_cost
+from ednas.metrics import ModelMetrics, merge_metrics
 from ednas.report.comparison import ModelCost, save_comparison, tabulate
 from ednas.report.content import ComparisonTable, Picture
 from ednas.report.pictures import label_sky, paint_picture, save_pictures
-from ednas.scoring import ModelMetrics, merge_metrics
 from ednas.search.config import SearchConfig
 from ednas.search.progress import SearchCallback
 from ednas.search.run import run_search

@@ -13,6 +13,7 @@ from ednas.hw import Cost, load_target, simulate, target_names
 from ednas.hw.calibration import Calibration, RowError
 from ednas.hw.summary import summarise
 from ednas.hw.trace import trace_network
+from ednas.metrics import METRICS, ModelMetrics
 from ednas.report import labels
 from ednas.report.tables import (
     architecture_table,
@@ -27,7 +28,7 @@ from ednas.report.tables import (
     target_table,
     targets_table,
 )
-from ednas.scoring import METRICS, ModelMetrics, compare
+from ednas.scoring import compare
 
 HEADS = {"segmentation": 19, "depth": 1}
 

@@ -15,7 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 
 from ednas.data.sample import VOID
 from ednas.exceptions import ConfigError, DataError, TrainingError
-from ednas.scoring import METRICS
+from ednas.metrics import METRICS
 from ednas.tasks.base import PROTOCOLS
 from ednas.tasks.metrics import (
     ANGLE_BIN,

@@ -14,7 +14,7 @@ from PIL import Image
 from training_fakes import write_dataset
 
 from ednas.exceptions import ConfigError, DataError, EdnasError
-from ednas.scoring import load_metrics
+from ednas.metrics import load_metrics
 from ednas.training import (
     Tiling,
     TrainConfig,

@@ -30,7 +30,7 @@ from ednas.cli.options import (
 if TYPE_CHECKING:
     from ednas.data import CachedSplit, DenseDataset
     from ednas.export.manifest import Manifest
-    from ednas.scoring import TaskValues
+    from ednas.metrics import TaskValues
     from ednas.training import Callback, Model, TrainConfig
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ednas.arch import Architecture, Block
 from ednas.arch.block import KINDS
 from ednas.exceptions import ArchitectureError
-from ednas.scoring import TaskUnits, TaskValues
+from ednas.metrics import TaskUnits, TaskValues
 from ednas.search.objective import Objective
 from ednas.search.trial import Judgement, Trial
 

@@ -12,10 +12,10 @@ from itertools import accumulate
 from typing import Any
 
 from ednas.arch.architecture import NUM_BLOCKS, STAGE_DEPTHS
+from ednas.metrics import scored_metrics
 from ednas.report.content import CHOICE_FIELDS, ReportData
 from ednas.report.labels import metric_label, show_latency, show_metric
 from ednas.report.svg import FAINT, FONT, INK, MUTED
-from ednas.scoring import scored_metrics
 from ednas.search.objective import Objective
 from ednas.search.trial import Trial, TrialState
 

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from ednas.arch import Architecture
 from ednas.hw.figure import Figure
+from ednas.metrics import NO_NETWORK, ModelMetrics, TaskValues, scored_metrics
 from ednas.report.blocks import block_rows
 from ednas.report.comparison import tabulate
 from ednas.report.content import ComparisonTable, ModelRow
@@ -30,7 +31,7 @@ from ednas.report.labels import (
     show_unit,
 )
 from ednas.report.metrics import metric_rows
-from ednas.scoring import NO_NETWORK, Comparison, ModelMetrics, TaskValues, scored_metrics
+from ednas.scoring import Comparison
 
 if TYPE_CHECKING:
     from ednas.hw.calibration import Calibration

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ednas.scoring import NO_NETWORK
+from ednas.metrics import NO_NETWORK
 from ednas.search.noise import Noise
 from ednas.search.quantities import QUANTITIES, show
 from ednas.search.trial import Trial, TrialState

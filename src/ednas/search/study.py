@@ -28,7 +28,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ednas.arch import Architecture
 from ednas.exceptions import ConfigError, EdnasError, StudyError
-from ednas.scoring import TaskValues
+from ednas.metrics import TaskValues
 from ednas.search.controllers.base import Proposal
 from ednas.search.trial import Judgement, Trial, TrialState
 

@@ -56,7 +56,7 @@ from torch.nn import functional as F
 
 from ednas.data.sample import VOID
 from ednas.exceptions import DataError, TrainingError
-from ednas.scoring import METRICS
+from ednas.metrics import METRICS
 from ednas.tasks.base import EvaluationProtocol, TaskMetrics, check_protocol
 from ednas.tasks.normals_losses import valid_normals
 
