@@ -41,7 +41,7 @@ from ednas.hw import estimate, load_target
 from ednas.report.labels import metric_heading, show_metric
 from ednas.seeding import derive_seed
 from ednas.tasks import Task
-from ednas.tasks.segmentation_losses import FREQUENCY
+from ednas.tasks.segmentation.losses import FREQUENCY
 from ednas.training import build_model, fit, recipe
 from ednas.training.config import Normalisation
 from ednas.training.evaluate import measure

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from ednas.arch import Architecture
 from ednas.nn import parts
+from ednas.plugins import load_plugin
 from ednas.search import Evaluation
-from ednas.tasks import load_plugin, losses
+from ednas.tasks import losses
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "own_network.py"
 BACKBONE, DECODER = "base backbone:plain(width=4)", "base decoder:top_down(width=8)"

@@ -25,7 +25,8 @@ from ednas.data.sample import TargetInfo
 from ednas.export.manifest import Decoding, Manifest, OutputSpec, TensorSpec, write_manifest
 from ednas.hw.graph import GRAPH_INPUT, Layer, LayerGraph
 from ednas.hw.tflite_writer import write_tflite
-from ednas.tasks import load_plugin, make_task, make_tasks
+from ednas.plugins import load_plugin
+from ednas.tasks import make_task, make_tasks
 from ednas.tasks.pictures import paint
 from ednas.training import build_model, predict
 from ednas.training.config import Normalisation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import json
+import re
 
 import pytest
 from paper_tables import DEPTH, NORMALS, SEGMENTATION

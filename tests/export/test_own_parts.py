@@ -19,7 +19,7 @@ from ednas.export import litert
 from ednas.export.deployed import Deployed
 from ednas.export.run import ExportConfig, export_model
 from ednas.nn import register_backbone
-from ednas.tasks import load_plugin
+from ednas.plugins import load_plugin
 from ednas.training import Model, build_model
 
 if not can_convert():

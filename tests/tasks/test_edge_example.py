@@ -11,7 +11,8 @@ import torch
 
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import ConfigError, DataError, TrainingError
-from ednas.tasks import load_plugin, make_task, make_tasks, task_target
+from ednas.plugins import load_plugin
+from ednas.tasks import make_task, make_tasks, task_target
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "edge_task.py"
 INFO = TargetInfo("labels", 3)

@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from ednas.data.sample import TargetInfo
-from ednas.tasks import load_plugin, make_task
+from ednas.plugins import load_plugin
+from ednas.tasks import make_task
 
 TARGETS = {
     "segmentation": TargetInfo("labels", 5),

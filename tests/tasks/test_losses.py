@@ -9,16 +9,20 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from ednas.exceptions import ConfigError
-from ednas.tasks import BerHuLoss, InverseCosineLoss, JAReDLoss, L1Loss, SILogLoss
-from ednas.tasks.depth_losses import DEPTH_LOSSES
-from ednas.tasks.losses import make_loss, resize_target
-from ednas.tasks.segmentation_losses import (
+from ednas.tasks import (
+    BerHuLoss,
     DiceLoss,
     FocalLoss,
+    InverseCosineLoss,
+    JAReDLoss,
+    L1Loss,
     LovaszSoftmaxLoss,
     MaskedCrossEntropy,
     OhemCrossEntropy,
+    SILogLoss,
 )
+from ednas.tasks.depth import DEPTH_LOSSES
+from ednas.tasks.losses import make_loss, resize_target
 
 NOT_POSITIVE = (0.0, -1.0, math.nan, math.inf, -math.inf)
 WEIGHTS = [1.0, 0.0, 3.0, 0.5]

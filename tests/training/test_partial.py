@@ -13,7 +13,7 @@ from training_fakes import SIZE, Batches, make_batch, write_dataset
 from ednas.data import open_cache, open_dataset
 from ednas.data.sample import VOID, no_label
 from ednas.exceptions import ConfigError, DataError
-from ednas.tasks.segmentation_losses import frequency_weights
+from ednas.tasks.segmentation.losses import frequency_weights
 from ednas.training import evaluate, fit, prepare, prepare_judgement, train
 from ednas.training.trivial import measure_trivial
 

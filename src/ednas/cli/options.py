@@ -58,7 +58,7 @@ def load_plugins(plugins: object, allowed: bool = True) -> None:
     """
     from pathlib import Path
 
-    from ednas.tasks import load_plugin
+    from ednas.plugins import load_plugin
 
     names = plugins if isinstance(plugins, list | tuple) else ()
     for name in (name for name in names if isinstance(name, str)):

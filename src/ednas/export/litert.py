@@ -26,7 +26,7 @@ from ednas.export.calibration import check_calibration
 from ednas.export.manifest import METADATA_NAME, Manifest
 from ednas.export.tflite_model import IO, MISSING, TfliteModel
 from ednas.files import atomic_path
-from ednas.tasks.base import load_plugin, loaded_files
+from ednas.plugins import load_plugin, loaded_files
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

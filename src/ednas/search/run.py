@@ -17,6 +17,7 @@ from ednas.arch import Architecture, SearchSpace
 from ednas.arch.space import Genes
 from ednas.exceptions import ArchitectureError, ConfigError, EdnasError, StudyError
 from ednas.files import write_json
+from ednas.plugins import load_plugin
 from ednas.search.again import SecondJudge, finalists
 from ednas.search.evaluators.base import Evaluation, Evaluator
 from ednas.search.evaluators.proxy import MODULES, ProxyEvaluator
@@ -29,7 +30,6 @@ from ednas.search.quantities import ACCURACY, resolve
 from ednas.search.results import SearchResult, find_trial, summarise, write_results
 from ednas.search.study import Study, StudyReader
 from ednas.search.trial import Judgement, Trial
-from ednas.tasks import load_plugin
 
 if TYPE_CHECKING:
     from ednas.data.cache import CachedSplit

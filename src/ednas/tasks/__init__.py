@@ -13,7 +13,6 @@ from ednas.tasks.base import (
     EvaluationProtocol,
     Task,
     TaskMetrics,
-    load_plugin,
     make_task,
     make_tasks,
     register_task,
@@ -22,34 +21,35 @@ from ednas.tasks.base import (
 )
 
 if TYPE_CHECKING:
-    from ednas.tasks.depth import DepthTask
-    from ednas.tasks.depth_losses import BerHuLoss, JAReDLoss, L1Loss, SILogLoss
+    from ednas.tasks.depth import BerHuLoss, DepthMetrics, DepthTask, JAReDLoss, L1Loss, SILogLoss
     from ednas.tasks.losses import register_loss
-    from ednas.tasks.normals import NormalsTask
-    from ednas.tasks.normals_losses import InverseCosineLoss
+    from ednas.tasks.normals import InverseCosineLoss, NormalMetrics, NormalsTask
     from ednas.tasks.presets import LOSS_PRESETS, LossPreset, loss_preset
-    from ednas.tasks.segmentation import SegmentationTask
-    from ednas.tasks.segmentation_losses import (
+    from ednas.tasks.segmentation.losses import (
         DiceLoss,
         FocalLoss,
         LovaszSoftmaxLoss,
         MaskedCrossEntropy,
         OhemCrossEntropy,
     )
+    from ednas.tasks.segmentation.metrics import SegmentationMetrics
+    from ednas.tasks.segmentation.task import SegmentationTask
 
 __all__ = [
     "EvaluationProtocol",
     "PROTOCOLS",
     "Task",
     "TaskMetrics",
-    "load_plugin",
     "make_task",
     "make_tasks",
     "register_task",
     "task_names",
     "task_target",
+    "DepthMetrics",
     "DepthTask",
+    "NormalMetrics",
     "NormalsTask",
+    "SegmentationMetrics",
     "SegmentationTask",
     "BerHuLoss",
     "DiceLoss",
@@ -68,19 +68,22 @@ __all__ = [
 ]
 
 _LAZY = {
+    "DepthMetrics": "depth",
     "DepthTask": "depth",
+    "NormalMetrics": "normals",
     "NormalsTask": "normals",
-    "SegmentationTask": "segmentation",
-    "BerHuLoss": "depth_losses",
-    "DiceLoss": "segmentation_losses",
-    "FocalLoss": "segmentation_losses",
-    "InverseCosineLoss": "normals_losses",
-    "JAReDLoss": "depth_losses",
-    "L1Loss": "depth_losses",
-    "LovaszSoftmaxLoss": "segmentation_losses",
-    "MaskedCrossEntropy": "segmentation_losses",
-    "OhemCrossEntropy": "segmentation_losses",
-    "SILogLoss": "depth_losses",
+    "SegmentationMetrics": "segmentation.metrics",
+    "SegmentationTask": "segmentation.task",
+    "BerHuLoss": "depth",
+    "DiceLoss": "segmentation.losses",
+    "FocalLoss": "segmentation.losses",
+    "InverseCosineLoss": "normals",
+    "JAReDLoss": "depth",
+    "L1Loss": "depth",
+    "LovaszSoftmaxLoss": "segmentation.losses",
+    "MaskedCrossEntropy": "segmentation.losses",
+    "OhemCrossEntropy": "segmentation.losses",
+    "SILogLoss": "depth",
     "LOSS_PRESETS": "presets",
     "LossPreset": "presets",
     "loss_preset": "presets",

@@ -19,7 +19,7 @@ here. A task of one's own is a class in any file:
 
     register_task("edges", EdgeTask)
 
-``examples/edge_task.py`` is this task in full. :func:`load_plugin` imports such a file, after which
+``examples/edge_task.py`` is this task in full. :func:`ednas.load_plugin` imports such a file, after which
 ``make_task("edges", dataset.info.targets["segmentation"])`` works as for a built-in task.
 
 This module imports no torch, so that listing tasks is quick.
@@ -27,18 +27,12 @@ This module imports no torch, so that listing tasks is quick.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
 import inspect
-import os
-import sys
-import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from ednas.exceptions import ConfigError, hint
@@ -231,14 +225,11 @@ class _Entry:
 
 # Imported on first use: each module registers its task, and needs torch to do so.
 _BUILT_IN = {
-    "segmentation": "ednas.tasks.segmentation",
+    "segmentation": "ednas.tasks.segmentation.task",
     "depth": "ednas.tasks.depth",
     "normals": "ednas.tasks.normals",
 }
 _registry: dict[str, _Entry] = {}
-
-_PREFIX = "ednas_plugin_"
-"""Of the names that files become modules by."""
 
 
 def register_task(name: str, factory: TaskFactory, *, target: str | None = None, replace: bool = False) -> None:
@@ -339,44 +330,6 @@ def make_tasks(
     return tasks
 
 
-def load_plugin(path_or_module: str | Path) -> ModuleType:
-    """Import a user's module, so that what it registers is known: tasks, losses, backbones, formats, controllers.
-
-    The module's code is run: load only files you trust. Loading the same file or module again is free.
-
-    Args:
-        path_or_module: A path that ends in ``.py``, or a module that Python can import (``package.module``).
-
-    Raises:
-        ConfigError: There is no such file or module, or it fails while being imported; names the line.
-    """
-    text = os.fspath(path_or_module)
-    if _is_file(text):
-        return _load_file(Path(text))
-    try:
-        return importlib.import_module(text)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (text == error.name or text.startswith(f"{error.name}.")):
-            raise ConfigError(
-                f"no module '{error.name}' can be imported; install it, or give the path of a .py file"
-            ) from error
-        raise ConfigError(f"plugin '{text}' cannot be imported: {error}") from error
-    except (Exception, SystemExit) as error:
-        raise ConfigError(f"plugin '{text}' cannot be imported: {_describe_error(error)}") from error
-
-
-def is_loaded(path_or_module: str | Path) -> bool:
-    """Whether a plugin's code has been run in this process."""
-    text = os.fspath(path_or_module)
-    return (_module_name(Path(text)) if _is_file(text) else text) in sys.modules
-
-
-def loaded_files() -> tuple[str, ...]:
-    """Paths of the plugins whose files have been run in this process."""
-    plugins = [module for name, module in sys.modules.items() if name.startswith(_PREFIX)]
-    return tuple(str(module.__file__) for module in plugins)
-
-
 def check_kind(task: str, target_info: TargetInfo, *kinds: TargetKind) -> None:
     """Check that a target is of a kind that a task can learn from.
 
@@ -412,40 +365,3 @@ def _describe_options(signature: inspect.Signature, options: Mapping[str, Any], 
     known = [p.name for p in signature.parameters.values() if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)][1:]
     unknown = next((option for option in options if option not in known), None)
     return str(error) if unknown is None else f"no option '{unknown}'; {hint(unknown, known)}"
-
-
-def _is_file(plugin: str) -> bool:
-    return plugin.endswith(".py") or os.sep in plugin
-
-
-def _module_name(path: Path) -> str:
-    """One name per file, the same in every process, so that what a plugin defines can be pickled."""
-    return f"{_PREFIX}{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
-
-
-def _load_file(path: Path) -> ModuleType:
-    if not path.is_file() or path.suffix != ".py":
-        raise ConfigError(f"plugin {path}: no such .py file")
-    place, name = str(path.resolve()), _module_name(path)
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, place)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"plugin {path}: not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise ConfigError(f"plugin {path} cannot be imported: {_describe_error(error, place)}") from error
-    return module
-
-
-def _describe_error(error: BaseException, file: str | None = None) -> str:
-    if isinstance(error, SyntaxError):
-        return f"line {error.lineno}: {error.msg}"
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-    where = f"line {lines[-1]}: " if lines else ""
-    message = " ".join(str(error).split())
-    return f"{where}{type(error).__name__}{': ' if message else ''}{message}"

@@ -13,7 +13,7 @@ from ednas.data.legend import Legend
 from ednas.data.sample import TargetInfo
 from ednas.tasks.base import Task
 from ednas.tasks.depth import DepthTask
-from ednas.tasks.segmentation import SegmentationTask
+from ednas.tasks.segmentation.task import SegmentationTask
 
 Array = npt.NDArray[Any]
 

@@ -15,7 +15,7 @@ from ednas.data.sample import TargetInfo
 from ednas.exceptions import CheckpointError, EdnasError
 from ednas.files import atomic_path, read_json, recover, write_json
 from ednas.nn import MultiTaskNetwork
-from ednas.tasks.base import is_loaded
+from ednas.plugins import is_loaded
 from ednas.training.config import Normalisation
 from ednas.training.model import Model, build_model
 from ednas.training.tensors import check_finite, load_into, read_tensors, write_tensors
@@ -102,7 +102,7 @@ def load_checkpoint(folder: Path | str) -> Model:
     """Read a checkpoint; the network comes in evaluation mode, on the CPU.
 
     What is the user's own (tasks, losses, backbone, decoder) must be registered before
-    (:func:`ednas.tasks.load_plugin`).
+    (:func:`ednas.load_plugin`).
 
     Args:
         folder: The checkpoint's folder, or a run's folder with a ``checkpoint`` in it.

@@ -19,7 +19,8 @@ from torch import nn
 from ednas.data.holdout import hold_out
 from ednas.exceptions import ConfigError, TrainingError
 from ednas.files import write_json
-from ednas.tasks import Task, load_plugin
+from ednas.plugins import load_plugin
+from ednas.tasks import Task
 from ednas.training.callbacks import Callback, StepReport
 from ednas.training.config import Normalisation, TrainConfig
 from ednas.training.device import resolve_device

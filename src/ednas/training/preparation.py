@@ -16,7 +16,7 @@ from ednas.data.sample import VOID, valid_pixels
 from ednas.exceptions import ConfigError, DataError
 from ednas.seeding import derive_seed
 from ednas.tasks import task_target
-from ednas.tasks.segmentation_losses import FREQUENCY, frequency_weights
+from ednas.tasks.segmentation.losses import FREQUENCY, frequency_weights
 from ednas.training.config import TrainConfig
 from ednas.training.init import initialise, load_weights
 from ednas.training.model import Model, build_model

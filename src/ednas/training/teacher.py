@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ednas.exceptions import ConfigError, EdnasError
 from ednas.files import exists, is_folder
-from ednas.tasks import load_plugin
+from ednas.plugins import load_plugin
 from ednas.training.checkpoint import load_checkpoint
 from ednas.training.model import Model
 from ednas.training.tiles import Forward

@@ -41,8 +41,8 @@ class ProxyEvaluator:
             EdnasError: The configuration or the data are wrong.
         """
         from ednas.data.loader import BatchLoader
+        from ednas.plugins import load_plugin
         from ednas.seeding import derive_seed
-        from ednas.tasks import load_plugin
         from ednas.training import evaluate, fit, prepare_judgement
         from ednas.training.device import make_fabric
         from ednas.training.teacher import load_teacher

@@ -17,12 +17,12 @@ from ednas.data.sample import VOID, TargetInfo
 from ednas.exceptions import ConfigError, hint
 from ednas.tasks.base import EvaluationProtocol, Task, check_kind, register_task
 from ednas.tasks.losses import full_precision, make_loss, resize_target
-from ednas.tasks.metrics import SegmentationMetrics
-from ednas.tasks.segmentation_losses import FREQUENCY, SEGMENTATION_LOSSES
+from ednas.tasks.segmentation.losses import FREQUENCY, SEGMENTATION_LOSSES
+from ednas.tasks.segmentation.metrics import SegmentationMetrics
 
 
 class SegmentationTask(Task):
-    """Semantic segmentation, by cross-entropy or another loss of :mod:`ednas.tasks.segmentation_losses`.
+    """Semantic segmentation, by cross-entropy or another loss of :mod:`ednas.tasks.segmentation.losses`.
 
     Args:
         target_info: A target of kind ``labels``.
