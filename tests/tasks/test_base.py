@@ -12,7 +12,18 @@ from torch.nn import functional as F
 import ednas.tasks
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import ConfigError
-from ednas.tasks import Task, make_task, make_tasks, register_task, task_names, task_target
+from ednas.tasks import (
+    DepthTask,
+    NormalsTask,
+    SegmentationTask,
+    Task,
+    make_task,
+    make_tasks,
+    register_task,
+    task_channels,
+    task_names,
+    task_target,
+)
 from ednas.tasks import base as registry
 from ednas.tasks.normals import ANGLE_BIN
 
@@ -133,6 +144,28 @@ class TestRegistry:
             target = "depth"
 
         assert (Minimal.target, Other.target, Borrowing.target) == ("minimal", "minimal", "depth")
+
+    def test_a_decoding_of_ones_own_is_raw_unless_it_says_what_it_does(self):
+        class Likeness(SegmentationTask):
+            pass
+
+        class Strange(DepthTask):
+            def decode(self, prediction):
+                return prediction.exp()
+
+        class Said(Minimal):
+            decoding = "argmax"
+
+            def decode(self, prediction):
+                return prediction.argmax(1)
+
+        kinds = [task.decoding for task in (SegmentationTask, DepthTask, NormalsTask, Likeness, Minimal, Strange, Said)]
+        assert kinds == ["argmax", "depth", "normals", "argmax", "raw", "raw", "argmax"]
+
+    def test_channels_that_do_not_depend_on_the_data(self):
+        assert [task_channels(name) for name in ("segmentation", "depth", "normals")] == [None, 1, 3]
+        with pytest.raises(ConfigError, match="did you mean 'depth'"):
+            task_channels("dpeth")
 
     def test_public_names_exist(self):
         assert all(getattr(ednas.tasks, name) is not None for name in ednas.tasks.__all__)

@@ -15,8 +15,6 @@ from ednas.files import exists
 if TYPE_CHECKING:
     from rich.table import Table
 
-DEFAULT_CHANNELS = {"depth": 1, "normals": 3}
-
 _OF_A_RUN = ("study.db", "model.safetensors", "state.safetensors", "checkpoint/model.safetensors")
 """Files that make a folder a run's."""
 
@@ -152,14 +150,17 @@ def parse_heads(text: str) -> dict[str, int]:
     Raises:
         ConfigError: A part is not ``task:channels``, or a task's channels are needed and missing.
     """
+    from ednas.tasks import task_channels, task_names
+
     heads: dict[str, int] = {}
     for part in parse_tasks(text):
         name, _, channels = part.partition(":")
         if channels and not (channels.isdigit() and 1 <= int(channels) <= 4096):
             raise ConfigError(f"tasks '{text}': '{part}' must be TASK:CHANNELS with 1 to 4096 channels")
-        if not channels and name not in DEFAULT_CHANNELS:
+        own = None if channels or name not in task_names() else task_channels(name)
+        if not channels and own is None:
             raise ConfigError(f"tasks '{text}': '{name}' needs its number of channels, like {name}:19")
-        heads[name] = int(channels) if channels else DEFAULT_CHANNELS[name]
+        heads[name] = own or int(channels)
     return heads
 
 

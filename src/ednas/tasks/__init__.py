@@ -16,6 +16,7 @@ from ednas.tasks.base import (
     make_task,
     make_tasks,
     register_task,
+    task_channels,
     task_names,
     task_target,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "make_task",
     "make_tasks",
     "register_task",
+    "task_channels",
     "task_names",
     "task_target",
     "DepthMetrics",

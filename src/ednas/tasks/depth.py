@@ -61,6 +61,7 @@ class DepthTask(Task):
 
     name = "depth"
     channels = 1
+    decoding = "depth"
 
     def __init__(
         self,
@@ -120,6 +121,23 @@ class DepthTask(Task):
     def legend(self, decoded: npt.NDArray[np.generic], value_range: tuple[float, float] | None = None) -> Legend:
         """Return the scale of a picture, which has the same arguments, and the colours of what has no depth."""
         return target_legend(self._info, depth_range(decoded) if value_range is None else value_range)
+
+    def paint(
+        self, decoded: npt.NDArray[np.generic], value_range: tuple[float, float] | None = None
+    ) -> tuple[npt.NDArray[np.uint8], Legend]:
+        """Return a picture and its legend, both of the same scale."""
+        return self.picture(decoded, value_range), self.legend(decoded, value_range)
+
+    def with_sky(
+        self,
+        decoded: npt.NDArray[Any],
+        sky: npt.NDArray[np.bool_] | np.bool_,
+        label: npt.NDArray[Any] | None = None,
+    ) -> npt.NDArray[Any]:
+        """Return a depth that is infinite in the sky, of which a network is taught none, unless its label has one."""
+        if label is not None:
+            sky = sky & ~(label > 0)
+        return np.where(sky, np.float32(np.inf), decoded)
 
 
 class DepthMetrics(SumMetrics):

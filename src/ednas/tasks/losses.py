@@ -1,4 +1,4 @@
-"""What the losses of the built-in tasks share.
+"""Losses by name, and what those of the built-in tasks share.
 
 Every loss looks at the pixels with a valid label alone. Where there is none it is 0 and still attached to the graph,
 so that a batch without labels trains nothing instead of breaking the run, and an invalid label never reaches a
@@ -24,12 +24,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ednas.exceptions import ConfigError, hint
+from ednas.tasks.base import takes_losses, task_names
 
 Loss = Callable[..., Tensor] | type[nn.Module]
 """A function of prediction and target, with options by keyword; or a class that options make such a module of."""
-
-TASKS_WITH_LOSSES = ("segmentation", "depth", "normals")
-"""The built-in tasks."""
 
 _registry: dict[str, dict[str, Callable[..., nn.Module]]] = {}
 
@@ -70,10 +68,11 @@ class FunctionLoss(nn.Module):
 
 
 def register_loss(task: str, name: str, loss: Loss, *, replace: bool = False) -> None:
-    """Make a loss of a built-in task known, for ``task_options: {TASK: {loss: NAME}}``.
+    """Make a loss of a task known, for ``task_options: {TASK: {loss: NAME}}``.
 
     Args:
-        task: ``segmentation``, ``depth`` or ``normals``.
+        task: ``segmentation``, ``depth``, ``normals``, or one of the user's own whose option ``loss`` is the loss that
+            it makes by :func:`make_loss`.
         name: The name; may stand in a weighted sum, as that of a built-in loss.
         loss: Called as ``loss(prediction, target, **options)`` with the raw output ``(N, C, h, w)`` and the target at
             the same height and width, class ids ``(N, h, w)`` or values ``(N, C, h, w)``, in which some pixels are
@@ -84,8 +83,9 @@ def register_loss(task: str, name: str, loss: Loss, *, replace: bool = False) ->
     Raises:
         ConfigError: The task takes no losses, or the name is taken.
     """
-    if task not in TASKS_WITH_LOSSES:
-        raise ConfigError(f"task '{task}' takes no registered losses; {hint(task, TASKS_WITH_LOSSES)}")
+    if task not in task_names() or not takes_losses(task):
+        known = [name for name in task_names() if takes_losses(name)]
+        raise ConfigError(f"task '{task}' takes no registered losses; {hint(task, known)}")
     if name in _registry.get(task, {}) and not replace:
         raise ConfigError(f"task '{task}': a loss '{name}' exists already; choose another name, or pass replace=True")
     _registry.setdefault(task, {})[name] = loss if isinstance(loss, type) else _as_factory(loss)

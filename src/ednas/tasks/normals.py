@@ -49,6 +49,7 @@ class NormalsTask(Task):
 
     name = "normals"
     channels = 3
+    decoding = "normals"
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ednas.data.colors import color_target
+from ednas.data.colors import color_target, sky_pixels
 from ednas.data.legend import Legend, target_legend
 from ednas.data.sample import VOID, TargetInfo
 from ednas.exceptions import ConfigError, hint
@@ -43,6 +43,7 @@ class SegmentationTask(Task):
     """
 
     name = "segmentation"
+    decoding = "argmax"
 
     def __init__(
         self,
@@ -119,6 +120,10 @@ class SegmentationTask(Task):
     def legend(self, decoded: npt.NDArray[np.generic]) -> Legend:  # noqa: ARG002
         """Return the colours of the classes."""
         return target_legend(self._info)
+
+    def sky(self, decoded: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_] | np.bool_:
+        """Return where the class is ``sky``, ``(H, W)``; nowhere where there is none of that name."""
+        return sky_pixels({self.name: decoded}, {self.name: self._info})
 
 
 def _weight_list(weights: Any, info: TargetInfo) -> list[float] | None:
