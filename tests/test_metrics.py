@@ -99,17 +99,14 @@ class TestMetricsFiles:
         assert unlike(whole, a) == "'whole' was measured on whole images, 'a' on tiles of [32, 32]"
         assert unlike(a, b) == "'a' was measured on tiles with an overlap of 0.25, 'b' on tiles with an overlap of 0.5"
 
-    def test_what_is_written_is_read(self, tmp_path):
-        one = metrics("one", "adashare", {"f1": False, "miou": True}, edges={"f1": 0.5}, segmentation={"miou": 5.0})
-        assert one.to_json()["higher_is_better"] == {"f1": False}
-        found = load_metrics(write(tmp_path / "one.json", one.to_json()))
-        assert (found.tasks, found.protocol, found.higher_is_better) == (one.tasks, one.protocol, {"f1": False})
-
-    def test_units_are_kept(self, tmp_path):
-        depth = ModelMetrics("d", "standard", {"depth": {"rmse": 0.5}}, units={"depth": {"rmse": "m"}})
-        found = load_metrics(write(tmp_path / "d.json", depth.to_json()))
-        assert found == depth
-        assert merge_metrics([metrics("s", segmentation={"miou": 40.0}), found]).units == depth.units
+    def test_directions_and_units_are_read(self, tmp_path):
+        values = {"depth": {"rmse": 0.5, "mine": 1.0}}
+        own, units = {"mine": False, "rmse": False}, {"depth": {"rmse": "m"}}
+        content = {"protocol": "adashare", "tasks": values, "higher_is_better": own, "units": units}
+        found = load_metrics(write(tmp_path / "d.json", content))
+        assert found == ModelMetrics("d", "adashare", values, own, units)
+        other = metrics("s", "adashare", segmentation={"miou": 40.0})
+        assert merge_metrics([other, found]).units == units
 
     def test_nan_survives_reading_and_fails_comparing(self, tmp_path):
         file = write(tmp_path / "n.json", '{"protocol": "standard", "tasks": {"depth": {"rel_err": NaN}}}')

@@ -23,7 +23,7 @@ from ednas.data.legend import Legend
 from ednas.exceptions import DataError
 from ednas.tasks import Task, TaskMetrics, register_loss, register_task
 from ednas.tasks.base import check_kind
-from ednas.tasks.losses import check_number, make_loss, resize_target, weighted_mean
+from ednas.tasks.losses import check_number, make_loss, weighted_mean
 
 
 class BinaryCrossEntropy(torch.nn.Module):
@@ -48,7 +48,7 @@ class SaliencyTask(Task):
         self._loss = make_loss(self.name, {"bce": BinaryCrossEntropy}, loss, options)
 
     def loss(self, prediction, target):
-        return self._loss(prediction, resize_target(target, prediction.shape[-2:]))
+        return self._loss(prediction, target)
 
     def metrics(self, protocol="standard"):
         return SaliencyMetrics()

@@ -142,16 +142,6 @@ class ModelMetrics:
             for task, metrics in self.tasks.items()
         }
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the keys of a ``metrics.json`` that :func:`load_metrics` reads."""
-        value: dict[str, Any] = {
-            "protocol": self.protocol,
-            "tasks": {task: dict(metrics) for task, metrics in self.tasks.items()},
-        }
-        own = {m: higher for m, higher in self.higher_is_better.items() if direction(m, {}) != higher}
-        units = {task: dict(named) for task, named in self.units.items()}
-        return value | ({"higher_is_better": own} if own else {}) | ({"units": units} if units else {})
-
 
 def unlike(first: ModelMetrics, second: ModelMetrics) -> str:
     """Say in what two results were not measured alike, data or sizes; empty where they were.

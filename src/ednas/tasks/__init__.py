@@ -70,26 +70,23 @@ __all__ = [
 ]
 
 _LAZY = {
-    "DepthMetrics": "depth",
-    "DepthTask": "depth",
-    "NormalMetrics": "normals",
-    "NormalsTask": "normals",
-    "SegmentationMetrics": "segmentation.metrics",
-    "SegmentationTask": "segmentation.task",
-    "BerHuLoss": "depth",
-    "DiceLoss": "segmentation.losses",
-    "FocalLoss": "segmentation.losses",
-    "InverseCosineLoss": "normals",
-    "JAReDLoss": "depth",
-    "L1Loss": "depth",
-    "LovaszSoftmaxLoss": "segmentation.losses",
-    "MaskedCrossEntropy": "segmentation.losses",
-    "OhemCrossEntropy": "segmentation.losses",
-    "SILogLoss": "depth",
-    "LOSS_PRESETS": "presets",
-    "LossPreset": "presets",
-    "loss_preset": "presets",
-    "register_loss": "losses",
+    name: module
+    for module, names in {
+        "depth": ("BerHuLoss", "DepthMetrics", "DepthTask", "JAReDLoss", "L1Loss", "SILogLoss"),
+        "losses": ("register_loss",),
+        "normals": ("InverseCosineLoss", "NormalMetrics", "NormalsTask"),
+        "presets": ("LOSS_PRESETS", "LossPreset", "loss_preset"),
+        "segmentation.losses": (
+            "DiceLoss",
+            "FocalLoss",
+            "LovaszSoftmaxLoss",
+            "MaskedCrossEntropy",
+            "OhemCrossEntropy",
+        ),
+        "segmentation.metrics": ("SegmentationMetrics",),
+        "segmentation.task": ("SegmentationTask",),
+    }.items()
+    for name in names
 }
 
 

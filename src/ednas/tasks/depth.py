@@ -17,7 +17,7 @@ from ednas.data.legend import Legend, target_legend
 from ednas.data.sample import DEPTHS, TargetInfo
 from ednas.exceptions import ConfigError, DataError
 from ednas.tasks.base import EvaluationProtocol, Task, check_kind, register_task
-from ednas.tasks.losses import check_number, full_precision, make_loss, resize_target, weighted_mean
+from ednas.tasks.losses import check_number, full_precision, make_loss, weighted_mean
 from ednas.tasks.means import mean_label
 from ednas.tasks.metrics import SumMetrics
 
@@ -90,7 +90,7 @@ class DepthTask(Task):
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Loss over valid pixels of raw output ``(N, 1, h, w)`` and labels ``(N, 1, H, W)``, 0 = invalid."""
-        loss: Tensor = self._loss(prediction, resize_target(target, (prediction.shape[-2], prediction.shape[-1])))
+        loss: Tensor = self._loss(prediction, target)
         return loss
 
     def metrics(self, protocol: EvaluationProtocol = "standard") -> DepthMetrics:

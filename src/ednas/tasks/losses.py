@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -33,7 +33,7 @@ _registry: dict[str, dict[str, Callable[..., nn.Module]]] = {}
 
 
 class WeightedSum(nn.Module):
-    """Weighted sum of losses.
+    """Weighted sum of losses, at the resolution of the prediction.
 
     Args:
         losses: The losses and their weights.
@@ -46,6 +46,7 @@ class WeightedSum(nn.Module):
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the sum, a scalar."""
+        target = resize_target(target, prediction.shape[-2:])
         values = [w * loss(prediction, target) for w, loss in zip(self.weights, self.losses, strict=True)]
         return torch.stack(values).sum()
 
@@ -180,7 +181,7 @@ def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     return values.sum() / (total + (total == 0))
 
 
-def resize_target(target: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_target(target: Tensor, size: Sequence[int]) -> Tensor:
     """Bring labels to the resolution of a prediction by nearest neighbour; free where it fits already.
 
     Args:
@@ -190,5 +191,5 @@ def resize_target(target: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(target.shape[-2:]) == tuple(size):
         return target
     if target.dim() == 3:
-        return F.interpolate(target[:, None].float(), size=size, mode="nearest")[:, 0].to(target.dtype)
-    return F.interpolate(target, size=size, mode="nearest")
+        return F.interpolate(target[:, None].float(), size=list(size), mode="nearest")[:, 0].to(target.dtype)
+    return F.interpolate(target, size=list(size), mode="nearest")

@@ -17,7 +17,7 @@ from ednas.data.legend import Legend, target_legend
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import DataError
 from ednas.tasks.base import EvaluationProtocol, Task, check_kind, register_task
-from ednas.tasks.losses import full_precision, make_loss, resize_target, weighted_mean
+from ednas.tasks.losses import full_precision, make_loss, weighted_mean
 from ednas.tasks.means import mean_label
 from ednas.tasks.metrics import SumMetrics
 
@@ -65,7 +65,7 @@ class NormalsTask(Task):
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         """One minus the mean cosine over valid pixels of ``(N, 3, h, w)`` and ``(N, 3, H, W)``, zero = invalid."""
-        loss: Tensor = self._loss(prediction, resize_target(target, (prediction.shape[-2], prediction.shape[-1])))
+        loss: Tensor = self._loss(prediction, target)
         return loss
 
     def imitation(self, prediction: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: ARG002

@@ -16,7 +16,7 @@ from ednas.data.legend import Legend, target_legend
 from ednas.data.sample import VOID, TargetInfo
 from ednas.exceptions import ConfigError, hint
 from ednas.tasks.base import EvaluationProtocol, Task, check_kind, register_task
-from ednas.tasks.losses import full_precision, make_loss, resize_target
+from ednas.tasks.losses import full_precision, make_loss
 from ednas.tasks.segmentation.losses import FREQUENCY, SEGMENTATION_LOSSES
 from ednas.tasks.segmentation.metrics import SegmentationMetrics
 
@@ -79,7 +79,7 @@ class SegmentationTask(Task):
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Loss over labelled pixels of logits ``(N, C, h, w)`` and class ids ``(N, H, W)``."""
-        loss: Tensor = self._loss(prediction, resize_target(target, (prediction.shape[-2], prediction.shape[-1])))
+        loss: Tensor = self._loss(prediction, target)
         return loss
 
     def imitation(self, prediction: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
