@@ -40,8 +40,8 @@ from ednas.data import CachedSplit, open_cache, open_dataset
 from ednas.data.loader import BatchLoader
 from ednas.data.sample import no_label
 from ednas.demo import SIZE, make_streets
+from ednas.metrics import METRICS
 from ednas.report.labels import metric_heading, show_metric
-from ednas.scoring import METRICS
 from ednas.seeding import derive_seed
 from ednas.training import Recipe, build_model, evaluate, fit, recipe
 
@@ -123,7 +123,7 @@ def run(name: str, seed: int, steps: int, streets: Path) -> dict[str, Any]:
         train.info.targets,
         input_size=train.size,
         seed=derive_seed(seed, "weights"),
-        task_options=chosen.task_options(TASKS),
+        task_options=chosen.options_of(TASKS),
     )
     loader = BatchLoader(left, chosen.batch_size, derive_seed(seed, "batches"), chosen.augment, TASKS)
     began = time.process_time()

@@ -20,8 +20,9 @@ from ednas.export.evaluate import evaluate_exported
 from ednas.export.qat import finetune
 from ednas.export.run import ExportConfig, export_model
 from ednas.export.runtime import open_model
+from ednas.metrics import scored_metrics
 from ednas.report.labels import metric_heading, show_metric
-from ednas.scoring import metric_gain, scored_metrics
+from ednas.scoring import metric_gain
 from ednas.training import Model, evaluate, load_checkpoint
 
 

@@ -41,7 +41,7 @@ from ednas.hw import estimate, load_target
 from ednas.report.labels import metric_heading, show_metric
 from ednas.seeding import derive_seed
 from ednas.tasks import Task
-from ednas.tasks.segmentation_losses import FREQUENCY
+from ednas.tasks.segmentation.losses import FREQUENCY
 from ednas.training import build_model, fit, recipe
 from ednas.training.config import Normalisation
 from ednas.training.evaluate import measure
@@ -66,7 +66,7 @@ HEADS = {"segmentation": 19, "depth": 1, "normals": 3}
 """Output channels that latencies are estimated with."""
 
 STREETS_TASKS, NYUV2_TASKS = ("segmentation", "depth"), ("segmentation", "depth", "normals")
-JARED: dict[str, Any] = {"depth_loss": "jared", "depth_loss_weights": [0.95, 0.05]}
+JARED: dict[str, Any] = {"task_options": {"depth": {"loss": "jared", "abs_weight": 0.95, "rel_weight": 0.05}}}
 NYUV2: dict[str, Any] = {"batch_size": 12, "loss_weights": {"normals": 3.0}, **JARED}
 FINETUNE: dict[str, Any] = {
     key: value
@@ -87,7 +87,6 @@ class Job:
         architecture: The network.
         tasks: What it learns.
         seed: Of weights and batches.
-        segmentation: Options of its loss for segmentation.
     """
 
     name: str
@@ -96,7 +95,6 @@ class Job:
     architecture: str = "base"
     tasks: tuple[str, ...] = STREETS_TASKS
     seed: int = 0
-    segmentation: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -104,8 +102,7 @@ class Job:
         chosen = recipe("mini", input_size=None, **self.changes)
         # Without defaults, so that what is added to recipes later leaves the keys as they are.
         values = chosen.model_dump(mode="json", exclude_defaults=True, exclude=NO_MATTER)
-        own = [self.segmentation] if self.segmentation else []
-        return json.dumps([self.data, self.architecture, self.tasks, self.seed, values, *own], sort_keys=True)
+        return json.dumps([self.data, self.architecture, self.tasks, self.seed, values], sort_keys=True)
 
 
 def choices() -> Iterator[Job]:
@@ -126,7 +123,7 @@ def choices() -> Iterator[Job]:
         "warm-up 80": {"warmup_steps": 80},
         "constant rate, average 0.99": {"schedule": "constant", "ema_decay": 0.99},
         "scale 0.8 to 1.25": {"augment": {"scale": [0.8, 1.25]}},
-        "depth by L1": {"depth_loss": None, "depth_loss_weights": None},
+        "depth by L1": {"task_options": {}},
         "depth weighs 5": {"loss_weights": {"depth": 5.0}},
     }
     for name, changes in variants.items():
@@ -146,7 +143,8 @@ def choices() -> Iterator[Job]:
         "classes weighed by frequency": {"class_weights": FREQUENCY},
     }
     for name, options in losses.items():
-        yield Job(f"finetune, {name}", "nyuv2:choice", finetune, tasks=NYUV2_TASKS, segmentation=options)
+        changes = {**finetune, "task_options": {**JARED["task_options"], "segmentation": options}}
+        yield Job(f"finetune, {name}", "nyuv2:choice", changes, tasks=NYUV2_TASKS)
     longer = {**finetune, "steps": 3000}
     colours = {**FINETUNE["augment"], "brightness": 0.3, "contrast": 0.3, "saturation": 0.3, "hue": 10.0}
     for data in ("nyuv2:choice", "nyuv2:rooms"):
@@ -222,11 +220,10 @@ def run(job: Job, nyuv2: str, scenes: Path = SCENES) -> dict[str, Any]:
     train, val = open_splits(job.data, nyuv2, scenes)
     chosen = recipe("mini", input_size=None, **job.changes)
     weights = None if chosen.init is None else load_weights(chosen.init)
-    options = chosen.task_options(job.tasks)
-    if job.segmentation:
-        options["segmentation"] = dict(job.segmentation)
-    if job.segmentation.get("class_weights") == FREQUENCY:
-        options["segmentation"]["class_weights"] = count_weights(train, "segmentation")
+    options = chosen.options_of(job.tasks)
+    for own in options.values():
+        if own.get("class_weights") == FREQUENCY:
+            own["class_weights"] = count_weights(train, "segmentation")
     model = build_model(
         load_architecture(job.architecture),
         job.tasks,

@@ -2,7 +2,8 @@
 
 Nothing in the package changes for it: this file is loaded as a plugin, and "edges" is then a task like any other.
 
-    from ednas.tasks import load_plugin, make_task, task_target
+    from ednas.plugins import load_plugin
+    from ednas.tasks import make_task, task_target
 
     load_plugin("examples/edge_task.py")
     task = make_task("edges", dataset.info.targets[task_target("edges")])

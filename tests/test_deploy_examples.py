@@ -285,7 +285,7 @@ def test_legends_are_those_of_ednas(kind):
     targets = {**TARGETS, "depth": TargetInfo(kind, unit="m")}
     classes = np.random.default_rng(0).integers(0, 4, SIZE).astype(np.uint8)
     found = {"segmentation": classes, "depth": np.random.default_rng(1).random(SIZE, np.float32) * 9}
-    expected, legends = paint(make_tasks(tuple(found), targets), targets, found, {})
+    expected, legends = paint(make_tasks(tuple(found), targets), found, {})
     decoder = make_decoder({"segmentation": 4, "depth": 1}, targets=targets)
     for task, picture in decoder.paint(found).items():
         assert np.abs(picture.astype(int) - expected[task]).max() <= 2
@@ -530,7 +530,7 @@ def test_a_video_is_drawn(tmp_path, cv2, io, tasks, fused, suffix):
     small = cv2.resize(pictures[-1], SIZE[::-1], interpolation=cv2.INTER_AREA)
     assert np.abs(frames[-1][24 : SIZE[0], : SIZE[1]].astype(int) - small[24:]).mean() < 8
     found = expected_predictions(path, small)
-    pictures, _ = paint(make_tasks(tasks, TARGETS), TARGETS, {task: as_decoded(found[task]) for task in tasks}, {})
+    pictures, _ = paint(make_tasks(tasks, TARGETS), {task: as_decoded(found[task]) for task in tasks}, {})
     for place, (task, picture) in enumerate(pictures.items(), start=1):
         if task == "segmentation":
             picture = 0.6 * picture + 0.4 * small  # noqa: PLW2901

@@ -26,8 +26,9 @@ from rich.table import Table
 
 from benchmarks.peers.networks import PEERS, build_peer
 from benchmarks.recipes import JARED, RESULTS, SCENES, SEEDS, Job, load, open_splits, run, train_and_measure
+from ednas.metrics import ModelMetrics
 from ednas.report.labels import metric_heading, show_metric
-from ednas.scoring import ModelMetrics, compare
+from ednas.scoring import compare
 from ednas.seeding import derive_seed
 from ednas.tasks import make_tasks
 from ednas.training import recipe
@@ -76,7 +77,7 @@ def train(job: Job, scenes: Path) -> dict[str, Any]:
     splits = open_splits(job.data, "", scenes)
     if job.architecture not in PEERS:
         return run(job, "", scenes)
-    tasks = make_tasks(job.tasks, splits[0].info.targets, recipe("mini", **job.changes).task_options(job.tasks))
+    tasks = make_tasks(job.tasks, splits[0].info.targets, recipe("mini", **job.changes).options_of(job.tasks))
     heads = {name: task.channels for name, task in tasks.items()}
     network = build_peer(job.architecture, heads, derive_seed(job.seed, "weights"))
     return train_and_measure(job, network, tasks, splits, Normalisation())

@@ -55,21 +55,24 @@ if TYPE_CHECKING:
         summarise,
         trace_module,
     )
+    from ednas.metrics import load_metrics, merge_metrics
     from ednas.nn import MultiTaskNetwork, register_backbone, register_decoder
     from ednas.plugins import load_plugin
     from ednas.report import draw_architecture
-    from ednas.scoring import compare, load_metrics, merge_metrics
+    from ednas.scoring import compare
     from ednas.search import Evaluation, Evaluator, SearchConfig, StudyReader, run_search
     from ednas.tasks import (
+        DepthMetrics,
         InverseCosineLoss,
         JAReDLoss,
+        NormalMetrics,
+        SegmentationMetrics,
         Task,
         TaskMetrics,
         make_task,
         register_loss,
         register_task,
     )
-    from ednas.tasks.metrics import DepthMetrics, NormalMetrics, SegmentationMetrics
     from ednas.training import (
         Model,
         Recipe,
@@ -129,18 +132,21 @@ _MODULES = {
     "ednas.nn": ("MultiTaskNetwork", "register_backbone", "register_decoder"),
     "ednas.plugins": ("load_plugin",),
     "ednas.report": ("draw_architecture",),
-    "ednas.scoring": ("compare", "load_metrics", "merge_metrics"),
+    "ednas.metrics": ("load_metrics", "merge_metrics"),
+    "ednas.scoring": ("compare",),
     "ednas.search": ("Evaluation", "Evaluator", "SearchConfig", "StudyReader", "run_search"),
     "ednas.tasks": (
+        "DepthMetrics",
         "InverseCosineLoss",
         "JAReDLoss",
+        "NormalMetrics",
+        "SegmentationMetrics",
         "Task",
         "TaskMetrics",
         "make_task",
         "register_loss",
         "register_task",
     ),
-    "ednas.tasks.metrics": ("DepthMetrics", "NormalMetrics", "SegmentationMetrics"),
     "ednas.training": (
         "Model",
         "Recipe",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 from ednas.arch import SpaceConfig
 from ednas.data.reader import Progress
@@ -33,8 +32,8 @@ _WRITTEN = re.compile(
 """Names of what a demo writes into its folder; with a dot before, of what a killed process did not complete."""
 
 TRAIN, VAL = 768, 128
-LOSSES: dict[str, Any] = {"depth_loss": "jared", "depth_loss_weights": (0.95, 0.05)}
-"""JAReD with Table 8's weights."""
+JARED = {"depth": {"loss": "jared", "abs_weight": 0.95, "rel_weight": 0.05}}
+"""Options of the tasks: Table 8's weights."""
 
 
 def make_streets(folder: Path, seed: int = 0, progress: Progress | None = None) -> Path:
@@ -91,7 +90,7 @@ def _check_demo(folder: Path) -> None:
 
 def demo_config(data: Path, *, trials: int = 32, workers: int = 2, runs: int = 1, seed: int = 0) -> StudyConfig:
     """Return the demo's whole configuration."""
-    proxy = recipe("mini", steps=320, input_size=SIZE, **LOSSES)
+    proxy = recipe("mini", steps=320, input_size=SIZE, task_options=JARED)
     # Few trials: variants of the base, several changes at a time, instead of random networks, which are all worse.
     steps = {"population_size": 10, "tournament_size": 4, "mutations": 3, "initial_mutations": 8}
     search = SearchConfig(
@@ -110,4 +109,4 @@ def demo_config(data: Path, *, trials: int = 32, workers: int = 2, runs: int = 1
         repeats=4,
         workers=workers,
     )
-    return StudyConfig(search=search, recipe=recipe("mini", input_size=SIZE, **LOSSES), runs=runs)
+    return StudyConfig(search=search, recipe=recipe("mini", input_size=SIZE, task_options=JARED), runs=runs)

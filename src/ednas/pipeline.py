@@ -18,10 +18,10 @@ from ednas.exceptions import ConfigError
 from ednas.files import write_text
 from ednas.hw import summarise
 from ednas.hw.sources import load_source
+from ednas.metrics import ModelMetrics, merge_metrics
 from ednas.report.comparison import ModelCost, save_comparison, tabulate
 from ednas.report.content import ComparisonTable, Picture
 from ednas.report.pictures import label_sky, paint_picture, save_pictures
-from ednas.scoring import ModelMetrics, merge_metrics
 from ednas.search.config import SearchConfig
 from ednas.search.progress import SearchCallback
 from ednas.search.run import run_search
@@ -109,11 +109,8 @@ def run_study(
     trained: dict[str, TrainRunsResult] = {}
     for final in finals:
         callbacks = training_callbacks(final.name) if training_callbacks else ()
-        options = {task: given for task, given in config.search.task_options.items() if task in final.tasks}
         trained[final.folder] = train_runs(
-            config.search.train_config(
-                final.architecture, tasks=final.tasks, recipe=config.recipe, task_options=options
-            ),
+            config.search.train_config(final.architecture, tasks=final.tasks, recipe=config.recipe),
             out / "checkpoints" / final.folder,
             config.runs,
             resume=resume or (out / "checkpoints" / final.folder).exists(),

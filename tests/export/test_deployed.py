@@ -7,10 +7,8 @@ import torch
 import torch.nn.functional as F
 from training_fakes import TARGETS, small_architecture
 
-from ednas.data import TargetInfo
 from ednas.exceptions import ExportError
-from ednas.export.deployed import Deployed, check_export_size, decoding_kind, fold_batch_norms
-from ednas.tasks import DepthTask, SegmentationTask
+from ednas.export.deployed import Deployed, check_export_size, fold_batch_norms
 from ednas.training import build_model, save_checkpoint
 from ednas.training.checkpoint import load_checkpoint
 
@@ -128,18 +126,6 @@ def test_the_manifest_says_where_onnx_has_its_channels_and_what_is_fused(trained
     assert manifest.outputs["segmentation"].shape == (1, 8, 16)
     assert manifest.outputs["segmentation"].decoding.kind == "class_ids"
     assert manifest.outputs["segmentation"].decoding.channels == 4
-
-
-def test_tasks_of_ones_own_are_known_by_their_decoding():
-    class Likeness(SegmentationTask):
-        pass
-
-    class Strange(DepthTask):
-        def decode(self, prediction):
-            return prediction.exp()
-
-    assert decoding_kind(Likeness(TargetInfo("labels", 3))) == "argmax"
-    assert decoding_kind(Strange(TargetInfo("distance"))) == "raw"
 
 
 @pytest.mark.parametrize("size", [(64, 128), (32, 32), (96, 136), (144, 192)])

@@ -31,7 +31,7 @@ def test_a_checkpoint_says_its_tasks_and_size(tmp_path: Path) -> None:
     config = {
         "architecture": load_architecture("base").to_dict(),
         "tasks": ["segmentation", "normals"],
-        "targets": {"segmentation": {"kind": "labels", "num_classes": 13}, "normals": {"kind": "normals"}},
+        "heads": {"segmentation": 13, "normals": 3},
         "input_size": [64, 128],
     }
     (tmp_path / "config.json").write_text(json.dumps(config))

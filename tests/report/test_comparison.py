@@ -6,8 +6,8 @@ from report_fakes import fake_comparison
 from ednas import scoring
 from ednas.exceptions import CheckpointError
 from ednas.files import read_json, write_json
+from ednas.metrics import ModelMetrics
 from ednas.report.comparison import ModelCost, load_comparison, save_comparison, tabulate
-from ednas.scoring import ModelMetrics
 
 BASELINE = ModelMetrics(
     "single", "standard", {"segmentation": {"miou": 40.0}, "depth": {"abs_err": 0.02, "rel_err": 0.3}}

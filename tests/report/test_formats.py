@@ -7,9 +7,9 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
+from ednas.metrics import ModelMetrics, TaskValues
 from ednas.report.comparison import tabulate
 from ednas.report.formats import CSV_COLUMNS, comparison_csv, latex, markdown
-from ednas.scoring import ModelMetrics, TaskValues
 
 BASELINE = ModelMetrics("single", "standard", {"depth": {"rel_err": 0.3, "rmse": 0.5}}, units={"depth": {"rmse": "m"}})
 MODELS = [

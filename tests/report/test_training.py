@@ -13,10 +13,10 @@ from report_pages import Page
 from training_fakes import SIZE, small_architecture, write_dataset
 
 from ednas.exceptions import EdnasError
+from ednas.metrics import NO_NETWORK
 from ednas.report.labels import show_metric, show_number
 from ednas.report.training import collect_training, is_training
 from ednas.report.training_page import describe_recipe, loss_panels, render_training, validation_panels
-from ednas.scoring import NO_NETWORK
 from ednas.training import Recipe, TrainConfig, train, train_runs
 
 

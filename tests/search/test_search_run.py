@@ -21,8 +21,9 @@ from ednas.exceptions import ConfigError, EdnasError, StudyError
 from ednas.hw import Cost, LayerGraph, estimate, load_target
 from ednas.hw.sources import Source, base, register_source
 from ednas.hw.targets.files import target_text
+from ednas.metrics import load_metrics
 from ednas.report.collect import collect
-from ednas.scoring import accuracy, load_metrics
+from ednas.scoring import accuracy
 from ednas.search import (
     SearchCallback,
     SearchConfig,

@@ -9,16 +9,20 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from ednas.exceptions import ConfigError
-from ednas.tasks import LOSS_PRESETS, BerHuLoss, InverseCosineLoss, JAReDLoss, L1Loss, SILogLoss, loss_preset
-from ednas.tasks.depth_losses import DEPTH_LOSSES
-from ednas.tasks.losses import make_loss, resize_target
-from ednas.tasks.segmentation_losses import (
+from ednas.tasks import (
+    BerHuLoss,
     DiceLoss,
     FocalLoss,
+    InverseCosineLoss,
+    JAReDLoss,
+    L1Loss,
     LovaszSoftmaxLoss,
     MaskedCrossEntropy,
     OhemCrossEntropy,
+    SILogLoss,
 )
+from ednas.tasks.depth import DEPTH_LOSSES
+from ednas.tasks.losses import make_loss, resize_target
 
 NOT_POSITIVE = (0.0, -1.0, math.nan, math.inf, -math.inf)
 WEIGHTS = [1.0, 0.0, 3.0, 0.5]
@@ -177,30 +181,3 @@ def test_labels_are_resized_by_nearest_neighbour():
     assert resize_target(labels, (4, 4)) is labels
     depth = torch.arange(16.0).reshape(1, 1, 4, 4)
     assert resize_target(depth, (2, 2)).tolist() == [[[[0, 2], [8, 10]]]]
-
-
-class TestPresets:
-    # Table 8: CE, L1, RE, ICS
-    TABLE_8 = (
-        ("cityscapes_mt", (0.4, 1.0, 0.0, None)),
-        ("cityscapes_ednas", (0.4, 1.0, 0.0, None)),
-        ("cityscapes_jared", (0.5, 0.95, 0.05, None)),
-        ("nyuv2_mt", (1.0, 1.0, 0.0, 40.0)),
-        ("nyuv2_ednas", (1.0, 1.0, 0.0, 50.0)),
-        ("nyuv2_jared", (1.0, 0.999, 0.001, 60.0)),
-    )
-
-    @pytest.mark.parametrize(("name", "row"), TABLE_8)
-    def test_table_8(self, name, row):
-        preset = loss_preset(name)
-        weights = preset.task_weights
-        assert (weights["segmentation"], preset.abs_weight, preset.rel_weight, weights.get("normals")) == row
-        assert weights["depth"] == 1.0
-
-    def test_table_9_has_the_last_row_twice(self):
-        rows = [(p.abs_weight, p.rel_weight) for name, p in LOSS_PRESETS.items() if name.startswith("table9")]
-        assert rows == [(1.0, 0.0), (0.999, 0.001), (0.99, 0.01), (0.95, 0.05), (0.9, 0.01), (0.9, 0.1)]
-
-    def test_unknown_name(self):
-        with pytest.raises(ConfigError, match="did you mean 'cityscapes_jared'"):
-            loss_preset("cityscapes_jaret")

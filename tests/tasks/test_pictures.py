@@ -18,7 +18,7 @@ DEPTH = np.array([[[2.0, 0.0, 90.0, 0.0]]], np.float32)
 @pytest.mark.parametrize("order", [("segmentation", "depth"), ("depth", "segmentation")])
 def test_depth_is_the_sky_where_the_classes_say_so_and_the_scale_leaves_it_out(order):
     decoded = {"segmentation": CLASSES, "depth": DEPTH}
-    pictures, legends = paint(make_tasks(order, TARGETS), TARGETS, {task: decoded[task] for task in order}, {})
+    pictures, legends = paint(make_tasks(order, TARGETS), {task: decoded[task] for task in order}, {})
     assert list(pictures) == list(order)
     assert pictures["depth"][0, 1:].tolist() == [list(NO_DEPTH), list(SKY), list(SKY)]
     assert legends["depth"].scale == (2, 2)
@@ -26,7 +26,7 @@ def test_depth_is_the_sky_where_the_classes_say_so_and_the_scale_leaves_it_out(o
 
 
 def test_without_classes_a_depth_is_what_it_is():
-    pictures, legends = paint(make_tasks(["depth"], TARGETS), TARGETS, {"depth": DEPTH}, {"depth": (1.0, 50.0)})
+    pictures, legends = paint(make_tasks(["depth"], TARGETS), {"depth": DEPTH}, {"depth": (1.0, 50.0)})
     assert np.array_equal(pictures["depth"], color_depth(DEPTH[0], value_range=(1, 50)))
     assert legends["depth"].scale == (1, 50)
 
@@ -34,4 +34,4 @@ def test_without_classes_a_depth_is_what_it_is():
 def test_a_task_of_ones_own_may_have_no_legend(monkeypatch):
     task = make_task("segmentation", TargetInfo("labels", 4))
     monkeypatch.delattr(type(task), "legend")
-    assert paint({"segmentation": task}, TARGETS, {"segmentation": CLASSES}, {})[1]["segmentation"].colors == ()
+    assert paint({"segmentation": task}, {"segmentation": CLASSES}, {})[1]["segmentation"].colors == ()

@@ -80,6 +80,7 @@ def test_mistakes_are_one_line() -> None:
     register_loss("depth", "mine", Scaled)
     cases = [
         (lambda: register_loss("dpth", "mine", scaled), "task 'dpth' takes no registered losses; did you mean 'depth'"),
+        (lambda: register_loss("edges", "mine", scaled), "task 'edges' takes no registered losses"),
         (lambda: register_loss("depth", "mine", scaled), "a loss 'mine' exists already"),
         (lambda: make_task("depth", INFOS["depth"], loss="mien"), "unknown loss 'mien'; did you mean 'mine'"),
         (lambda: make_task("depth", INFOS["depth"], loss="mine"), "loss 'mine': missing a required argument: 'factor'"),

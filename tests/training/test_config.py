@@ -3,7 +3,7 @@ import yaml
 
 from ednas.arch import save_architecture
 from ednas.exceptions import ConfigError
-from ednas.training import Recipe, TrainConfig, load_config
+from ednas.training import TrainConfig, load_config
 from ednas.training.config import difference
 
 
@@ -36,7 +36,7 @@ def test_named_recipe_in_yaml(tmp_path):
         ("data: streets\nnormalisation: {std: [0, 1, 1]}", "normalisation.std"),
         ("data: streets\ntasks: []", "one task at least"),
         ("data: streets\ntasks: [depth, depth]", "named twice"),
-        ("data: streets\ntasks: [depth]\ntask_options: {normals: {}}", "not among the tasks"),
+        ("data: streets\nrecipe: {name: mini, depth_loss: l1}", "unknown key 'recipe.depth_loss'"),
         ("data: streets\nprotocol: adashar", "protocol"),
         ("seed: 0", "key 'data' is missing"),
         ("data: streets\nseed: -1", "seed"),
@@ -62,15 +62,6 @@ def test_standalone_needs_no_other_file(config, tmp_path, monkeypatch):
     assert alone.data == str(tmp_path / "data")
     assert alone.standalone() == alone
     assert yaml.safe_load(yaml.safe_dump(alone.model_dump(mode="json")))["data"] == alone.data
-
-
-def test_a_named_depth_loss_goes_before_the_recipes():
-    jared = Recipe(steps=1, loss_preset="cityscapes_jared")
-    plain = TrainConfig(data="streets", recipe=jared, task_options={"depth": {"max_inverse": 9}})
-    own = TrainConfig(data="streets", recipe=jared, task_options={"depth": {"loss": "l1"}})
-    assert plain.all_task_options()["depth"]["rel_weight"] == 0.05
-    assert plain.all_task_options()["depth"]["max_inverse"] == 9
-    assert own.all_task_options() == {"depth": {"loss": "l1"}}
 
 
 def test_pixels_are_read_as_they_were_written(tmp_path):

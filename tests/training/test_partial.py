@@ -13,7 +13,7 @@ from training_fakes import SIZE, Batches, make_batch, write_dataset
 from ednas.data import open_cache, open_dataset
 from ednas.data.sample import VOID, no_label
 from ednas.exceptions import ConfigError, DataError
-from ednas.tasks.segmentation_losses import frequency_weights
+from ednas.tasks.segmentation.losses import frequency_weights
 from ednas.training import evaluate, fit, prepare, prepare_judgement, train
 from ednas.training.trivial import measure_trivial
 
@@ -126,7 +126,9 @@ def test_the_mean_label_is_that_of_the_labelled_samples(build, partial_split, ta
 
 def test_class_weights_are_counted_from_the_labels_that_are_there(remove):
     options = {"segmentation": {"class_weights": "frequency"}}
-    model, split, _ = prepare(remove("train/segmentation/0", "train/segmentation/4", task_options=options))
+    config = remove("train/segmentation/0", "train/segmentation/4")
+    recipe = config.recipe.model_copy(update={"task_options": options})
+    model, split, _ = prepare(config.model_copy(update={"recipe": recipe}))
     labels = split.targets["segmentation"][[1, 2, 3, 5]]
     counts = [int((labels == index).sum()) for index in range(4)]
     assert model.task_options["segmentation"]["class_weights"] == pytest.approx(frequency_weights(counts))

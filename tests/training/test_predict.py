@@ -93,7 +93,7 @@ def test_a_depth_is_painted_from_its_2nd_to_its_98th_percentile(build, pictures)
     assert legend.scale == pytest.approx(np.percentile(depth[depth > 0], (2, 98)))
     assert legend.unit == "m"
     given = {"depth": (0.0, 100.0)}
-    (fixed,) = predict_images(build(("depth",)), [(pictures / "a.png", prediction.image)], depth_ranges=given)
+    (fixed,) = predict_images(build(("depth",)), [(pictures / "a.png", prediction.image)], value_ranges=given)
     assert fixed.legends["depth"].scale == given["depth"]
     assert (fixed.pictures["depth"] != prediction.pictures["depth"]).any()
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ednas.exceptions import ConfigError
 from ednas.tasks import loss_preset
-from ednas.training import MAX_LEARNING_RATE, RECIPES, Recipe, recipe
+from ednas.training import MAX_LEARNING_RATE, RECIPES, Recipe, TrainConfig, recipe
 from ednas.training.recipe import with_recipe
 
 
@@ -38,7 +38,9 @@ def test_overrides_change_only_what_they_name():
         (lambda: recipe("mini", augment={"miror": 1}), "augment.miror"),
         (lambda: recipe("mini", loss_weights={"dpeth": 1}).task_weights(("depth",)), "did you mean 'depth'"),
         (lambda: recipe("mini", loss_weights={"depth": 0}).task_weights(("depth",)), "nothing would be learned"),
-        (lambda: recipe("mini", depth_loss_weights=(1, 1)).task_options(("depth",)), "JAReD"),
+        (lambda: recipe("mini", depth_loss="jared"), "unknown key 'depth_loss'"),
+        (lambda: recipe("mini", task_options={"depth": 3}), "task_options.depth"),
+        (lambda: recipe("mini", task_options={"dpeth": {}}).options_of(("depth",)), "did you mean 'depth'"),
     ],
 )
 def test_mistakes_are_named(call, said):
@@ -75,14 +77,27 @@ def test_the_schedule_begins_anew_at_every_restart():
 def test_preset_gives_weights_and_the_depth_loss():
     chosen = recipe("full", loss_preset="nyuv2_jared")
     assert chosen.task_weights(("segmentation", "depth", "normals")) == dict(loss_preset("nyuv2_jared").task_weights)
-    assert chosen.task_options(("depth",)) == {"depth": {"loss": "jared", "abs_weight": 0.999, "rel_weight": 0.001}}
-    assert chosen.task_options(("segmentation",)) == {}
+    assert chosen.options_of(("depth",)) == {"depth": {"loss": "jared", "abs_weight": 0.999, "rel_weight": 0.001}}
+    assert chosen.options_of(("segmentation",)) == {}
 
 
 def test_own_weights_go_before_the_presets_and_one_is_the_default():
-    chosen = recipe("full", loss_preset="cityscapes_jared", loss_weights={"depth": 2}, depth_loss="l1")
+    own = {"loss_weights": {"depth": 2}, "task_options": {"depth": {"loss": "l1"}}}
+    chosen = recipe("full", loss_preset="cityscapes_jared", **own)
     assert chosen.task_weights(("segmentation", "depth", "normals")) == {"segmentation": 0.5, "depth": 2, "normals": 1}
-    assert chosen.task_options(("depth",)) == {"depth": {"loss": "l1"}}
+    assert chosen.options_of(("depth",)) == {"depth": {"loss": "l1"}}
+
+
+def test_options_change_what_they_name_unless_they_name_a_loss():
+    for base in ({"loss_preset": "cityscapes_jared"}, {"name": "finetune"}):
+        values = {"name": "mini", **base, "task_options": {"depth": {"max_inverse": 9}}}
+        jared = recipe(values.pop("name"), **values).options_of(("segmentation", "depth"))
+        assert jared == {"depth": {"loss": "jared", "abs_weight": 0.95, "rel_weight": 0.05, "max_inverse": 9}}
+    labels = {"segmentation": {"class_weights": "frequency"}}
+    other = recipe("finetune", task_options={**labels, "depth": {"loss": "berhu"}})
+    assert other.options_of(("depth", "segmentation")) == {"depth": {"loss": "berhu"}, **labels}
+    again = TrainConfig.model_validate({"data": "streets", "recipe": other.model_dump(mode="json")})
+    assert again.recipe == other
 
 
 def test_weights_of_other_tasks_are_passed_over():

@@ -14,7 +14,7 @@ from PIL import Image
 from training_fakes import write_dataset
 
 from ednas.exceptions import ConfigError, DataError, EdnasError
-from ednas.scoring import load_metrics
+from ednas.metrics import load_metrics
 from ednas.training import (
     Tiling,
     TrainConfig,
@@ -236,8 +236,6 @@ def test_sizes_of_architecture_recipe_and_data(config):
     [
         ({"tasks": ("segmentation", "dpeth")}, ConfigError, "did you mean 'depth'"),
         ({"data": "nowhere"}, DataError, "nowhere"),
-        ({"task_options": {"depth": {"lss": "l1"}}}, ConfigError, "did you mean 'loss'"),
-        ({"task_options": {"depth": {"class_weights": "frequency"}}}, ConfigError, "needs class labels"),
         ({"architecture": "bse"}, EdnasError, "did you mean 'base'"),
         ({"plugins": ("nothing.py",)}, ConfigError, "nothing.py"),
         ({"data_options": {"x": 1}}, ConfigError, "x"),
@@ -250,15 +248,31 @@ def test_mistakes_are_one_line(config, tmp_path, change, error, said):
     assert "\n" not in str(found.value)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"depth": {"lss": "l1"}}, "did you mean 'loss'"),
+        ({"dpeth": {"loss": "l1"}}, "did you mean 'depth'"),
+        ({"depth": {"class_weights": "frequency"}}, "needs class labels"),
+        ({"depth": {"abs_weight": 2}}, "abs_weight belongs to loss 'jared', but the loss is 'l1'"),
+    ],
+)
+def test_wrong_options_of_a_task_are_one_line(config, tmp_path, options, said):
+    with pytest.raises(ConfigError) as found:
+        train(changed(config, task_options=options), tmp_path / "run")
+    assert said in str(found.value)
+    assert "\n" not in str(found.value)
+
+
 def test_class_weights_by_frequency_are_numbers_in_the_checkpoint(config, tmp_path):
-    own = config.model_copy(update={"task_options": {"segmentation": {"class_weights": "frequency"}}})
+    own = changed(config, task_options={"segmentation": {"class_weights": "frequency"}})
     result = train(own, tmp_path / "run", logs=False)
     model = load_checkpoint(result.checkpoint)
     _, split, _ = prepare(config)
     shares = [np.mean(split.targets["segmentation"] == label) for label in range(4)]  # no void in the tiny data
     found = model.task_options["segmentation"]["class_weights"]
     assert found == pytest.approx([1 / np.log(1.02 + share) for share in shares])
-    assert load_config(tmp_path / "run" / "config.yaml").task_options == own.task_options
+    assert load_config(tmp_path / "run" / "config.yaml").recipe.task_options == own.recipe.task_options
     prediction, target = torch.randn(1, 4, 2, 2), torch.tensor([[[0, 1], [2, 3]]])
     expected = torch.nn.functional.cross_entropy(prediction, target, torch.tensor(found))
     assert model.tasks["segmentation"].loss(prediction, target).item() == pytest.approx(expected.item())
@@ -271,8 +285,8 @@ def test_void_has_no_part_in_the_frequencies(tmp_path, config):
         labels = np.full((32, 64), 255, np.uint8)
         labels[0, :4] = [0, 0, 0, 1]
         Image.fromarray(labels).save(path)
-    own = {"data": str(file), "task_options": {"segmentation": {"class_weights": "frequency"}}}
-    model, _, _ = prepare(config.model_copy(update=own))
+    weighed = changed(config, task_options={"segmentation": {"class_weights": "frequency"}})
+    model, _, _ = prepare(weighed.model_copy(update={"data": str(file)}))
     expected = [1 / np.log(1.02 + share) for share in (0.75, 0.25, 0, 0)]
     assert model.task_options["segmentation"]["class_weights"] == pytest.approx(expected)
 
@@ -478,7 +492,7 @@ def test_validation_callbacks_that_would_never_be_called_are_refused(config, tmp
 def test_a_run_with_metrics_of_ones_own_is_resumed_after_a_validation(config, tmp_path):
     edges = Path(__file__).parents[2] / "examples" / "edge_task.py"
     own = changed(config, evaluate_every=2, checkpoint_every=1).model_copy(
-        update={"tasks": ("edges",), "plugins": (str(edges),), "task_options": {}}
+        update={"tasks": ("edges",), "plugins": (str(edges),)}
     )
     with pytest.raises(Stop):
         train(own, tmp_path / "run", callbacks=[stop_at(4)])

@@ -13,8 +13,7 @@ from memory_dataset import MemoryDataset
 from ednas.data.cache import open_cache
 from ednas.data.sample import VOID
 from ednas.exceptions import ConfigError
-from ednas.tasks import Task, make_tasks
-from ednas.tasks.metrics import NormalMetrics
+from ednas.tasks import NormalMetrics, Task, make_tasks
 from ednas.training import prepare, read_metrics, train, train_runs, trivial
 from ednas.training.trivial import measure_trivial, shortcomings
 
@@ -158,7 +157,7 @@ def test_a_training_says_how_good_no_network_is(config, tmp_path):
 
 
 def test_several_runs_keep_it_and_the_remarks_of_all(config, tmp_path, monkeypatch):
-    monkeypatch.setattr("ednas.tasks.metrics.SegmentationMetrics.remark", lambda self: "all road")
+    monkeypatch.setattr("ednas.tasks.segmentation.metrics.SegmentationMetrics.remark", lambda self: "all road")
     several = train_runs(config, tmp_path, runs=2, logs=False)
     assert several.metrics["trivial"] == several.runs[0].metrics["trivial"]
     assert several.metrics["remarks"] == ["segmentation: all road"] * 2

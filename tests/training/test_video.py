@@ -34,7 +34,7 @@ def test_every_frame_is_predicted_and_a_colour_means_the_same_in_all(build, driv
     frames = [(drive, frame) for frame in Video(drive)]
     (first,) = predict_images(model, frames[:1])
     ranges = {"depth": first.legends["depth"].scale}
-    expected = list(predict_images(model, frames, depth_ranges=ranges))
+    expected = list(predict_images(model, frames, value_ranges=ranges))
     assert len(expected) == 5
     assert any(
         (one.pictures["depth"] != other.pictures["depth"]).any()

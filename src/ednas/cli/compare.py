@@ -12,7 +12,7 @@ from ednas.cli.options import parse_tasks
 from ednas.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
-    from ednas.scoring import ModelMetrics
+    from ednas.metrics import ModelMetrics
 
 
 class Format(StrEnum):
@@ -53,15 +53,16 @@ def compare(
     """
     from ednas import scoring
     from ednas.exceptions import CheckpointError
+    from ednas.metrics import load_metrics, merge_metrics, unlike
 
-    parts = [scoring.load_metrics(path) for path in baseline]
-    results = [scoring.load_metrics(path) for path in models]
+    parts = [load_metrics(path) for path in baseline]
+    results = [load_metrics(path) for path in models]
     for other in (*parts[1:], *results):
-        if difference := scoring.unlike(parts[0], other):
+        if difference := unlike(parts[0], other):
             if not force:
                 raise CheckpointError(f"{difference}; measure both alike, or compare them nevertheless with --force")
             typer.echo(f"not alike: {difference}", err=True)
-    reference = scoring.merge_metrics(parts)
+    reference = merge_metrics(parts)
     comparison = scoring.compare(reference, results, tasks=parse_tasks(tasks) if tasks else None)
     chances = [scoring.paired_p_values(reference, result) for result in results]
     if form is Format.JSON:

@@ -15,8 +15,6 @@ from ednas.exceptions import ConfigError
 if TYPE_CHECKING:
     from ednas.training import Tiling
 
-DEFAULT_CHANNELS = {"depth": 1, "normals": 3}
-
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ModelPath = Annotated[Path, typer.Argument(help="A checkpoint folder, or an exported model: a .tflite or .onnx file.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps; exported models run on the CPU.")]
@@ -117,14 +115,17 @@ def parse_heads(text: str) -> dict[str, int]:
     Raises:
         ConfigError: A part is not ``task:channels``, or a task's channels are needed and missing.
     """
+    from ednas.tasks import task_channels, task_names
+
     heads: dict[str, int] = {}
     for part in parse_tasks(text):
         name, _, channels = part.partition(":")
         if channels and not (channels.isdigit() and 1 <= int(channels) <= 4096):
             raise ConfigError(f"tasks '{text}': '{part}' must be TASK:CHANNELS with 1 to 4096 channels")
-        if not channels and name not in DEFAULT_CHANNELS:
+        own = None if channels or name not in task_names() else task_channels(name)
+        if not channels and own is None:
             raise ConfigError(f"tasks '{text}': '{name}' needs its number of channels, like {name}:19")
-        heads[name] = int(channels) if channels else DEFAULT_CHANNELS[name]
+        heads[name] = own or int(channels)
     return heads
 
 

@@ -13,7 +13,7 @@ from ednas.exceptions import one_line
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ednas.scoring import TaskValues
+    from ednas.metrics import TaskValues
 
 
 def say(line: str) -> None:

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from ednas.cli.options import Plugins, run_plugins
+
 
 def report(
     run: Annotated[Path, typer.Argument(help="The folder of a search or a training, finished or still running.")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The page; default: report.html in the folder.")
     ] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Write a run's self-contained report.html.
 
@@ -24,7 +27,10 @@ def report(
     ednas report runs/nyuv2
 
     ednas report runs/base
+
+    ednas report runs/edges --plugin examples/edge_task.py
     """
+    run_plugins(plugin)
     typer.echo(f"wrote {write_page(run, out or run / 'report.html')}")
 
 

@@ -24,7 +24,8 @@ from ednas.export.evaluate import evaluate_exported
 from ednas.export.layers import LayerSNR, entry_layer, per_layer_snr, snr_db
 from ednas.export.manifest import Manifest, Precision, Runtime
 from ednas.export.runtime import Runner, open_model
-from ednas.scoring import metric_gain, scored_metrics
+from ednas.metrics import scored_metrics
+from ednas.scoring import metric_gain
 from ednas.tasks import EvaluationProtocol
 from ednas.training.evaluate import evaluate
 from ednas.training.model import Model
@@ -76,7 +77,7 @@ class MetricsCheck(StrictModel):
         dataset: On which dataset,
         split: on which split of it,
         samples: and on how many samples.
-        drops: Every metric of the paper's or the user's own (:func:`ednas.scoring.scored_metrics`).
+        drops: Every metric of the paper's or the user's own (:func:`ednas.metrics.scored_metrics`).
     """
 
     protocol: str

@@ -26,7 +26,7 @@ from ednas.export.manifest import (
 )
 from ednas.nn.heads import resize_bilinear
 from ednas.nn.network import OUTPUT_STRIDE, MultiTaskNetwork
-from ednas.tasks import DepthTask, NormalsTask, SegmentationTask, Task
+from ednas.tasks import Task
 from ednas.training.model import Model
 
 INPUT = "image"
@@ -39,13 +39,6 @@ The heads double features at stride 8, which must be exactly half of those at st
 up, and the neck resizes by other factors than 2 unless the side is a multiple of 128: correct everywhere, but some
 accelerators leave such resizes to the host, which the audit tells.
 """
-
-_DECODINGS: dict[object, DecodingKind] = {
-    SegmentationTask.decode: "argmax",
-    DepthTask.decode: "depth",
-    NormalsTask.decode: "normals",
-}
-"""A task of a user's own that decodes as a built-in one does is known by that; any other's output is raw."""
 
 
 class RawOutputs(nn.Module):
@@ -108,7 +101,7 @@ class Deployed(nn.Module):
         self.input_size = input_size
         self.output_stride = output_stride
         self.tasks = tuple(model.tasks)
-        self.fused = tuple(fuse_argmax and decoding_kind(task) == "argmax" for task in model.tasks.values())
+        self.fused = tuple(fuse_argmax and task.decoding == "argmax" for task in model.tasks.values())
         self.raw = RawOutputs(model.network, self.tasks, output_stride)
         self.eval()
 
@@ -170,11 +163,6 @@ def check_export_size(input_size: tuple[int, int]) -> None:
         )
 
 
-def decoding_kind(task: Task) -> DecodingKind:
-    """Return how a task decodes a raw output; ``raw`` for a task of a user's own with a way of its own."""
-    return _DECODINGS.get(type(task).decode, "raw")
-
-
 def fold_batch_norms(network: nn.Module) -> None:
     """Fold, in place, every batch normalisation that follows a convolution into it.
 
@@ -197,7 +185,7 @@ def _to_stride(y: Tensor, stride: OutputStride) -> Tensor:
 
 
 def _decoding(task: Task, target: TargetInfo, fused: bool) -> Decoding:
-    kind = "class_ids" if fused else decoding_kind(task)
+    kind: DecodingKind = "class_ids" if fused else task.decoding
     if kind not in ("argmax", "class_ids"):
         return Decoding(kind=kind, channels=task.channels, unit=target.unit if kind == "depth" else "")
     colors = tuple((int(r), int(g), int(b)) for r, g, b in palette(task.channels)[: task.channels])

@@ -19,9 +19,6 @@ DEFAULT_HEADS: Mapping[str, int] = {"segmentation": 19, "depth": 1}
 DEFAULT_INPUT_SIZE = (256, 256)
 """Height and width in pixels where nothing says otherwise."""
 
-_CHANNELS = {"normals": 3}
-"""Output channels by kind of target; 1 for the others that have no classes."""
-
 
 @dataclass(frozen=True)
 class Network:
@@ -166,7 +163,7 @@ def _traced(source: str, path: Path, heads: Mapping[str, int] | None, input_size
     architecture = load_architecture(source)
     facts = read_facts(path)
     size = input_size or stored_input_size(path) or architecture.input_size or DEFAULT_INPUT_SIZE
-    tasks = heads or _searched_heads(facts) or _checkpoint_heads(facts) or DEFAULT_HEADS
+    tasks = heads or _stored_heads(facts) or DEFAULT_HEADS
     graph = trace_network(architecture, tasks, size)
     return Network(architecture.name or architecture.fingerprint(), graph, None, size, tasks)
 
@@ -181,19 +178,7 @@ def _check_folder(source: str) -> None:
     raise ConfigError(f"{source}: is a folder without a checkpoint's config.json; {hint}")
 
 
-def _searched_heads(facts: Mapping[str, Any]) -> dict[str, int]:
+def _stored_heads(facts: Mapping[str, Any]) -> dict[str, int]:
     heads = facts.get("heads")
     is_sound = isinstance(heads, dict) and all(isinstance(count, int) and count > 0 for count in heads.values())
     return dict(heads) if isinstance(heads, dict) and is_sound else {}
-
-
-def _checkpoint_heads(facts: Mapping[str, Any]) -> dict[str, int]:
-    tasks, targets = facts.get("tasks"), facts.get("targets")
-    if not isinstance(tasks, list) or not isinstance(targets, dict):
-        return {}
-    heads = {}
-    for task in tasks:
-        target = targets.get(task)
-        kind, classes = (target.get("kind"), target.get("num_classes")) if isinstance(target, dict) else (None, None)
-        heads[str(task)] = classes if isinstance(classes, int) and classes > 0 else _CHANNELS.get(str(kind), 1)
-    return heads

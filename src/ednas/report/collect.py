@@ -29,12 +29,12 @@ from ednas.config import parse, read_yaml
 from ednas.exceptions import EdnasError, StudyError, TargetError
 from ednas.files import read_json
 from ednas.hw import Cost, Target, load_target, simulate
+from ednas.metrics import load_metrics
 from ednas.plugins import configured_plugins
 from ednas.report.blocks import block_rows
 from ednas.report.comparison import load_comparison
 from ednas.report.content import BestModel, ComparisonTable, Gain, ReportData, choice_shares, select_winners
 from ednas.report.pictures import INDEX, load_pictures
-from ednas.scoring import load_metrics
 from ednas.search import results
 from ednas.search.quantities import ACCURACY, BASELINE
 from ednas.search.study import StudyReader

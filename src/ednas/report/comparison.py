@@ -11,8 +11,9 @@ from typing import Any
 from ednas import scoring
 from ednas.exceptions import CheckpointError
 from ednas.files import read_json, write_json
+from ednas.metrics import ModelMetrics, TaskValues, read_units
 from ednas.report.content import ComparisonTable, ModelRow
-from ednas.scoring import Comparison, ModelMetrics, TaskValues, read_units
+from ednas.scoring import Comparison
 
 
 @dataclass(frozen=True)

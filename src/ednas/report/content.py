@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ednas.arch import Architecture, Block
 from ednas.arch.block import block_fields, block_kinds
 from ednas.exceptions import ArchitectureError
-from ednas.scoring import TaskUnits, TaskValues
+from ednas.metrics import TaskUnits, TaskValues
 from ednas.search.objective import Objective
 from ednas.search.trial import Judgement, Trial
 

@@ -13,10 +13,10 @@ from ednas.data import CachedSplit
 from ednas.data.loader import eval_batches, load_samples
 from ednas.data.matching import match_labels
 from ednas.exceptions import DataError
+from ednas.metrics import scored_metrics
 from ednas.nn.heads import resize_bilinear
 from ednas.report.content import Picture
 from ednas.report.pictures import label_sky, paint_picture
-from ednas.scoring import scored_metrics
 from ednas.training.model import Model
 
 COUNT = 3

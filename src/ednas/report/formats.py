@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from ednas.metrics import TaskValues
 from ednas.report.content import ComparisonTable
-from ednas.scoring import TaskValues
 
 _LATEX = str.maketrans(
     {

@@ -19,11 +19,11 @@ from ednas.durations import show_seconds
 from ednas.exceptions import ConfigError
 from ednas.files import write_text
 from ednas.hw.quantities import QUANTITIES
+from ednas.metrics import NO_NETWORK, TaskValues, scored_metrics
 from ednas.report import labels, plots
 from ednas.report.content import BestModel, BlockRow, ComparisonTable, Picture, ReportData
 from ednas.report.cost import draw_cost
 from ednas.report.drawing import draw_architecture
-from ednas.scoring import NO_NETWORK, TaskValues, scored_metrics
 from ednas.search.trial import Trial, TrialState
 
 if TYPE_CHECKING:

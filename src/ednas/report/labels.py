@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from ednas.scoring import METRICS, MetricLabel, direction
+from ednas.metrics import METRICS, MetricLabel, direction
 
 MISSING = "–"
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ednas.metrics import TaskValues, scored_metrics
 from ednas.report.labels import metric_heading, show_metric
-from ednas.scoring import TaskValues, scored_metrics
 
 
 @dataclass(frozen=True)

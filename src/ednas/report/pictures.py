@@ -71,18 +71,13 @@ def paint_picture(
         image: RGB ``(H, W, 3)``.
         label: Decoded, without the batch axis.
         predictions: By model, decoded, of the label's size.
-        sky: Where the labels of classes say sky ``(H, W)``: a depth is painted as sky there if its label has none.
+        sky: Where the labels of classes say sky ``(H, W)``: see :meth:`ednas.tasks.Task.with_sky`.
     """
-    from ednas.data.colors import mark_sky
     from ednas.data.legend import draw_legend
-    from ednas.tasks import DepthTask
 
     values = (label, *predictions.values())
     arrays = [(value.float() if value.is_floating_point() else value).cpu().numpy() for value in values]
-    if isinstance(task, DepthTask):
-        unmeasured = sky & ~(arrays[0] > 0)
-        arrays = [mark_sky(depth, unmeasured) for depth in arrays]
-    together = np.concatenate(arrays, -1)
+    together = np.concatenate([task.with_sky(array, sky, arrays[0]) for array in arrays], -1)
     pixels = task.picture(together)
     legend = draw_legend(task.legend(together).seen_in([pixels]), _WIDTH)
     parts = [encode_png(part) for part in np.split(pixels, len(arrays), axis=1)]

@@ -13,10 +13,10 @@ from typing import Any
 
 from ednas.arch import Architecture, InvertedBottleneck
 from ednas.exceptions import ArchitectureError
+from ednas.metrics import scored_metrics
 from ednas.report.content import ReportData
 from ednas.report.labels import metric_label, show_latency, show_metric
 from ednas.report.svg import FAINT, FONT, INK, MUTED
-from ednas.scoring import scored_metrics
 from ednas.search.objective import Objective
 from ednas.search.trial import Trial, TrialState
 

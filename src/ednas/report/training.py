@@ -25,8 +25,8 @@ from ednas.config import parse
 from ednas.data import open_cache, open_dataset
 from ednas.exceptions import CheckpointError, EdnasError
 from ednas.files import read_json
+from ednas.metrics import TaskValues
 from ednas.report.extremes import Extremes, find_extremes
-from ednas.scoring import TaskValues
 from ednas.training import TrainConfig, load_checkpoint, load_config
 from ednas.training.checkpoint import METRICS
 from ednas.training.device import resolve_device

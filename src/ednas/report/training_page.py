@@ -13,6 +13,7 @@ import yaml
 from markupsafe import Markup
 
 from ednas.files import write_text
+from ednas.metrics import NO_NETWORK, scored_metrics
 from ednas.report.classes import Confusion, TaskClasses, collect_classes, confusions, draw_confusion
 from ednas.report.curves import COLOURS, Line, Panel, draw_panel
 from ednas.report.drawing import draw_architecture
@@ -20,7 +21,6 @@ from ednas.report.html import Tile, template
 from ednas.report.labels import metric_label, show_count, show_metric, show_number
 from ednas.report.metrics import MetricRow, measured_heading, metric_rows
 from ednas.report.training import TrainingReport
-from ednas.scoring import NO_NETWORK, scored_metrics
 from ednas.training import Recipe
 from ednas.training.trivial import shortcomings
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from ednas.closing import Closing
 from ednas.durations import show_seconds
 from ednas.hw.quantities import QUANTITIES, show
-from ednas.scoring import NO_NETWORK
+from ednas.metrics import NO_NETWORK
 from ednas.search.noise import Noise
 from ednas.search.trial import Trial, TrialState
 

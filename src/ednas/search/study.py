@@ -25,7 +25,7 @@ from ednas.arch import Architecture
 from ednas.closing import Closing
 from ednas.exceptions import ConfigError, EdnasError, StudyError
 from ednas.files import locked
-from ednas.scoring import TaskValues
+from ednas.metrics import TaskValues
 from ednas.search.controllers.base import Proposal
 from ednas.search.schema import (
     APPLICATION_ID,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ednas.arch.space import Genes
-from ednas.scoring import TaskValues
+from ednas.metrics import TaskValues
 
 
 class TrialState(StrEnum):

@@ -16,24 +16,25 @@ from ednas.tasks.base import (
     make_task,
     make_tasks,
     register_task,
+    task_channels,
     task_names,
     task_target,
 )
 
 if TYPE_CHECKING:
-    from ednas.tasks.depth import DepthTask
-    from ednas.tasks.depth_losses import BerHuLoss, JAReDLoss, L1Loss, SILogLoss
-    from ednas.tasks.losses import LOSS_PRESETS, LossPreset, loss_preset, register_loss
-    from ednas.tasks.normals import NormalsTask
-    from ednas.tasks.normals_losses import InverseCosineLoss
-    from ednas.tasks.segmentation import SegmentationTask
-    from ednas.tasks.segmentation_losses import (
+    from ednas.tasks.depth import BerHuLoss, DepthMetrics, DepthTask, JAReDLoss, L1Loss, SILogLoss
+    from ednas.tasks.losses import register_loss
+    from ednas.tasks.normals import InverseCosineLoss, NormalMetrics, NormalsTask
+    from ednas.tasks.presets import LOSS_PRESETS, LossPreset, loss_preset
+    from ednas.tasks.segmentation.losses import (
         DiceLoss,
         FocalLoss,
         LovaszSoftmaxLoss,
         MaskedCrossEntropy,
         OhemCrossEntropy,
     )
+    from ednas.tasks.segmentation.metrics import SegmentationMetrics
+    from ednas.tasks.segmentation.task import SegmentationTask
 
 __all__ = [
     "EvaluationProtocol",
@@ -43,10 +44,14 @@ __all__ = [
     "make_task",
     "make_tasks",
     "register_task",
+    "task_channels",
     "task_names",
     "task_target",
+    "DepthMetrics",
     "DepthTask",
+    "NormalMetrics",
     "NormalsTask",
+    "SegmentationMetrics",
     "SegmentationTask",
     "BerHuLoss",
     "DiceLoss",
@@ -65,23 +70,23 @@ __all__ = [
 ]
 
 _LAZY = {
-    "DepthTask": "depth",
-    "NormalsTask": "normals",
-    "SegmentationTask": "segmentation",
-    "BerHuLoss": "depth_losses",
-    "DiceLoss": "segmentation_losses",
-    "FocalLoss": "segmentation_losses",
-    "InverseCosineLoss": "normals_losses",
-    "JAReDLoss": "depth_losses",
-    "L1Loss": "depth_losses",
-    "LovaszSoftmaxLoss": "segmentation_losses",
-    "MaskedCrossEntropy": "segmentation_losses",
-    "OhemCrossEntropy": "segmentation_losses",
-    "SILogLoss": "depth_losses",
-    "LOSS_PRESETS": "losses",
-    "LossPreset": "losses",
-    "loss_preset": "losses",
-    "register_loss": "losses",
+    name: module
+    for module, names in {
+        "depth": ("BerHuLoss", "DepthMetrics", "DepthTask", "JAReDLoss", "L1Loss", "SILogLoss"),
+        "losses": ("register_loss",),
+        "normals": ("InverseCosineLoss", "NormalMetrics", "NormalsTask"),
+        "presets": ("LOSS_PRESETS", "LossPreset", "loss_preset"),
+        "segmentation.losses": (
+            "DiceLoss",
+            "FocalLoss",
+            "LovaszSoftmaxLoss",
+            "MaskedCrossEntropy",
+            "OhemCrossEntropy",
+        ),
+        "segmentation.metrics": ("SegmentationMetrics",),
+        "segmentation.task": ("SegmentationTask",),
+    }.items()
+    for name in names
 }
 
 

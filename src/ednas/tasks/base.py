@@ -19,7 +19,7 @@ here. A task of one's own is a class in any file:
 
     register_task("edges", EdgeTask)
 
-``examples/edge_task.py`` is this task in full. :func:`ednas.plugins.load_plugin` imports such a file, after which
+``examples/edge_task.py`` is this task in full. :func:`ednas.load_plugin` imports such a file, after which
 ``make_task("edges", dataset.info.targets["segmentation"])`` works as for a built-in task.
 
 This module imports no torch, so that listing tasks is quick.
@@ -49,6 +49,11 @@ EvaluationProtocol = Literal["standard", "adashare"]
 """How metrics are measured: the field's definitions, or those of AdaShare, which the paper's numbers follow."""
 
 PROTOCOLS: tuple[str, ...] = get_args(EvaluationProtocol)
+
+
+TaskDecoding = Literal["argmax", "depth", "normals", "raw"]
+"""What :meth:`Task.decode` does, for programs that read an exported model: the class of the largest channel, a clamp at
+0, a division by the length, or something of the task's own."""
 
 
 class TaskMetrics(ABC):
@@ -117,17 +122,21 @@ class Task(ABC):
     Attributes:
         name: Name of the task, of its head and of its part in ``metrics.json``.
         target: Name of the dataset's target that the task learns from.
-        channels: Number of output channels of the task's head.
+        channels: Number of output channels of the task's head; of the class where it does not depend on the data.
+        decoding: What :meth:`decode` does; ``raw`` where a subclass has a ``decode`` of its own and says nothing.
     """
 
     name: str
     target: str
     channels: int
+    decoding: TaskDecoding = "raw"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "name" in cls.__dict__ and not hasattr(cls, "target"):
             cls.target = cls.name
+        if "decode" in cls.__dict__ and "decoding" not in cls.__dict__:
+            cls.decoding = "raw"
 
     @abstractmethod
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -212,6 +221,40 @@ class Task(ABC):
 
         return Legend()
 
+    def paint(
+        self,
+        decoded: npt.NDArray[np.generic],
+        value_range: tuple[float, float] | None = None,  # noqa: ARG002
+    ) -> tuple[npt.NDArray[np.uint8], Legend]:
+        """Return a picture and its legend.
+
+        Args:
+            decoded: As for :meth:`picture`.
+            value_range: Smallest and largest value of the colour scale, of a task that has one; by default it has none.
+        """
+        return self.picture(decoded), self.legend(decoded)
+
+    def sky(self, decoded: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_] | np.bool_:  # noqa: ARG002
+        """Return where a decoded image says sky, ``(H, W)``; by default nowhere."""
+        import numpy as np
+
+        return np.False_
+
+    def with_sky(
+        self,
+        decoded: npt.NDArray[Any],
+        sky: npt.NDArray[np.bool_] | np.bool_,  # noqa: ARG002
+        label: npt.NDArray[Any] | None = None,  # noqa: ARG002
+    ) -> npt.NDArray[Any]:
+        """Return a decoded image as it is painted where the classes of the image say sky; by default as it is.
+
+        Args:
+            decoded: As for :meth:`picture`.
+            sky: Where ``(H, W)``; False = nowhere.
+            label: The decoded label, where there is one: what it knows goes before the classes.
+        """
+        return decoded
+
 
 TaskFactory = Callable[..., Task]
 """Makes a task from a ``TargetInfo`` and options by keyword; usually the class itself."""
@@ -225,7 +268,7 @@ class _Entry:
 
 # Imported on first use: each module registers its task, and needs torch to do so.
 _BUILT_IN = {
-    "segmentation": "ednas.tasks.segmentation",
+    "segmentation": "ednas.tasks.segmentation.task",
     "depth": "ednas.tasks.depth",
     "normals": "ednas.tasks.normals",
 }
@@ -269,6 +312,25 @@ def task_target(name: str) -> str:
         ConfigError: Unknown task, with the nearest known name.
     """
     return _entry(name).target
+
+
+def task_channels(name: str) -> int | None:
+    """Number of output channels of a task's head; None where it depends on the data, as that of classes does.
+
+    Raises:
+        ConfigError: Unknown task, with the nearest known name.
+    """
+    channels = getattr(_entry(name).factory, "channels", None)
+    return channels if isinstance(channels, int) else None
+
+
+def takes_losses(name: str) -> bool:
+    """Whether a task has the option ``loss``, and so takes registered losses (:func:`ednas.tasks.register_loss`).
+
+    Raises:
+        ConfigError: Unknown task, with the nearest known name.
+    """
+    return "loss" in inspect.signature(_entry(name).factory).parameters
 
 
 def make_task(name: str, target_info: TargetInfo, **options: Any) -> Task:

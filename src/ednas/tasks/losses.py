@@ -1,4 +1,4 @@
-"""What the losses of the built-in tasks share, and the loss weights that the paper trained with (Tables 8 and 9).
+"""Losses by name, and what those of the built-in tasks share.
 
 Every loss looks at the pixels with a valid label alone. Where there is none it is 0 and still attached to the graph,
 so that a batch without labels trains nothing instead of breaking the run, and an invalid label never reaches a
@@ -15,29 +15,25 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ednas.exceptions import ConfigError, hint
+from ednas.tasks.base import takes_losses, task_names
 
 Loss = Callable[..., Tensor] | type[nn.Module]
 """A function of prediction and target, with options by keyword; or a class that options make such a module of."""
-
-TASKS_WITH_LOSSES = ("segmentation", "depth", "normals")
-"""The built-in tasks."""
 
 _registry: dict[str, dict[str, Callable[..., nn.Module]]] = {}
 
 
 class WeightedSum(nn.Module):
-    """Weighted sum of losses.
+    """Weighted sum of losses, at the resolution of the prediction.
 
     Args:
         losses: The losses and their weights.
@@ -50,6 +46,7 @@ class WeightedSum(nn.Module):
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the sum, a scalar."""
+        target = resize_target(target, prediction.shape[-2:])
         values = [w * loss(prediction, target) for w, loss in zip(self.weights, self.losses, strict=True)]
         return torch.stack(values).sum()
 
@@ -72,10 +69,11 @@ class FunctionLoss(nn.Module):
 
 
 def register_loss(task: str, name: str, loss: Loss, *, replace: bool = False) -> None:
-    """Make a loss of a built-in task known, for ``task_options: {TASK: {loss: NAME}}``.
+    """Make a loss of a task known, for ``task_options: {TASK: {loss: NAME}}``.
 
     Args:
-        task: ``segmentation``, ``depth`` or ``normals``.
+        task: ``segmentation``, ``depth``, ``normals``, or one of the user's own whose option ``loss`` is the loss that
+            it makes by :func:`make_loss`.
         name: The name; may stand in a weighted sum, as that of a built-in loss.
         loss: Called as ``loss(prediction, target, **options)`` with the raw output ``(N, C, h, w)`` and the target at
             the same height and width, class ids ``(N, h, w)`` or values ``(N, C, h, w)``, in which some pixels are
@@ -86,8 +84,9 @@ def register_loss(task: str, name: str, loss: Loss, *, replace: bool = False) ->
     Raises:
         ConfigError: The task takes no losses, or the name is taken.
     """
-    if task not in TASKS_WITH_LOSSES:
-        raise ConfigError(f"task '{task}' takes no registered losses; {hint(task, TASKS_WITH_LOSSES)}")
+    if task not in task_names() or not takes_losses(task):
+        known = [name for name in task_names() if takes_losses(name)]
+        raise ConfigError(f"task '{task}' takes no registered losses; {hint(task, known)}")
     if name in _registry.get(task, {}) and not replace:
         raise ConfigError(f"task '{task}': a loss '{name}' exists already; choose another name, or pass replace=True")
     _registry.setdefault(task, {})[name] = loss if isinstance(loss, type) else _as_factory(loss)
@@ -182,7 +181,7 @@ def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     return values.sum() / (total + (total == 0))
 
 
-def resize_target(target: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_target(target: Tensor, size: Sequence[int]) -> Tensor:
     """Bring labels to the resolution of a prediction by nearest neighbour; free where it fits already.
 
     Args:
@@ -192,68 +191,5 @@ def resize_target(target: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(target.shape[-2:]) == tuple(size):
         return target
     if target.dim() == 3:
-        return F.interpolate(target[:, None].float(), size=size, mode="nearest")[:, 0].to(target.dtype)
-    return F.interpolate(target, size=size, mode="nearest")
-
-
-@dataclass(frozen=True)
-class LossPreset:
-    """Loss weights that the paper trained a model with.
-
-    Attributes:
-        task_weights: Weight of each task's loss in the sum.
-        depth_loss: ``l1`` or ``jared``.
-        abs_weight: Weight of the absolute depth error (column L_1).
-        rel_weight: Weight of the relative depth error (column L_RE); 0 for ``l1``.
-    """
-
-    task_weights: Mapping[str, float]
-    depth_loss: Literal["l1", "jared"] = "l1"
-    abs_weight: float = 1.0
-    rel_weight: float = 0.0
-
-    def task_options(self) -> dict[str, dict[str, Any]]:
-        """Return options for :func:`ednas.tasks.make_tasks` (to be left out where depth is not among the tasks)."""
-        if self.depth_loss == "l1":
-            return {"depth": {"loss": "l1"}}
-        return {"depth": {"loss": "jared", "abs_weight": self.abs_weight, "rel_weight": self.rel_weight}}
-
-
-def _preset(segmentation: float, absolute: float, relative: float = 0.0, normals: float | None = None) -> LossPreset:
-    weights = {"segmentation": segmentation, "depth": 1.0} | ({} if normals is None else {"normals": normals})
-    return LossPreset(MappingProxyType(weights), "jared" if relative else "l1", absolute, relative)
-
-
-LOSS_PRESETS: Mapping[str, LossPreset] = MappingProxyType(
-    {
-        "cityscapes_mt": _preset(0.4, 1.0),
-        "cityscapes_ednas": _preset(0.4, 1.0),
-        "cityscapes_jared": _preset(0.5, 0.95, 0.05),
-        "nyuv2_mt": _preset(1.0, 1.0, normals=40.0),
-        "nyuv2_ednas": _preset(1.0, 1.0, normals=50.0),
-        "nyuv2_jared": _preset(1.0, 0.999, 0.001, normals=60.0),
-        "table9_l1": _preset(0.5, 1.0),
-        "table9_999_001": _preset(0.5, 0.999, 0.001),
-        "table9_990_010": _preset(0.5, 0.99, 0.01),
-        "table9_950_050": _preset(0.5, 0.95, 0.05),
-        "table9_900_010": _preset(0.5, 0.9, 0.01),
-        "table9_900_100": _preset(0.5, 0.9, 0.1),
-    }
-)
-"""Loss weights by name: Table 8 (``cityscapes_*``, ``nyuv2_*``) and the multi-task rows of Table 9.
-
-``table9_900_010`` is the last row as printed, (0.900, 0.010); every other row adds up to 1, so that 0.010 is probably
-a slip for 0.100, which is ``table9_900_100``. Table 9's first row, ``table9_l1``, repeats the result of
-``cityscapes_mt`` but prints a weight of 0.5 for segmentation where Table 8 prints 0.4.
-"""
-
-
-def loss_preset(name: str) -> LossPreset:
-    """Return a preset of :data:`LOSS_PRESETS`.
-
-    Raises:
-        ConfigError: Unknown name, with the nearest known one.
-    """
-    if name not in LOSS_PRESETS:
-        raise ConfigError(f"unknown loss preset '{name}'; {hint(name, LOSS_PRESETS)}")
-    return LOSS_PRESETS[name]
+        return F.interpolate(target[:, None].float(), size=list(size), mode="nearest")[:, 0].to(target.dtype)
+    return F.interpolate(target, size=list(size), mode="nearest")

@@ -5,46 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from ednas.data.colors import Picture, mark_sky, sky_pixels
+from ednas.data.colors import Picture
 from ednas.data.legend import Legend
-from ednas.data.sample import TargetInfo
 from ednas.tasks.base import Task
-from ednas.tasks.depth import DepthTask
-from ednas.tasks.segmentation import SegmentationTask
-
-Array = npt.NDArray[Any]
 
 
 def paint(
     tasks: Mapping[str, Task],
-    targets: Mapping[str, TargetInfo],
-    decoded: Mapping[str, Array],
-    depth_ranges: Mapping[str, tuple[float, float]],
+    decoded: Mapping[str, npt.NDArray[Any]],
+    value_ranges: Mapping[str, tuple[float, float]],
 ) -> tuple[dict[str, Picture], dict[str, Legend]]:
     """Paint what each task says about one image.
 
-    Where a segmentation says sky, a depth is painted as sky: a network is taught none there.
+    Where a task says sky, the others are painted so (:meth:`Task.with_sky`).
 
     Args:
         tasks: By name.
-        targets: What the tasks read, by target.
         decoded: By task, one image of what :meth:`Task.decode` yields, without the batch axis.
-        depth_ranges: Smallest and largest value of the colour scale, by task; of others as the picture itself has them.
+        value_ranges: Smallest and largest value of the colour scale, by task; of others as the picture itself has them.
 
     Returns:
         The pictures ``(H, W, 3)`` and their legends, by task.
     """
-    classes = {task.target: decoded[name] for name, task in tasks.items() if isinstance(task, SegmentationTask)}
-    sky = sky_pixels(classes, targets)
+    sky: npt.NDArray[np.bool_] | np.bool_ = np.False_
+    for name, task in tasks.items():
+        sky = sky | task.sky(decoded[name])
     pictures: dict[str, Picture] = {}
     legends: dict[str, Legend] = {}
     for name, task in tasks.items():
-        if isinstance(task, DepthTask):
-            depth = mark_sky(decoded[name], sky)
-            pictures[name] = task.picture(depth, depth_ranges.get(name))
-            legends[name] = task.legend(depth, depth_ranges.get(name))
-        else:
-            pictures[name], legends[name] = task.picture(decoded[name]), task.legend(decoded[name])
+        pictures[name], legends[name] = task.paint(task.with_sky(decoded[name], sky), value_ranges.get(name))
     return pictures, legends

@@ -30,6 +30,7 @@ class CheckpointConfig(StrictModel):
         format: Version of the checkpoint's layout.
         architecture: JSON form of the architecture.
         tasks: Names of the tasks, in the order of the heads.
+        heads: Output channels by task, for what knows no tasks.
         targets: What the dataset said about the targets that the tasks read.
         task_options: Options that the tasks were made with.
         input_size: ``(H, W)``.
@@ -45,6 +46,7 @@ class CheckpointConfig(StrictModel):
     format: Literal[1] = 1
     architecture: dict[str, Any]
     tasks: tuple[str, ...]
+    heads: dict[str, int] = Field(default_factory=dict)
     targets: dict[str, TargetInfo]
     task_options: dict[str, dict[str, Any]] = Field(default_factory=dict)
     input_size: tuple[int, int]
@@ -78,6 +80,7 @@ def save_checkpoint(folder: Path | str, model: Model, metrics: Mapping[str, Any]
     config = CheckpointConfig(
         architecture=model.architecture.to_dict(),
         tasks=tuple(model.tasks),
+        heads={name: task.channels for name, task in model.tasks.items()},
         targets=dict(model.targets),
         task_options={name: dict(options) for name, options in model.task_options.items()},
         input_size=model.input_size,
@@ -102,7 +105,7 @@ def load_checkpoint(folder: Path | str) -> Model:
     """Read a checkpoint; the network comes in evaluation mode, on the CPU.
 
     What is the user's own (tasks, losses, backbone, decoder) must be registered before
-    (:func:`ednas.plugins.load_plugin`).
+    (:func:`ednas.load_plugin`).
 
     Args:
         folder: The checkpoint's folder, or a run's folder with a ``checkpoint`` in it.

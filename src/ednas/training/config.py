@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import Field, NonNegativeInt, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, field_validator
 
 from ednas.arch import Architecture, load_architecture
 from ednas.config import StrictModel, parse, read_yaml
@@ -44,8 +44,6 @@ class TrainConfig(StrictModel):
         recipe: How to train. In YAML also a name (``recipe: mini``), or a name with changes
             (``recipe: {name: mini, steps: 100}``).
         seed: Of the weights, of the order of the samples and of their augmentation.
-        task_options: Options by task, for example ``{"depth": {"max_inverse": 100}}``; a depth loss that is named here
-            goes before the recipe's. Class weights may be ``frequency``, see :func:`ednas.training.run.prepare`.
         data_options: Options of the dataset's format.
         normalisation: Mean and standard deviation that the image is normalised by; None = those that the weights of
             ``recipe.init`` were trained with, and 0.5 and 0.25 from scratch.
@@ -63,7 +61,6 @@ class TrainConfig(StrictModel):
     tasks: tuple[str, ...] = ("segmentation", "depth")
     recipe: Recipe = RECIPES["mini"]
     seed: NonNegativeInt = 0
-    task_options: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     data_options: Mapping[str, Any] = Field(default_factory=dict)
     normalisation: Normalisation | None = None
     protocol: EvaluationProtocol = "standard"
@@ -96,13 +93,6 @@ class TrainConfig(StrictModel):
             raise ValueError("a task is named twice")
         return value
 
-    @model_validator(mode="after")
-    def _options_have_tasks(self) -> Self:
-        for name in self.task_options:
-            if name not in self.tasks:
-                raise ValueError(f"task_options: '{name}' is not among the tasks {', '.join(self.tasks)}")
-        return self
-
     def load_architecture(self) -> Architecture:
         """Return the architecture.
 
@@ -117,17 +107,6 @@ class TrainConfig(StrictModel):
         if architecture.input_size is not None:
             changes["recipe"] = self.recipe.model_copy(update={"input_size": None})
         return self.model_copy(update=changes)
-
-    def all_task_options(self) -> dict[str, dict[str, Any]]:
-        """Return the options of every task: the recipe's depth loss, then :attr:`task_options`.
-
-        Raises:
-            ConfigError: The recipe's depth loss contradicts itself.
-        """
-        options = self.recipe.task_options(self.tasks)
-        for task, own in self.task_options.items():
-            options[task] = dict(own) if "loss" in own else {**options.get(task, {}), **own}
-        return options
 
     def standalone(self) -> Self:
         """Return the same run as it can be started anywhere: architecture spelled out, paths absolute.

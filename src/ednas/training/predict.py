@@ -176,7 +176,7 @@ def predict_images(
     size: OutputSize = "image",
     tiling: Tiling | None = None,
     batch_size: int = 8,
-    depth_ranges: Mapping[str, tuple[float, float]] | None = None,
+    value_ranges: Mapping[str, tuple[float, float]] | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> Iterator[Prediction]:
     """Predict every task for pictures that are read already; all else is as :func:`predict` says.
@@ -187,7 +187,7 @@ def predict_images(
         size: As for :func:`predict`.
         tiling: As for :func:`predict`.
         batch_size: As for :func:`predict`.
-        depth_ranges: Smallest and largest value of the colour scale by task; None: each picture has its own.
+        value_ranges: Smallest and largest value of the colour scale by task; None: each picture has its own.
         announce: As for :func:`predict`.
     """
     if size not in ("image", "model"):
@@ -202,7 +202,7 @@ def predict_images(
         outputs = _forward_tiled(model, iter(pictures), tiling, batch_size)
     else:
         outputs = _forward(model, _announced(pictures, model.input_size, announce), size, batch_size)
-    return (_decode(model, file, image, raw, depth_ranges or {}) for file, image, raw in outputs)
+    return (_decode(model, file, image, raw, value_ranges or {}) for file, image, raw in outputs)
 
 
 def write_predictions(predictions: Iterable[Prediction], out: Path | str, *, alpha: float = ALPHA) -> list[Path]:
@@ -294,7 +294,7 @@ def _decode(
     file: Path,
     image: npt.NDArray[np.uint8],
     raw: Mapping[str, Tensor],
-    depth_ranges: Mapping[str, tuple[float, float]],
+    value_ranges: Mapping[str, tuple[float, float]],
 ) -> Prediction:
     decoded: dict[str, Array] = {}
     for name, task in model.tasks.items():
@@ -302,7 +302,7 @@ def _decode(
             raise TrainingError(f"{file}: {name} is predicted as NaN or infinite; the model is damaged, or diverged")
         # Raw outputs are resized, not what is decoded from them: between two classes there is no third one.
         decoded[name] = task.decode(resize_bilinear(raw[name].float(), image.shape[:2]))[0].cpu().numpy()
-    pictures, legends = paint(model.tasks, model.targets, decoded, depth_ranges)
+    pictures, legends = paint(model.tasks, decoded, value_ranges)
     values = {name: _as_array(each) for name, each in decoded.items()}
     return Prediction(file, image, values, pictures, legends)
 

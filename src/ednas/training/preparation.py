@@ -16,7 +16,7 @@ from ednas.data.sample import VOID, valid_pixels
 from ednas.exceptions import ConfigError, DataError
 from ednas.seeding import derive_seed
 from ednas.tasks import task_target
-from ednas.tasks.segmentation_losses import FREQUENCY, frequency_weights
+from ednas.tasks.segmentation.losses import FREQUENCY, frequency_weights
 from ednas.training.config import TrainConfig
 from ednas.training.init import initialise, load_weights
 from ednas.training.model import Model, build_model
@@ -93,7 +93,7 @@ def make_model(
     architecture = config.load_architecture()
     weights = None if config.recipe.init is None else load_weights(config.recipe.init)
     train_set = datasets[0]
-    task_options = config.all_task_options()
+    task_options = config.recipe.options_of(config.tasks)
     for task, options in task_options.items():
         if options.get("class_weights") == FREQUENCY:
             split = open_cache(train_set, size.size, progress=decode_progress)

@@ -32,6 +32,9 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 AUTO = "auto"
+TaskOptions = Mapping[str, Mapping[str, Any]]
+"""Options by task."""
+
 LearningRate = Positive | Literal["auto"]
 """A number, or ``auto`` in a configuration that leaves it to the range test (:mod:`ednas.training.find_lr`)."""
 
@@ -76,11 +79,11 @@ class Recipe(StrictModel):
             even to None, unsets it.
         augment: Random scale, mirror, crop and colours; None = samples as they are.
         loss_preset: Name of loss weights that the paper trained with (Tables 8 and 9), for example
-            ``cityscapes_jared``; see :data:`ednas.tasks.losses.LOSS_PRESETS`.
+            ``cityscapes_jared``; see :data:`ednas.tasks.presets.LOSS_PRESETS`.
         loss_weights: Weight of each task's loss in the sum; goes before the preset's; 1 where neither names a task.
-        depth_loss: ``l1``, ``jared`` (Eq. 8), ``silog`` or ``berhu``; goes before the preset's; ``l1`` where neither
-            says.
-        depth_loss_weights: JAReD's weights of the absolute and of the relative error; 1 and 0.05 by default.
+        task_options: Options by task, for example ``{"depth": {"loss": "jared", "rel_weight": 0.1}}``; they go before
+            the preset's, as :func:`merge_options` says. Class weights may be ``frequency``, see
+            :func:`ednas.training.preparation.prepare`.
         teacher: Whose outputs the network learns to imitate too, as :func:`ednas.training.teacher.load_teacher` takes
             it: a checkpoint, or ``file.py:function``; None = nobody's.
         teacher_weight: Share of the imitation in the loss of a task that the teacher has too, above 0; the labels' loss
@@ -114,8 +117,7 @@ class Recipe(StrictModel):
     augment: AugmentConfig | None = AugmentConfig()
     loss_preset: str | None = None
     loss_weights: Mapping[str, NonNegative] = Field(default_factory=dict)
-    depth_loss: Literal["l1", "jared", "silog", "berhu"] | None = None
-    depth_loss_weights: tuple[NonNegative, NonNegative] | None = None
+    task_options: TaskOptions = Field(default_factory=dict)
     teacher: str | None = None
     teacher_weight: Annotated[float, Field(gt=0, le=1)] = 0.5
     temperature: Positive = 1.0
@@ -188,9 +190,7 @@ class Recipe(StrictModel):
         Raises:
             ConfigError: A weight is for a task that does not exist, or all weights are 0.
         """
-        for name in self.loss_weights:
-            if name not in tasks and name not in task_names():
-                raise ConfigError(f"loss_weights: unknown task '{name}'; {hint(name, {*tasks, *task_names()})}")
+        _check_tasks("loss_weights", self.loss_weights, tasks)
         preset = {} if self.loss_preset is None else loss_preset(self.loss_preset).task_weights
         chosen = {**preset, **self.loss_weights}
         weights = {task: float(chosen.get(task, 1.0)) for task in tasks}
@@ -198,24 +198,25 @@ class Recipe(StrictModel):
             raise ConfigError(f"loss_weights: every weight of {', '.join(tasks)} is 0, so nothing would be learned")
         return weights
 
-    def task_options(self, tasks: Collection[str]) -> dict[str, dict[str, Any]]:
-        """Return the options that this recipe sets for :func:`ednas.tasks.make_tasks`: the depth loss.
+    def options_of(self, tasks: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Return the options of each task for :func:`ednas.tasks.make_tasks`: the preset's, and before them its own.
+
+        Those of tasks that are not trained are passed over, as their weights are.
 
         Raises:
-            ConfigError: Weights are given for a depth loss other than JAReD.
+            ConfigError: Options are for a task that does not exist.
         """
-        if "depth" not in tasks:
-            return {}
-        options: dict[str, Any] = {}
-        if self.depth_loss is not None:
-            options = {"loss": self.depth_loss}
-        elif self.loss_preset is not None:
-            options = loss_preset(self.loss_preset).task_options()["depth"]
-        if self.depth_loss_weights is not None:
-            if options.get("loss") != "jared":
-                raise ConfigError("depth_loss_weights: they belong to JAReD; set depth_loss: jared")
-            options["abs_weight"], options["rel_weight"] = self.depth_loss_weights
-        return {"depth": options} if options else {}
+        _check_tasks("task_options", self.task_options, tasks)
+        preset = {} if self.loss_preset is None else loss_preset(self.loss_preset).task_options
+        options = merge_options(preset, self.task_options)
+        return {task: options[task] for task in tasks if options.get(task)}
+
+
+def _check_tasks(key: str, named: Collection[str], tasks: Collection[str]) -> None:
+    known = {*tasks, *task_names()}
+    for name in named:
+        if name not in known:
+            raise ConfigError(f"{key}: unknown task '{name}'; {hint(name, known)}")
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -257,8 +258,7 @@ RECIPES: Mapping[str, Recipe] = {
         grad_clip=1.0,
         augment=AugmentConfig(scale=(0.8, 1.25)),
         loss_weights={"normals": 3.0},
-        depth_loss="jared",
-        depth_loss_weights=(0.95, 0.05),
+        task_options={"depth": {"loss": "jared", "abs_weight": 0.95, "rel_weight": 0.05}},
     ),
     # Supplement A: "During the search, we train models for 5000 iterations"; the rest is AdaShare's, which it follows.
     "proxy": Recipe(name="proxy", steps=5_000),
@@ -283,7 +283,7 @@ def recipe(name: str, **overrides: Any) -> Recipe:
 
     Args:
         name: ``mini``, ``finetune``, ``proxy`` or ``full``.
-        **overrides: Attributes of :class:`Recipe`; ``augment`` may name only what changes.
+        **overrides: Attributes of :class:`Recipe`; ``augment`` and ``task_options`` may name only what changes.
 
     Raises:
         ConfigError: Unknown name or attribute, with the nearest known one, or a wrong value.
@@ -329,4 +329,23 @@ def merge_recipe(name: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
     change = overrides.get("augment")
     if isinstance(change, Mapping) and base.augment is not None:
         merged["augment"] = {**base.augment.model_dump(), **change}
+    options = overrides.get("task_options")
+    if isinstance(options, Mapping) and all(isinstance(own, Mapping) for own in options.values()):
+        merged["task_options"] = merge_options(base.task_options, options)
+    return merged
+
+
+def merge_options(base: TaskOptions, changes: TaskOptions) -> dict[str, dict[str, Any]]:
+    """Return options by task with changes: where these name a loss, they take the place of all of that task's.
+
+    Example:
+        >>> jared = {"depth": {"loss": "jared", "rel_weight": 0.1}}
+        >>> merge_options(jared, {"depth": {"max_inverse": 9}})
+        {'depth': {'loss': 'jared', 'rel_weight': 0.1, 'max_inverse': 9}}
+        >>> merge_options(jared, {"depth": {"loss": "l1"}})
+        {'depth': {'loss': 'l1'}}
+    """
+    merged = {task: dict(options) for task, options in base.items()}
+    for task, own in changes.items():
+        merged[task] = dict(own) if "loss" in own else {**merged.get(task, {}), **own}
     return merged

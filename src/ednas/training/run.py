@@ -15,8 +15,9 @@ from ednas.data.holdout import hold_out
 from ednas.data.units import mean_depths
 from ednas.exceptions import ConfigError
 from ednas.files import exclusive, write_json
+from ednas.metrics import TaskValues
 from ednas.plugins import load_plugins
-from ednas.scoring import TaskValues, accuracy
+from ednas.scoring import accuracy
 from ednas.training.callbacks import Callback, ValidationCallback, ValidationReport
 from ednas.training.checkpoint import METRICS, load_checkpoint, read_metrics, save_checkpoint
 from ednas.training.config import TrainConfig, load_config

@@ -16,7 +16,7 @@ from torch import Tensor
 from ednas.data.cache import CachedSplit
 from ednas.data.loader import load_samples
 from ednas.exceptions import ConfigError
-from ednas.scoring import scored_metrics
+from ednas.metrics import scored_metrics
 from ednas.tasks import EvaluationProtocol, Task
 from ednas.training.evaluate import measure
 

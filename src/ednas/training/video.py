@@ -55,7 +55,7 @@ def predict_video(
         writers = {task: stack.enter_context(write_video(file, video.rate)) for task, file in files.items()}
         everything = chain([start], frames)
         for prediction in predict_images(
-            model, everything, size=size, tiling=tiling, batch_size=batch_size, depth_ranges=ranges
+            model, everything, size=size, tiling=tiling, batch_size=batch_size, value_ranges=ranges
         ):
             for task, write in writers.items():
                 write(with_legend(prediction.overlay(task, alpha), first.legends[task]))

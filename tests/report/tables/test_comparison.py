@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from report_fakes import fake_comparison, rows, show
 
+from ednas.metrics import METRICS, ModelMetrics
 from ednas.report.tables.comparison import chances_table, comparison_table
-from ednas.scoring import METRICS, ModelMetrics, compare
+from ednas.scoring import compare
 
 
 def test_the_comparison_table_shows_values_gains_and_costs():

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from ednas.metrics import ModelMetrics, TaskValues, scored_metrics
 from ednas.report.comparison import tabulate
 from ednas.report.content import ComparisonTable, ModelRow
 from ednas.report.labels import MISSING, metric_heading, show_count, show_delta, show_latency, show_metric
 from ednas.report.tables.layout import add_columns, add_models, new_table
-from ednas.scoring import Comparison, ModelMetrics, TaskValues, scored_metrics
+from ednas.scoring import Comparison
 
 
 def comparison_table(

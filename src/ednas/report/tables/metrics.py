@@ -9,10 +9,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from ednas.metrics import NO_NETWORK, TaskValues
 from ednas.report.labels import show_number
 from ednas.report.metrics import metric_rows
 from ednas.report.tables.layout import add_columns, new_table
-from ednas.scoring import NO_NETWORK, TaskValues
 
 
 def metrics_table(metrics: Mapping[str, Any], spread: TaskValues | None = None) -> Table:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ednas.arch import Architecture
-from ednas.scoring import TaskValues
+from ednas.metrics import TaskValues
 
 
 @dataclass(frozen=True)

@@ -1,3 +1,5 @@
+"""The losses of segmentation."""
+
 from __future__ import annotations
 
 import math
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from ednas.exceptions import ConfigError, DataError
-from ednas.tasks.segmentation_losses import (
+from ednas.tasks.segmentation.losses import (
     SEGMENTATION_LOSSES,
     DiceLoss,
     FocalLoss,

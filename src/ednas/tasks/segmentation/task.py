@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ednas.data.colors import color_target
+from ednas.data.colors import color_target, sky_pixels
 from ednas.data.legend import Legend, target_legend
 from ednas.data.sample import VOID, TargetInfo
 from ednas.exceptions import ConfigError, hint
 from ednas.tasks.base import EvaluationProtocol, Task, check_kind, register_task
-from ednas.tasks.losses import full_precision, make_loss, resize_target
-from ednas.tasks.metrics import SegmentationMetrics
-from ednas.tasks.segmentation_losses import FREQUENCY, SEGMENTATION_LOSSES
+from ednas.tasks.losses import full_precision, make_loss
+from ednas.tasks.segmentation.losses import FREQUENCY, SEGMENTATION_LOSSES
+from ednas.tasks.segmentation.metrics import SegmentationMetrics
 
 
 class SegmentationTask(Task):
-    """Semantic segmentation, by cross-entropy or another loss of :mod:`ednas.tasks.segmentation_losses`.
+    """Semantic segmentation, by cross-entropy or another loss of :mod:`ednas.tasks.segmentation.losses`.
 
     Args:
         target_info: A target of kind ``labels``.
@@ -43,6 +43,7 @@ class SegmentationTask(Task):
     """
 
     name = "segmentation"
+    decoding = "argmax"
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class SegmentationTask(Task):
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Loss over labelled pixels of logits ``(N, C, h, w)`` and class ids ``(N, H, W)``."""
-        loss: Tensor = self._loss(prediction, resize_target(target, (prediction.shape[-2], prediction.shape[-1])))
+        loss: Tensor = self._loss(prediction, target)
         return loss
 
     def imitation(self, prediction: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
@@ -119,6 +120,10 @@ class SegmentationTask(Task):
     def legend(self, decoded: npt.NDArray[np.generic]) -> Legend:  # noqa: ARG002
         """Return the colours of the classes."""
         return target_legend(self._info)
+
+    def sky(self, decoded: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_] | np.bool_:
+        """Return where the class is ``sky``, ``(H, W)``; nowhere where there is none of that name."""
+        return sky_pixels({self.name: decoded}, {self.name: self._info})
 
 
 def _weight_list(weights: Any, info: TargetInfo) -> list[float] | None:
