@@ -61,13 +61,8 @@ def evaluate_on(
         EdnasError: As :func:`evaluate_exported` and :func:`ednas.training.evaluate`.
     """
     about = model.runner.manifest if isinstance(model, ExportedModel) else model
-    open_split = partial(
-        open_as_trained,
-        data,
-        trained_on=about.dataset,
-        trained_with=about.data_options,
-        options=data_options or {},
-    )
+    own = data_options or {}
+    open_split = partial(open_as_trained, data, trained_on=about.dataset, trained_with=about.data_options, options=own)
     dataset = open_split(split=split)
     check_meaning(dataset.info, about.targets)
     check_labels(dataset, about.targets)
