@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ednas.data.augment import AugmentConfig
     from ednas.data.loader import BatchLoader
     from ednas.exceptions import EdnasError
+    from ednas.export.converter import Converter, register_converter
     from ednas.export.run import ExportConfig, export_model
     from ednas.export.runtime import open_model
     from ednas.hw import (
@@ -106,6 +107,7 @@ _MODULES = {
     "ednas.data.augment": ("AugmentConfig",),
     "ednas.data.loader": ("BatchLoader",),
     "ednas.exceptions": ("EdnasError",),
+    "ednas.export.converter": ("Converter", "register_converter"),
     "ednas.export.run": ("ExportConfig", "export_model"),
     "ednas.export.runtime": ("open_model",),
     "ednas.hw": (
@@ -159,6 +161,7 @@ __all__ = [
     "BatchLoader",
     "Block",
     "CachedSplit",
+    "Converter",
     "Cost",
     "DatasetInfo",
     "DenseDataset",
@@ -209,6 +212,7 @@ __all__ = [
     "predict",
     "recipe",
     "register_backbone",
+    "register_converter",
     "register_decoder",
     "register_format",
     "register_loss",

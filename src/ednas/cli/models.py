@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from ednas.export.predictor import ExportedModel
     from ednas.training import Model, Tiling
 
-ModelPath = Annotated[Path, typer.Argument(help="A checkpoint folder, or an exported model: a .tflite or .onnx file.")]
+ModelPath = Annotated[
+    Path,
+    typer.Argument(
+        help="A checkpoint folder, or an exported model: a .tflite or .onnx file, or one of a plugin's format."
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps; exported models run on the CPU.")]
 Tile = Annotated[
     str | None,
@@ -34,7 +39,9 @@ def open_model(path: Path, device: str) -> Model | ExportedModel:
         ConfigError: Unknown device, or an exported model is to run on another one than the CPU.
         EdnasError: It is missing or damaged.
     """
-    if path.is_file() or path.suffix in (".tflite", ".onnx"):
+    from ednas.export.converter import by_suffix
+
+    if path.is_file() or path.suffix in by_suffix():
         from ednas.exceptions import ConfigError
         from ednas.export.predictor import ExportedModel
 

@@ -35,8 +35,8 @@ Plugins = Annotated[
     list[str] | None,
     typer.Option(
         "--plugin",
-        help="A Python file or module with tasks, losses, backbones, decoders, formats or controllers of your own, "
-        "whose code is run; can be repeated.",
+        help="A Python file or module with tasks, losses, backbones, decoders, data or export formats or controllers "
+        "of your own, whose code is run; can be repeated.",
     ),
 ]
 
