@@ -37,30 +37,12 @@ _FORBIDDEN = {
 _CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE"})
 
 _VERSIONS = {
-    "ADD": (2, 2),
-    "AVERAGE_POOL_2D": (2, 2),
-    "CONCATENATION": (2, 2),
-    "CONV_2D": (3, 3),
-    "DEPTHWISE_CONV_2D": (3, 3),
-    "FULLY_CONNECTED": (4, 4),
-    "L2_NORMALIZATION": (2, 2),
-    "LOGISTIC": (2, 2),
-    "MAXIMUM": (2, 2),
-    "MAX_POOL_2D": (2, 2),
-    "MEAN": (2, 2),
-    "MINIMUM": (2, 2),
-    "MUL": (2, 3),
-    "PAD": (2, 2),
-    "RELU": (2, 2),
-    "RELU6": (2, 2),
-    "RESIZE_BILINEAR": (2, 3),
-    "RESIZE_NEAREST_NEIGHBOR": (2, 2),
-    "SOFTMAX": (2, 2),
-    "SPACE_TO_DEPTH": (2, 2),
-    "SUB": (2, 3),
-    "TANH": (2, 2),
-    "TRANSPOSE_CONV": (2, 3),
-}
+    "ADD": (2, 2), "AVERAGE_POOL_2D": (2, 2), "CONCATENATION": (2, 2), "CONV_2D": (3, 3), "DEPTHWISE_CONV_2D": (3, 3),
+    "FULLY_CONNECTED": (4, 4), "L2_NORMALIZATION": (2, 2), "LOGISTIC": (2, 2), "MAXIMUM": (2, 2),
+    "MAX_POOL_2D": (2, 2), "MEAN": (2, 2), "MINIMUM": (2, 2), "MUL": (2, 3), "PAD": (2, 2), "RELU": (2, 2),
+    "RELU6": (2, 2), "RESIZE_BILINEAR": (2, 3), "RESIZE_NEAREST_NEIGHBOR": (2, 2), "SOFTMAX": (2, 2),
+    "SPACE_TO_DEPTH": (2, 2), "SUB": (2, 3), "TANH": (2, 2), "TRANSPOSE_CONV": (2, 3),
+}  # fmt: skip
 """Versions that the Edge TPU's compiler maps with int8 elements: the first that stands for int8, and the newest.
 
 The first is TFLite's own rule (``tools/versioning/op_version.cc``). The compiler publishes no list of the newest: these
@@ -70,28 +52,11 @@ tensorflow issue 42024), and users report the same of FULLY_CONNECTED 9; nothing
 """
 
 _READ = {
-    "ADD": 3,
-    "ARG_MAX": 2,
-    "AVERAGE_POOL_2D": 3,
-    "CONCATENATION": 3,
-    "CONV_2D": 5,
-    "DEPTHWISE_CONV_2D": 6,
-    "DEQUANTIZE": 4,
-    "EXP": 1,
-    "FULLY_CONNECTED": 9,
-    "MAX_POOL_2D": 3,
-    "MEAN": 3,
-    "MUL": 4,
-    "PAD": 3,
-    "PADV2": 3,
-    "QUANTIZE": 2,
-    "RESIZE_BILINEAR": 4,
-    "RESIZE_NEAREST_NEIGHBOR": 4,
-    "STRIDED_SLICE": 5,
-    "SUB": 5,
-    "TRANSPOSE": 5,
+    "ADD": 3, "ARG_MAX": 2, "AVERAGE_POOL_2D": 3, "CONCATENATION": 3, "CONV_2D": 5, "DEPTHWISE_CONV_2D": 6,
+    "DEQUANTIZE": 4, "EXP": 1, "FULLY_CONNECTED": 9, "MAX_POOL_2D": 3, "MEAN": 3, "MUL": 4, "PAD": 3, "PADV2": 3,
+    "QUANTIZE": 2, "RESIZE_BILINEAR": 4, "RESIZE_NEAREST_NEIGHBOR": 4, "STRIDED_SLICE": 5, "SUB": 5, "TRANSPOSE": 5,
     "TRANSPOSE_CONV": 3,
-}
+}  # fmt: skip
 """Newest versions that compiler 16 can read; one newer and it refuses the whole file.
 
 It is of summer 2021 and is taken to read what TFLite 2.5 does (the first runtime of each version is in TFLite's

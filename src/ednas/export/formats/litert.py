@@ -54,26 +54,10 @@ if TYPE_CHECKING:
     from ednas.export.deployed import Deployed
 
 INT8_VERSIONS = {
-    "ADD": 2,
-    "ARG_MAX": 2,
-    "AVERAGE_POOL_2D": 2,
-    "CONCATENATION": 2,
-    "CONV_2D": 3,
-    "DEPTHWISE_CONV_2D": 3,
-    "HARD_SWISH": 1,
-    "LEAKY_RELU": 1,
-    "LOGISTIC": 2,
-    "MAX_POOL_2D": 2,
-    "MEAN": 2,
-    "MUL": 2,
-    "PAD": 2,
-    "QUANTIZE": 1,
-    "RELU": 2,
-    "RELU6": 2,
-    "RESIZE_BILINEAR": 3,
-    "RESIZE_NEAREST_NEIGHBOR": 2,
-    "SUB": 2,
-}
+    "ADD": 2, "ARG_MAX": 2, "AVERAGE_POOL_2D": 2, "CONCATENATION": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3,
+    "HARD_SWISH": 1, "LEAKY_RELU": 1, "LOGISTIC": 2, "MAX_POOL_2D": 2, "MEAN": 2, "MUL": 2, "PAD": 2, "QUANTIZE": 1,
+    "RELU": 2, "RELU6": 2, "RESIZE_BILINEAR": 3, "RESIZE_NEAREST_NEIGHBOR": 2, "SUB": 2,
+}  # fmt: skip
 """The operators of a clean graph, with the versions that stand for int8 elements (TFLite's ``op_version.cc``).
 
 The quantiser leaves the float versions, of which a compiler does not expect int8. Concatenations, products and other
@@ -95,10 +79,6 @@ _BUFFER_DATA = 0
 def convert(deployed: Deployed, path: Path) -> None:
     """Write a network as a float TFLite file; takes some 15 seconds.
 
-    Args:
-        deployed: The network.
-        path: The file; replaced if it exists.
-
     Raises:
         ExportError: litert-torch is not installed, or cannot convert the network to a clean graph; or a part of the
             network is of a class that the process of the conversion cannot import.
@@ -117,7 +97,7 @@ def quantise(
     Args:
         float_path: What :func:`convert` wrote.
         calibration: Normalised images ``(1, H, W, 3)``, from which the ranges of the activations are taken.
-        path: The file; replaced if it exists.
+        path: The file.
         io: Elements of the input and outputs. ``uint8`` is int8 moved by 128, bit-exact; ``float`` is converted at both
             ends. Class ids stay what they are.
         ranges: Either may be better by far; for trained networks it is mostly ``full``.
@@ -134,14 +114,7 @@ def quantise(
 
 
 def finish(path: Path, manifest: Manifest) -> Manifest:
-    """Name the input and outputs of a TFLite file, also in its signature, and embed the manifest.
-
-    Args:
-        path: The file; replaced.
-        manifest: What the model is.
-
-    Returns:
-        The manifest that was embedded: with the file's input and outputs.
+    """Name the input and outputs of a TFLite file, also in its signature, and embed the manifest, which is returned.
 
     Raises:
         ExportError: The file is no TFLite file of such a model.

@@ -35,10 +35,6 @@ OPSET = 20
 def convert(deployed: Deployed, path: Path) -> None:
     """Write a network as a float ONNX file.
 
-    Args:
-        deployed: The network.
-        path: The file; replaced if it exists.
-
     Raises:
         ExportError: A package is not installed, or the network cannot be converted.
         EdnasError: The file cannot be written.
@@ -67,12 +63,7 @@ def convert(deployed: Deployed, path: Path) -> None:
 
 
 def quantise(float_path: Path, calibration: Iterable[Floats], path: Path) -> None:
-    """Write a float ONNX file as an int8 one.
-
-    Args:
-        float_path: What :func:`convert` wrote.
-        calibration: Normalised images ``(1, H, W, 3)``, from which the ranges of the activations are taken.
-        path: The file; replaced if it exists.
+    """Write a float ONNX file as an int8 one; the images are normalised, ``(1, H, W, 3)``.
 
     Raises:
         ExportError: A package is not installed, or ``float_path`` is no ONNX file.
@@ -99,14 +90,7 @@ def quantise(float_path: Path, calibration: Iterable[Floats], path: Path) -> Non
 
 
 def finish(path: Path, manifest: Manifest) -> Manifest:
-    """Embed the manifest in an ONNX file.
-
-    Args:
-        path: The file; replaced.
-        manifest: What the model is.
-
-    Returns:
-        The manifest that was embedded: with the file's input and outputs.
+    """Embed the manifest in an ONNX file; return it with the file's input and outputs.
 
     Raises:
         ExportError: A package is not installed, or the file is no ONNX file or has other outputs than the manifest.
