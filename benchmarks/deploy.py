@@ -22,9 +22,9 @@ from rich.console import Console
 
 from ednas.data import open_cache, open_dataset
 from ednas.data.loader import load_samples
-from ednas.export import litert
 from ednas.export.audit import audit
 from ednas.export.deployed import Deployed
+from ednas.export.formats import litert
 from ednas.export.run import ExportConfig, Exported, export_model
 from ednas.hw import load_target
 from ednas.hw.benchmark import Benchmark, run_benchmark

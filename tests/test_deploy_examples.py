@@ -582,8 +582,8 @@ def test_the_float_model_runs_with_the_manifest_of_the_int8_one(tmp_path, cv2):
 def test_an_export_is_decoded_as_ednas_does(tmp_path, cv2, fused):
     """The real thing: converted, and quantised with each type of ends."""
     pytest.importorskip("litert_torch", reason='needs the converter: pip install "ednas[export]"')
-    from ednas.export import litert
     from ednas.export.deployed import Deployed
+    from ednas.export.formats import litert
 
     model = build_model(
         small_architecture(), tuple(CHANNELS), TARGETS, input_size=SIZE, normalisation=NORMALISATION, seed=1
@@ -595,12 +595,12 @@ def test_an_export_is_decoded_as_ednas_does(tmp_path, cv2, fused):
     deployed = Deployed(model, input_size=SIZE, fuse_argmax=fused)
     float_path = tmp_path / "model_float.tflite"
     litert.convert(deployed, float_path)
-    litert.finish(float_path, deployed.manifest("small", "litert", "float32"))
+    litert.finish(float_path, deployed.manifest("small", litert.LITERT, "float32"))
     seen = make_decoder().prepare(picture)
     for io in ("int8",) if fused else ("int8", "uint8", "float"):
         path = tmp_path / f"{io}.tflite"
         litert.quantise(float_path, [seen], path, io)
-        write_manifest(tmp_path / "model.json", litert.finish(path, deployed.manifest("small", "litert", "int8")))
+        write_manifest(tmp_path / "model.json", litert.finish(path, deployed.manifest("small", litert.LITERT, "int8")))
         check_folder(path, tmp_path, picture, expected_predictions(path, picture))
     check_folder(float_path, tmp_path, picture, expected_predictions(float_path, picture))
 

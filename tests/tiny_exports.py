@@ -111,7 +111,7 @@ def write_tiny_int8(path: Path, float_path: Path, images: np.ndarray) -> Path:
     from ai_edge_litert.interpreter import Interpreter
     from ai_edge_quantizer import quantizer, recipe
 
-    quantiser = quantizer.Quantizer(str(_with_signature(float_path)), recipe.static_wi8_ai8())
+    quantiser = quantizer.Quantizer(str(with_signature(float_path)), recipe.static_wi8_ai8())
     calibrated = quantiser.calibrate({"serving_default": [{"image": image[None]} for image in images]})
     path.unlink(missing_ok=True)
     quantiser.quantize(calibrated).export_model(str(path))
@@ -190,7 +190,7 @@ def embed(path: Path, manifest: Manifest, scales: Mapping[str, float] | None = N
     return path
 
 
-def _with_signature(path: Path) -> Path:
+def with_signature(path: Path) -> Path:
     """Return a copy of a TFLite file with the signature that the quantiser asks for."""
     from ai_edge_litert import schema_py_generated as schema
     from ai_edge_litert.tools import flatbuffer_utils

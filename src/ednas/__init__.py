@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ednas.data.augment import AugmentConfig
     from ednas.data.loader import BatchLoader
     from ednas.exceptions import EdnasError
+    from ednas.export.converter import Converter, register_converter
     from ednas.export.run import ExportConfig, export_model
     from ednas.export.runtime import open_model
     from ednas.hw import (
@@ -114,6 +115,7 @@ _MODULES = {
     "ednas.data.augment": ("AugmentConfig",),
     "ednas.data.loader": ("BatchLoader",),
     "ednas.exceptions": ("EdnasError",),
+    "ednas.export.converter": ("Converter", "register_converter"),
     "ednas.export.run": ("ExportConfig", "export_model"),
     "ednas.export.runtime": ("open_model",),
     "ednas.hw": (
@@ -171,6 +173,7 @@ __all__ = [
     "BatchLoader",
     "Block",
     "CachedSplit",
+    "Converter",
     "Cost",
     "DatasetInfo",
     "DenseDataset",
@@ -222,6 +225,7 @@ __all__ = [
     "predict",
     "recipe",
     "register_backbone",
+    "register_converter",
     "register_decoder",
     "register_format",
     "register_kind",

@@ -10,10 +10,22 @@ import pytest
 import torch
 import torch.nn.functional as F
 from export_fakes import NEEDS_EXPORT, can_convert
-from training_fakes import TARGETS, make_batch, small_architecture
+from tiny_exports import (
+    SIZE,
+    Tiny,
+    embed,
+    tiny_manifest,
+    tiny_model,
+    write_tiny_int8,
+    write_tiny_onnx,
+    write_tiny_tflite,
+)
+from training_fakes import TARGETS, make_batch, small_architecture, write_dataset
 
+from ednas.data import CachedSplit, open_cache, open_dataset
 from ednas.export.deployed import Deployed
 from ednas.export.manifest import write_manifest
+from ednas.export.runtime import open_model
 from ednas.training import Model, build_model
 
 INPUT_SIZE = (64, 128)
@@ -78,14 +90,74 @@ def exported(trained: Model, tmp_path_factory: pytest.TempPathFactory) -> Export
     """The trained network's folder."""
     if not can_convert():
         pytest.skip(NEEDS_EXPORT)
-    from ednas.export import litert
+    from ednas.export.formats import litert
 
     folder = tmp_path_factory.mktemp("exported")
     deployed = Deployed(trained, input_size=INPUT_SIZE)
     result = Exported(folder, trained, deployed, normalised_images())
     litert.convert(deployed, result.float_path)
-    litert.finish(result.float_path, deployed.manifest("tiny", "litert", "float32"))
+    litert.finish(result.float_path, deployed.manifest("tiny", litert.LITERT, "float32"))
     litert.quantise(result.float_path, result.calibration, result.int8_path)
-    manifest = litert.finish(result.int8_path, deployed.manifest("tiny", "litert", "int8"))
+    manifest = litert.finish(result.int8_path, deployed.manifest("tiny", litert.LITERT, "int8"))
     write_manifest(folder / "model.json", manifest)
     return result
+
+
+@pytest.fixture(scope="module")
+def cached(tmp_path_factory: pytest.TempPathFactory) -> CachedSplit:
+    data = write_dataset(tmp_path_factory.mktemp("data"))
+    return open_cache(open_dataset(str(data), "val"), SIZE, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def images(cached: CachedSplit) -> np.ndarray:
+    """The samples, normalised."""
+    normalisation = tiny_manifest().normalisation
+    return ((cached.image / 255 - np.array(normalisation.mean)) / np.array(normalisation.std)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def tiny(cached: CachedSplit, images: np.ndarray) -> Tiny:
+    """The network, trained, so that 8 bits and faults cost it something."""
+    tiny = Tiny()
+    image = torch.from_numpy(images).permute(0, 3, 1, 2)
+    labels = torch.from_numpy(cached.targets["segmentation"][:, 2::4, 2::4].astype(np.int64))
+    optimiser = torch.optim.Adam(tiny.parameters(), lr=0.01)
+    for _ in range(150):
+        scores, depth = tiny(image)
+        loss = F.cross_entropy(scores, labels) + F.l1_loss(depth[:, 0], 1 + labels.float())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return tiny.eval()
+
+
+@pytest.fixture(scope="module")
+def model(tiny: Tiny) -> Model:
+    return tiny_model(tiny)
+
+
+@pytest.fixture(scope="module")
+def float_path(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_tflite(tmp_path_factory.mktemp("float") / "model_float.tflite", tiny)
+
+
+@pytest.fixture(scope="module")
+def onnx_path(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("onnx", reason='needs onnx: pip install "ednas[onnx]"')
+    pytest.importorskip("onnxruntime", reason='needs ONNX Runtime: pip install "ednas[onnx]"')
+    return write_tiny_onnx(tmp_path_factory.mktemp("onnx") / "model_float.onnx", tiny)
+
+
+@pytest.fixture(scope="module")
+def int8_path(float_path: Path, images: np.ndarray) -> Path:
+    pytest.importorskip("ai_edge_quantizer", reason='needs the quantiser: pip install "ednas[export]"')
+    return write_tiny_int8(float_path.with_name("model.tflite"), float_path, images)
+
+
+@pytest.fixture
+def broken_path(int8_path: Path, tmp_path: Path) -> Path:
+    """An int8 model whose layer ``middle`` saturates: 8 bits reach a fiftieth of its range."""
+    path = tmp_path / "broken.tflite"
+    path.write_bytes(int8_path.read_bytes())
+    return embed(path, open_model(int8_path).manifest, {"middle": 0.02})

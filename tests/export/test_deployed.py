@@ -9,6 +9,8 @@ from training_fakes import TARGETS, small_architecture
 
 from ednas.exceptions import ExportError
 from ednas.export.deployed import Deployed, check_export_size, fold_batch_norms
+from ednas.export.formats.litert import LITERT
+from ednas.export.formats.onnx import ONNX
 from ednas.training import build_model, save_checkpoint
 from ednas.training.checkpoint import load_checkpoint
 
@@ -99,7 +101,7 @@ def test_a_checkpoint_is_deployed_as_the_model_that_it_was_saved_from(trained, i
 
 
 def test_the_manifest_describes_the_network(trained):
-    manifest = Deployed(trained, input_size=SIZE).manifest("tiny", "litert", "float32")
+    manifest = Deployed(trained, input_size=SIZE).manifest("tiny", LITERT, "float32")
     assert manifest.input.shape == (1, 64, 128, 3)
     assert {task: spec.shape for task, spec in manifest.outputs.items()} == {
         "segmentation": (1, 16, 32, 4),
@@ -120,7 +122,7 @@ def test_the_manifest_describes_the_network(trained):
 
 def test_the_manifest_says_where_onnx_has_its_channels_and_what_is_fused(trained):
     deployed = Deployed(trained, input_size=SIZE, output_stride=8, fuse_argmax=True)
-    manifest = deployed.manifest("tiny", "onnx", "float32")
+    manifest = deployed.manifest("tiny", ONNX, "float32")
     assert manifest.input.shape == (1, 3, 64, 128)
     assert manifest.outputs["normals"].shape == (1, 3, 8, 16)
     assert manifest.outputs["segmentation"].shape == (1, 8, 16)

@@ -9,12 +9,13 @@ import pytest
 
 from ednas.exceptions import ExportError
 from ednas.export.deployed import Deployed
+from ednas.export.formats.litert import LITERT
 from ednas.export.manifest import METADATA_NAME, Manifest, TensorSpec, read_manifest, write_manifest
 
 
 @pytest.fixture(scope="module")
 def manifest(trained) -> Manifest:
-    return Deployed(trained, input_size=(64, 128)).manifest("tiny", "litert", "float32")
+    return Deployed(trained, input_size=(64, 128)).manifest("tiny", LITERT, "float32")
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_with_tensors_takes_the_types_of_a_file_and_keeps_the_decoding(manifest)
     [
         ({"format": 2}, "manifest of format 2, this version reads format 1"),
         ({"inputs": {}}, "unknown key 'inputs'; did you mean 'input'?"),
-        ({"runtime": "tensorrt"}, "'runtime'"),
+        ({"runtime": "tensorrt"}, "'runtime': unknown format 'tensorrt'; known: litert, onnx"),
         ({"tasks": ["depth"]}, "has tasks depth, but outputs segmentation, depth, normals"),
         ({"input_size": [64]}, "input_size"),
     ],

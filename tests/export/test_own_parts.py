@@ -15,8 +15,8 @@ from training_fakes import SIZE, TARGETS, write_dataset
 
 from ednas.arch import load_architecture
 from ednas.exceptions import ExportError
-from ednas.export import litert
 from ednas.export.deployed import Deployed
+from ednas.export.formats import litert
 from ednas.export.run import ExportConfig, export_model
 from ednas.nn import register_backbone
 from ednas.plugins import load_plugin
@@ -32,7 +32,7 @@ import torch
 from own_parts import pooled
 from training_fakes import SIZE, TARGETS
 import ednas
-from ednas.export import litert
+from ednas.export.formats import litert
 from ednas.export.deployed import Deployed
 
 class Mine(torch.nn.Module):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_runs import Run
 from training_fakes import SIZE, small_architecture, write_dataset
 
 from ednas.exceptions import DataError, EdnasError, ExportError
@@ -168,7 +167,11 @@ class TestMistakes:
             ({"int8": True}, "give calibration or data"),
             ({"io": "uint8"}, "io belongs to int8"),
             ({"qat_steps": 5}, "qat_steps belongs to int8"),
-            ({"format": "onnx", "targets": ["coral_usb"]}, "belong to format litert"),
+            (
+                {"format": "onnx", "targets": ["coral_usb"]},
+                "io, targets and fuse belong to format litert; leave them out for onnx",
+            ),
+            ({"format": "onnx", "int8": True, "data": "streets", "ranges": "average"}, "onnx knows auto, full"),
             ({"format": "onnxx"}, "litert"),
             ({"output_stride": 2}, "1, 4 or 8"),
         ],
@@ -191,7 +194,7 @@ class TestMistakes:
     def test_a_missing_package_is_named_with_its_extra(
         self, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("ednas.export.run.find_spec", lambda package: None if "onnx" in package else object())
+        monkeypatch.setattr("ednas.export.converter.find_spec", lambda package: None if "onnx" in package else object())
         with pytest.raises(ExportError, match=r'onnx, onnxscript, onnxruntime; pip install "ednas\[onnx\]"'):
             export_model(model, tmp_path / "out", ExportConfig(format="onnx"))
 
@@ -217,46 +220,8 @@ class TestMistakes:
         self, model: Model, no_depth: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str, values: Any
     ) -> None:
         pytest.importorskip("litert_torch", reason='needs litert-torch: pip install "ednas[export]"')
-        monkeypatch.setattr("ednas.export.run._convert", lambda *_: pytest.fail("converted"))
+        monkeypatch.setattr("ednas.export.deployed.Deployed", lambda *_, **__: pytest.fail("converted"))
         config = ExportConfig(**{"int8": True, "calibration": no_depth, "data": no_depth, **values})
         with pytest.raises(DataError, match=f"no sample of split '{split}' has a label of depth"):
             export_model(model, tmp_path / "out", config)
         assert not (tmp_path / "out").exists()
-
-
-class TestCommand:
-    def test_the_result_as_json(self, run: Run, checkpoint: Path, data: str, tmp_path: Path) -> None:
-        pytest.importorskip("onnxscript", reason='needs onnxscript: pip install "ednas[onnx]"')
-        out = tmp_path / "deploy"
-        code, printed, _ = run("export", checkpoint, "--format", "onnx", "--data", data, "--out", out, "--json")
-        assert code == 0
-        result = json.loads(printed)
-        assert result["passed"] is True
-        assert Path(result["model"]) == out / "model.onnx"
-
-    def test_a_model_that_is_not_proven_good_is_exit_code_3(self, run: Run, checkpoint: Path, tmp_path: Path) -> None:
-        pytest.importorskip("onnxscript", reason='needs onnxscript: pip install "ednas[onnx]"')
-        code, printed, errors = run("export", checkpoint, "--format", "onnx", "--out", tmp_path / "deploy")
-        assert code == 3
-        assert "NOT GOOD: no validation data" in errors
-        assert "the model is good" not in printed
-
-    @pytest.mark.parametrize(
-        ("arguments", "message"),
-        [
-            (("nowhere",), "nowhere"),
-            (("CHECKPOINT", "--int8"), "give calibration or data"),
-            (("CHECKPOINT", "--format", "tflite"), "litert"),
-            (("CHECKPOINT", "--target", "corall_usb"), "coral_usb"),
-            (("CHECKPOINT", "--data", "nowhere"), "nowhere"),
-        ],
-    )
-    def test_a_mistake_is_one_line_and_exit_code_2(
-        self, run: Run, checkpoint: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
-    ) -> None:
-        given = [checkpoint if argument == "CHECKPOINT" else argument for argument in arguments]
-        code, _, errors = run("export", *given, "--out", tmp_path / "deploy")
-        assert code == 2
-        assert message in errors
-        assert errors.count("\n") == 1
-        assert not (tmp_path / "deploy").exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -177,15 +176,6 @@ def test_a_crash_of_the_runtime_is_one_line(tflite: Path, tmp_path: Path, monkey
     python.chmod(0o755)
     monkeypatch.setattr(runtime, "LiteRT", lambda **options: LiteRT(python=str(python), **options))
     assert "SIGSEGV" in refused(tflite)
-
-
-def test_without_the_runtime_the_message_says_what_to_install(tflite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    with pytest.raises(ExportError, match="pip install"):
-        runtime.load_interpreter(tflite)
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ExportError, match=r'pip install "ednas\[onnx\]"'):
-        runtime.load_session(b"")
 
 
 def mutate(content: bytes, seed: int) -> bytes:

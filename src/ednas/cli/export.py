@@ -27,7 +27,9 @@ NOT_GOOD = 3
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")] = Path("runs/export"),
-    format_: Annotated[str, typer.Option("--format", help="litert (Coral, Ethos-U, phones, CPUs) or onnx.")] = "litert",
+    format_: Annotated[
+        str, typer.Option("--format", help="litert (Coral, Ethos-U, phones, CPUs), onnx, or a plugin's own.")
+    ] = "litert",
     int8: Annotated[bool, typer.Option("--int8", help="Quantise to 8 bits; needs --calibration or --data.")] = False,
     calibration: Annotated[
         str | None,
@@ -112,8 +114,8 @@ def export(
         "max_drop_percent": max_drop,
         "device": device,
     }
-    config = parse(ExportConfig, {key: value for key, value in given.items() if value is not None}, "export")
     run_plugins(plugin)
+    config = parse(ExportConfig, {key: value for key, value in given.items() if value is not None}, "export")
     model = load_checkpoint(checkpoint)
     with counting("export:") as progress:
         result = export_model(

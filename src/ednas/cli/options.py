@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from ednas.training import Tiling
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ModelPath = Annotated[Path, typer.Argument(help="A checkpoint folder, or an exported model: a .tflite or .onnx file.")]
+ModelPath = Annotated[
+    Path,
+    typer.Argument(
+        help="A checkpoint folder, or an exported model: a .tflite or .onnx file, or one of a plugin's format."
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps; exported models run on the CPU.")]
 Tile = Annotated[
     str | None,
@@ -42,8 +47,8 @@ Plugins = Annotated[
     list[str] | None,
     typer.Option(
         "--plugin",
-        help="A Python file or module with tasks, losses, backbones, decoders, formats or controllers of your own; "
-        "its code is run; can be repeated.",
+        help="A Python file or module with tasks, losses, kinds of block, backbones, decoders, data or export formats, "
+        "sources or controllers of your own; its code is run; can be repeated.",
     ),
 ]
 

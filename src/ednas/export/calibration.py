@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from ednas.data.cache import CachedSplit
 from ednas.data.loader import load_samples
 from ednas.exceptions import DataError
+from ednas.export.converter import Floats
 from ednas.training.config import Normalisation
 from ednas.training.model import normalise
-
-Floats = npt.NDArray[np.float32]
 
 
 def spread_images(data: CachedSplit, count: int, normalisation: Normalisation) -> Floats:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -20,9 +19,10 @@ from ednas.config import StrictModel
 from ednas.data.cache import CachedSplit
 from ednas.exceptions import ConfigError, ExportError
 from ednas.export.calibration import spread_images
+from ednas.export.converter import Floats
 from ednas.export.evaluate import evaluate_exported
 from ednas.export.layers import LayerSNR, entry_layer, per_layer_snr, snr_db
-from ednas.export.manifest import Manifest, Precision, Runtime
+from ednas.export.manifest import Manifest, Precision
 from ednas.export.runtime import Runner, open_model
 from ednas.metrics import scored_metrics
 from ednas.scoring import metric_gain
@@ -30,7 +30,6 @@ from ednas.tasks import EvaluationProtocol
 from ednas.training.evaluate import evaluate
 from ednas.training.model import Model
 
-Floats = npt.NDArray[np.float32]
 Progress = Callable[[str, int, int], None]
 
 PARITY_LIMIT = 1e-3
@@ -93,7 +92,7 @@ class CheckReport(StrictModel):
     Attributes:
         format: Version of the report.
         model: Name of the model.
-        runtime: What ran it.
+        runtime: Its format.
         precision: ``float32`` or ``int8``.
         images: Images that parity and noise were measured on.
         real_images: Whether they are from data; else they are noise.
@@ -115,7 +114,7 @@ class CheckReport(StrictModel):
 
     format: Literal[1] = 1
     model: str
-    runtime: Runtime
+    runtime: str
     precision: Precision
     images: int
     real_images: bool

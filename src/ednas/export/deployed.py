@@ -14,6 +14,7 @@ from ednas.arch.architecture import MAX_INPUT_SIZE, MIN_INPUT_SIZE
 from ednas.data.colors import palette
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import ExportError
+from ednas.export.converter import Converter
 from ednas.export.manifest import (
     Decoding,
     DecodingKind,
@@ -21,7 +22,6 @@ from ednas.export.manifest import (
     OutputSpec,
     OutputStride,
     Precision,
-    Runtime,
     TensorSpec,
 )
 from ednas.nn.heads import resize_bilinear
@@ -113,12 +113,12 @@ class Deployed(nn.Module):
         """
         return tuple(y.argmax(1) if fused else y for y, fused in zip(self.raw(image), self.fused, strict=True))
 
-    def manifest(self, name: str, runtime: Runtime, precision: Precision) -> Manifest:
+    def manifest(self, name: str, converter: Converter, precision: Precision) -> Manifest:
         """Return what a file of this network is; its input and outputs are float until a file says otherwise.
 
         Args:
             name: Of the model, for people.
-            runtime: What runs the file; says where the channels are.
+            converter: The file's format; says where the channels are.
             precision: Of weights and activations.
         """
         model = self._model
@@ -126,13 +126,14 @@ class Deployed(nn.Module):
         size = height // self.output_stride, width // self.output_stride
         outputs = {}
         for (task_name, task), fused in zip(model.tasks.items(), self.fused, strict=True):
-            shape = (1, *size) if fused else _shape(task.channels, size, runtime)
+            shape = (1, *size) if fused else _shape(task.channels, size, converter)
             decoding = _decoding(task, model.targets[task.target], fused)
             outputs[task_name] = OutputSpec(name=task_name, shape=shape, decoding=decoding)
         return Manifest(
             name=name,
             created_by=version("ednas"),
-            runtime=runtime,
+            runtime=converter.name,
+            libraries=converter.versions(),
             architecture=model.architecture.to_dict(),
             tasks=self.tasks,
             targets=dict(model.targets),
@@ -143,7 +144,7 @@ class Deployed(nn.Module):
             normalisation=model.normalisation,
             output_stride=self.output_stride,
             precision=precision,
-            input=TensorSpec(name=INPUT, shape=_shape(3, self.input_size, runtime)),
+            input=TensorSpec(name=INPUT, shape=_shape(3, self.input_size, converter)),
             outputs=outputs,
         )
 
@@ -192,8 +193,8 @@ def _decoding(task: Task, target: TargetInfo, fused: bool) -> Decoding:
     return Decoding(kind=kind, channels=task.channels, class_names=target.class_names, colors=colors)
 
 
-def _shape(channels: int, size: tuple[int, int], runtime: Runtime) -> tuple[int, ...]:
-    return (1, *size, channels) if runtime == "litert" else (1, channels, *size)
+def _shape(channels: int, size: tuple[int, int], converter: Converter) -> tuple[int, ...]:
+    return (1, *size, channels) if converter.channels_last else (1, channels, *size)
 
 
 def _nearest(side: int) -> int:

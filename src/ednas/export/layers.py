@@ -7,21 +7,16 @@ runtime's usual kernels, unlike LiteRT's own debugging option, which leaves out 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ednas.config import StrictModel
 from ednas.exceptions import ExportError
+from ednas.export.converter import Array, Floats, Step, converter_of
 from ednas.export.manifest import Manifest, read_manifest
-from ednas.export.runtime import dequantise, input_tensor, load_interpreter, load_session, tensor_spec
-
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float32]
+from ednas.export.runtime import input_tensor
 
 BEST_DB = 40.0
 """About what a tensor of 8 bits reaches by itself; above it, a loss of decibels is no loss of accuracy."""
@@ -69,20 +64,28 @@ def per_layer_snr(float_path: Path, int8_path: Path, images: Floats) -> tuple[La
     """Compare every layer of an int8 model with the float model that it was made from.
 
     Args:
-        float_path: The float model, ``.tflite`` or ``.onnx``, as ``ednas export`` writes it.
-        int8_path: The int8 model, of the same kind.
+        float_path: The float model, as ``ednas export`` writes it.
+        int8_path: The int8 model, of the same format.
         images: Normalised images ``(N, H, W, 3)``.
 
     Returns:
-        The layers that both have, in the order of the graph; layers that put out nothing but 0 are left out.
+        The layers that both have, in the order of the graph; layers that put out nothing but 0 are left out. None where
+        the format does not let its layers be seen.
 
     Raises:
         ExportError: A model cannot be opened, or the two have no layer in common.
     """
-    reference, quantised = _open(float_path), _open(int8_path)
+    inspect = converter_of(float_path).inspect
+    if inspect is None:
+        return ()
+    manifests = read_manifest(float_path), read_manifest(int8_path)
+    reference, quantised = inspect(float_path), inspect(int8_path)
     sums: dict[str, list[float]] = {}
     for image in images:
-        exact, rounded = reference.run(image), quantised.run(image)
+        exact, rounded = (
+            model.run(input_tensor(image, manifest))
+            for model, manifest in zip((reference, quantised), manifests, strict=True)
+        )
         for name, value in exact.items():
             if name in rounded and rounded[name].shape == value.shape:
                 total = sums.setdefault(name, [0.0, 0.0])
@@ -91,7 +94,7 @@ def per_layer_snr(float_path: Path, int8_path: Path, images: Floats) -> tuple[La
     ratios = {name: _decibels(signal, noise) for name, (signal, noise) in sums.items() if signal > 0}
     if not ratios:
         raise ExportError(f"{int8_path}: has no layer in common with {float_path}; export both again")
-    tasks = _dependents(reference)
+    tasks = _dependents(reference.steps, manifests[0])
     return tuple(
         LayerSNR(
             name=step.name,
@@ -105,96 +108,17 @@ def per_layer_snr(float_path: Path, int8_path: Path, images: Floats) -> tuple[La
     )
 
 
-@dataclass(frozen=True)
-class _Step:
-    """An operator: its output tensor, what it does, and the computed tensors that it reads."""
-
-    name: str
-    op: str
-    inputs: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Open:
-    """A model whose every tensor can be seen.
-
-    ``run`` maps a normalised image ``(H, W, 3)`` to the real values of all that are numbers; class ids are none.
-    """
-
-    manifest: Manifest
-    steps: tuple[_Step, ...]
-    run: Callable[[Floats], Mapping[str, Floats]]
-
-
-def _open(path: Path) -> _Open:
-    manifest = read_manifest(path)
-    return _open_tflite(path, manifest) if manifest.runtime == "litert" else _open_onnx(path, manifest)
-
-
-def _open_tflite(path: Path, manifest: Manifest) -> _Open:
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    model = flatbuffer_utils.read_model(str(path))
-    graph = model.subgraphs[0]
-    names = [tensor.name.decode(errors="replace") for tensor in graph.tensors]
-    made = {index for operator in graph.operators for index in operator.outputs}
-    steps = tuple(
-        _Step(
-            name=names[operator.outputs[0]],
-            op=str(flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)),
-            inputs=tuple(names[index] for index in operator.inputs if index in made),
-        )
-        for operator in graph.operators
-    )
-    graph.outputs = sorted(made)
-    model.signatureDefs = []  # else the interpreter wants names for the new outputs
-    interpreter = load_interpreter(bytes(flatbuffer_utils.convert_object_to_bytearray(model)))
-    input_index = interpreter.get_input_details()[0]["index"]
-    outputs = [(entry["index"], tensor_spec(entry)) for entry in interpreter.get_output_details()]
-    outputs = [(index, spec) for index, spec in outputs if spec.scale is not None or spec.dtype == "float32"]
-
-    def run(image: Floats) -> dict[str, Floats]:
-        interpreter.set_tensor(input_index, input_tensor(image, manifest))
-        interpreter.invoke()
-        return {spec.name: dequantise(interpreter.get_tensor(index), spec) for index, spec in outputs}
-
-    return _Open(manifest, steps, run)
-
-
-def _open_onnx(path: Path, manifest: Manifest) -> _Open:
-    import onnx
-
-    model = onnx.load(str(path))
-    nodes = list(model.graph.node)
-    made = {name for node in nodes for name in node.output}
-    steps = tuple(_Step(node.output[0], node.op_type, tuple(n for n in node.input if n in made)) for node in nodes)
-    known = {output.name for output in model.graph.output}
-    model.graph.output.extend(onnx.ValueInfoProto(name=step.name) for step in steps if step.name not in known)
-    session = load_session(model.SerializeToString())
-    names = [output.name for output in session.get_outputs()]
-
-    def run(image: Floats) -> dict[str, Floats]:
-        values: dict[str, Floats] = dict(
-            zip(names, session.run(names, {manifest.input.name: input_tensor(image, manifest)}), strict=True)
-        )
-        # What the next layer reads is the tensor after it was rounded to 8 bits.
-        rounded = {name: values.get(f"{name}_DequantizeLinear_Output", values[name]) for name in names}
-        return {name: value for name, value in rounded.items() if value.dtype == np.float32}
-
-    return _Open(manifest, steps, run)
-
-
-def _dependents(model: _Open) -> dict[str, tuple[str, ...]]:
+def _dependents(steps: tuple[Step, ...], manifest: Manifest) -> dict[str, tuple[str, ...]]:
     """Return, for every tensor, the tasks whose outputs depend on it."""
-    makers = {step.name: step for step in model.steps}
-    tasks: dict[str, list[str]] = {step.name: [] for step in model.steps}
-    for task, spec in model.manifest.outputs.items():
+    makers = {step.name: step for step in steps}
+    tasks: dict[str, list[str]] = {name: [] for name in makers}
+    for task, spec in manifest.outputs.items():
         for name in _before(spec.name, makers):
             tasks[name].append(task)
     return {name: tuple(found) for name, found in tasks.items()}
 
 
-def _before(output: str, makers: Mapping[str, _Step]) -> Iterator[str]:
+def _before(output: str, makers: Mapping[str, Step]) -> Iterator[str]:
     """Yield a tensor and all that it is computed from, each once."""
     seen: set[str] = set()
     waiting = [output]

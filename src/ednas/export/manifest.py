@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,12 +15,10 @@ from pydantic import Field
 from ednas.config import StrictModel, parse
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import ExportError
+from ednas.export.converter import FormatName, converter_of
 from ednas.files import read_json, write_json
-from ednas.hw.tflite import schema
-from ednas.hw.tflite.flatbuffer import UINT32, Content, DamagedError
 from ednas.training.config import Normalisation
 
-Runtime = Literal["litert", "onnx"]
 Precision = Literal["float32", "int8"]
 OutputStride = Literal[1, 4, 8]
 DecodingKind = Literal["argmax", "class_ids", "depth", "normals", "raw"]
@@ -31,16 +28,13 @@ METADATA_NAME = "ednas"
 
 MANIFEST_FILE = "model.json"
 
-_LONGEST = 1 << 20
-"""Bytes of an embedded manifest; one of 255 classes with long names has 20,000."""
-
 
 class TensorSpec(StrictModel):
     """An input or an output of a model.
 
     Attributes:
         name: Its name in the file, and in the signature of a TFLite file.
-        shape: ``[1, H, W, C]`` in a TFLite file, ``[1, C, H, W]`` in an ONNX file.
+        shape: ``[1, H, W, C]`` or ``[1, C, H, W]``, as the format has it.
         dtype: Type of the elements: ``float32``, ``int8``, ``uint8``, or that of class ids (``int32``, ``int64``).
         scale: Step of a quantised tensor, real = scale * (q - zero_point); None: the numbers are real already.
         zero_point: The number that stands for 0.
@@ -90,7 +84,8 @@ class Manifest(StrictModel):
         format: Version of the manifest.
         name: Of the model, for people.
         created_by: The version of ednas that wrote it.
-        runtime: ``litert`` (``.tflite``) or ``onnx``.
+        runtime: The format (:class:`~ednas.export.converter.Converter`), for example ``litert`` (``.tflite``).
+        libraries: Versions of the packages that the format needs, by name.
         architecture: JSON form of the architecture.
         tasks: Names of the tasks, in the order of the outputs.
         targets: What the dataset said about the targets that the tasks read.
@@ -108,7 +103,8 @@ class Manifest(StrictModel):
     format: Literal[1] = 1
     name: str
     created_by: str
-    runtime: Runtime
+    runtime: FormatName
+    libraries: dict[str, str] = Field(default_factory=dict)
     architecture: dict[str, Any]
     tasks: tuple[str, ...]
     targets: dict[str, TargetInfo]
@@ -121,6 +117,11 @@ class Manifest(StrictModel):
     precision: Precision = "float32"
     input: TensorSpec
     outputs: dict[str, OutputSpec]
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether the input is ``(1, H, W, 3)`` and outputs ``(1, h, w, C)``; else channels come first."""
+        return self.input.shape[-1:] == (3,)
 
     def with_tensors(self, image: TensorSpec, outputs: Mapping[str, TensorSpec]) -> Manifest:
         """Return the manifest with the input and outputs (by task) as a model file has them."""
@@ -145,7 +146,7 @@ def write_manifest(path: Path | str, manifest: Manifest) -> None:
 
 
 def read_manifest(path: Path | str) -> Manifest:
-    """Read a manifest from a ``.json`` file, or the one embedded in a ``.tflite`` or ``.onnx`` model.
+    """Read a manifest from a ``.json`` file, or the one embedded in a model.
 
     Nothing in the file is trusted: a damaged one is an error, whatever is wrong with it.
 
@@ -157,7 +158,7 @@ def read_manifest(path: Path | str) -> Manifest:
         raise ExportError(f"{path}: {'is a folder, give a model file' if path.is_dir() else 'no such file'}")
     if path.suffix == ".json":
         return _parse(read_json(path, ExportError), path)
-    text = _embedded_in_onnx(path) if path.suffix == ".onnx" else _embedded_in_tflite(path)
+    text = converter_of(path).read_manifest(path)
     if text is None:
         raise ExportError(f"{path}: holds no manifest of ednas; write the model with `ednas export`")
     try:
@@ -178,35 +179,3 @@ def _parse(content: Any, path: Path) -> Manifest:
             f"{path}: the manifest has tasks {', '.join(manifest.tasks)}, but outputs {', '.join(manifest.outputs)}"
         )
     return manifest
-
-
-def _embedded_in_tflite(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-            if content[4:8] != schema.IDENTIFIER:
-                raise ExportError(f"{path}: is no model of a kind that ednas exports (.tflite or .onnx)")
-            model = Content(content).root()
-            for entry in model.tables(schema.MODEL_METADATA):
-                if entry.text(schema.METADATA_NAME, len(METADATA_NAME) + 1) == METADATA_NAME:
-                    buffer = model.tables(schema.MODEL_BUFFERS)[entry.number(schema.METADATA_BUFFER, UINT32)]
-                    return buffer.text(schema.BUFFER_DATA, _LONGEST)
-            return None
-    except (DamagedError, IndexError) as error:
-        raise ExportError(f"{path}: is damaged ({error}); export or copy it again") from None
-    except (OSError, ValueError) as error:  # a ValueError: an empty file cannot be mapped
-        raise ExportError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
-
-
-def _embedded_in_onnx(path: Path) -> str | None:
-    try:
-        import onnx
-        from google.protobuf.message import DecodeError
-    except ImportError:
-        raise ExportError('reading ONNX models needs onnx; pip install "ednas[onnx]"') from None
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except DecodeError:
-        raise ExportError(f"{path}: is no ONNX model, or damaged; export or copy it again") from None
-    except OSError as error:
-        raise ExportError(f"{path}: cannot be read ({error.strerror})") from error
-    return next((entry.value for entry in model.metadata_props if entry.key == METADATA_NAME), None)

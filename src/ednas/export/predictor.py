@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,8 @@ from torch.nn import functional as F
 
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import ConfigError, ExportError
-from ednas.export.manifest import Manifest, OutputSpec
+from ednas.export.converter import by_suffix
+from ednas.export.manifest import OutputSpec
 from ednas.export.runtime import Runner, open_model
 from ednas.nn.heads import resize_bilinear
 from ednas.tasks import Task, make_tasks
@@ -31,7 +31,7 @@ class ExportedModel:
     Attributes:
         runner: The same.
         tasks: By name, in the order of the outputs.
-        device: The CPU, where both runtimes are.
+        device: The CPU, where the runtimes are.
 
     Raises:
         ConfigError: A task is unknown.
@@ -45,7 +45,7 @@ class ExportedModel:
 
     @classmethod
     def open(cls, path: Path | str) -> ExportedModel:
-        """Open a ``.tflite`` or ``.onnx`` file; raises as :func:`~ednas.export.runtime.open_model`."""
+        """Open a file that ``ednas export`` wrote; raises as :func:`~ednas.export.runtime.open_model`."""
         return cls(open_model(path))
 
     @property
@@ -74,7 +74,7 @@ class ExportedModel:
                 f"{manifest.name}: takes images of {expected} alone, not {found}; "
                 f"give it images of {expected}, or larger ones in tiles of {expected}"
             )
-        outputs = self.runner.run(normalised(image, manifest))
+        outputs = self.runner.run(normalise(image, manifest.normalisation).permute(0, 2, 3, 1).numpy())
         return {
             task: _network_output(torch.from_numpy(np.ascontiguousarray(outputs[task])), spec, manifest.input_size)
             for task, spec in manifest.outputs.items()
@@ -88,17 +88,12 @@ def open_predictor(path: Path, device: str) -> Model | ExportedModel:
         ConfigError: Unknown device, or an exported model is to run on another one than the CPU.
         EdnasError: It is missing or damaged.
     """
-    if path.is_file() or path.suffix in (".tflite", ".onnx"):
+    if path.is_file() or path.suffix in by_suffix():
         if device not in ("auto", "cpu"):
             raise ConfigError(f"device '{device}': exported models run on the CPU; leave --device out")
         return ExportedModel.open(path)
     where = resolve_device(device)
     return load_checkpoint(path).to(where)
-
-
-def normalised(image: Tensor, manifest: Manifest) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Turn images ``(N, 3, H, W)`` in [0, 1] into those that :meth:`Runner.run` takes, ``(N, H, W, 3)``."""
-    return normalise(image, manifest.normalisation).permute(0, 2, 3, 1).numpy()
 
 
 def _network_output(values: Tensor, spec: OutputSpec, size: tuple[int, int]) -> Tensor:

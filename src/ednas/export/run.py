@@ -10,40 +10,26 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from ednas.config import StrictModel
 from ednas.exceptions import ExportError
+from ednas.export.converter import IO, Converter, Floats, FormatName, Ranges, converters, find_converter
 from ednas.export.manifest import MANIFEST_FILE, Manifest, OutputStride, write_manifest
 from ednas.files import atomic_path, write_json, write_text
 from ednas.tasks import EvaluationProtocol
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from ednas.data.cache import CachedSplit
     from ednas.export.audit import Audit
     from ednas.export.check import CheckReport
-    from ednas.export.deployed import Deployed
     from ednas.hw import Target
     from ednas.training.model import Model
 
 CHECK_FILE, AUDIT_FILE = "check.json", "audit.json"
-
-Format = Literal["litert", "onnx"]
-
-_SUFFIX = {"litert": ".tflite", "onnx": ".onnx"}
-
-_NEEDS: dict[Format, tuple[str, tuple[str, ...]]] = {
-    "litert": ("export", ("litert_torch", "ai_edge_quantizer", "ai_edge_litert")),
-    "onnx": ("onnx", ("onnx", "onnxscript", "onnxruntime")),
-}
-"""The extra of the package and what it installs, by format."""
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is done, how much of it is done, how much there is)."""
@@ -53,13 +39,15 @@ class ExportConfig(StrictModel):
     """How a model is exported.
 
     Attributes:
-        format: ``litert`` (``.tflite``) or ``onnx``.
+        format: ``litert`` (``.tflite``), ``onnx``, or one that was registered
+            (:func:`ednas.export.converter.register_converter`).
         int8: Whether weights and activations are quantised to 8 bits.
         io: Elements of a quantised TFLite model's input and outputs.
         calibration: Dataset whose train split gives the ranges of the activations; None = that of ``data``.
         samples: Images to take from it, spread over the split.
-        ranges: How the activations' ranges in several images become one, see :func:`ednas.export.litert.quantise`;
-            ``auto`` tries both and keeps what brings the worst output nearer to the float model's.
+        ranges: How the activations' ranges in several images become one, as the format knows it
+            (:func:`ednas.export.formats.litert.quantise`); ``auto`` tries all ways and keeps what brings the worst
+            output nearest to the float model's.
         data: Dataset for the metrics before and after; None = that of ``calibration``.
         data_options: Options of the format of both; on the dataset of the training, those of then are the defaults.
         split: Its split.
@@ -75,12 +63,12 @@ class ExportConfig(StrictModel):
         device: Where the fine-tuning runs.
     """
 
-    format: Format = "litert"
+    format: FormatName = "litert"
     int8: bool = False
-    io: Literal["int8", "uint8", "float"] | None = None
+    io: IO | None = None
     calibration: str | None = None
     samples: int = Field(default=32, gt=0)
-    ranges: Literal["auto", "full", "average"] = "auto"
+    ranges: Literal["auto", Ranges] = "auto"
     data: str | None = None
     data_options: Mapping[str, Any] = Field(default_factory=dict)
     split: str = "val"
@@ -99,8 +87,15 @@ class ExportConfig(StrictModel):
     def _check(self) -> Self:
         if self.int8 and not (self.calibration or self.data):
             raise ValueError("int8 needs images for the ranges of its activations; give calibration or data")
-        if self.format == "onnx" and (self.io or self.targets or self.fuse):
-            raise ValueError("io, targets and fuse belong to format litert; leave them out for onnx")
+        converter = find_converter(self.format)
+        if any(getattr(self, option) for option in converter.lacks):
+            *lacked, last = converter.lacks
+            owners = " and ".join(name for name, other in converters().items() if not other.lacks)
+            options = f"{', '.join(lacked)} and {last}" if lacked else last
+            raise ValueError(f"{options} belong to format {owners}; leave them out for {self.format}")
+        if self.int8 and self.ranges not in ("auto", *converter.quantise):
+            known = ", ".join(("auto", *converter.quantise))
+            raise ValueError(f"ranges '{self.ranges}': format {self.format} knows {known}")
         if self.io and not self.int8:
             raise ValueError("io belongs to int8: the input and outputs of a float model are float")
         if self.qat_steps and not self.int8:
@@ -154,24 +149,6 @@ class Exported:
         }
 
 
-Quantise = Callable[[Path, "Iterable[npt.NDArray[np.float32]]", Path], None]
-
-
-class Converter(NamedTuple):
-    """What writes models of a format.
-
-    Attributes:
-        convert: Writes a network as a float file.
-        quantise: Each writes a float file as an int8 one, with normalised images ``(1, H, W, 3)`` for its ranges; by
-            how these are put together.
-        finish: Names input and outputs and embeds the manifest; returns it with the file's tensors.
-    """
-
-    convert: Callable[[Deployed, Path], None]
-    quantise: Mapping[str, Quantise]
-    finish: Callable[[Path, Manifest], Manifest]
-
-
 def export_model(
     model: Model,
     out: Path | str,
@@ -205,17 +182,17 @@ def export_model(
     told = progress or _untold
     out = Path(out)
     size = config.input_size or model.input_size
+    converter = find_converter(config.format)
     # What can be known to fail fails before anything that takes long.
-    _check_packages(config.format)
+    converter.check_installed()
     check_export_size(size)
     targets = [_target(name, config) for name in dict.fromkeys(config.targets)]
     _check_place(out)
-    suffix = _SUFFIX[config.format]
     ratios: dict[str, float] = {}
     with atomic_path(out) as folder:
         folder.mkdir()
-        path = folder / f"model{suffix}"
-        float_path = folder / f"model_float{suffix}" if config.int8 else path
+        path = folder / f"model{converter.suffix}"
+        float_path = folder / f"model_float{converter.suffix}" if config.int8 else path
         # Ranges need images alone.
         taught = model.targets if config.qat_steps else ()
         open_split = partial(_split, model, config.data_options, size, told)
@@ -226,16 +203,18 @@ def export_model(
             exported, input_size=size, output_stride=config.output_stride, fuse_argmax=config.fuse == "argmax"
         )
         with _stage(told, "converting"):
-            manifest = _convert(deployed, float_path, name, config)
+            converter.convert(deployed, float_path)
+            manifest = converter.finish(float_path, deployed.manifest(name, converter, "float32"))
         if training is not None:
             with _stage(told, "quantising"):
                 images = spread_images(training, config.samples, model.normalisation)
-                manifest, ratios = _quantise(deployed, float_path, path, images, name, config)
+                draft = deployed.manifest(name, converter, "int8")
+                manifest, ratios = _quantise(converter, float_path, path, images, draft, config)
         write_manifest(folder / MANIFEST_FILE, manifest)
         unlike = _unlike(record, validation, config, partial(_split, model, config.data_options))
         _write_labels(folder, manifest)
         with _stage(told, "auditing"):
-            audits = tuple(_audit(path, target) for target in targets)
+            audits = tuple(converter.audit(path, target) for target in targets if converter.audit)
         report = check(
             model,
             deployed,
@@ -252,13 +231,6 @@ def export_model(
         if audits:
             write_json(folder / AUDIT_FILE, {found.target: found.to_dict() for found in audits})
     return Exported(out, out / path.name, manifest, report, audits, ratios)
-
-
-def _check_packages(runtime: Format) -> None:
-    extra, packages = _NEEDS[runtime]
-    missing = [package for package in packages if find_spec(package) is None]
-    if missing:
-        raise ExportError(f'format {runtime} needs {", ".join(missing)}; pip install "ednas[{extra}]"')
 
 
 def _check_place(out: Path) -> None:
@@ -283,38 +255,31 @@ def _target(name: str, config: ExportConfig) -> Target:
     return target
 
 
-def _convert(deployed: Deployed, path: Path, name: str, config: ExportConfig) -> Manifest:
-    """Write the float model."""
-    converter = _converter(config)
-    converter.convert(deployed, path)
-    return converter.finish(path, deployed.manifest(name, config.format, "float32"))
-
-
 def _quantise(
-    deployed: Deployed, float_path: Path, path: Path, images: npt.NDArray[np.float32], name: str, config: ExportConfig
+    converter: Converter, float_path: Path, path: Path, images: Floats, draft: Manifest, config: ExportConfig
 ) -> tuple[Manifest, dict[str, float]]:
     """Write the int8 model; return also how near the outputs of all that was tried came to the float model's, in dB."""
-    converter = _converter(config)
+    candidates = {
+        ranges: path.with_stem(f"{path.stem}_{ranges}")
+        for ranges in converter.quantise
+        if config.ranges in ("auto", ranges)
+    }
+    options = {"io": config.io} if config.io else {}
     made: dict[str, Manifest] = {}
     ratios: dict[str, float] = {}
-    for ranges, quantise in converter.quantise.items():
-        candidate = _candidate(path, ranges)
-        quantise(float_path, [image[None] for image in images], candidate)
-        made[ranges] = converter.finish(candidate, deployed.manifest(name, config.format, "int8"))
-        if len(converter.quantise) > 1:
+    for ranges, candidate in candidates.items():
+        converter.quantise[ranges](float_path, [image[None] for image in images], candidate, **options)
+        made[ranges] = converter.finish(candidate, draft)
+        if len(candidates) > 1:
             ratios[ranges] = _worst_snr(float_path, candidate, images)
-    chosen = max(made, key=lambda ranges: ratios.get(ranges, 0.0))
-    for ranges in made:
-        candidate = _candidate(path, ranges)
-        candidate.replace(path) if ranges == chosen else candidate.unlink()
+    chosen = max(candidates, key=lambda ranges: ratios.get(ranges, 0.0))
+    candidates.pop(chosen).replace(path)
+    for candidate in candidates.values():
+        candidate.unlink()
     return made[chosen], ratios
 
 
-def _candidate(path: Path, ranges: str) -> Path:
-    return path.with_stem(f"{path.stem}_{ranges}")
-
-
-def _worst_snr(float_path: Path, path: Path, images: npt.NDArray[np.float32]) -> float:
+def _worst_snr(float_path: Path, path: Path, images: Floats) -> float:
     """Return the signal-to-noise ratio of the worst output that is no class id, dB."""
     from ednas.export.layers import snr_db
     from ednas.export.runtime import open_model
@@ -326,27 +291,6 @@ def _worst_snr(float_path: Path, path: Path, images: npt.NDArray[np.float32]) ->
         (snr_db(expected[task], found[task]) for task in found if outputs[task].decoding.kind != "class_ids"),
         default=0.0,
     )
-
-
-def _converter(config: ExportConfig) -> Converter:
-    """Return what writes the format."""
-    if config.format == "onnx":
-        from ednas.export import onnx
-
-        return Converter(onnx.convert, {"full": onnx.quantise}, onnx.finish)
-    from ednas.export import litert
-
-    tried: tuple[litert.Ranges, ...] = ("full", "average") if config.ranges == "auto" else (config.ranges,)
-    quantise: dict[str, Quantise] = {
-        ranges: partial(litert.quantise, io=config.io or "int8", ranges=ranges) for ranges in tried
-    }
-    return Converter(litert.convert, quantise, litert.finish)
-
-
-def _audit(path: Path, target: Target) -> Audit:
-    from ednas.export.audit import audit
-
-    return audit(path, target)
 
 
 def _write_labels(folder: Path, manifest: Manifest) -> None:
@@ -419,8 +363,8 @@ def _finetuned(model: Model, data: CachedSplit, config: ExportConfig, told: Prog
     )
 
 
-def _untold(what: str, done: int, total: int) -> None:
-    del what, done, total
+def _untold(*_: object) -> None:
+    """Tell nobody."""
 
 
 @contextmanager

@@ -5,17 +5,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ednas.exceptions import ExportError, TargetError
+from ednas.export.converter import IO
 from ednas.export.manifest import TensorSpec
 from ednas.files import atomic_path
 from ednas.hw.tflite import schema
 from ednas.hw.tflite.reader import load_tflite
 from ednas.hw.tflite.versions import VERSIONS
-
-IO = Literal["int8", "uint8", "float"]
-"""Elements of the input and outputs of an int8 model."""
 
 MISSING = 'exporting for LiteRT needs more packages; pip install "ednas[export]"'
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
+import sys
 from collections import Counter
 from dataclasses import replace
 
@@ -27,7 +29,7 @@ if not can_convert():
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 
-from ednas.export import litert
+from ednas.export.formats import litert
 
 CLEAN = {
     "ADD", "ARG_MAX", "AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "PAD", "RESIZE_BILINEAR",
@@ -102,7 +104,7 @@ def _name(code):
 def check_float(deployed, path):
     """Convert a network, and check its operators and numbers."""
     litert.convert(deployed, path)
-    litert.finish(path, deployed.manifest("test", "litert", "float32"))
+    litert.finish(path, deployed.manifest("test", litert.LITERT, "float32"))
     check_file(deployed, path)
 
 
@@ -197,7 +199,7 @@ def test_finishing_again_replaces_the_manifest(exported, tmp_path):
 def test_other_inputs_and_outputs_are_exact(exported, tmp_path, io):
     path = tmp_path / "model.tflite"
     litert.quantise(exported.float_path, exported.calibration, path, io=io)
-    manifest = litert.finish(path, exported.deployed.manifest("tiny", "litert", "int8"))
+    manifest = litert.finish(path, exported.deployed.manifest("tiny", litert.LITERT, "int8"))
     specs = [manifest.input, *manifest.outputs.values()]
     assert {spec.dtype for spec in specs} == {"float32" if io == "float" else "uint8"}
     ends = Counter({"QUANTIZE": 4} if io == "uint8" else {"QUANTIZE": 1, "DEQUANTIZE": 3})
@@ -210,7 +212,7 @@ def test_other_inputs_and_outputs_are_exact(exported, tmp_path, io):
 
 def test_quantising_twice_gives_the_same_file(exported, tmp_path):
     litert.quantise(exported.float_path, exported.calibration, tmp_path / "again.tflite")
-    litert.finish(tmp_path / "again.tflite", exported.deployed.manifest("tiny", "litert", "int8"))
+    litert.finish(tmp_path / "again.tflite", exported.deployed.manifest("tiny", litert.LITERT, "int8"))
     assert (tmp_path / "again.tflite").read_bytes() == exported.int8_path.read_bytes()
 
 
@@ -244,7 +246,7 @@ def test_a_file_that_is_no_model_is_one_line(exported, tmp_path):
 
 
 def test_a_manifest_of_another_network_is_refused(exported):
-    other = Deployed(exported.model, input_size=(64, 64)).manifest("other", "litert", "float32")
+    other = Deployed(exported.model, input_size=(64, 64)).manifest("other", litert.LITERT, "float32")
     with pytest.raises(ExportError, match="not those of segmentation, depth, normals"):
         litert.finish(exported.float_path, other)
 
@@ -260,7 +262,7 @@ def test_a_network_that_cannot_be_converted_is_one_line_and_leaves_no_file(train
 @pytest.mark.parametrize("package", ["litert_torch", "ai_edge_quantizer"])
 def test_a_missing_package_is_one_line_that_says_what_to_install(exported, tmp_path, monkeypatch, package):
     (tmp_path / f"{package}.py").write_text("raise ImportError")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     with pytest.raises(ExportError, match=r'^exporting for LiteRT needs more packages; pip install "ednas\[export\]"'):
         if package == "litert_torch":
             litert.convert(exported.deployed, tmp_path / "out" / "model.tflite")
@@ -282,7 +284,7 @@ def test_other_strides_sizes_and_class_ids(trained, tmp_path, stride, size):
     deployed = Deployed(trained, input_size=size, output_stride=stride, fuse_argmax=True)
     check_float(deployed, tmp_path / "float.tflite")
     litert.quantise(tmp_path / "float.tflite", [noise(size)], tmp_path / "int8.tflite", io="uint8")
-    manifest = litert.finish(tmp_path / "int8.tflite", deployed.manifest("test", "litert", "int8"))
+    manifest = litert.finish(tmp_path / "int8.tflite", deployed.manifest("test", litert.LITERT, "int8"))
     assert manifest.outputs["segmentation"].shape == (1, size[0] // stride, size[1] // stride)
     assert manifest.outputs["segmentation"].dtype == "int32"
     assert manifest.outputs["depth"].dtype == "uint8"
@@ -302,7 +304,7 @@ def test_the_base_and_the_zoo_convert(name, tmp_path):
     deployed = Deployed(model, input_size=(64, 128))
     check_float(deployed, tmp_path / "float.tflite")
     litert.quantise(tmp_path / "float.tflite", [noise((64, 128), seed) for seed in range(2)], tmp_path / "int8.tflite")
-    litert.finish(tmp_path / "int8.tflite", deployed.manifest(name, "litert", "int8"))
+    litert.finish(tmp_path / "int8.tflite", deployed.manifest(name, litert.LITERT, "int8"))
     assert operators(tmp_path / "int8.tflite") == operators(tmp_path / "float.tflite")
     assert {layer.dtype for layer in load_tflite(tmp_path / "int8.tflite").layers} == {"int8"}
 
@@ -332,6 +334,12 @@ def test_the_corners_of_the_search_space_convert(architecture, tmp_path):
     deployed = Deployed(build_model(architecture, ("depth",), targets, input_size=(64, 128)), input_size=(64, 128))
     path = tmp_path / "float.tflite"
     litert._convert(deployed.raw, deployed.fused, deployed.input_size, path)
-    litert.finish(path, deployed.manifest("test", "litert", "float32"))
+    litert.finish(path, deployed.manifest("test", litert.LITERT, "float32"))
     check_file(deployed, path)
     path.unlink()
+
+
+def test_without_the_runtime_the_message_says_what_to_install(exported, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(ExportError, match="pip install"):
+        litert.load_interpreter(str(exported.float_path))

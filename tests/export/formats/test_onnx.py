@@ -14,8 +14,8 @@ from training_fakes import TARGETS, small_architecture
 
 from ednas.exceptions import DataError, EdnasError, ExportError
 from ednas.export.deployed import Deployed
+from ednas.export.formats.onnx import ONNX, convert, finish, load_session, quantise
 from ednas.export.manifest import Decoding, Manifest, OutputSpec, TensorSpec, read_manifest
-from ednas.export.onnx import convert, finish, quantise
 from ednas.export.runtime import open_model
 from ednas.training.model import build_model
 
@@ -54,7 +54,7 @@ def manifest() -> Manifest:
     return Manifest(
         name="small",
         created_by="0",
-        runtime="litert",
+        runtime="onnx",
         architecture={},
         tasks=tuple(CHANNELS),
         targets={},
@@ -165,7 +165,7 @@ def test_networks_compute_the_same_as_deployed(tmp_path: Path, stride: Any, fuse
     model = build_model(small_architecture(), tuple(TARGETS), TARGETS, input_size=(64, 96), seed=1)
     deployed = Deployed(model, input_size=(64, 96), output_stride=stride, fuse_argmax=fuse)
     convert(deployed, tmp_path / "model.onnx")
-    finish(tmp_path / "model.onnx", deployed.manifest("small", "onnx", "float32"))
+    finish(tmp_path / "model.onnx", deployed.manifest("small", ONNX, "float32"))
     values = np.random.default_rng(0).standard_normal((2, 64, 96, 3)).astype(np.float32)
     found = open_model(tmp_path / "model.onnx").run(values)
     expected = deployed(torch.from_numpy(values.transpose(0, 3, 1, 2)))
@@ -250,7 +250,7 @@ def test_a_missing_package_is_named(
 ) -> None:
     for name in ("onnx", "onnxscript", "onnxruntime"):
         monkeypatch.setitem(sys.modules, name, None if name == package else sys)
-    with pytest.raises(ExportError, match=rf'ONNX needs {package}, .*; pip install "ednas\[onnx\]"$'):
+    with pytest.raises(ExportError, match=rf'format onnx needs {package}; pip install "ednas\[onnx\]"$'):
         if package == "onnxruntime":
             quantise(tmp_path / "model.onnx", images(), tmp_path / "int8.onnx")
         else:
@@ -263,3 +263,9 @@ def test_a_place_that_cannot_be_written(network: Small, model: Path, tmp_path: P
         convert(network, tmp_path / "file" / "model.onnx")
     with pytest.raises(EdnasError, match="cannot write"):
         quantise(model, images(1), tmp_path / "file" / "int8.onnx")
+
+
+def test_without_the_runtime_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ExportError, match=r'pip install "ednas\[onnx\]"'):
+        load_session(b"")

@@ -11,23 +11,22 @@ import logging
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from importlib import import_module
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ednas.exceptions import ExportError
 from ednas.export.calibration import check_calibration
+from ednas.export.converter import Array, Converter, Floats, Inspection, Session, Step, register_converter
 from ednas.export.manifest import METADATA_NAME, Manifest, TensorSpec
+from ednas.export.runtime import one_line_errors, try_in_a_process
 from ednas.files import atomic_path
+from ednas.hw.sources.litert import MISSING_ONNX
 
 if TYPE_CHECKING:
     from ednas.export.deployed import Deployed
-
-Floats = npt.NDArray[np.float32]
 
 OPSET = 20
 """Version of ONNX's operators."""
@@ -36,15 +35,11 @@ OPSET = 20
 def convert(deployed: Deployed, path: Path) -> None:
     """Write a network as a float ONNX file.
 
-    Args:
-        deployed: The network.
-        path: The file; replaced if it exists.
-
     Raises:
-        ExportError: onnx or onnxscript is not installed, or the network cannot be converted.
+        ExportError: A package is not installed, or the network cannot be converted.
         EdnasError: The file cannot be written.
     """
-    _check_installed("onnx", "onnxscript")
+    ONNX.check_installed()
     import torch
 
     from ednas.export.deployed import INPUT
@@ -68,20 +63,15 @@ def convert(deployed: Deployed, path: Path) -> None:
 
 
 def quantise(float_path: Path, calibration: Iterable[Floats], path: Path) -> None:
-    """Write a float ONNX file as an int8 one.
-
-    Args:
-        float_path: What :func:`convert` wrote.
-        calibration: Normalised images ``(1, H, W, 3)``, from which the ranges of the activations are taken.
-        path: The file; replaced if it exists.
+    """Write a float ONNX file as an int8 one; the images are normalised, ``(1, H, W, 3)``.
 
     Raises:
-        ExportError: onnx or onnxruntime is not installed, or ``float_path`` is no ONNX file.
+        ExportError: A package is not installed, or ``float_path`` is no ONNX file.
         DataError: There is no calibration image, they have another size than the model's, or are not finite.
         EdnasError: The file cannot be written.
     """
-    _check_installed("onnx", "onnxruntime")
-    image = _spec(_load(float_path).graph.input[0])
+    ONNX.check_installed()
+    image = _spec(_load_graph(float_path).graph.input[0])
     images = list(calibration)
     batch, channels, height, width = image.shape
     check_calibration(images, (batch, height, width, channels))
@@ -100,30 +90,95 @@ def quantise(float_path: Path, calibration: Iterable[Floats], path: Path) -> Non
 
 
 def finish(path: Path, manifest: Manifest) -> Manifest:
-    """Embed the manifest in an ONNX file.
-
-    Args:
-        path: The file; replaced.
-        manifest: What the model is.
-
-    Returns:
-        The manifest that was embedded: with the file's input and outputs.
+    """Embed the manifest in an ONNX file; return it with the file's input and outputs.
 
     Raises:
-        ExportError: onnx is not installed, or the file is no ONNX file or has other outputs than the manifest.
+        ExportError: A package is not installed, or the file is no ONNX file or has other outputs than the manifest.
         EdnasError: The file cannot be written.
     """
-    _check_installed("onnx")
+    ONNX.check_installed()
     import onnx
 
-    model = _load(path)
+    model = _load_graph(path)
     outputs = {spec.name: spec for spec in map(_spec, model.graph.output)}
     if set(outputs) != set(manifest.outputs):
         raise ExportError(f"{path}: has outputs {', '.join(outputs)}, not the manifest's {', '.join(manifest.outputs)}")
-    manifest = manifest.with_tensors(_spec(model.graph.input[0]), outputs).model_copy(update={"runtime": "onnx"})
+    manifest = manifest.with_tensors(_spec(model.graph.input[0]), outputs)
     onnx.helper.set_model_props(model, {METADATA_NAME: manifest.to_json()})
     _save(model, path)
     return manifest
+
+
+def read_manifest(path: Path) -> str | None:
+    """Return the text of the manifest in an ONNX file; None if it holds none.
+
+    Raises:
+        ExportError: onnx is not installed, or the file is damaged or no ONNX file.
+    """
+    return next((entry.value for entry in _load(path).metadata_props if entry.key == METADATA_NAME), None)
+
+
+def open_session(path: Path, threads: int) -> Session:
+    """Load an ONNX file that nobody has checked.
+
+    Raises:
+        ExportError: ONNX Runtime is missing, or the file is damaged or cannot be run.
+    """
+    try_in_a_process(path)
+    session, graph = load_session(str(path), threads), _load(path).graph
+    with one_line_errors(f"{path}: is damaged"):  # elements may be of no type
+        inputs, outputs = list(map(_spec, graph.input)), list(map(_spec, graph.output))
+    names = [spec.name for spec in outputs]
+
+    def run(image: Array) -> dict[str, Array]:
+        return dict(zip(names, session.run(names, {inputs[0].name: image}), strict=True))
+
+    return Session(inputs, outputs, run)
+
+
+def load_session(model: str | bytes, threads: int = 1) -> Any:
+    """Load an ONNX model, a file or content, that can be trusted not to crash the process.
+
+    Raises:
+        ExportError: ONNX Runtime is missing or cannot load it.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ExportError(MISSING_ONNX) from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    what = model if isinstance(model, str) else "the model"
+    with one_line_errors(f"{what}: ONNX Runtime cannot load it"):
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def inspect(path: Path) -> Inspection:
+    """Open an ONNX file so that every tensor can be seen.
+
+    Raises:
+        ExportError: ONNX Runtime is missing or cannot load it.
+    """
+    import onnx
+
+    model = _load(path)
+    nodes = list(model.graph.node)
+    made = {name for node in nodes for name in node.output}
+    steps = tuple(Step(node.output[0], node.op_type, tuple(n for n in node.input if n in made)) for node in nodes)
+    known = {output.name for output in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=step.name) for step in steps if step.name not in known)
+    session = load_session(model.SerializeToString())
+    (image_name,) = [entry.name for entry in session.get_inputs()]
+    names = [output.name for output in session.get_outputs()]
+
+    def run(image: Array) -> dict[str, Floats]:
+        values: dict[str, Floats] = dict(zip(names, session.run(names, {image_name: image}), strict=True))
+        # What the next layer reads is the tensor after it was rounded to 8 bits.
+        rounded = {name: values.get(f"{name}_DequantizeLinear_Output", values[name]) for name in names}
+        return {name: value for name, value in rounded.items() if value.dtype == np.float32}
+
+    return Inspection(steps, run)
 
 
 class _Feed:
@@ -134,14 +189,6 @@ class _Feed:
 
     def get_next(self) -> dict[str, Floats] | None:
         return next(self._inputs, None)
-
-
-def _check_installed(*packages: str) -> None:
-    for package in packages:
-        try:
-            import_module(package)
-        except ImportError:
-            raise ExportError(f'ONNX needs {package}, which is not installed; pip install "ednas[onnx]"') from None
 
 
 def _without_origins(model: Any) -> Any:
@@ -164,18 +211,28 @@ def _spec(value: Any) -> TensorSpec:
 
 
 def _load(path: Path) -> Any:
-    import onnx
-    from google.protobuf.message import DecodeError
-
     try:
-        model = onnx.load(str(path), load_external_data=False)
+        import onnx
+        from google.protobuf.message import DecodeError
+    except ImportError:
+        raise ExportError('reading ONNX models needs onnx; pip install "ednas[onnx]"') from None
+    try:
+        return onnx.load(str(path), load_external_data=False)
     except DecodeError:
-        model = None
+        raise _damaged(path) from None
     except OSError as error:
         raise ExportError(f"{path}: cannot be read ({error.strerror})") from error
-    if model is None or not model.graph.input or not model.graph.output:
-        raise ExportError(f"{path}: is no ONNX model, or damaged; export it again")
+
+
+def _load_graph(path: Path) -> Any:
+    model = _load(path)
+    if not model.graph.input or not model.graph.output:
+        raise _damaged(path)
     return model
+
+
+def _damaged(path: Path) -> ExportError:
+    return ExportError(f"{path}: is no ONNX model, or damaged; export or copy it again")
 
 
 def _save(model: Any, path: Path) -> None:
@@ -198,3 +255,18 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+ONNX = Converter(
+    name="onnx",
+    suffix=".onnx",
+    packages=("onnx", "onnxscript", "onnxruntime"),
+    extra="onnx",
+    convert=convert,
+    quantise={"full": quantise},
+    finish=finish,
+    read_manifest=read_manifest,
+    open=open_session,
+    inspect=inspect,
+)
+register_converter(ONNX)
