@@ -12,6 +12,7 @@ from ednas.data.synthetic import SyntheticDataset
 from ednas.data.writing import write_folder
 from ednas.exceptions import ConfigError, EdnasError
 from ednas.pipeline import StudyConfig
+from ednas.runs import RunFolder
 from ednas.search.config import SearchConfig, load_search_config
 from ednas.search.controllers import ControllerConfig
 from ednas.training import recipe
@@ -81,7 +82,7 @@ def remove_demo(folder: Path) -> None:
 def _check_demo(folder: Path) -> None:
     """Refuse a folder whose configuration is not that of a search on the scenes beside it."""
     try:
-        data = load_search_config(folder / "config.yaml").data
+        data = load_search_config(RunFolder(folder).config).data
     except EdnasError as error:
         raise ConfigError(f"{folder}: is no demo's folder ({error}); choose another one") from None
     if Path(data).resolve() != (folder / STREETS).resolve():

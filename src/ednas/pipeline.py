@@ -22,6 +22,7 @@ from ednas.metrics import ModelMetrics, merge_metrics
 from ednas.report.comparison import ModelCost, save_comparison, tabulate
 from ednas.report.content import ComparisonTable, Picture
 from ednas.report.pictures import label_sky, paint_picture, save_pictures
+from ednas.runs import RunFolder
 from ednas.search.config import SearchConfig
 from ednas.search.progress import SearchCallback
 from ednas.search.run import run_search
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from ednas.data import CachedSplit
     from ednas.training import Callback, Model, TrainRunsResult
 
-STUDY_FILE = "study.yaml"
 SINGLE_TASK, MULTI_TASK, FOUND = "single-task base", "multi-task base", "found"
 
 _log = logging.getLogger(__name__)
@@ -101,26 +101,27 @@ def run_study(
         ConfigError: The final trainings in ``out`` are by another recipe.
         EdnasError: As the search and the training; what was finished is kept.
     """
+    run = RunFolder(out)
     if resume:
-        _check_recipe(config, out / STUDY_FILE)
+        _check_recipe(config, run.job)
     result = run_search(config.search, out, resume=resume, callbacks=search_callbacks)
-    write_text(out / STUDY_FILE, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    write_text(run.job, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     finals = _finals(config.search, result.architecture)
     trained: dict[str, TrainRunsResult] = {}
     for final in finals:
         callbacks = training_callbacks(final.name) if training_callbacks else ()
         trained[final.folder] = train_runs(
             config.search.train_config(final.architecture, tasks=final.tasks, recipe=config.recipe),
-            out / "checkpoints" / final.folder,
+            run.trained / final.folder,
             config.runs,
-            resume=resume or (out / "checkpoints" / final.folder).exists(),
+            resume=resume or (run.trained / final.folder).exists(),
             callbacks=lambda _, given=callbacks: given,  # type: ignore[misc]
             device=device,
         )
     table = _compare(config.search, finals, trained)
-    save_comparison(table, out / "comparison.json")
+    save_comparison(table, run.comparison)
     if config.pictures:
-        save_pictures(_pictures(config, finals, trained), out / "predictions")
+        save_pictures(_pictures(config, finals, trained), run.predictions)
     return table
 
 

@@ -11,10 +11,10 @@ import torch
 from training_fakes import Batches, make_batch
 
 from ednas.exceptions import CheckpointError, ConfigError, TrainingError
+from ednas.runs import RunFolder
 from ednas.training import fit
 from ednas.training.config import Normalisation
 from ednas.training.device import make_fabric
-from ednas.training.state import STATE
 from ednas.training.step import TrainingStep
 from ednas.training.tensors import read_tensors
 
@@ -86,7 +86,7 @@ def test_ctrl_c_waits_for_the_step_and_saves_it(build, short, whole, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fit(model.network, model.tasks, Batches(press), short, checkpoint_folder=tmp_path)
     assert signal.getsignal(signal.SIGINT) is before
-    assert read_tensors(tmp_path / STATE)[1]["step"] == 5
+    assert read_tensors(RunFolder(tmp_path).state)[1]["step"] == 5
     model = build(seed=99)
     fit(model.network, model.tasks, Batches(), short, checkpoint_folder=tmp_path, resume=True)
     assert_same_weights(model.network, whole)
@@ -102,7 +102,7 @@ def test_sigterm_saves_and_exits_with_143(build, short, tmp_path):
     with pytest.raises(SystemExit) as error:
         fit(model.network, model.tasks, Batches(terminate), short, checkpoint_folder=tmp_path)
     assert error.value.code == 143
-    assert read_tensors(tmp_path / STATE)[1]["step"] == 2
+    assert read_tensors(RunFolder(tmp_path).state)[1]["step"] == 2
 
 
 def test_an_interrupt_from_a_callback_is_saved_too(build, short, tmp_path):
@@ -116,7 +116,7 @@ def test_an_interrupt_from_a_callback_is_saved_too(build, short, tmp_path):
             callbacks=[stop_at(4, KeyboardInterrupt)],
             checkpoint_folder=tmp_path,
         )
-    assert read_tensors(tmp_path / STATE)[1]["step"] == 4
+    assert read_tensors(RunFolder(tmp_path).state)[1]["step"] == 4
 
 
 def test_outside_the_main_thread_no_signal_is_touched(build, short):
@@ -146,13 +146,13 @@ def test_a_killed_process_resumes_bit_for_bit(build, short, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path)], env=environment, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while not (tmp_path / STATE).exists() and process.poll() is None and time.monotonic() < deadline:
+    while not (RunFolder(tmp_path).state).exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(0.3)
     process.kill()
     _, errors = process.communicate()
     assert process.returncode == -signal.SIGKILL, errors.decode()
-    reached = read_tensors(tmp_path / STATE)[1]["step"]
+    reached = read_tensors(RunFolder(tmp_path).state)[1]["step"]
     assert 0 < reached < 40
 
     recipe = short.model_copy(update={"steps": 40, "checkpoint_every": 100})
@@ -181,7 +181,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(build, sh
     model = build()
     with pytest.raises(TrainingError, match=r"^step 5: the loss of task 'segmentation' is nan"):
         fit(model.network, model.tasks, Batches(poison), short, checkpoint_folder=tmp_path)
-    tensors, notes = read_tensors(tmp_path / STATE)
+    tensors, notes = read_tensors(RunFolder(tmp_path).state)
     assert notes["step"] == 3
     assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
 
@@ -209,7 +209,7 @@ def test_weights_that_are_not_finite_are_not_saved(build, short, tmp_path):
 
     with pytest.raises(TrainingError, match="step"):
         fit(model.network, model.tasks, Batches(), short, callbacks=[spoil], checkpoint_folder=tmp_path)
-    assert not (tmp_path / STATE).exists()
+    assert not (RunFolder(tmp_path).state).exists()
 
 
 def test_a_late_look_finds_the_first_step_that_diverged(build, short, tmp_path):
@@ -245,7 +245,7 @@ def test_state_of_another_run_is_refused(build, short, tmp_path):
 def test_truncated_state(build, short, tmp_path, share):
     model = build()
     fit(model.network, model.tasks, Batches(), short, checkpoint_folder=tmp_path)
-    file = tmp_path / STATE
+    file = RunFolder(tmp_path).state
     file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
     with pytest.raises(CheckpointError, match="truncated"):
         fit(model.network, model.tasks, Batches(), short, checkpoint_folder=tmp_path, resume=True)
@@ -388,7 +388,7 @@ def test_divergence_on_cuda_keeps_the_last_good_state(build, short, tmp_path):
     model = build()
     with pytest.raises(TrainingError, match="step 5"):
         fit(model.network, model.tasks, Batches(poison), short, device="cuda", checkpoint_folder=tmp_path)
-    assert read_tensors(tmp_path / STATE)[1]["step"] == 3
+    assert read_tensors(RunFolder(tmp_path).state)[1]["step"] == 3
 
 
 @pytest.mark.parametrize(

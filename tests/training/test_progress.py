@@ -5,6 +5,7 @@ import pytest
 from rich.console import Console
 
 from ednas.exceptions import EdnasError
+from ednas.runs import RunFolder
 from ednas.training import ProgressBar, StepReport
 from ednas.training.logs import RunLogs, run_log
 
@@ -48,16 +49,16 @@ def test_off_a_terminal_it_is_a_line_now_and_then_the_first_and_the_last():
 
 
 def test_resumed_logs_drop_rows_that_are_done_again(tmp_path):
-    first = RunLogs(tmp_path)
+    first = RunLogs(RunFolder(tmp_path))
     for step in (2, 4, 6):
         first(report(step))
     first.close()
-    with (tmp_path / "steps.csv").open("a") as file:
+    with (RunFolder(tmp_path).steps).open("a") as file:
         file.write("8,0.1")  # a line that a crash cut off
-    second = RunLogs(tmp_path)
+    second = RunLogs(RunFolder(tmp_path))
     second(report(6))
     second.close()
-    lines = (tmp_path / "steps.csv").read_text().splitlines()
+    lines = (RunFolder(tmp_path).steps).read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["step", "2", "4", "6"]
 
 
@@ -76,4 +77,4 @@ def test_places_that_cannot_be_written(tmp_path):
     with pytest.raises(EdnasError, match="cannot write"), run_log(tmp_path / "file" / "log.txt"):
         pass
     with pytest.raises(EdnasError, match="cannot write"):
-        RunLogs(tmp_path / "file")(report())
+        RunLogs(RunFolder(tmp_path / "file"))(report())

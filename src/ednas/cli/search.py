@@ -21,6 +21,7 @@ from ednas.cli.options import (
 from ednas.cli.printing import print_json
 from ednas.hw.quantities import QUANTITIES
 from ednas.plugins import all_plugins, configured_plugins, teacher_plugins
+from ednas.runs import RunFolder
 
 if TYPE_CHECKING:
     from ednas.search.results import SearchResult
@@ -162,7 +163,7 @@ def search(
         result = run_search(
             settings, out, resume=resume, retry_failed=retry_failed, callbacks=[progress], decode_progress=decode
         )
-    page = write_page(out, out / "report.html")
+    page = write_page(out, RunFolder(out).report)
     if as_json:
         print_json({**result.to_dict(), "report": str(page)})
         return

@@ -12,6 +12,7 @@ from typing import Any
 from ednas.arch import Architecture
 from ednas.exceptions import StudyError
 from ednas.files import write_json
+from ednas.runs import RunFolder
 from ednas.search.objective import Objective
 from ednas.search.quantities import ACCURACY
 from ednas.search.trial import Judgement, Trial
@@ -182,11 +183,11 @@ def next_command(
     """Return how the network of a search is trained in full, as it is typed."""
     options = [f"--data-option {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in data_options.items()]
     options += [f"--plugin {shlex.quote(plugin)}" for plugin in plugins]
-    words = ["ednas train", shlex.quote(str(folder / "best.json")), "--data", shlex.quote(data), *options]
+    words = ["ednas train", shlex.quote(str(RunFolder(folder).best)), "--data", shlex.quote(data), *options]
     return " ".join([*words, "--tasks", ",".join(map(str, tasks)), "--out", shlex.quote(str(folder / "trained"))])
 
 
-def write_results(result: SearchResult, folder: Path) -> None:
+def write_results(result: SearchResult, folder: Path | str) -> None:
     """Write ``best.json`` (an architecture file with the trial's figures beside it) and ``pareto.json``.
 
     ``input_size`` and ``heads`` beside each architecture are those that its costs are for.
@@ -194,9 +195,10 @@ def write_results(result: SearchResult, folder: Path) -> None:
     Raises:
         EdnasError: The folder cannot be written.
     """
-    write_json(folder / "best.json", {**result.head(), "feasible": result.feasible, **_entry(result.best, result)})
+    run = RunFolder(folder)
+    write_json(run.best, {**result.head(), "feasible": result.feasible, **_entry(result.best, result)})
     trials = [_entry(trial, result) for trial in result.pareto]
-    write_json(folder / "pareto.json", {**result.head(), "trials": trials})
+    write_json(run.pareto, {**result.head(), "trials": trials})
 
 
 def _entry(trial: Trial, result: SearchResult) -> dict[str, Any]:

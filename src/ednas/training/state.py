@@ -13,8 +13,6 @@ from torch.optim import Optimizer
 from ednas.exceptions import CheckpointError, TrainingError
 from ednas.training.tensors import load_into, read_tensors, write_tensors
 
-STATE = "state.safetensors"
-
 _FORMAT = 2
 
 
