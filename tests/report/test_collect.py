@@ -22,12 +22,11 @@ from ednas.search.study import Study
 from ednas.search.trial import TrialState
 
 FACTS = {
-    "data": "streets",
+    "training": {"data": "streets", "tasks": ["segmentation", "depth"]},
     "trials": 30,
     "target": "coral_usb",
     "target_latency_ms": 7.0,
     "prune_factor": None,
-    "tasks": ["segmentation", "depth"],
 }
 CONFIG = f"# a made-up search\n{yaml.safe_dump(FACTS)}"
 IDENTITY = {"heads": {"segmentation": 19, "depth": 1}, "input_size": [64, 128]}
@@ -81,12 +80,14 @@ def test_why_candidates_were_pruned_and_what_to_run_next(run):
     report = collect(run)
     pruned = [trial for trial in report.trials if trial.state is TrialState.PRUNED]
     assert report.pruned_by == {"latency_ms": sum(trial.cost["latency_ms"] > 7.0 for trial in pruned)}
-    config = FACTS | {"data": "my data", "tasks": ["depth"], "data_options": {"count": 8}}
+    config = FACTS | {"training": {"data": "my data", "tasks": ["depth"], "data_options": {"count": 8}}}
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     assert collect(run).next_command == (
         f"ednas train {run}/best.json --data 'my data' --data-option count=8 --tasks depth --out {run}/trained"
     )
-    (run / "config.yaml").write_text(yaml.safe_dump(config | {"plugins": ["my tasks.py"]}))
+    (run / "config.yaml").write_text(
+        yaml.safe_dump({**config, "training": {**config["training"], "plugins": ["my tasks.py"]}})
+    )
     assert "--data-option count=8 --plugin 'my tasks.py' --tasks depth" in collect(run).next_command
 
 
@@ -249,7 +250,7 @@ def test_filters_are_multiples_of_the_space_s_own_base(run):
     write_text(run / "config.yaml", "")
     (run / "config.yaml").unlink()
     (run / "study.db").unlink()
-    write_study(run, fake_trials(20), identity={**IDENTITY, **FACTS, "architecture": wide})
+    write_study(run, fake_trials(20), identity={**IDENTITY, "data": "streets", "architecture": wide})
     values = {share.value for share in collect(run).choices if share.field == "filters"}
     assert values == {"×0.25", "×0.38", "×0.5", "×0.75"}
 
@@ -266,8 +267,8 @@ def test_no_run_at_all(tmp_path):
         ("best.json", "{", StudyError),
         ("best.json", '{"architecture": {"blocks": ["nonsense"]}}', EdnasError),
         ("config.yaml", "a: [", ConfigError),
-        ("config.yaml", "data: streets\narchitecture: no_such_architecture", EdnasError),
-        ("config.yaml", "data: streets\ntrials: many", ConfigError),
+        ("config.yaml", "training: {data: streets, architecture: no_such_architecture}", EdnasError),
+        ("config.yaml", "training: {data: streets}\ntrials: many", ConfigError),
         ("config.yaml", "trials: 3", ConfigError),
         ("comparison.json", "[]", CheckpointError),
         ("predictions/index.json", '{"format": 2}', DataError),

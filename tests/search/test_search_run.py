@@ -38,6 +38,7 @@ from ednas.search.evaluators.base import Evaluation
 from ednas.search.evaluators.proxy import ProxyEvaluator
 from ednas.seeding import derive_seed
 from ednas.training import evaluate, fit, prepare_judgement, save_checkpoint, train
+from ednas.training.config import TrainConfig
 from ednas.training.trivial import measure_trivial
 
 HEADS = {"segmentation": 19, "depth": 1}
@@ -60,7 +61,9 @@ def _small(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 
 def config(**changes: Any) -> SearchConfig:
-    return SearchConfig.model_validate({**TINY, **changes})
+    values = {**TINY, **changes}
+    training = {key: values.pop(key) for key in TrainConfig.model_fields if key in values}
+    return SearchConfig.model_validate({"training": training, **values})
 
 
 def test_a_search_from_its_configuration_to_its_folder(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def collect(run_folder: Path | str) -> ReportData:
         baseline_trial=None if judged_base is None else judged_base.number,
         judgements=judgements,
         pruned_by=_pruned_by(trials, setting),
-        next_command=_next_command(run.path, config) if best and config else "",
+        next_command=results.next_command(run.path, config.training) if best and config else "",
         target_latency_ms=setting.target_ms,
         planned_trials=setting.planned,
         trials=trials,
@@ -190,12 +190,7 @@ def _read_config(run: RunFolder, identity: Mapping[str, Any]) -> SearchConfig | 
         return load_search_config(run.config)
     if "data" not in identity:  # a study of somebody's own program
         return None
-    own = {key: value for key, value in identity.items() if key in SearchConfig.model_fields}
-    return parse(SearchConfig, own, str(run.study))
-
-
-def _next_command(folder: Path, config: SearchConfig) -> str:
-    return results.next_command(folder, config.data, config.tasks, config.data_options, config.plugins)
+    return parse(SearchConfig, SearchConfig.from_identity(identity), str(run.study))
 
 
 def _read_best(path: Path) -> dict[str, Any]:
@@ -224,10 +219,10 @@ def _read_setting(config: SearchConfig | None, ran: Resolved, best: Mapping[str,
         baseline_ms = target_ms
     named = "" if config is None else config.target
     objectives = best.get("objectives") or (config.all_objectives() if config else (ACCURACY, *limits))
-    sizes = (ran.input_size, config and config.latency_input_size, config and config.recipe.input_size)
+    sizes = (ran.input_size, config and config.latency_input_size, config and config.training.recipe.input_size)
     heads = best["heads"] if isinstance(best.get("heads"), Mapping) else ran.heads
     return Setting(
-        base=load_architecture("base") if config is None else config.load_architecture(),
+        base=load_architecture("base") if config is None else config.training.load_architecture(),
         target=ran.target_definition.get("name") or named,
         device=_device(ran.target_definition, named),
         target_ms=target_ms,
@@ -236,7 +231,7 @@ def _read_setting(config: SearchConfig | None, ran: Resolved, best: Mapping[str,
         prune_factor=None if config is None else config.prune_factor,
         baseline_ms=baseline_ms,
         planned=None if config is None else config.trials,
-        tasks=() if config is None else config.tasks,
+        tasks=() if config is None else config.training.tasks,
         heads={str(task): int(_number(count) or 1) for task, count in heads.items()},
         input_size=next((size for size in sizes if size), None),
     )

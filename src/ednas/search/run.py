@@ -94,7 +94,7 @@ def run_search(
     Args:
         config: What to search, for which device, and how.
         out: The run's folder.
-        evaluator: What judges candidates; None = the short training of ``config.recipe``. One of your own is not
+        evaluator: What judges candidates; None = the short training of ``config.training``. One of your own is not
             compared with the mean training label, and its metrics need not be those of the tasks. It must be picklable,
             unless ``config.executor`` is ``inline``; a search is resumed with one of the same class.
         resume: Go on with the search in ``out``, if there is one.
@@ -115,7 +115,7 @@ def run_search(
     config, folder = config.standalone(), RunFolder(out)
     if folder.is_training:  # whose configuration would be replaced
         raise ConfigError(f"{out}: holds a training; choose another folder for a search")
-    load_plugins(config.plugins)
+    load_plugins(config.training.plugins)
     config = config.model_copy(update={"controller": config.controller.complete()})  # which a plugin may have brought
     begun = _begin(config, evaluator, _stored_identity(folder.study) if resume else {}, decode_progress)
     objective, judge = begun.objective, begun.judge
@@ -134,7 +134,7 @@ def run_search(
             controller=begun.controller,
             executor=_executor(config, judge),
             trials=config.trials,
-            seed=config.seed,
+            seed=config.training.seed,
             callbacks=tuple(callbacks),
         )
         outcome = partial(
@@ -156,7 +156,7 @@ def run_search(
         trials = study.trials()
         _warn_if_worthless(trials, trivial)
         write_results(outcome(trials), folder.path)
-        again = SecondJudge(study, _executor(config, judge), objective, config.seed + 1, callbacks)
+        again = SecondJudge(study, _executor(config, judge), objective, config.training.seed + 1, callbacks)
         with _ended_by_sigterm():
             judgements = _judge_again(again, trials, config, begun.space.base, folder)
         result = outcome(trials, judgements=judgements)
@@ -205,7 +205,7 @@ def _begin(
     from ednas.hw.sources import load_source
     from ednas.training import prepare_judgement
 
-    source, base = load_source(config.target), config.load_architecture()
+    source, base = load_source(config.target), config.training.load_architecture()
     space = SearchSpace(base, config.space)
     training = config.train_config(base)
     model, train_split, held_out = prepare_judgement(training, decode_progress)
@@ -237,7 +237,7 @@ def _begin(
         space=space,
         cost=cost,
         objective=objective,
-        controller=config.controller.make(sizes, config.seed, objective.limits, initial),
+        controller=config.controller.make(sizes, config.training.seed, objective.limits, initial),
         judge=evaluator or ProxyEvaluator(training, config.device, train_split.digest),
         heads=heads,
         input_size=size,
@@ -298,13 +298,13 @@ def _trivial(config: SearchConfig, begun: _Begun) -> dict[str, Any]:
     """Return ``trivial.json``; its accuracy is None unless every task has a trivial prediction."""
     from ednas.training.trivial import measure_trivial
 
-    tasks = begun.model.tasks
-    measured = measure_trivial(tasks, begun.train, begun.held_out, config.protocol)
-    metrics = [task.metrics(config.protocol).higher_is_better for task in tasks.values()]
+    tasks, protocol = begun.model.tasks, config.training.protocol
+    measured = measure_trivial(tasks, begun.train, begun.held_out, protocol)
+    metrics = [task.metrics(protocol).higher_is_better for task in tasks.values()]
     directions = {name: higher for task in metrics for name, higher in task.items()}
     is_complete = measured["tasks"].keys() == tasks.keys()
     accuracy = begun.objective.accuracy(Evaluation(measured["tasks"], directions)) if is_complete else None
-    return {"protocol": config.protocol, **measured, "higher_is_better": directions, "accuracy": accuracy}
+    return {"protocol": protocol, **measured, "higher_is_better": directions, "accuracy": accuracy}
 
 
 def _tell_trivial(trivial: Mapping[str, Any], folder: RunFolder, callbacks: Sequence[SearchCallback]) -> float | None:
@@ -368,7 +368,7 @@ def _check_limits(config: SearchConfig, space: SearchSpace, cost: CostModel, lim
 
 def _check_weights(config: SearchConfig, model: Model) -> None:
     """Find a misspelt weight or reference now, not after the first training."""
-    metrics = {name: task.metrics(config.protocol).higher_is_better for name, task in model.tasks.items()}
+    metrics = {name: task.metrics(config.training.protocol).higher_is_better for name, task in model.tasks.items()}
     for key, values in (("weights", config.reward.weights), ("reference", config.reward.reference)):
         for task, named in values.items():
             known = metrics.get(task, {})

@@ -139,7 +139,7 @@ def test_input_and_outputs_have_their_names_everywhere(exported):
 def test_layers_are_named_by_the_networks_modules_and_alike_in_both_files(exported):
     named = [{layer.name for layer in load_tflite(path).layers} for path in (exported.float_path, exported.int8_path)]
     assert named[0] == named[1]
-    assert any(name.startswith("Encoder_encoder/Sequential_3/InvertedBottleneck_0/") for name in named[0])
+    assert any(name.startswith("Encoder_encoder/Sequential_3/ResidualBlock_0/") for name in named[0])
     assert not any("torch" in name or "litert" in name for name in named[0])
 
 
