@@ -89,7 +89,7 @@ def run_study(
         out: The run's folder.
         resume: Go on with what is in ``out``.
         device: Where to train.
-        search_callbacks: Told about the search.
+        search_callbacks: Those of the search.
         training_callbacks: Makes the callbacks of a final training from its name.
 
     Returns:

@@ -60,7 +60,7 @@ def load_plugins(
     Args:
         plugins: Files or modules.
         allowed: Whether they may lie in a run's folder, which may come from somebody else.
-        announce: Told before the code of each is run.
+        announce: Called with a line before the code of each is run.
 
     Raises:
         ConfigError: One is not allowed, is missing, or fails.

@@ -100,8 +100,8 @@ def run_search(
         resume: Go on with the search in ``out``, if there is one.
         retry_failed: Evaluate its candidates that failed anew, first of all: what they lacked, memory for example, may
             be there now.
-        callbacks: Told how it goes, for example a :class:`~ednas.search.progress.SearchProgress`.
-        decode_progress: Told about the decoding of the dataset, with samples done and samples in all.
+        callbacks: Called as it goes on, for example a :class:`~ednas.search.progress.SearchProgress`.
+        decode_progress: Called with samples done and in all while the dataset is decoded.
 
     Returns:
         The best trial and the Pareto set.

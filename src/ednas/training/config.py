@@ -101,7 +101,7 @@ class TrainConfig(StrictModel):
         return load_architecture(self.architecture)
 
     def with_architecture(self, architecture: Architecture) -> Self:
-        """Return the same run of another network; an input size of that network goes before the recipe's."""
+        """Return the same run of another network; an input size of that network replaces the recipe's."""
         changes: dict[str, Any] = {"architecture": architecture.to_dict()}
         if architecture.input_size is not None:
             changes["recipe"] = self.recipe.model_copy(update={"input_size": None})

@@ -79,8 +79,8 @@ def find_learning_rate(
 
     Args:
         config: What would be trained, on what, and how.
-        callbacks: Told about every step.
-        decode_progress: Told about the decoding of the dataset.
+        callbacks: Called at every step.
+        decode_progress: Called with samples done and in all while the dataset is decoded.
         device: Where to train.
 
     Raises:
@@ -126,7 +126,7 @@ def range_test(
         normalisation: What happens to an image before the network.
         teacher: Whose outputs the network learns to imitate too, on the device.
         device: As :func:`ednas.training.device.resolve_device` takes it.
-        callbacks: Told about every step.
+        callbacks: Called at every step.
 
     Raises:
         ConfigError: The recipe has too few steps; or as :func:`~ednas.training.loop.fit`.

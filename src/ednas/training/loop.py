@@ -100,7 +100,7 @@ def fit(
         device: As :func:`ednas.training.device.resolve_device` takes it; not used if ``fabric`` is given.
         fabric: A launched Fabric, for several processes.
         compiled: Whether to compile the network, as :class:`~ednas.training.step.TrainingStep` takes it.
-        callbacks: Told about the run every ``recipe.log_every`` steps and after the last one.
+        callbacks: Called every ``recipe.log_every`` steps and after the last one.
         validate: Called every ``recipe.evaluate_every`` steps before the last one.
         checkpoint_folder: Where the state is saved; None = nowhere.
         start: Steps that the network has been trained for already, as far as no state says more.

@@ -40,7 +40,7 @@ class Plan:
             return None
         end = "down to 0 along a cosine" if recipe.schedule == "cosine" else "stays there"
         return (
-            f"lengthening {recipe.restarts[-1]} steps to {recipe.steps}: from there the optimizer begins anew, and the "
+            f"lengthening {recipe.restarts[-1]} steps to {recipe.steps}: from there the optimizer starts again, the "
             f"learning rate goes up to {recipe.learning_rate:g} in {recipe.warmup_steps} steps, then {end}"
         )
 
@@ -100,7 +100,7 @@ def check_same_data(run: RunFolder, config: TrainConfig, decode_progress: Decode
     Args:
         run: The run's folder, with a checkpoint.
         config: The run.
-        decode_progress: Told about the decoding of data that are not in the cache.
+        decode_progress: Called with samples done and in all while data that are not cached are decoded.
 
     Raises:
         ConfigError: The content of a split differs from that of the training.

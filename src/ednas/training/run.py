@@ -120,10 +120,10 @@ def train(
         out: The run's folder.
         resume: Go on with the run in ``out`` if one was broken off there; a finished one is not trained again. If the
             recipe has more steps than the run, it is lengthened (:attr:`~ednas.training.recipe.Recipe.restarts`).
-        callbacks: Told about the progress, for example a :class:`~ednas.training.progress.ProgressBar`.
-        validation_callbacks: Told, with the model and its metrics, about each validation of ``recipe.evaluate_every``.
-        decode_progress: Told about the decoding of the dataset.
-        announce: Told what is trained, at which size and why at that, before the first step.
+        callbacks: Called with the progress, for example a :class:`~ednas.training.progress.ProgressBar`.
+        validation_callbacks: Called with the model and its metrics at each validation of ``recipe.evaluate_every``.
+        decode_progress: Called with samples done and in all while the dataset is decoded.
+        announce: Called before the first step with a line: what is trained, at which size, and why at that.
         device: As :func:`ednas.training.device.resolve_device` takes it.
         devices: Processes to train in together (DDP).
         compiled: Whether to compile the network (``torch.compile``): minutes once, for shorter steps.
@@ -206,8 +206,8 @@ def train_runs(
         runs: How many.
         resume: Keep finished runs, or lengthen them, and go on with the one that was broken off.
         callbacks: Makes the callbacks of run 0, 1, ...
-        decode_progress: Told about the decoding of the dataset.
-        announce: Told what is trained, before each run.
+        decode_progress: Called with samples done and in all while the dataset is decoded.
+        announce: Called before each run with a line that says what is trained.
         device: Where to train.
         compiled: As for :func:`train`.
         logs: As for :func:`train`, of every run.
