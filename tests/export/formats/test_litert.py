@@ -18,8 +18,8 @@ from ednas.arch import SearchSpace, load_architecture
 from ednas.arch.zoo import names
 from ednas.data import TargetInfo
 from ednas.exceptions import DataError, ExportError
+from ednas.export.converter import read_manifest
 from ednas.export.deployed import Deployed
-from ednas.export.manifest import read_manifest
 from ednas.hw.tflite.reader import load_tflite
 from ednas.training import build_model
 
