@@ -232,7 +232,7 @@ def _draw_neck(canvas: Canvas, columns: list[float], depth: int) -> None:
     for row, layer in enumerate(shown):
         y = _LEVELS_Y + 26 + _LAYER_HEIGHT * (row + 0.5)
         for column in columns:
-            canvas.line([(column, above), (column, y - 10)], stroke=_NECK_LINE, dashes="2 4" if layer == 0 else "")
+            canvas.line([(column, above), (column, y - 10)], stroke=_NECK_LINE, dashes="2 4" if layer == 0 else None)
         above = y + 9
         if layer == 0:
             for column in columns:

@@ -11,10 +11,11 @@ from typing import Literal
 from ednas.hw.cost import Cost, LayerCost
 from ednas.hw.graph import ops
 from ednas.hw.model.target import Target
+from ednas.report.axis import axis_step
 from ednas.report.cost.layout import COLOURS, GUTTER, MARGIN, WIDTH, count_layers, op_kind
 from ednas.report.cost.traffic import memory_roofs, moved_bytes
 from ednas.report.labels import show_count, show_latency
-from ednas.report.svg import FAINT, INK, MUTED, Canvas, axis_step, shorten
+from ednas.report.svg import FAINT, INK, MUTED, Canvas, shorten
 
 Lane = Literal["compute", "on-chip", "off-chip", "link", "host", "other"]
 """What is busy: the array, the on-chip memory, the off-chip memory (or what stands for it), the link, the host."""
