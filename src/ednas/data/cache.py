@@ -42,9 +42,9 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from ednas.data.complaints import complain
+from ednas.data.rasters import Array, resize_image, resize_nearest
 from ednas.data.sample import VOID, DatasetInfo, DenseDataset, Sample, TargetInfo, TargetKind
 from ednas.exceptions import ConfigError, DataError, EdnasError
 from ednas.files import atomic_path, locked, read_json
@@ -54,8 +54,6 @@ FORMAT_VERSION = 4
 
 Progress = Callable[[int, int], None]
 """Called with (samples done, samples in all)."""
-
-Array = npt.NDArray[Any]
 
 _log = logging.getLogger(__name__)
 
@@ -422,35 +420,6 @@ def _problem(sample: Sample, info: DatasetInfo) -> str | None:
         elif target.kind != "normals" and (array < 0).any():
             return f"target {name} has negative values; mark invalid pixels with 0"
     return None
-
-
-def resize_image(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Resize an image by a bilinear filter, antialiased when it shrinks.
-
-    Args:
-        image: ``uint8`` ``(H, W, 3)``.
-        size: The new ``(H, W)``; the aspect ratio may change.
-    """
-    if image.shape[:2] == size:
-        return image
-    picture = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return np.asarray(picture, dtype=np.uint8)
-
-
-def resize_nearest(array: Array, size: tuple[int, int]) -> Array:
-    """Resize a label map by taking, for every new pixel, the old pixel that its centre falls in.
-
-    Args:
-        array: ``(H, W, ...)``.
-        size: The new ``(H, W)``; the aspect ratio may change.
-    """
-    if array.shape[:2] == size:
-        return array
-    rows, columns = (
-        ((2 * np.arange(new) + 1) * old) // (2 * new) for new, old in zip(size, array.shape[:2], strict=True)
-    )
-    resized: Array = array[rows[:, None], columns]
-    return resized
 
 
 @contextmanager

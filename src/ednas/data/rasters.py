@@ -171,6 +171,35 @@ def pack_colours(colours: Array) -> npt.NDArray[np.int32]:
     return packed
 
 
+def resize_image(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Resize an image by a bilinear filter, antialiased when it shrinks.
+
+    Args:
+        image: ``uint8`` ``(H, W, 3)``.
+        size: The new ``(H, W)``; the aspect ratio may change.
+    """
+    if image.shape[:2] == size:
+        return image
+    picture = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def resize_nearest(array: Array, size: tuple[int, int]) -> Array:
+    """Resize a label map by taking, for every new pixel, the old pixel that its centre falls in.
+
+    Args:
+        array: ``(H, W, ...)``.
+        size: The new ``(H, W)``; the aspect ratio may change.
+    """
+    if array.shape[:2] == size:
+        return array
+    rows, columns = (
+        ((2 * np.arange(new) + 1) * old) // (2 * new) for new, old in zip(size, array.shape[:2], strict=True)
+    )
+    resized: Array = array[rows[:, None], columns]
+    return resized
+
+
 def is_jpeg(path: Path) -> bool:
     """Whether a file's content is JPEG, whatever its name ends in.
 

@@ -107,7 +107,7 @@ class Folder(Reader[_Record]):
             for name, path in blurred.items()
         ]
         for part, place in self._parts:
-            others = _left_out(part, place, self._split)
+            others = _left_out(part, place, self.split)
             if others:
                 found.append(
                     f"{len(others)} files in {place} fit no pattern but for their ending and are left out, for example "
