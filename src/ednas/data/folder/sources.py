@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import os
 import re
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -19,45 +18,14 @@ from ednas.exceptions import DataError
 _ANY_PICTURE = r"\.(png|jpe?g|jpe|jfif|bmp|webp|tiff?|gif|npy)"
 
 
-class Source(ABC):
-    """Where the files of a part's samples are.
+class Patterns:
+    """Files whose paths hold the id of their sample.
 
     Attributes:
-        template: What names them; may hold ``{split}``.
+        template: What names the images; may hold ``{split}``.
     """
 
-    template: str
-
-    @abstractmethod
-    def ids(self, value: str) -> list[str]:
-        """Return the ids of all samples, in a fixed order, where ``{split}`` is ``value``.
-
-        Raises:
-            DataError: There is none.
-        """
-
-    @abstractmethod
-    def files(self, value: str, sample: str) -> dict[str, str]:
-        """Return the files of the sample of an id below the root: the image, and those of the targets with a label.
-
-        Raises:
-            DataError: There is no such sample, as far as that is known without a look at the image.
-        """
-
-
-def source(part: Part, place: Path) -> Source:
-    """Return where the files of a part are that lies at ``place``."""
-    if part.config.pairs is not None:
-        return Pairs(part.config.pairs, part, Tree(place))
-    assert part.config.image is not None  # checked by the description
-    return Patterns(part.config.image, part, Tree(place))
-
-
-class Patterns(Source):
-    """Files whose paths hold the id of their sample."""
-
     def __init__(self, template: str, part: Part, tree: Tree) -> None:
-        """Keep what names the files; see :func:`source`."""
         self.template = template
         self._part = part
         self._tree = tree
@@ -65,7 +33,11 @@ class Patterns(Source):
         self._may_lack = {name for name, target in part.targets.items() if target.partial}
 
     def ids(self, value: str) -> list[str]:
-        """Return the ids of the images on disk; see :class:`Source`."""
+        """Return the ids of all images on disk, in a fixed order, where ``{split}`` is ``value``.
+
+        Raises:
+            DataError: There is none.
+        """
         pattern = self.template.replace("{split}", value)
         folder = self._tree.root / self._tree.on_disk(pattern_folder(pattern))
         if not folder.is_dir():
@@ -80,7 +52,7 @@ class Patterns(Source):
         return found
 
     def files(self, value: str, sample: str) -> dict[str, str]:
-        """Return what the patterns name; see :class:`Source`."""
+        """Return the files of the sample of an id below the root: the image, and those of the targets with a label."""
         paths = {
             name: self._tree.on_disk(pattern.replace("{split}", value).replace("{id}", sample))
             for name, pattern in self._patterns.items()
@@ -107,22 +79,29 @@ class Patterns(Source):
         return sorted(set(found))
 
 
-class Pairs(Source):
-    """Files that a CSV lists: a line for each sample, whose id is the path of its image."""
+class Pairs:
+    """Files that a CSV lists: a line for each sample, whose id is the path of its image.
+
+    Attributes:
+        template: What names the CSV; may hold ``{split}``.
+    """
 
     def __init__(self, template: str, part: Part, tree: Tree) -> None:
-        """Keep what names the files; see :func:`source`."""
         self.template = template
         self._part = part
         self._tree = tree
         self._read: dict[str, dict[str, dict[str, str]]] = {}
 
     def ids(self, value: str) -> list[str]:
-        """Return the images of the CSV; see :class:`Source`."""
+        """Return the images of the CSV, as :meth:`Patterns.ids` does."""
         return list(self._samples(value))
 
     def files(self, value: str, sample: str) -> dict[str, str]:
-        """Return what the CSV says of an image; see :class:`Source`."""
+        """Return what the CSV says of an image, as :meth:`Patterns.files` does.
+
+        Raises:
+            DataError: It has no such image.
+        """
         samples = self._samples(value)
         if sample not in samples:
             raise DataError(f"{self._path(value)}: has no image '{sample}'; a list of ids holds such images")
@@ -135,6 +114,14 @@ class Pairs(Source):
 
     def _path(self, value: str) -> Path:
         return self._tree.root / self._tree.on_disk(self.template.replace("{split}", value))
+
+
+def source(part: Part, place: Path) -> Patterns | Pairs:
+    """Return where the files of a part are that lies at ``place``."""
+    if part.config.pairs is not None:
+        return Pairs(part.config.pairs, part, Tree(place))
+    assert part.config.image is not None  # checked by the description
+    return Patterns(part.config.image, part, Tree(place))
 
 
 def read_pairs(path: Path, targets: Sequence[str]) -> dict[str, dict[str, str]]:

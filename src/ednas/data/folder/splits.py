@@ -8,21 +8,20 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ednas.data.folder.description import Part, PartConfig
-from ednas.data.folder.sources import Source
+from ednas.data.folder.description import Part
+from ednas.data.folder.sources import Pairs, Patterns, source
 from ednas.data.folder.tree import composed
 from ednas.data.rasters import brief, require_file
 from ednas.data.reader import relative_path
 from ednas.exceptions import ConfigError, DataError
 
 
-def find_samples(part: Part, place: Path, source: Source, split: str) -> list[dict[str, str]]:
+def find_samples(part: Part, place: Path, split: str) -> list[dict[str, str]]:
     """Find the samples that a part adds to a split.
 
     Args:
         part: The part.
         place: Its root.
-        source: Where its files are.
         split: One of the dataset's splits.
 
     Returns:
@@ -35,59 +34,46 @@ def find_samples(part: Part, place: Path, source: Source, split: str) -> list[di
     config = part.config
     if split not in config.split_names():
         return []
-    name = _searched(config, split)
-    selector = config.splits.get(name, "*")
-    value = folder_of_split(part, source, split)
+    _, selector = config.selector(split)
+    files = source(part, place)
+    value = _folder(part, files, split)
     if selector.endswith(".txt"):
-        ids = _read_list(place / _relative(selector, part.where), part.where)
+        ids = _read_list(place / relative_path(selector, part.where, ConfigError), part.where)
     elif _is_pattern(selector):
-        ids = [sample for sample in source.ids(value) if fnmatch.fnmatchcase(sample, composed(selector))]
+        ids = [sample for sample in files.ids(value) if fnmatch.fnmatchcase(sample, composed(selector))]
     else:
-        ids = source.ids(value)
+        ids = files.ids(value)
     if config.val_fraction is not None and split in ("train", "val"):
         held_out = _draw(ids, config.val_fraction, config.split_seed)
         ids = [sample for sample in ids if (sample in held_out) == (split == "val")]
-    return [source.files(value, sample) for sample in ids]
+    return [files.files(value, sample) for sample in ids]
 
 
-def folder_of_split(part: Part, source: Source, split: str) -> str:
-    """Return what ``{split}`` stands for.
+def find_left_out(part: Part, place: Path, split: str) -> list[str]:
+    """Return the files below ``place`` that a pattern would find under another suffix (:meth:`Patterns.left_out`)."""
+    files = source(part, place)
+    _, selector = part.config.selector(split)
+    if split not in part.config.split_names() or selector.endswith(".txt") or isinstance(files, Pairs):
+        return []
+    return files.left_out(_folder(part, files, split))
 
-    Raises:
-        ConfigError: The split is a subfolder, and nothing says where it is in a path.
-    """
-    name = _searched(part.config, split)
-    selector = part.config.splits.get(name, "*")
-    if is_listed(part, split) or _is_pattern(selector):
+
+def _folder(part: Part, files: Patterns | Pairs, split: str) -> str:
+    """Return what ``{split}`` stands for."""
+    name, selector = part.config.selector(split)
+    if selector.endswith(".txt") or _is_pattern(selector):
         return name
-    if "{split}" not in source.template:
+    if "{split}" not in files.template:
         key = "image" if part.config.pairs is None else "pairs"
         raise ConfigError(
-            f"{part.where}: split '{name}' is the subfolder '{selector}', but {key} '{source.template}' lacks "
+            f"{part.where}: split '{name}' is the subfolder '{selector}', but {key} '{files.template}' lacks "
             "{split}; add it, or give a list (.txt) or a pattern of ids (*)"
         )
-    return _relative(selector, part.where)
-
-
-def is_listed(part: Part, split: str) -> bool:
-    """Whether a list file names the samples of a split."""
-    return part.config.splits.get(_searched(part.config, split), "*").endswith(".txt")
-
-
-def _searched(config: PartConfig, split: str) -> str:
-    """Return the split whose images are looked for: val may be drawn from those of train."""
-    return "train" if config.val_fraction is not None and split in ("train", "val") else split
+    return relative_path(selector, part.where, ConfigError)
 
 
 def _is_pattern(selector: str) -> bool:
     return any(sign in selector for sign in "*?[")
-
-
-def _relative(selector: str, where: str) -> str:
-    try:
-        return relative_path(selector, where)
-    except DataError as error:
-        raise ConfigError(str(error)) from None
 
 
 def _read_list(path: Path, where: str) -> list[str]:

@@ -124,11 +124,13 @@ class LabelsTarget(Target):
     @field_validator("void", mode="before")
     @classmethod
     def _check_void(cls, value: Any) -> Any:
+        if value == "rest":
+            return value
         ids = _as_tuple(value)
-        if value != "rest" and not all(isinstance(i, int) for i in ids):
+        if not all(isinstance(i, int) for i in ids):
             raise ValueError("must be a stored id, a list of them, or 'rest'")
-        _check_ids(ids if value != "rest" else ())
-        return value if value == "rest" else ids
+        _check_ids(ids)
+        return ids
 
     @field_validator("id_map")
     @classmethod
@@ -151,12 +153,14 @@ class LabelsTarget(Target):
     @field_validator("ignore", mode="before")
     @classmethod
     def _check_ignore(cls, value: Any) -> Any:
-        colours = () if value == "rest" else _as_colours(value)
+        if value == "rest":
+            return value
+        colours = _as_colours(value)
         if not isinstance(colours, list | tuple):
             raise ValueError("must be a colour, a list of them, or 'rest'")
         for colour in colours:
             _check_colour(colour)
-        return value if value == "rest" else colours
+        return colours
 
     @model_validator(mode="after")
     def _check(self) -> LabelsTarget:
@@ -283,7 +287,7 @@ class NormalsTarget(Target):
 
 AnyTarget = LabelsTarget | DepthTarget | NormalsTarget
 
-TARGETS: dict[str, type[LabelsTarget] | type[DepthTarget] | type[NormalsTarget]] = {
+TARGETS: dict[str, type[AnyTarget]] = {
     "labels": LabelsTarget,
     "distance": DepthTarget,
     "disparity": DepthTarget,

@@ -22,14 +22,9 @@ def composed(text: str) -> str:
 
 
 class Tree:
-    """The files below a folder."""
+    """The files below the folder ``root``."""
 
     def __init__(self, root: Path) -> None:
-        """Read nothing yet.
-
-        Args:
-            root: The folder.
-        """
         self.root = root
         self._listed: dict[str, dict[str, list[str]]] = {}
 
