@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from ednas.data.colors import NO_DEPTH, NO_LABEL, SKY, Color, Picture, color_scale, palette
+from ednas.data.rasters import pack_colours
 from ednas.data.sample import TargetInfo
 
 PAPER: Color = (255, 255, 255)
@@ -35,8 +35,8 @@ class Legend:
 
     def seen_in(self, pictures: Iterable[Picture]) -> Legend:
         """Return the legend without the named colours that no pixel of ``pictures`` has."""
-        seen = {code for picture in pictures for code in np.unique(_codes(picture)).tolist()}
-        colors = tuple((name, color) for name, color in self.colors if int(_codes(np.array(color))) in seen)
+        seen = {code for picture in pictures for code in np.unique(pack_colours(picture)).tolist()}
+        colors = tuple((name, color) for name, color in self.colors if int(pack_colours(np.array(color))) in seen)
         return replace(self, colors=colors)
 
 
@@ -123,9 +123,3 @@ def _entries(legend: Legend, text_size: int) -> Iterable[_Entry]:
         yield _Entry(f"near {near:.3g}", bar, printable(f"far {far:.3g} {legend.unit}".rstrip()))
     for name, color in legend.colors:
         yield _Entry("", np.full((text_size, 2 * text_size, 3), color, np.uint8), printable(name))
-
-
-def _codes(colors: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    """Return one number for each colour of ``(..., 3)``."""
-    codes: npt.NDArray[np.int64] = colors.astype(np.int64) @ np.array((1 << 16, 1 << 8, 1))
-    return codes

@@ -172,12 +172,7 @@ def pack_colours(colours: Array) -> npt.NDArray[np.int32]:
 
 
 def resize_image(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Resize an image by a bilinear filter, antialiased when it shrinks.
-
-    Args:
-        image: ``uint8`` ``(H, W, 3)``.
-        size: The new ``(H, W)``; the aspect ratio may change.
-    """
+    """Resize an image ``(H, W, 3)`` by a bilinear filter, antialiased when it shrinks; its aspect ratio may change."""
     if image.shape[:2] == size:
         return image
     picture = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR)
@@ -185,12 +180,7 @@ def resize_image(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDA
 
 
 def resize_nearest(array: Array, size: tuple[int, int]) -> Array:
-    """Resize a label map by taking, for every new pixel, the old pixel that its centre falls in.
-
-    Args:
-        array: ``(H, W, ...)``.
-        size: The new ``(H, W)``; the aspect ratio may change.
-    """
+    """Resize a map ``(H, W, ...)`` by taking, for every new pixel, the old pixel that its centre falls in."""
     if array.shape[:2] == size:
         return array
     rows, columns = (

@@ -72,12 +72,7 @@ class SyntheticDataset:
     """
 
     def __init__(
-        self,
-        scene: str,
-        split: str = "train",
-        count: int = 768,
-        size: tuple[int, int] = (64, 128),
-        seed: int = 0,
+        self, scene: str, split: str = "train", count: int = 768, size: tuple[int, int] = (64, 128), seed: int = 0
     ) -> None:
         check_scene(scene)
         if split not in SPLITS:
@@ -105,11 +100,6 @@ class SyntheticDataset:
         return derive_seed(self._seed, "synthetic", self._scene, self.split, int(index) % self._count)
 
     def __getitem__(self, index: int) -> Sample:
-        """Render sample ``index``.
-
-        Raises:
-            IndexError: There is no such sample.
-        """
         found = render(self._scene, self.scene_seed(index), self._size)
         return Sample(found.image, {"segmentation": found.labels, "depth": found.depth, "normals": found.normals})
 

@@ -171,17 +171,13 @@ def _colours(counts: Counter[int]) -> Guess | str:
         return f"they hold {len(counts)} different colours: too many for classes"
     total = sum(counts.values())
     lines = [
-        f"  {number}: {_colour(packed)}  # {counts[packed] / total:.1%} of the pixels"
+        f"  {number}: {list(packed.to_bytes(3))}  # {counts[packed] / total:.1%} of the pixels"
         for number, packed in enumerate(sorted(counts))
     ]
     what = "colors:  # class (a name may take its place): colour; move those without a class to 'ignore: [[r, g, b]]'"
     return Guess(
         "segmentation", "labels", f"{len(counts)} different colours", (f"num_classes: {len(counts)}", what, *lines)
     )
-
-
-def _colour(packed: int) -> list[int]:
-    return [packed >> 16, packed >> 8 & 255, packed & 255]
 
 
 def _depth(values: Sequence[Array], role: str) -> Guess:
@@ -206,16 +202,14 @@ def _depth(values: Sequence[Array], role: str) -> Guess:
 
 
 def _normals(values: Sequence[Array]) -> Guess:
-    facing = {axes: sum(_facing(array, axes) for array in values) for axes in _AXES}
-    axes = max(_AXES, key=lambda axes: facing[axes])
+    def facing(axes: tuple[str, str, str]) -> int:
+        decoded = (decode_normals(each, axes=parse_axes(axes), invalid=_NO_NORMALS, where="") for each in values)
+        return sum(map(count_facing, decoded))
+
+    axes = max(_AXES, key=facing)
     lines = [f"axes: [{', '.join(axes)}]  # so that most of them face the camera"]
     pixels = _joined(values)
     marks = [list(colour) for colour in _NO_NORMALS if pixels.dtype == np.uint8 and (pixels == colour).all(-1).any()]
     if marks:
         lines.append(f"invalid: {marks}  # colours without a normal")
     return Guess("normals", "normals", "vectors of length 1", tuple(lines))
-
-
-def _facing(values: Array, axes: tuple[str, str, str]) -> int:
-    decoded = decode_normals(values, axes=parse_axes(axes), invalid=_NO_NORMALS, where="")
-    return count_facing(decoded)
