@@ -21,7 +21,7 @@ from ednas.exceptions import DataError, one_line
 _FACING = 0.97
 """Least share of normals that face the camera; below it the axes are probably wrong (right ones give over 0.99)."""
 
-_SATURATED = 0.01
+SATURATED = 0.01
 """Share of pixels with the largest value from which on it looks like a mark."""
 
 _FAR_OFF = 10.0
@@ -355,7 +355,7 @@ def _oddities(report: SplitReport) -> list[str]:
 def _looks_marked(target: TargetReport) -> bool:
     """Whether the largest value looks like a mark: many pixels have it, or some that are far off from all others."""
     is_far_off = target.maximum > _FAR_OFF * target.mean
-    return target.saturated > (_SELDOM if is_far_off else _SATURATED)
+    return target.saturated > (_SELDOM if is_far_off else SATURATED)
 
 
 def _usual_mean(target: TargetReport) -> float:

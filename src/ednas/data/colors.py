@@ -132,12 +132,7 @@ def color_target(values: npt.NDArray[Any], info: TargetInfo, value_range: tuple[
 def sky_pixels(
     labels: Mapping[str, npt.NDArray[Any]], targets: Mapping[str, TargetInfo]
 ) -> npt.NDArray[np.bool_] | np.bool_:
-    """Return where the classes of an image say sky, ``(H, W)``; False where none of them can.
-
-    Args:
-        labels: Maps of class ids and others, by target.
-        targets: What they are.
-    """
+    """Return where one of the maps of classes among ``labels`` says sky, ``(H, W)``; False where none of them can."""
     sky: npt.NDArray[np.bool_] | np.bool_ = np.False_
     for name, values in labels.items():
         if targets[name].kind == "labels" and "sky" in targets[name].class_names:

@@ -17,6 +17,9 @@ Array = npt.NDArray[Any]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".npy")
 """Kinds of files that can be read."""
 
+JPEG_SUFFIXES = (".jpg", ".jpeg")
+"""Those of them that blur."""
+
 _COLOUR_MODES = ("RGB", "RGBA", "L", "LA", "P", "1", "CMYK")
 _CHANNEL_MODES = ("L", "P", "1", "I", "F", "I;16", "I;16B", "I;16L")
 _MEASURED_MODES = tuple(mode for mode in _CHANNEL_MODES if mode != "P")

@@ -180,15 +180,7 @@ class FileReader(Reader[Mapping[str, str]]):
 
 
 def relative_path(text: object, where: object, error: type[EdnasError] = DataError) -> str:
-    """Check a path that a file names: it must stay below the dataset's root.
-
-    Args:
-        text: What the file says.
-        where: The file, for the error.
-        error: The class of the error to raise.
-
-    Returns:
-        The path with ``/`` between its parts.
+    """Return a path that the file ``where`` names, with ``/`` between its parts; it must stay below the root.
 
     Raises:
         EdnasError: (of class ``error``) it is no text, absolute, climbs out with ``..``, or cannot be a file name.

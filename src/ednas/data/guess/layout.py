@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import PurePosixPath
 
 from ednas.data.folder.tree import Tree, composed
-from ednas.data.rasters import SUFFIXES
+from ednas.data.rasters import JPEG_SUFFIXES, SUFFIXES
 from ednas.data.reader import IMAGE
 
 ROLES: dict[str, tuple[str, ...]] = {
@@ -147,7 +147,7 @@ def find_layout(groups: Sequence[Group]) -> Layout | None:
 
 def _by_suffix(groups: Sequence[Group]) -> Layout | None:
     """Find photos and drawings of the same names: ``x.jpg`` and ``x.png``, where nothing else tells them apart."""
-    photos = [group for group in groups if group.suffix.lower() in (".jpg", ".jpeg") and group.role in (IMAGE, NO_ROLE)]
+    photos = [group for group in groups if group.suffix.lower() in JPEG_SUFFIXES and group.role in (IMAGE, NO_ROLE)]
     for group in photos:
         drawings = [
             replace(other, role="labels")

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 from ednas.data.folder.tree import Tree, composed
@@ -154,13 +155,11 @@ def _why_apart(group: Group, images: Group) -> str:
 
 
 def _guess(labels: Matched, paths: Sequence[Path], progress: Progress | None) -> Guess | str:
-    done = 0
+    done = count(1)
 
     def step() -> None:
-        nonlocal done
-        done += 1
         if progress is not None:
-            progress(_place(labels.group), done, len(paths))
+            progress(_place(labels.group), next(done), len(paths))
 
     return guess_target(paths, labels.group.role, step) if paths else "no image that has a split has such a file"
 

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ednas.data.check import count_facing
+from ednas.data.check import SATURATED, count_facing
 from ednas.data.decode import MAX_CLASSES, decode_normals, parse_axes
-from ednas.data.folder.targets import JPEG_SUFFIXES
-from ednas.data.rasters import Array, pack_colours, read_channel, read_colours, read_vectors
+from ednas.data.rasters import JPEG_SUFFIXES, Array, pack_colours, read_channel, read_colours, read_vectors
 from ednas.data.sample import VOID
 from ednas.data.units import likely_unit
 from ednas.exceptions import DataError
@@ -23,9 +22,6 @@ _LOOKED_AT = 8
 
 _DIVISOR = 1000
 """Usual factor between classes and the ids of their instances."""
-
-_MARK = 0.01
-"""Share of pixels with the largest depth from which on that looks like 'not measured'."""
 
 _NAMED = 3
 """Number of negative values to name as invalid; more are no marks."""
@@ -185,7 +181,7 @@ def _depth(values: Sequence[Array], role: str) -> Guess:
     valid = pixels[np.isfinite(pixels) & (pixels > 0)]
     marks = [0.0, *np.unique(pixels[pixels < 0])[:_NAMED]]
     largest = valid.max(initial=0)
-    if largest in (255, 65535) and (valid == largest).mean() > _MARK:
+    if largest in (255, 65535) and (valid == largest).mean() > SATURATED:
         marks.append(largest)
         valid = valid[valid != largest]
     if not len(valid):
