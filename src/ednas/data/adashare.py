@@ -63,18 +63,14 @@ class AdaShareCityscapes(FileReader):
     def __init__(self, index: Path, split: str = "train", options: Mapping[str, Any] | None = None) -> None:
         chosen = parse(AdaShareCityscapesOptions, options or {}, "options of adashare_cityscapes")
         label = {7: 3, 19: 4}[chosen.num_classes]
-        names = known_class_names(chosen.num_classes)
+        targets = {
+            "segmentation": TargetInfo("labels", chosen.num_classes, known_class_names(chosen.num_classes)),
+            "depth": TargetInfo("disparity", unit="p/65535"),
+        }
         super().__init__(
             root=index.parent,
             split=split,
-            info=DatasetInfo(
-                name="CityScapes (AdaShare)",
-                format="adashare_cityscapes",
-                targets={
-                    "segmentation": TargetInfo("labels", chosen.num_classes, names),
-                    "depth": TargetInfo("disparity", unit="p/65535"),
-                },
-            ),
+            info=DatasetInfo("CityScapes (AdaShare)", "adashare_cityscapes", targets),
             records=_records(index, split, 5, {IMAGE: 0, "segmentation": label, "depth": 1}),
             options=chosen,
         )
@@ -100,18 +96,15 @@ class AdaShareNYUv2(FileReader):
 
     def __init__(self, index: Path, split: str = "train", options: Mapping[str, Any] | None = None) -> None:
         chosen = parse(StrictModel, options or {}, "options of adashare_nyuv2")
+        targets = {
+            "segmentation": TargetInfo("labels", 40, NYU_40),
+            "depth": TargetInfo("distance", unit="m"),
+            "normals": TargetInfo("normals"),
+        }
         super().__init__(
             root=index.parent,
             split=split,
-            info=DatasetInfo(
-                name="NYUv2 (AdaShare)",
-                format="adashare_nyuv2",
-                targets={
-                    "segmentation": TargetInfo("labels", 40, NYU_40),
-                    "depth": TargetInfo("distance", unit="m"),
-                    "normals": TargetInfo("normals"),
-                },
-            ),
+            info=DatasetInfo("NYUv2 (AdaShare)", "adashare_nyuv2", targets),
             records=_records(index, split, 4, {IMAGE: 0, "segmentation": 1, "normals": 2, "depth": 3}),
             options=chosen,
         )

@@ -81,17 +81,14 @@ class NYUv2(Reader[int]):
         # Object class 0 is "unlabelled"; class 0 of the map is void too.
         self._id_map = [(stored, ours - 1) for stored, ours in enumerate(class_map, start=1) if ours > 0]
         self._void = [0, *(stored for stored, ours in enumerate(class_map, start=1) if ours == 0)]
+        targets = {
+            "segmentation": TargetInfo("labels", classes, known_class_names(classes)),
+            "depth": TargetInfo("distance", unit="m"),
+        }
         super().__init__(
             root=path.parent,
             split=split,
-            info=DatasetInfo(
-                name="NYUv2",
-                format="nyuv2",
-                targets={
-                    "segmentation": TargetInfo("labels", classes, known_class_names(classes)),
-                    "depth": TargetInfo("distance", unit="m"),
-                },
-            ),
+            info=DatasetInfo("NYUv2", "nyuv2", targets),
             records=_read_split(self._splits_path, split, count),
             options=chosen,
         )

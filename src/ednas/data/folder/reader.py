@@ -68,12 +68,11 @@ class Folder(Reader[_Record]):
         root = Path(os.path.commonpath(places))
         self._parts = list(zip(description.parts, places, strict=True))
         records = [_records(part, place, root, split) for part, place in self._parts]
+        name = description.name or path.parent.resolve().name
         super().__init__(
             root=root,
             split=split,
-            info=DatasetInfo(
-                name=description.name or path.parent.resolve().name, format="folder", targets=description.targets
-            ),
+            info=DatasetInfo(name, "folder", description.targets),
             records=[record for of_part in records for record in of_part],
             options=_Fingerprinted(
                 targets=tuple(part.targets for part in description.parts),
