@@ -19,8 +19,8 @@ from PIL import Image
 from torch.nn import functional as F
 from training_fakes import TARGETS, small_architecture
 
-from ednas.data.cache import resize_image, resize_nearest
 from ednas.data.colors import NO_DEPTH, SKY, color_scale, palette
+from ednas.data.rasters import resize_image, resize_nearest
 from ednas.data.sample import TargetInfo
 from ednas.export.manifest import Decoding, Manifest, OutputSpec, TensorSpec, write_manifest
 from ednas.hw.graph.layers import GRAPH_INPUT, Layer, LayerGraph
