@@ -51,6 +51,7 @@ def _block_row(index: str, block: Block) -> BlockRow:
         kernel=values.get("kernel_size"),
         filters=block.filters,
         expansion=values.get("expand_ratio"),
+        colour=block.colour,
     )
 
 

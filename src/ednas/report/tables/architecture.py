@@ -15,8 +15,6 @@ from ednas.report.tables.layout import new_table, numbers
 if TYPE_CHECKING:
     from ednas.hw.summary import Summary
 
-_KIND_STYLES = {"FusedIBN": "dark_orange3", "IBN": "blue"}
-
 
 def architecture_table(architecture: Architecture, summary: Summary | None = None) -> Table:
     """Return the architecture as Table 6 prints it; with a summary also what each part costs, and the totals.
@@ -29,13 +27,13 @@ def architecture_table(architecture: Architecture, summary: Summary | None = Non
     costs = [] if summary is None else numbers("Output (h×w×c)", "Params", "MACs", "MACs %")
     table = new_table(architecture.name or architecture.fingerprint(), *numbers("Index"), "Layer", *fields, *costs)
     for row in block_rows(architecture, summary):
-        cells = [Text(row.index), Text(row.layer, _KIND_STYLES.get(row.layer, ""))]
+        cells = [Text(row.index), Text(row.layer, row.colour)]
         cells += [_integer(value) for value in (row.stride, row.kernel, row.filters, row.expansion)]
         if summary is not None:
             share = 100 * (row.macs or 0) / summary.macs
             output = "×".join(map(str, row.output or ()))
             cells += [Text(output), Text(show_count(row.params)), Text(show_count(row.macs)), Text(f"{share:.1f}")]
-        table.add_row(*cells, end_section=row.index in ("0", "16"))
+        table.add_row(*cells, end_section=row.index in ("0", str(len(architecture.blocks))))
     if summary is not None:
         table.add_section()
         totals = [show_count(summary.params), show_count(summary.macs), "100.0"]
