@@ -144,7 +144,7 @@ def open_cache(
         dataset: The split.
         size: ``(H, W)`` to resize to.
         folder: Where caches are; :func:`cache_folder` if ``None``.
-        progress: Told about every sample that is decoded; not called when the cache is there already.
+        progress: Called for every sample that is decoded; not called when the cache is there already.
 
     Raises:
         ConfigError: ``size`` is not two positive numbers.

@@ -130,8 +130,8 @@ class Reader(ABC, Generic[Record]):
     def fingerprint(self) -> str:
         """Hex digest over format, split, options, names, and the size and times of every file.
 
-        The time of the last change of the file's entry is one of them: a file that is replaced by another one of the
-        same name, size and modification time is told apart.
+        The time of the last change of the file's entry is one of them: so a file that is replaced by one of the same
+        name, size and modification time changes the digest.
         """
         digest = hashlib.sha256()
         options = self._options.model_dump(mode="json")

@@ -167,7 +167,7 @@ class LabelsTarget(Target):
             raise ValueError(f"{len(self.class_names)} class_names for {self.num_classes} classes")
         name, count = Counter(self.class_names).most_common(1)[0] if self.class_names else ("", 0)
         if count > 1:
-            raise ValueError(f"class_names: '{name}' is there {count} times; classes are told apart by their names")
+            raise ValueError(f"class_names: '{name}' is there {count} times; classes are distinguished by their names")
         if self.path is not None and PurePosixPath(self.path).suffix.lower() in JPEG_SUFFIXES:
             raise ValueError(f"path {self.path}: JPEG blurs classes; store labels as PNG or NPY")
         if self.colors is None and self.ignore:

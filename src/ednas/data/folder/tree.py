@@ -70,7 +70,7 @@ class Tree:
             return
         try:
             found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-        except OSError:  # what cannot be listed is told by whoever reads the file
+        except OSError:  # whoever reads the file says that it cannot be read
             return
         for path in found:
             if path.is_dir():
@@ -81,7 +81,7 @@ class Tree:
     def _names(self, folder: str) -> dict[str, list[str]]:
         if folder not in self._listed:
             names: dict[str, list[str]] = {}
-            with suppress(OSError):  # what cannot be listed is told by whoever reads the file
+            with suppress(OSError):  # whoever reads the file says that it cannot be read
                 for name in sorted(path.name for path in (self.root / folder).iterdir()):
                     names.setdefault(composed(name), []).append(name)
             self._listed[folder] = names

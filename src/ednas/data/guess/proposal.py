@@ -25,7 +25,7 @@ def propose(folder: Path, root: str, progress: Progress | None = None) -> str:
     Args:
         folder: With images and labels in it, or below it.
         root: How the description names the folder.
-        progress: Told about the label files that are read.
+        progress: Called for every label file that is read.
 
     Returns:
         The content of a ``dataset.yaml``, with comments.

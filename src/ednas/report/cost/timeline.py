@@ -26,7 +26,7 @@ LANES: dict[Lane, str] = {
     "off-chip": "Off-chip traffic",
     "link": "Link",
     "host": "Host",
-    "other": "Not told apart",
+    "other": "Not distinguished",
 }
 """The lanes from top to bottom, as they are written."""
 
