@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_runs import Run
+from helpers.cli import Run
 from hypothesis import settings
 
 from ednas.cli import main

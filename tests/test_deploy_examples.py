@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.small_training import TARGETS, small_architecture
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from torch.nn import functional as F
-from training_fakes import TARGETS, small_architecture
 
 from ednas.data.cache import resize_image, resize_nearest
 from ednas.data.colors import NO_DEPTH, SKY, color_scale, palette

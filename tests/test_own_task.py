@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from cli_runs import Run
+from helpers.cli import Run
+from helpers.small_training import SIZE, small_architecture, write_dataset
 from PIL import Image
-from training_fakes import SIZE, small_architecture, write_dataset
 
 from ednas.tasks import base, losses
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from training_fakes import SIZE, write_dataset
+from helpers.small_training import SIZE, write_dataset
 
 from ednas.data import open_cache, open_dataset
 

@@ -9,7 +9,7 @@ from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
-from arch_strategies import blocks_of
+from helpers.strategies import blocks_of
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_runs import Run
+from helpers.cli import Run
 
 from ednas.hw import Layer, LayerGraph, write_tflite
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from cli_runs import Run
+from helpers.cli import Run
 from PIL import Image
 
 from ednas.arch import zoo

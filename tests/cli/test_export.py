@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_runs import Run
-from training_fakes import SIZE, TARGETS, small_architecture, write_dataset
+from helpers.cli import Run
+from helpers.small_training import SIZE, TARGETS, small_architecture, write_dataset
 
 from ednas.export import converter
 from ednas.export.manifest import read_manifest

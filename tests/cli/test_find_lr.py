@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_runs import Run
-from training_fakes import small_architecture, write_dataset
+from helpers.cli import Run
+from helpers.small_training import small_architecture, write_dataset
 
 from ednas.arch import save_architecture
 from ednas.training import load_config

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_runs import Run
-from training_fakes import SIZE, small_architecture, write_dataset
+from helpers.cli import Run
+from helpers.small_training import SIZE, small_architecture, write_dataset
 
 from ednas.nn import parts
 from ednas.search.controllers import base as controllers

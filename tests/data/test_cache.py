@@ -15,9 +15,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.memory_dataset import SIZE, TARGETS, MemoryDataset, open_in_process, open_never_ending
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_dataset import SIZE, TARGETS, MemoryDataset, open_in_process, open_never_ending
 
 from ednas.data import cache
 from ednas.data.cache import CachedSplit, find_cache, load_cache, open_cache, resize_image, resize_nearest

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from memory_dataset import MemoryDataset
+from helpers.memory_dataset import MemoryDataset
 
 from ednas.data import complaints
 from ednas.data.cache import open_cache

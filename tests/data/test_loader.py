@@ -7,9 +7,9 @@ import time
 import numpy as np
 import pytest
 import torch
+from helpers.memory_dataset import AUGMENT, MemoryDataset, digest, digest_in_process
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_dataset import AUGMENT, MemoryDataset, digest, digest_in_process
 
 from ednas.data.augment import AugmentConfig, Batch
 from ednas.data.cache import CachedSplit, open_cache

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.memory_dataset import SIZE, TARGETS, MemoryDataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory_dataset import SIZE, TARGETS, MemoryDataset
 
 from ednas.data import TargetInfo
 from ednas.data.cache import CachedSplit, open_cache

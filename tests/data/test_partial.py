@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from memory_dataset import MemoryDataset
+from helpers.memory_dataset import MemoryDataset
 
 from ednas.data.cache import open_cache
 from ednas.data.check import check_dataset

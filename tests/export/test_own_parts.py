@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from export_fakes import NEEDS_EXPORT, can_convert
-from own_parts import BOTH, EXAMPLE, HEADS, Calls, example, pooled
-from training_fakes import SIZE, TARGETS, write_dataset
+from helpers.export_packages import NEEDS_EXPORT, can_convert
+from helpers.own_parts import BOTH, EXAMPLE, HEADS, Calls, example, pooled
+from helpers.small_training import SIZE, TARGETS, write_dataset
 
 from ednas.arch import load_architecture
 from ednas.exceptions import ExportError
@@ -29,8 +29,8 @@ TESTS = Path(__file__).parents[1]
 
 SCRIPT = """
 import torch
-from own_parts import pooled
-from training_fakes import SIZE, TARGETS
+from helpers.own_parts import pooled
+from helpers.small_training import SIZE, TARGETS
 import ednas
 from ednas.export.formats import litert
 from ednas.export.deployed import Deployed

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from helpers.small_training import SIZE, TARGETS, small_architecture, write_dataset
 from torch.nn.utils.fusion import fuse_conv_bn_weights
-from training_fakes import SIZE, TARGETS, small_architecture, write_dataset
 
 from ednas.data import TargetInfo, open_cache, open_dataset
 from ednas.data.loader import BatchLoader, load_samples

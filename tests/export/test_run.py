@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training_fakes import SIZE, small_architecture, write_dataset
+from helpers.small_training import SIZE, small_architecture, write_dataset
 
 from ednas.exceptions import DataError, EdnasError, ExportError
 from ednas.export.manifest import read_manifest

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from own_parts import BACKBONE, BOTH, DECODER, HEADS, example
+from helpers.own_parts import BACKBONE, BOTH, DECODER, HEADS, example
 
 from ednas.arch import load_architecture
 from ednas.exceptions import ArchitectureError

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from report_fakes import HOSTILE, fake_report
+from helpers.reports import HOSTILE, fake_report
 
 from ednas.report.html import write_report
 

@@ -9,8 +9,7 @@ from datetime import datetime
 from xml.etree import ElementTree
 
 import pytest
-from report_fakes import HOSTILE, fake_comparison, fake_report, fake_trials, png
-from report_pages import Page
+from helpers.reports import HOSTILE, Page, fake_comparison, fake_report, fake_trials, png
 
 from ednas.exceptions import ConfigError
 from ednas.report import html, plots

@@ -8,9 +8,8 @@ import shutil
 from statistics import mean, stdev
 
 import pytest
-from report_fakes import HOSTILE
-from report_pages import Page
-from training_fakes import SIZE, small_architecture, write_dataset
+from helpers.reports import HOSTILE, Page
+from helpers.small_training import SIZE, small_architecture, write_dataset
 
 from ednas.exceptions import EdnasError
 from ednas.metrics import NO_NETWORK

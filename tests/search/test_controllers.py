@@ -11,9 +11,9 @@ from typing import Any
 
 import pyglove as pg
 import pytest
+from helpers.searches import make_trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from search_fakes import make_trial
 
 from ednas.arch.space import Genes
 from ednas.exceptions import ConfigError, StudyError

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from search_fakes import Environment, FakeEvaluator, Misbehaving, fake_metrics
+from helpers.searches import Environment, FakeEvaluator, Misbehaving, fake_metrics
 
 from ednas.arch import load_architecture
 from ednas.exceptions import ConfigError
@@ -177,7 +177,7 @@ class TestProcesses:
         script.write_text(
             "import sys\n"
             f"sys.path[:0] = {[str(Path(__file__).parents[1])]!r}\n"
-            "from search_fakes import Misbehaving, BASE_TEXT\n"
+            "from helpers.searches import Misbehaving, BASE_TEXT\n"
             "from ednas.search.executors import Job, ProcessExecutor\n"
             "if __name__ == '__main__':\n"
             "    executor = ProcessExecutor(Misbehaving('hang'))\n"

@@ -6,7 +6,7 @@ import itertools
 from operator import itemgetter
 
 import pytest
-from search_fakes import fake_cost, space
+from helpers.searches import fake_cost, space
 
 from ednas.arch import Architecture, SearchSpace, SpaceConfig, load_architecture
 from ednas.arch.space import StageConfig

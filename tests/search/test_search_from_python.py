@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from own_parts import BACKBONE, DECODER, EXAMPLE, SmallFilters, example, known
+from helpers.own_parts import BACKBONE, DECODER, EXAMPLE, SmallFilters, example, known
 
 from ednas.arch import load_architecture
 from ednas.exceptions import ConfigError, StudyError

@@ -15,9 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from search_fakes import (
+from helpers.searches import (
     TARGET_MS,
     FakeEvaluator,
     Misbehaving,
@@ -27,6 +25,8 @@ from search_fakes import (
     make_search,
     space,
 )
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ednas.arch import Architecture
 from ednas.exceptions import ConfigError, EdnasError, StudyError, TargetError
@@ -404,7 +404,7 @@ SCRIPT = """
 import sys
 sys.path[:0] = [{tests!r}]
 from pathlib import Path
-from search_fakes import FakeEvaluator, make_search
+from helpers.searches import FakeEvaluator, make_search
 from ednas.search.executors import InlineExecutor, ProcessExecutor
 from ednas.search.study import Study
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 
+from helpers.searches import make_trial
 from rich.console import Console
-from search_fakes import make_trial
 
 from ednas.search.progress import SearchProgress
 from ednas.search.trial import Trial, TrialState

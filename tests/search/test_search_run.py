@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from search_fakes import Recorder
-from training_fakes import write_dataset
+from helpers.searches import Recorder
+from helpers.small_training import write_dataset
 
 from ednas.arch import Architecture, load_architecture
 from ednas.data.loader import BatchLoader

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.searches import space
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from search_fakes import space
 
 from ednas.arch import load_architecture
 from ednas.exceptions import EdnasError, StudyError

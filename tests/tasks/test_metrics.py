@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
+from helpers.metric_batches import measure, random_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from task_fakes import measure, random_batch
 from torch.nn import functional as F
 
 from ednas.exceptions import ConfigError, DataError, TrainingError

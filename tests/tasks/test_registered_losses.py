@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from own_parts import known
+from helpers.own_parts import known
 from torch import Tensor, nn
 
 from ednas.data.sample import TargetInfo

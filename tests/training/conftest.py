@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from training_fakes import SIZE, TARGETS, small_architecture, write_dataset
+from helpers.small_training import SIZE, TARGETS, small_architecture, write_dataset
 
 from ednas.training import Recipe, TrainConfig, build_model
 

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 import torch
+from helpers.own_parts import BOTH, EXAMPLE, HEADS, example, known
+from helpers.small_training import SIZE, TARGETS, make_batch, small_architecture
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from own_parts import BOTH, EXAMPLE, HEADS, example, known
-from training_fakes import SIZE, TARGETS, make_batch, small_architecture
 
 from ednas.arch import load_architecture
 from ednas.exceptions import CheckpointError, EdnasError

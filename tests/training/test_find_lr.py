@@ -4,8 +4,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from helpers.small_training import Batches
 from torch import nn
-from training_fakes import Batches
 
 from ednas.exceptions import ConfigError, TrainingError
 from ednas.training import find_learning_rate, fit, load_checkpoint, load_config, run, train, train_runs

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from own_parts import BACKBONE, BOTH, example
-from training_fakes import SIZE, TARGETS, small_architecture
+from helpers.own_parts import BACKBONE, BOTH, example
+from helpers.small_training import SIZE, TARGETS, small_architecture
 
 from ednas.arch import FusedInvertedBottleneck, load_architecture, zoo
 from ednas.data import TargetInfo

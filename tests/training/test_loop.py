@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_fakes import Batches, make_batch
+from helpers.small_training import Batches, make_batch
 
 from ednas.exceptions import CheckpointError, ConfigError, TrainingError
 from ednas.training import fit
@@ -131,7 +131,7 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 import torch
-from training_fakes import SIZE, TARGETS, Batches, small_architecture
+from helpers.small_training import SIZE, TARGETS, Batches, small_architecture
 from ednas.training import Recipe, build_model, fit
 torch.set_num_threads(1)
 model = build_model(small_architecture(), ("segmentation", "depth"), TARGETS, input_size=SIZE)

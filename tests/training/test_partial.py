@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from training_fakes import SIZE, Batches, make_batch, write_dataset
+from helpers.small_training import SIZE, Batches, make_batch, write_dataset
 
 from ednas.data import open_cache, open_dataset
 from ednas.data.sample import VOID, no_label

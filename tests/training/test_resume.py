@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.small_training import write_dataset
 from PIL import Image
-from training_fakes import write_dataset
 
 from ednas.exceptions import CheckpointError, ConfigError, EdnasError
 from ednas.files import exclusive

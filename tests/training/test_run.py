@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from helpers.small_training import write_dataset
 from PIL import Image
-from training_fakes import write_dataset
 
 from ednas.exceptions import ConfigError, DataError, EdnasError
 from ednas.metrics import load_metrics

@@ -5,8 +5,8 @@ from itertools import islice
 
 import pytest
 import torch
+from helpers.small_training import SIZE, TARGETS, Batches, make_batch, small_architecture
 from torch.nn import functional as F
-from training_fakes import SIZE, TARGETS, Batches, make_batch, small_architecture
 
 from ednas.data import TargetInfo
 from ednas.exceptions import CheckpointError, ConfigError

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from memory_dataset import SIZE as SMALL
-from memory_dataset import MemoryDataset
+from helpers.memory_dataset import SIZE as SMALL
+from helpers.memory_dataset import MemoryDataset
 
 from ednas.data.cache import open_cache
 from ednas.data.sample import VOID

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from arch_strategies import blocks_of_kind
+from helpers.strategies import blocks_of_kind
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

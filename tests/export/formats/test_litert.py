@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from export_fakes import NEEDS_EXPORT, can_convert
+from helpers.export_packages import NEEDS_EXPORT, can_convert
 
 from ednas.arch import SearchSpace, load_architecture
 from ednas.arch.zoo import names

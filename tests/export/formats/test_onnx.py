@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.small_training import TARGETS, small_architecture
 from torch import Tensor, nn
-from training_fakes import TARGETS, small_architecture
 
 from ednas.exceptions import DataError, EdnasError, ExportError
 from ednas.export.deployed import Deployed

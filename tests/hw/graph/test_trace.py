@@ -12,7 +12,7 @@ from math import prod
 
 import pytest
 import torch
-from arch_strategies import blocks_of
+from helpers.strategies import blocks_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.tflite_files import TfliteFile
 from hypothesis import given
 from hypothesis import strategies as st
-from tflite_files import TfliteFile
 from torch import nn
 
 from ednas.exceptions import TargetError

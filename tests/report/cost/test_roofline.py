@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from cost_fakes import graphs
+from helpers.strategies import layer_graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,7 +10,7 @@ from ednas.report.cost.roofline import dots
 
 
 @settings(max_examples=40)
-@given(graphs(), st.sampled_from(target_names()))
+@given(layer_graphs(), st.sampled_from(target_names()))
 def test_every_dot_lies_below_its_roofs(graph, name):
     target = load_target(name)
     peak = target.engine.macs_per_cycle * target.engine.clock_mhz.value * 1e6

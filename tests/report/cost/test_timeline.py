@@ -3,7 +3,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from cost_fakes import graphs
+from helpers.strategies import layer_graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,7 +44,7 @@ def check(cost: Cost, target=None) -> None:
 
 
 @settings(max_examples=40)
-@given(graphs(), st.sampled_from(target_names()))
+@given(layer_graphs(), st.sampled_from(target_names()))
 def test_the_lanes_add_up_to_the_latency(graph, name):
     target = load_target(name)
     cost = simulate(graph, target)

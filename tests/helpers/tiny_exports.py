@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from tflite_files import TfliteFile
 from torch import nn
 from torch.nn import functional as F
-from training_fakes import SIZE, TARGETS, small_architecture
 
 from ednas.export.manifest import METADATA_NAME, Decoding, Manifest, OutputSpec, TensorSpec
 from ednas.tasks import make_tasks
 from ednas.training import Model
+from helpers.small_training import SIZE, TARGETS, small_architecture
+from helpers.tflite_files import TfliteFile
 
 STRIDE = 4
 OUTPUT = (SIZE[0] // STRIDE, SIZE[1] // STRIDE)

@@ -16,7 +16,7 @@ from ednas.plugins import load_plugin
 from ednas.search import Evaluation
 from ednas.tasks import losses
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "own_network.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "own_network.py"
 BACKBONE, DECODER = "base backbone:plain(width=4)", "base decoder:top_down(width=8)"
 BOTH = "base backbone:plain(width=4) decoder:top_down(width=8)"
 HEADS = {"segmentation": 4, "depth": 1}
