@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from helpers.dataset_files import make_adashare_cityscapes, make_adashare_nyuv2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -80,30 +81,30 @@ def test_real_samples(real):
 
 
 @pytest.mark.parametrize(("num_classes", "names"), [(7, CITYSCAPES_7), (19, CITYSCAPES_19)])
-def test_cityscapes_has_two_sets_of_classes(tmp_path, makers, num_classes, names):
-    made = makers.adashare_cityscapes(tmp_path / "data", num_classes)
+def test_cityscapes_has_two_sets_of_classes(tmp_path, num_classes, names):
+    made = make_adashare_cityscapes(tmp_path / "data", num_classes)
     dataset = open_dataset(made.path, num_classes=num_classes)
     assert dataset.info.targets["segmentation"].class_names == names
     for sample, scene in zip(dataset, made.scenes["train"], strict=True):
         np.testing.assert_array_equal(sample.targets["segmentation"], scene.segmentation)
 
 
-def test_cityscapes_options(tmp_path, makers):
-    made = makers.adashare_cityscapes(tmp_path / "data")
+def test_cityscapes_options(tmp_path):
+    made = make_adashare_cityscapes(tmp_path / "data")
     with pytest.raises(ConfigError, match="num_classes"):
         open_dataset(made.path, num_classes=8)
     assert open_dataset(made.path).fingerprint() != open_dataset(made.path, num_classes=7).fingerprint()
 
 
-def test_splits_of_the_index(tmp_path, makers):
-    made = makers.adashare_cityscapes(tmp_path / "data")
+def test_splits_of_the_index(tmp_path):
+    made = make_adashare_cityscapes(tmp_path / "data")
     assert dataset_splits(made.path) == ("train", "val")
     assert [len(open_dataset(made.path, split)) for split in ("train1", "train2")] == [2, 1]
     assert open_dataset(made.path / "cityscape.json", "val").info.format == "adashare_cityscapes"
 
 
-def test_an_index_may_call_its_split_val(tmp_path, makers):
-    made = makers.adashare_nyuv2(tmp_path / "data")
+def test_an_index_may_call_its_split_val(tmp_path):
+    made = make_adashare_nyuv2(tmp_path / "data")
     path = made.path / "nyu_v2_3task.json"
     index = json.loads(path.read_text())
     path.write_text(json.dumps({"val": index["test"]}))

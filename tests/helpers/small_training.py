@@ -18,6 +18,15 @@ TARGETS = {
 }
 
 
+LABELLED = {"segmentation": [0, 1], "depth": [1, 2, 3], "normals": []}
+"""Which samples of a batch or a split of 4 have a label, where not all have."""
+
+
+def only(split, rows):
+    """The samples of a split with these rows."""
+    return split.select(np.isin(split.rows, rows), split.split)
+
+
 def small_architecture() -> Architecture:
     strides = [block.stride for block in zoo.architecture("base").blocks]
     blocks = tuple(InvertedBottleneck(stride=stride, expand_ratio=2, filters=8) for stride in strides)
@@ -55,6 +64,33 @@ class Batches:
             if self.change is not None:
                 self.change(step, batch)
             yield step, batch
+
+
+class Stop(Exception):
+    """Raised by a callback, as if the process were broken off."""
+
+
+def stop_at(step, error=Stop):
+    """A callback that ends a run after a step."""
+
+    def callback(report):
+        if report.step >= step:
+            raise error
+
+    return callback
+
+
+def with_recipe(config, **values):
+    """The same configuration with other values in its recipe."""
+    return config.model_copy(update={"recipe": config.recipe.model_copy(update=values)})
+
+
+def assert_same_weights(first, second):
+    """Two networks are equal bit for bit."""
+    ours, theirs = first.state_dict(), second.state_dict()
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        assert torch.equal(tensor, theirs[name]), name
 
 
 def write_dataset(root):

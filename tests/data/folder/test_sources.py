@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from helpers.dataset_files import save_npy, save_png
 
 from ednas.data.check import check_dataset
 from ednas.data.formats import open_dataset
@@ -19,13 +20,13 @@ DEPTH = {"kind": "distance"}
 
 
 @pytest.fixture
-def folder(tmp_path, makers):
+def folder(tmp_path):
     """Images 0 to 3, whose labels, of another name, are full of their number, and depth of two of them."""
     for i in range(4):
-        makers.save_png(tmp_path / "images" / f"frame_{i}.png", np.full((3, 4, 3), i, np.uint8))
-        makers.save_png(tmp_path / "masks" / f"{'abcd'[i]}.png", np.full((3, 4), i, np.uint8))
+        save_png(tmp_path / "images" / f"frame_{i}.png", np.full((3, 4, 3), i, np.uint8))
+        save_png(tmp_path / "masks" / f"{'abcd'[i]}.png", np.full((3, 4), i, np.uint8))
     for i in range(2):
-        makers.save_npy(tmp_path / "depth" / f"{i}.npy", np.full((3, 4), i + 1.0, np.float32))
+        save_npy(tmp_path / "depth" / f"{i}.npy", np.full((3, 4), i + 1.0, np.float32))
     return tmp_path
 
 
@@ -137,20 +138,20 @@ def test_a_description_that_contradicts_itself_is_refused(folder, config, messag
         open_dataset(describe(folder, **config))
 
 
-def test_labels_in_the_folder_of_the_images_are_no_images(folder, makers):
+def test_labels_in_the_folder_of_the_images_are_no_images(folder):
     for i in range(3):
-        makers.save_png(folder / "flat" / f"{i}.png", np.zeros((3, 4, 3), np.uint8))
-        makers.save_png(folder / "flat" / f"{i}_mask.png", np.full((3, 4), i, np.uint8))
+        save_png(folder / "flat" / f"{i}.png", np.zeros((3, 4, 3), np.uint8))
+        save_png(folder / "flat" / f"{i}_mask.png", np.full((3, 4), i, np.uint8))
     targets = {"segmentation": {**LABELS, "path": "flat/{id}_mask.png"}}
     dataset = open_dataset(describe(folder, image="flat/{id}.png", targets=targets))
     assert [dataset.source(i) for i in range(len(dataset))] == ["flat/0.png", "flat/1.png", "flat/2.png"]
 
 
-def test_names_match_in_any_form_of_unicode(tmp_path, makers):
+def test_names_match_in_any_form_of_unicode(tmp_path):
     nfc, nfd = (unicodedata.normalize(form, "chambre_é") for form in ("NFC", "NFD"))
-    makers.save_png(tmp_path / nfd / "images" / f"{nfd}.png", np.zeros((3, 4, 3), np.uint8))
-    makers.save_png(tmp_path / nfd / "labels" / f"{nfc}.png", np.zeros((3, 4), np.uint8))
-    makers.save_npy(tmp_path / nfd / "depth" / f"{nfd}.npy", np.ones((3, 4)))
+    save_png(tmp_path / nfd / "images" / f"{nfd}.png", np.zeros((3, 4, 3), np.uint8))
+    save_png(tmp_path / nfd / "labels" / f"{nfc}.png", np.zeros((3, 4), np.uint8))
+    save_npy(tmp_path / nfd / "depth" / f"{nfd}.npy", np.ones((3, 4)))
     targets = {
         "segmentation": {**LABELS, "path": f"{nfc}/labels/{{id}}.png"},
         "depth": {**DEPTH, "path": f"{nfc}/depth/{{id}}.npy", "partial": True},
@@ -169,11 +170,11 @@ def test_names_match_in_any_form_of_unicode(tmp_path, makers):
 
 
 @pytest.mark.parametrize("part", ["images", "labels"])
-def test_names_that_differ_only_in_their_form_of_unicode_are_reported(tmp_path, makers, part):
+def test_names_that_differ_only_in_their_form_of_unicode_are_reported(tmp_path, part):
     for name in ("e\u0301", "\u00e9") if part == "images" else ("\u00e9",):
-        makers.save_png(tmp_path / "images" / f"{name}.png", np.zeros((3, 4, 3), np.uint8))
+        save_png(tmp_path / "images" / f"{name}.png", np.zeros((3, 4, 3), np.uint8))
     for name in ("e\u0301", "\u00e9"):
-        makers.save_png(tmp_path / "labels" / f"{name}.png", np.zeros((3, 4), np.uint8))
+        save_png(tmp_path / "labels" / f"{name}.png", np.zeros((3, 4), np.uint8))
     path = describe(tmp_path, image="images/{id}.png", targets={"segmentation": {**LABELS, "path": "labels/{id}.png"}})
     with pytest.raises(DataError, match=rf"{part}.*e\\u0301\.png' and '.*\\xe9\.png' are the same name, in two forms"):
         open_dataset(path)
