@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.profiles import examples
 from helpers.strategies import blocks_of_kind
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,7 +35,7 @@ def with_block(block: Block):
 
 
 @every_kind
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 @given(data=st.data(), channels=SMALL, stride=st.integers(1, 2), size=st.tuples(st.integers(5, 12), st.integers(5, 12)))
 def test_modules_have_the_shape_that_the_block_says(kind, data, channels, stride, size):
     block = data.draw(blocks_of_kind(kind, stride, SMALL))
@@ -48,7 +49,7 @@ def test_modules_have_the_shape_that_the_block_says(kind, data, channels, stride
 
 
 @every_kind
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 @given(data=st.data(), stride=st.integers(1, 2))
 def test_texts_are_parsed_back_and_codes_are_unlike(kind, data, stride):
     block = data.draw(blocks_of_kind(kind, stride))

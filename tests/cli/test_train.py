@@ -17,6 +17,7 @@ from ednas.arch import save_architecture, zoo
 from ednas.training import load_config
 
 
+@pytest.mark.slow
 def test_train_evaluate_predict_and_resume(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
     folder, out = tmp_path / "rooms", tmp_path / "run"
@@ -134,6 +135,7 @@ def test_options_of_the_data_travel_with_the_checkpoint(
         assert message in err
 
 
+@pytest.mark.slow
 def test_train_several_seeds_reports_mean_and_spread(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
     config = tmp_path / "train.yaml"
@@ -157,6 +159,7 @@ def test_train_several_seeds_reports_mean_and_spread(run: Run, tmp_path: Path, m
     assert "holds a run of 2 steps, 1 are asked for" in err
 
 
+@pytest.mark.slow
 def test_train_says_first_at_which_size_and_why(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
     small = replace(zoo.architecture("base"), bifpn_width=8, bifpn_depth=1, name="small")
@@ -186,6 +189,7 @@ def range_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return ["train", tmp_path / "small.json", "--data", data, "--steps", 20, "--batch-size", 4, "--input", "32x64"]
 
 
+@pytest.mark.slow
 def test_find_lr_suggests_and_draws_and_trains_nothing(run: Run, range_test: list[object], tmp_path: Path) -> None:
     out = tmp_path / "rate"
     code, printed, err = run(*range_test, "--find-lr", "--out", out)

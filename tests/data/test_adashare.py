@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from helpers.dataset_files import make_adashare_cityscapes, make_adashare_nyuv2
+from helpers.profiles import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -38,6 +39,7 @@ def real(shared_data):
     return open_dataset(path, "val")
 
 
+@pytest.mark.slow
 def test_real_normals_are_in_our_camera_frame(real):
     """The normals recomputed from depth agree with ours, and with no other signed permutation of the axes."""
     errors: dict[tuple[tuple[int, ...], tuple[int, ...]], list[float]] = {}
@@ -143,7 +145,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(80), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=JSON)
 def test_any_json_is_read_or_a_data_error(tmp_path, value):
     for reader, name in ((AdaShareCityscapes, "cityscape.json"), (AdaShareNYUv2, "nyu_v2_3task.json")):

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 from helpers.dataset_files import save_npy, save_png
+from helpers.profiles import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -202,7 +203,7 @@ def attempt(action):
         return None, str(error)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     which=st.floats(0, 1, exclude_max=True),
     how=st.sampled_from(["truncate", "replace", "overwrite"]),

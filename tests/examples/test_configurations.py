@@ -45,6 +45,7 @@ def small(name: str) -> dict[str, object]:
     return values
 
 
+@pytest.mark.slow
 def test_the_search_on_built_in_data_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
     changes = {"trials": 2, "finalists": 0, "executor": "inline", "prune_factor": None}
@@ -52,6 +53,7 @@ def test_the_search_on_built_in_data_runs(tmp_path: Path, monkeypatch: pytest.Mo
     assert run_search(config, tmp_path / "run").best.reward is not None
 
 
+@pytest.mark.slow
 def test_the_training_on_built_in_data_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
     result = train(TrainConfig(**small("builtin_train.yaml")), tmp_path / "run")

@@ -113,6 +113,7 @@ def test_a_class_of_a_function_is_refused_before_anything_runs(tmp_path: Path) -
     assert not (tmp_path / "model.tflite").exists()
 
 
+@pytest.mark.slow
 def test_a_class_of_the_script_that_runs_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(f"import sys\nsys.path.append({str(TESTS)!r})\n{SCRIPT}")
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -167,6 +167,7 @@ def train(works: Command, data: Path, plugin: Path, tmp_path: Path) -> Callable[
     return call
 
 
+@pytest.mark.slow
 def test_train_evaluate_predict_report(
     works: Command, train: Callable[..., Path], data: Path, plugin: Path, tmp_path: Path
 ) -> None:
@@ -192,6 +193,7 @@ def test_train_evaluate_predict_report(
     assert "its plugin may be" not in page
 
 
+@pytest.mark.slow
 def test_data_init_teacher_registered_loss_compare(
     works: Command, train: Callable[..., Path], data: Path, tmp_path: Path
 ) -> None:

@@ -189,6 +189,7 @@ def test_a_controller_of_ones_own(run: Run, data: Path, tmp_path: Path) -> None:
     assert json.loads(printed)["best"]["trial"] == 0
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_all_the_way(run: Run, data: Path, tmp_path: Path) -> None:
     text = "base backbone:plain(width=4) decoder:top_down(width=8)"
     options = ["--data", data, "--tasks", "depth", "--steps", 2, "--batch-size", 4, "--input", "32x64"]

@@ -73,6 +73,7 @@ OWN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", OWN)
 def test_the_other_half_of_an_own_part_is_searched(tmp_path: Path, architecture: str) -> None:
     own = config(architecture=architecture, space=OWN[architecture], plugins=[str(EXAMPLE)], target_latency_ms=None)

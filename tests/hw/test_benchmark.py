@@ -283,6 +283,7 @@ class TestMeasured:
     def _needs_runtime(self) -> None:
         pytest.importorskip("ai_edge_litert")
 
+    @pytest.mark.slow
     def test_two_one_after_another_take_the_time_of_both(self, small: Path, large: Path) -> None:
         def check() -> None:
             result = run_benchmark([str(large), f"{large}+{large}", str(small)], CPU, runtime=replace(QUICK, runs=20))
@@ -294,6 +295,7 @@ class TestMeasured:
 
         in_a_quiet_moment(check)
 
+    @pytest.mark.slow
     def test_layers_take_times_of_their_own(self, tmp_path: Path) -> None:
         path = write(tmp_path / "net.tflite", convolution(32, 32), convolution(32, 32, 1, inputs=(0,)))
 
@@ -334,6 +336,7 @@ class TestOnnx:
         onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10), path)
         return path
 
+    @pytest.mark.slow
     def test_it_is_measured_and_its_operators_are_the_runtimes(self, model: Path) -> None:
         (result,) = run_benchmark([str(model)], CPU, runtime=QUICK, per_operator=True).results
         assert result.measurement.latency_ms > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from helpers.profiles import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +13,7 @@ from ednas.nn.encoder import Encoder
 SPACE = SearchSpace(zoo.architecture("base"))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 @given(st.tuples(*(st.integers(0, len(d.candidates) - 1) for d in SPACE.decisions)))
 def test_stages_have_the_channels_and_strides_they_state(genes: tuple[int, ...]) -> None:
     architecture = SPACE.decode(genes)

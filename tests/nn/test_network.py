@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from helpers.profiles import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -40,7 +41,7 @@ def test_counts_are_the_papers(
     assert found_gflop == pytest.approx(gflop, rel=gflop_tolerance)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 @given(st.integers(32, 150), st.integers(32, 150))
 def test_any_size_from_32_pixels_works(height: int, width: int) -> None:
     with torch.device("meta"):

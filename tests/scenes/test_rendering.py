@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+from helpers.profiles import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -114,7 +115,7 @@ def test_size_changes_the_grid_and_not_the_scene(name: str) -> None:
 @given(
     name=st.sampled_from(SCENES), seed=st.integers(0, 2**63 - 1), height=st.integers(32, 90), width=st.integers(32, 90)
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 def test_every_seed_and_size_renders_without_warnings(name: str, seed: int, height: int, width: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from helpers.controllers import ALL_STATES, OPTIONS, SIZES, controller, simulate
+from helpers.profiles import examples
 from helpers.searches import make_trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ from ednas.search.trial import TrialState
 
 @pytest.mark.parametrize("name", controller_names())
 class TestConformance:
+    @pytest.mark.slow
     def test_proposes_points_of_the_space(self, name: str) -> None:
         for trial in simulate(controller(name), 60):
             assert len(trial.genes) == len(SIZES)
@@ -40,12 +42,13 @@ class TestConformance:
         assert len(trials) == math.prod(sizes)
         assert subject.ask() is None
 
+    @pytest.mark.slow
     def test_same_seed_same_proposals(self, name: str) -> None:
         first, second = (simulate(controller(name, seed=3), 40) for _ in range(2))
         assert first == second
         assert first != simulate(controller(name, seed=4), 40)
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=examples(25))
     @given(workers=st.integers(1, 6), cut=st.integers(0, 50), seed=st.integers(0, 1000))
     def test_replaying_restores_it_at_any_moment(self, name: str, workers: int, cut: int, seed: int) -> None:
         number = 15 if name == "pyglove" else 50  # PyGlove takes tens of milliseconds for a proposal
@@ -79,6 +82,7 @@ class TestConformance:
         with pytest.raises(StudyError, match="gap"):
             replay(controller(name), history[:5] + history[6:])
 
+    @pytest.mark.slow
     def test_useless_results_teach_nothing(self, name: str) -> None:
         """Failures, NaN and infinite rewards: the proposals are those of a controller that was told other failures."""
 
@@ -96,6 +100,7 @@ class TestConformance:
         useless: list[float | None] = [float("nan"), float("inf"), -float("inf"), None]
         assert run(lambda number: useless[number % 4]) == run(lambda number: None)
 
+    @pytest.mark.slow
     def test_given_networks_come_first_and_once(self, name: str) -> None:
         initial = [(1, 2, 3, 1, 4, 2), (0, 0, 0, 0, 0, 0), (1, 2, 3, 1, 4, 2)]
 
@@ -113,6 +118,7 @@ class TestConformance:
         with pytest.raises(StudyError, match="still runs"):
             controller(name).tell(make_trial(0, state=TrialState.RUNNING, done_order=None))
 
+    @pytest.mark.slow
     def test_a_decision_with_one_candidate_is_fine(self, name: str) -> None:
         trials = simulate(controller(name, (1, 30, 1)), 25)
         assert {trial.genes[0] for trial in trials} == {0}

@@ -167,6 +167,7 @@ class TestProcesses:
         )
         assert outcome.fault == "environment"
 
+    @pytest.mark.slow
     @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
     def test_workers_end_with_a_coordinator_that_is_killed(self, tmp_path: Path) -> None:
         script = tmp_path / "coordinator.py"

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 import pytest
+from helpers.profiles import examples
 from helpers.searches import (
     TARGET_MS,
     FakeEvaluator,
@@ -142,7 +143,7 @@ class TestSlowCandidates:
 class TestLimits:
     BASE = fake_cost(space().base)
 
-    @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         shares=st.dictionaries(st.sampled_from(["latency_ms", "macs", "peak_memory_kb"]), st.floats(0.8, 2.0)),
         factor=st.floats(1.0, 2.0),
@@ -178,6 +179,7 @@ class TestLimits:
     def test_without_any_limit_the_reward_is_the_accuracy(self, path: Path) -> None:
         assert all(trial.reward == trial.accuracy for trial in uninterrupted(path, 10, limits={}, prune_factor=1.0))
 
+    @pytest.mark.slow
     def test_a_resumed_search_equals_an_uninterrupted_one(self, path: Path, tmp_path: Path) -> None:
         """With limits so tight that candidates are bred from refused ones, whose order the limits decide."""
         limits = {name: 0.7 * self.BASE[name] for name in ("latency_ms", "peak_memory_kb")}

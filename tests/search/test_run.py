@@ -61,6 +61,7 @@ def config(**changes: Any) -> SearchConfig:
     return SearchConfig.model_validate({**TINY, **changes})
 
 
+@pytest.mark.slow
 def test_a_search_from_its_configuration_to_its_folder(tmp_path: Path) -> None:
     recorder = Recorder()
     result = run_search(config(), tmp_path / "run", callbacks=[recorder])
@@ -119,6 +120,7 @@ def test_it_says_what_the_mean_label_scores(tmp_path: Path, caplog: pytest.LogCa
     assert warning in caplog.text
 
 
+@pytest.mark.slow
 def test_it_says_how_much_is_chance(tmp_path: Path) -> None:
     run_search(config(trials=3, repeats=2), tmp_path / "run")
     noise = json.loads((tmp_path / "run" / "noise.json").read_text())
@@ -129,6 +131,7 @@ def test_it_says_how_much_is_chance(tmp_path: Path) -> None:
     assert noise["ratio"] == pytest.approx(noise["candidates"] / noise["seeds"])
 
 
+@pytest.mark.slow
 def test_a_search_on_data_that_have_changed_is_not_gone_on_with(tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "data")
     own = {"data": str(data), "data_options": {}}
@@ -142,6 +145,7 @@ def test_a_search_on_data_that_have_changed_is_not_gone_on_with(tmp_path: Path) 
         run_search(config(**own, trials=3), tmp_path / "run", resume=True)
 
 
+@pytest.mark.slow
 def test_data_that_change_while_it_runs_stop_a_search(tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "data")
 
@@ -156,6 +160,7 @@ def test_data_that_change_while_it_runs_stop_a_search(tmp_path: Path) -> None:
         assert [trial.state for trial in reader.trials()] == [TrialState.DONE, TrialState.RUNNING]
 
 
+@pytest.mark.slow
 def test_a_search_and_a_training_keep_out_of_each_others_folders(tmp_path: Path) -> None:
     run_search(config(trials=1), tmp_path / "search")
     training = config().train_config(load_architecture("base"))
@@ -166,6 +171,7 @@ def test_a_search_and_a_training_keep_out_of_each_others_folders(tmp_path: Path)
         run_search(config(trials=1), tmp_path / "training")
 
 
+@pytest.mark.slow
 def test_the_base_network_is_judged_beside_what_is_found(tmp_path: Path) -> None:
     result = run_search(config(trials=3, initial=["baseline"]), tmp_path / "run")
     base = load_architecture("base")
@@ -189,6 +195,7 @@ def test_a_network_that_is_not_in_the_space_cannot_be_judged(tmp_path: Path) -> 
         run_search(config(initial=["ednas_cityscapes"]), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_finalists_are_judged_again_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     searched = config(trials=4, finalists=2, repeats=2, initial=["baseline"])
     result = run_search(searched, tmp_path / "run")
@@ -208,6 +215,7 @@ def test_finalists_are_judged_again_once(tmp_path: Path, monkeypatch: pytest.Mon
     assert run_search(searched, tmp_path / "run", resume=True) == result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_results_of_an_interrupted_search_are_written(tmp_path: Path, number: signal.Signals) -> None:
     class Impatient(Recorder):
@@ -245,6 +253,7 @@ def test_a_full_disk_does_not_hide_why_a_search_ended(tmp_path: Path, monkeypatc
         run_search(config(), tmp_path, callbacks=[Broken()])
 
 
+@pytest.mark.slow
 def test_several_limits_and_objectives(tmp_path: Path) -> None:
     limits = {"params": "0.9 * baseline", "macs": 1e9}
     changes = {"limits": limits, "target_latency_ms": "2 * baseline", "prune_factor": 1.1, "reward": {"mode": "hard"}}
@@ -273,6 +282,7 @@ def test_without_a_target_latency(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "best.json").read_text())["target_ms"] is None
 
 
+@pytest.mark.slow
 def test_costs_may_come_from_a_source_that_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Measurements of one network differ, and know less than the simulator; a resumed search keeps its limits."""
     measured: list[float] = []
@@ -354,6 +364,7 @@ class TestMistakes:
             run_search(config(reward=reward), tmp_path)
 
 
+@pytest.mark.slow
 def test_failed_candidates_are_evaluated_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluate = ProxyEvaluator.evaluate
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from helpers.own_parts import known
+from helpers.profiles import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -85,7 +86,7 @@ def test_no_valid_label_gives_zero_on_the_graph(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(seed=st.integers(0, 2**31), share=st.floats(0, 1), data=st.data())
 def test_a_loss_and_its_gradient_are_those_of_the_valid_pixels_alone(name, seed, share, data):
     loss, channels, invalid = CASES[name]
@@ -103,7 +104,7 @@ def test_a_loss_and_its_gradient_are_those_of_the_valid_pixels_alone(name, seed,
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(seed=st.integers(0, 2**31), scale=st.sampled_from([0.0, 1e-30, 1.0, 100.0]))
 def test_gradients_are_finite_for_any_output(name, seed, scale):
     loss, channels, _ = CASES[name]

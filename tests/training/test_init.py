@@ -179,6 +179,7 @@ def test_wrong_sources_are_named(tmp_path):
         load_weights(str(tmp_path / "numbers.pth"))
 
 
+@pytest.mark.slow
 def test_a_training_starts_from_a_checkpoint_and_keeps_its_normalisation(config, tmp_path):
     custom = {"mean": (0.1, 0.2, 0.3), "std": (0.3, 0.3, 0.3)}
     first = train(config.model_validate({**config.model_dump(), "normalisation": custom}), tmp_path / "first")

@@ -11,6 +11,7 @@ from ednas.training.state import STATE
 from ednas.training.tensors import read_tensors
 
 
+@pytest.mark.slow
 def test_ctrl_c_waits_for_the_step_and_saves_it(build, short, whole, tmp_path):
     model = build()
 

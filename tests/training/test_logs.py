@@ -13,6 +13,7 @@ from ednas.training import (
 from ednas.training.logs import RunLogs, read_log, run_log
 
 
+@pytest.mark.slow
 def test_logs_can_be_read(config, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -60,6 +60,7 @@ fit(model.network, model.tasks, Batches(), recipe, device="cpu", **options)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_resumes_bit_for_bit(build, short, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path)], env=environment, stderr=subprocess.PIPE)
@@ -129,6 +130,7 @@ def test_a_late_look_finds_the_first_step_that_diverged(build, short, tmp_path):
         watch.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tasks", [("segmentation",), ("depth",), ("normals",), ("segmentation", "depth", "normals")])
 def test_any_mix_of_tasks_overfits_one_batch(build, short, tasks):
     model, reports = build(tasks), []
@@ -158,6 +160,7 @@ def test_a_callback_may_switch_the_network_to_evaluation(build, short, whole):
     assert_same_weights(model.network, whole)
 
 
+@pytest.mark.slow
 def test_a_compiled_network_trains_alike(build, short, whole, monkeypatch):
     """Traced by PyTorch's compiler; what generates the code is left out, which would take minutes."""
     graphs = []
@@ -175,6 +178,7 @@ def test_a_compiled_network_trains_alike(build, short, whole, monkeypatch):
     assert_same_weights(model.network, whole)
 
 
+@pytest.mark.slow
 def test_without_a_compiler_it_is_one_line(build, short, monkeypatch):
     def backend(graph, inputs):
         raise RuntimeError("no C++ compiler\nis found")
@@ -198,6 +202,7 @@ def test_cuda_graphs_learn_alike(build, short):
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
+@pytest.mark.slow
 def test_bfloat16_on_the_cpu(build, short):
     model = build(("segmentation", "depth"))
     recipe = short.model_copy(update={"precision": "bf16-mixed", "steps": 60, "weight_decay": 0.0})

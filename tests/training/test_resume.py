@@ -22,6 +22,7 @@ def same_weights(first, second):
     return all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "values",
     [{"warmup_steps": 2}, {"ema_decay": 0.9, "optimizer": "SGD", "optimizer_options": {"momentum": 0.9}}],
@@ -49,6 +50,7 @@ def test_a_lengthened_run_is_one_with_a_restart_also_when_it_is_broken_off(confi
     assert not same_weights(tmp_path / "run", tmp_path / "one_cosine")
 
 
+@pytest.mark.slow
 def test_one_that_stops_before_its_first_save_goes_on_from_the_checkpoint(config, tmp_path):
     config = with_recipe(config, checkpoint_every=100)
     longer = with_recipe(config, steps=9)
@@ -61,6 +63,7 @@ def test_one_that_stops_before_its_first_save_goes_on_from_the_checkpoint(config
     assert same_weights(result.checkpoint, tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_broken_off_reaches_its_end_before_it_is_lengthened(config, tmp_path):
     with pytest.raises(Stop):
         train(config, tmp_path / "run", callbacks=[stop_at(4)], logs=False)
@@ -69,6 +72,7 @@ def test_a_run_that_was_broken_off_reaches_its_end_before_it_is_lengthened(confi
     assert same_weights(tmp_path / "run", tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_twice_lengthened_and_never_shortened(config, tmp_path):
     config = with_recipe(config, steps=2)
     for steps in (2, 4, 6):
@@ -136,6 +140,7 @@ def test_a_broken_off_run_on_other_data_is_not_gone_on_with(own, tmp_path):
         train(own, tmp_path / "run", resume=True, logs=False)
 
 
+@pytest.mark.slow
 def test_seeds_on_different_data_have_no_mean(own, tmp_path):
     config = with_recipe(own, steps=2)
     runs = [train(config, tmp_path / "a", logs=False).metrics]
@@ -145,6 +150,7 @@ def test_seeds_on_different_data_have_no_mean(own, tmp_path):
         summarise(runs)
 
 
+@pytest.mark.slow
 def test_every_seed_is_lengthened_and_a_new_one_is_trained_alike(config, tmp_path):
     config = with_recipe(config, steps=2)
     train_runs(config, tmp_path, runs=2, logs=False)

@@ -91,6 +91,7 @@ def test_a_finished_run_is_not_trained_again(config, tmp_path):
         train(with_recipe(config, batch_size=2, steps=9), tmp_path / "run", resume=True)
 
 
+@pytest.mark.slow
 def test_its_config_file_repeats_a_run(config, tmp_path, monkeypatch):
     train(config, tmp_path / "first", logs=False)
     monkeypatch.chdir(tmp_path)
@@ -202,6 +203,7 @@ def test_defaults_name_a_base_network():
     assert TrainConfig(data="streets").load_architecture().name == "base"
 
 
+@pytest.mark.slow
 def test_validation_while_training_holds_out_a_part_and_keeps_the_best(config, tmp_path):
     run = tmp_path / "run"
     result = train(with_recipe(config, evaluate_every=2), run)
@@ -236,6 +238,7 @@ def test_validations_are_rows_of_a_file(config, tmp_path):
     assert [event.step for event in board.Scalars("loss/depth")] == [3, 6]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpoint_every", [2, 3])  # the state of step 4, and one from before its validation
 def test_a_resumed_run_has_each_validation_once(config, tmp_path, checkpoint_every):
     own = with_recipe(config, evaluate_every=2, checkpoint_every=checkpoint_every)
@@ -247,6 +250,7 @@ def test_a_resumed_run_has_each_validation_once(config, tmp_path, checkpoint_eve
     assert validation_log(tmp_path / "broken") == validation_log(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_run_that_dies_in_a_validation_makes_up_for_it(config, tmp_path, monkeypatch):
     own = with_recipe(config, evaluate_every=2, checkpoint_every=2)
     train(own, tmp_path / "whole")
@@ -266,12 +270,14 @@ def test_a_run_that_dies_in_a_validation_makes_up_for_it(config, tmp_path, monke
     assert validation_log(tmp_path / "broken") == validation_log(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_validation_does_not_change_what_is_learned(config, tmp_path):
     rare, often = (train(with_recipe(config, evaluate_every=n), tmp_path / str(n)) for n in (5, 1))
     for name, tensor in weights(rare.checkpoint).items():
         assert torch.equal(tensor, weights(often.checkpoint)[name]), name
 
 
+@pytest.mark.slow
 def test_callbacks_see_the_model_and_the_metrics_of_each_validation(config, tmp_path):
     reports = []
 
@@ -304,6 +310,7 @@ def test_validation_callbacks_that_would_never_be_called_are_refused(config, tmp
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_run_with_metrics_of_ones_own_is_resumed_after_a_validation(config, tmp_path):
     edges = Path(__file__).parents[2] / "examples" / "edge_task.py"
     own = with_recipe(config, evaluate_every=2, checkpoint_every=1).model_copy(

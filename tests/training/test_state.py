@@ -38,6 +38,7 @@ def test_state_of_another_run_is_refused(build, short, tmp_path):
         fit(other.network, other.tasks, Batches(), short, checkpoint_folder=tmp_path, resume=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
 def test_truncated_state(build, short, tmp_path, share):
     model = build()

@@ -13,6 +13,7 @@ from ednas.training import (
 )
 
 
+@pytest.mark.slow
 def test_several_runs_have_numpys_mean_and_deviation(config, tmp_path):
     result = train_runs(config.model_copy(update={"seed": 5}), tmp_path, runs=3, logs=False)
     assert [run.metrics["seed"] for run in result.runs] == [5, 6, 7]

@@ -82,6 +82,7 @@ class TestLoss:
         assert torch.equal(found[[0, 2]], labels[[0, 2]])
         assert found[1] != labels[1]
 
+    @pytest.mark.slow
     def test_a_student_approaches_its_teacher_without_any_label(self, build, short, checkpoint):
         recipe = short.model_copy(update={"steps": 80, "teacher_weight": 1.0, "weight_decay": 0.0})
         model = build()
@@ -92,6 +93,7 @@ class TestLoss:
         for task, loss in last.losses.items():
             assert loss < 0.5 * first.losses[task], task
 
+    @pytest.mark.slow
     def test_it_works_in_half_precision_with_an_average(self, build, short, checkpoint):
         recipe = short.model_copy(update={"precision": "bf16-mixed", "ema_decay": 0.5})
         model = build()
@@ -217,6 +219,7 @@ class TestDigest:
         ]
         assert digests[0] == digests[1] != digests[2]
 
+    @pytest.mark.slow
     def test_a_resumed_run_has_the_same_teacher(self, build, short, tmp_path, checkpoint):
         whole, model = build(), build()
         teacher = load_teacher(str(checkpoint), model)
@@ -248,6 +251,7 @@ class TestDigest:
 
 
 class TestRun:
+    @pytest.mark.slow
     def test_a_run_has_a_teacher_whose_place_is_absolute(self, config, tmp_path, checkpoint, monkeypatch):
         monkeypatch.chdir(tmp_path)
         plain = train(config, tmp_path / "plain", logs=False)

@@ -157,6 +157,7 @@ def test_a_training_says_how_good_no_network_is(config, tmp_path):
     assert all(f"WARNING {line}" in log for line in lines)
 
 
+@pytest.mark.slow
 def test_several_runs_keep_it_and_the_remarks_of_all(config, tmp_path, monkeypatch):
     monkeypatch.setattr("ednas.tasks.segmentation.metrics.SegmentationMetrics.remark", lambda self: "all road")
     several = train_runs(config, tmp_path, runs=2, logs=False)

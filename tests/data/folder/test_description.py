@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from helpers.dataset_files import FOLDER_YAML, change_description, sources
+from helpers.profiles import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -130,7 +131,7 @@ KEYS = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(key=KEYS, value=VALUES, in_parts=st.booleans())
 def test_any_description_opens_or_is_an_error_of_ours(root, key, value, in_parts):
     config = copy.deepcopy(FOLDER_YAML)
@@ -147,7 +148,7 @@ def test_any_description_opens_or_is_an_error_of_ours(root, key, value, in_parts
         assert "\n" not in message_of(path, split)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=80), keep=st.floats(0, 1))
 def test_any_text_as_description_is_an_error_of_ours(root, content, keep):
     whole = yaml.safe_dump(FOLDER_YAML).encode()

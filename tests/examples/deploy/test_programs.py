@@ -301,6 +301,7 @@ def check_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_the_camera_says_what_is_wrong(tmp_path, cv2):
     path = write_model(tmp_path / "model")
     video = write_video(cv2, tmp_path / "in.avi", make_pictures(1, SIZE))

@@ -23,6 +23,8 @@ from ednas.export.manifest import read_manifest
 from ednas.hw.tflite.reader import load_tflite
 from ednas.training import build_model
 
+pytestmark = pytest.mark.slow  # the converter alone takes seconds to be imported
+
 if not can_convert():
     pytest.skip(NEEDS_EXPORT, allow_module_level=True)
 

@@ -641,6 +641,7 @@ def outcome(content: bytes) -> str:
     return "graph"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFC])
 def test_any_word_may_be_extreme(value: int) -> None:
     content = everything()
@@ -753,6 +754,7 @@ def split_lstm() -> bytes:
     return file.content([x], [z, halves[1]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [everything, split_lstm])
 def test_damaged_models_are_read_or_refused(build: Callable[[], bytes]) -> None:
     assert outcome(build()) == "graph"
@@ -760,6 +762,7 @@ def test_damaged_models_are_read_or_refused(build: Callable[[], bytes]) -> None:
     assert min(found["graph"], found["error"]) > 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REAL_FILES)
 def test_damaged_real_files_are_read_or_refused(shared_data: Path, name: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

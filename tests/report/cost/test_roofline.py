@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from helpers.profiles import examples
 from helpers.strategies import layer_graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from ednas.hw import load_target, simulate, target_names
 from ednas.report.cost.roofline import dots
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(layer_graphs(), st.sampled_from(target_names()))
 def test_every_dot_lies_below_its_roofs(graph, name):
     target = load_target(name)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from helpers.profiles import examples
 from helpers.strategies import layer_graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,7 +44,7 @@ def check(cost: Cost, target=None) -> None:
             assert first.start_ms + first.length_ms <= second.start_ms + 1e-9 * cost.latency_ms
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(layer_graphs(), st.sampled_from(target_names()))
 def test_the_lanes_add_up_to_the_latency(graph, name):
     target = load_target(name)

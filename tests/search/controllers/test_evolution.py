@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from helpers.controllers import finished, simulate, smooth
+from helpers.profiles import examples
 from helpers.searches import make_trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -58,7 +59,7 @@ class TestEvolution:
         assert all(trial.parent is None for trial in trials[:10])
         assert all(trial.parent is not None for trial in trials[10:])
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=examples(20))
     @given(
         population=st.integers(1, 12), tournament=st.integers(1, 12), seed=st.integers(0, 99), workers=st.integers(1, 5)
     )

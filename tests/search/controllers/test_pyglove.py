@@ -23,6 +23,7 @@ from ednas.search.controllers.pyglove import PyGlove, register_algorithm
 class TestPyGlove:
     sizes = (4,) * 8
 
+    @pytest.mark.slow
     def test_its_evolution_beats_random_search(self) -> None:
         def best_of(subject: Controller) -> float:
             return max(smooth(trial.genes) for trial in simulate(subject, 120))
@@ -30,6 +31,7 @@ class TestPyGlove:
         evolved = PyGlove(self.sizes, arguments={"population_size": 20, "tournament_size": 5})
         assert best_of(evolved) > best_of(RandomSearch(self.sizes))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("algorithm", ["hill_climb", "random"])
     def test_other_algorithms_resume_too(self, algorithm: str) -> None:
         trials = simulate(PyGlove(self.sizes, algorithm=algorithm), 20, workers=3, states=ALL_STATES)

@@ -50,6 +50,7 @@ def test_a_candidate_is_judged_on_a_part_of_train_that_is_held_out() -> None:
     assert evaluation.higher_is_better == reference["higher_is_better"]
 
 
+@pytest.mark.slow
 def test_candidates_learn_from_a_teacher(tmp_path: Path) -> None:
     training = config().train_config(load_architecture("base"))
     teacher = save_checkpoint(tmp_path / "teacher", prepare_judgement(training)[0])
