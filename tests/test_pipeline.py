@@ -16,7 +16,7 @@ from ednas.pipeline import FOUND, MULTI_TASK, SINGLE_TASK, StudyConfig, run_stud
 from ednas.report import collect, render
 from ednas.search import SearchCallback, SearchConfig
 from ednas.search.trial import Trial
-from ednas.training import recipe
+from ednas.training import TrainConfig, recipe
 
 
 @pytest.fixture
@@ -30,12 +30,9 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyConfig:
     base = replace(zoo.architecture("base"), bifpn_width=8, bifpn_depth=1)
     tiny = recipe("mini", steps=2, batch_size=2, input_size=(32, 64))
     search = SearchConfig(
-        architecture=base.to_dict(),
-        data=str(data),
-        tasks=("segmentation", "depth"),
-        recipe=tiny,
+        training=TrainConfig(architecture=base.to_dict(), data=str(data), tasks=("segmentation", "depth"), recipe=tiny),
         space=SpaceConfig(multipliers=(0.5, 1.0), kernel_sizes=(3,)),
-        max_latency_factor=None,
+        prune_factor=None,
         trials=2,
         executor="inline",
     )

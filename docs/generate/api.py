@@ -13,6 +13,7 @@ TITLES = {
     "search": "Search",
     "hw": "Cost on a device",
     "export": "Export",
+    "metrics": "Results",
     "scoring": "Comparison",
     "report": "Pictures",
     "plugins": "Plugins",

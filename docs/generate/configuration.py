@@ -50,8 +50,8 @@ PAGES = {
     ),
     "search": Page(
         "Search configuration",
-        "The YAML file of `ednas search --config`, and the `config.yaml` of a search's folder. It has every key of a "
-        "[training configuration](training.md), too.",
+        "The YAML file of `ednas search --config`, and the `config.yaml` of a search's folder. How candidates are "
+        "trained stands under `training:`, with the keys of a [training configuration](training.md).",
         {
             "Search": SearchConfig,
             "Options of the controller evolution": RegularizedEvolution.Options,

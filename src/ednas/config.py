@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ednas.exceptions import ConfigError, EdnasError, hint
-from ednas.files import require_regular
+from ednas.files import require_regular, write_text
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -21,6 +21,10 @@ class StrictModel(BaseModel):
     """Base of all configuration models: unknown keys are errors, values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def save(self, path: Path | str) -> None:
+        """Write all values as YAML, atomically."""
+        write_text(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -12,9 +12,10 @@ from ednas.data.synthetic import SyntheticDataset
 from ednas.data.writing import write_folder
 from ednas.exceptions import ConfigError, EdnasError
 from ednas.pipeline import StudyConfig
+from ednas.runs import RunFolder
 from ednas.search.config import SearchConfig, load_search_config
 from ednas.search.controllers import ControllerConfig
-from ednas.training import recipe
+from ednas.training import TrainConfig, recipe
 
 SIZE = (64, 128)
 """Height and width of the scenes, which networks learn in minutes."""
@@ -81,7 +82,7 @@ def remove_demo(folder: Path) -> None:
 def _check_demo(folder: Path) -> None:
     """Refuse a folder whose configuration is not that of a search on the scenes beside it."""
     try:
-        data = load_search_config(folder / "config.yaml").data
+        data = load_search_config(RunFolder(folder).config).training.data
     except EdnasError as error:
         raise ConfigError(f"{folder}: is no demo's folder ({error}); choose another one") from None
     if Path(data).resolve() != (folder / STREETS).resolve():
@@ -94,12 +95,9 @@ def demo_config(data: Path, *, trials: int = 32, workers: int = 2, runs: int = 1
     # Few trials: variants of the base, several changes at a time, instead of random networks, which are all worse.
     steps = {"population_size": 10, "tournament_size": 4, "mutations": 3, "initial_mutations": 8}
     search = SearchConfig(
-        data=str(data),
-        tasks=("segmentation", "depth"),
-        recipe=proxy,
+        training=TrainConfig(data=str(data), tasks=("segmentation", "depth"), recipe=proxy, seed=seed),
         space=SpaceConfig(bifpn_widths=(64, 96), bifpn_depths=(1, 2, 4)),
         initial=("baseline",),
-        seed=seed,
         target="ethos_u85_1024",
         latency_input_size=DEPLOYED_SIZE,
         prune_factor=1.0,

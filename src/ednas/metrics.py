@@ -17,6 +17,7 @@ from typing import Any
 
 from ednas.exceptions import CheckpointError
 from ednas.files import read_json
+from ednas.runs import RunFolder
 
 TaskValues = Mapping[str, Mapping[str, float]]
 """Metric values by task and metric: ``{"depth": {"abs_err": 0.0143, "rel_err": 0.281}}``."""
@@ -169,9 +170,10 @@ def load_metrics(path: Path | str, name: str | None = None) -> ModelMetrics:
     """
     file = Path(path)
     if file.is_dir():
-        inner = file / "checkpoint" / "metrics.json"
-        file = inner if inner.is_file() and not (file / "metrics.json").is_file() else file / "metrics.json"
-    if file.with_name("study.db").exists() and not file.exists():
+        run = RunFolder(file)
+        inner = run.checkpoint.metrics
+        file = inner if inner.is_file() and not run.metrics.is_file() else run.metrics
+    if RunFolder(file.parent).is_search and not file.exists():
         raise CheckpointError(f"{file.parent}: is a search, whose candidates are in its report; compare trainings")
     value = read_json(file, CheckpointError)
     if not isinstance(value, dict):
@@ -243,7 +245,7 @@ def merge_metrics(parts: Sequence[ModelMetrics], name: str | None = None) -> Mod
 
 def _default_name(file: Path) -> str:
     """Return the name of the run: most folders of metrics are called ``checkpoint``."""
-    if file.name != "metrics.json":
+    if file != RunFolder(file.parent).metrics:
         return file.stem
     folder = file.resolve().parent
     return folder.parent.name if folder.name in ("checkpoint", "best") else folder.name
@@ -251,10 +253,10 @@ def _default_name(file: Path) -> str:
 
 def _read_seeds(file: Path, tasks: TaskValues) -> dict[int, TaskValues]:
     """Read the values of each seed from the ``summary.json`` beside a file, if there is one."""
-    summary = file.with_name("summary.json")
-    if file.name != "metrics.json" or not summary.is_file():
+    run = RunFolder(file.parent)
+    if file != run.metrics or not run.summary.is_file():
         return {}
-    value = read_json(summary, CheckpointError)
+    value = read_json(run.summary, CheckpointError)
     try:
         return {
             int(seed): {
@@ -264,7 +266,7 @@ def _read_seeds(file: Path, tasks: TaskValues) -> dict[int, TaskValues]:
             for place, seed in enumerate(value["seeds"])
         }
     except (KeyError, IndexError, TypeError, ValueError) as cause:
-        raise CheckpointError(f"{summary}: damaged ({cause!r:.60}); train or evaluate the runs again") from None
+        raise CheckpointError(f"{run.summary}: damaged ({cause!r:.60}); train or evaluate the runs again") from None
 
 
 def merge_directions(known: Mapping[str, bool], more: Mapping[str, bool], name: str) -> dict[str, bool]:

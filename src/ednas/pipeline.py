@@ -8,20 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
 from pydantic import Field
 
 from ednas.arch import Architecture
 from ednas.config import StrictModel, parse, read_yaml
 from ednas.data.loader import load_samples
 from ednas.exceptions import ConfigError
-from ednas.files import write_text
 from ednas.hw import summarise
 from ednas.hw.sources import load_source
 from ednas.metrics import ModelMetrics, merge_metrics
 from ednas.report.comparison import ModelCost, save_comparison, tabulate
 from ednas.report.content import ComparisonTable, Picture
 from ednas.report.pictures import label_sky, paint_picture, save_pictures
+from ednas.runs import RunFolder
 from ednas.search.config import SearchConfig
 from ednas.search.progress import SearchCallback
 from ednas.search.run import run_search
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from ednas.data import CachedSplit
     from ednas.training import Callback, Model, TrainRunsResult
 
-STUDY_FILE = "study.yaml"
 SINGLE_TASK, MULTI_TASK, FOUND = "single-task base", "multi-task base", "found"
 
 _log = logging.getLogger(__name__)
@@ -91,7 +89,7 @@ def run_study(
         out: The run's folder.
         resume: Go on with what is in ``out``.
         device: Where to train.
-        search_callbacks: Told about the search.
+        search_callbacks: Those of the search.
         training_callbacks: Makes the callbacks of a final training from its name.
 
     Returns:
@@ -101,26 +99,27 @@ def run_study(
         ConfigError: The final trainings in ``out`` are by another recipe.
         EdnasError: As the search and the training; what was finished is kept.
     """
+    run = RunFolder(out)
     if resume:
-        _check_recipe(config, out / STUDY_FILE)
+        _check_recipe(config, run.job)
     result = run_search(config.search, out, resume=resume, callbacks=search_callbacks)
-    write_text(out / STUDY_FILE, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    config.save(run.job)
     finals = _finals(config.search, result.architecture)
     trained: dict[str, TrainRunsResult] = {}
     for final in finals:
         callbacks = training_callbacks(final.name) if training_callbacks else ()
         trained[final.folder] = train_runs(
             config.search.train_config(final.architecture, tasks=final.tasks, recipe=config.recipe),
-            out / "checkpoints" / final.folder,
+            run.trained / final.folder,
             config.runs,
-            resume=resume or (out / "checkpoints" / final.folder).exists(),
+            resume=resume or (run.trained / final.folder).exists(),
             callbacks=lambda _, given=callbacks: given,  # type: ignore[misc]
             device=device,
         )
     table = _compare(config.search, finals, trained)
-    save_comparison(table, out / "comparison.json")
+    save_comparison(table, run.comparison)
     if config.pictures:
-        save_pictures(_pictures(config, finals, trained), out / "predictions")
+        save_pictures(_pictures(config, finals, trained), run.predictions)
     return table
 
 
@@ -129,15 +128,15 @@ def _check_recipe(config: StudyConfig, file: Path) -> None:
     if not file.is_file():
         return
     stored = parse(StudyConfig, read_yaml(file), str(file)).recipe
-    trainings = [TrainConfig(data=config.search.data, recipe=recipe) for recipe in (stored, config.recipe)]
+    trainings = [TrainConfig(data=config.search.training.data, recipe=recipe) for recipe in (stored, config.recipe)]
     if found := difference(*trainings):
         raise ConfigError(f"{file}: the final networks are trained by another recipe ({found}); choose another folder")
 
 
 def _finals(config: SearchConfig, found: Architecture) -> list[Final]:
-    base = config.load_architecture()
-    single = [Final(SINGLE_TASK, f"base_{task}", base, (task,)) for task in config.tasks]
-    return [*single, Final(MULTI_TASK, "base", base, config.tasks), Final(FOUND, "found", found, config.tasks)]
+    base, tasks = config.training.load_architecture(), config.training.tasks
+    single = [Final(SINGLE_TASK, f"base_{task}", base, (task,)) for task in tasks]
+    return [*single, Final(MULTI_TASK, "base", base, tasks), Final(FOUND, "found", found, tasks)]
 
 
 def _compare(config: SearchConfig, finals: Sequence[Final], trained: Mapping[str, TrainRunsResult]) -> ComparisonTable:
@@ -189,12 +188,12 @@ def _pictures(
     """Predictions of the first run of every final network beside the labels."""
     from ednas.data import open_cache, open_dataset
 
-    dataset = open_dataset(config.search.data, "val", **config.search.data_options)
+    dataset = open_dataset(config.search.training.data, "val", **config.search.training.data_options)
     models = [(final, load_checkpoint(trained[final.folder].runs[0].checkpoint)) for final in finals]
     splits = {model.input_size: open_cache(dataset, model.input_size) for _, model in models}
     step = max(1, len(dataset) // config.pictures)
     for index in range(0, min(len(dataset), step * config.pictures), step):
-        for task in config.search.tasks:
+        for task in config.search.training.tasks:
             chosen = [(final.name, model) for final, model in models if task in final.tasks]
             found = chosen[-1][1]
             split = splits[found.input_size]

@@ -20,12 +20,10 @@ from typing import Any
 
 from ednas.exceptions import ConfigError
 from ednas.files import exists
+from ednas.runs import CheckpointFolder, RunFolder
 
 _PREFIX = "ednas_plugin_"
 """Of the names that files become modules by."""
-
-_OF_A_RUN = ("study.db", "model.safetensors", "state.safetensors", "checkpoint/model.safetensors")
-"""Files that make a folder a run's."""
 
 
 def load_plugin(path_or_module: str | Path) -> ModuleType:
@@ -62,7 +60,7 @@ def load_plugins(
     Args:
         plugins: Files or modules.
         allowed: Whether they may lie in a run's folder, which may come from somebody else.
-        announce: Told before the code of each is run.
+        announce: Called with a line before the code of each is run.
 
     Raises:
         ConfigError: One is not allowed, is missing, or fails.
@@ -114,7 +112,13 @@ def _lies_in_a_run(plugin: str) -> bool:
     # A module may lie below the folder that Python is started in.
     path = Path(plugin) if plugin.endswith(".py") else Path(*plugin.split("."))
     places = {*path.absolute().parents, *path.resolve().parents}
-    return any((parent / file).exists() for parent in places for file in _OF_A_RUN)
+    return any(_is_of_a_run(parent) for parent in places)
+
+
+def _is_of_a_run(folder: Path) -> bool:
+    run = RunFolder(folder)
+    files = (run.study, run.state, run.checkpoint.weights, CheckpointFolder(folder).weights)
+    return any(file.exists() for file in files)
 
 
 def _is_file(plugin: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 _LONGEST = 300
-"""Characters of a last line that are told."""
+"""Characters of a last line that are shown."""
 
 
 def describe_end(code: int | None, log: str = "") -> str:
@@ -13,7 +13,7 @@ def describe_end(code: int | None, log: str = "") -> str:
 
     Args:
         code: Its exit code; below 0 the number of a signal, as :mod:`subprocess` and :mod:`multiprocessing` have it.
-        log: What it wrote; the last line is told.
+        log: What it wrote; the last line is shown.
     """
     last = log.strip().rpartition("\n")[2].strip()
     how = f"ended with code {code}" if code is None or code >= 0 else f"was killed by {_signal(-code)}"

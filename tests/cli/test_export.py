@@ -14,7 +14,7 @@ from helpers.cli import Run
 from helpers.small_training import SIZE, TARGETS, small_architecture, write_dataset
 
 from ednas.export import converter
-from ednas.export.manifest import read_manifest
+from ednas.export.converter import read_manifest
 from ednas.training import build_model, save_checkpoint
 
 OWN = Path(__file__).parents[2] / "examples" / "own_format.py"

@@ -11,7 +11,7 @@ from helpers.cli import Run
 
 
 def test_wrong_yaml_key_names_the_nearest(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "search.yaml").write_text("data: streets\ntrails: 3\n")
+    (tmp_path / "search.yaml").write_text("training: {data: streets}\ntrails: 3\n")
     code, _, err = run("search", "--config", tmp_path / "search.yaml", "--out", tmp_path / "out")
     assert code == 2
     assert "search.yaml: unknown key 'trails'; did you mean 'trials'?" in err
@@ -21,7 +21,7 @@ def test_wrong_yaml_key_names_the_nearest(run: Run, tmp_path: Path) -> None:
 def test_impossible_latency_says_what_is_possible(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
     (tmp_path / "s.yaml").write_text(
-        "data: streets\ndata_options: {count: 4}\nrecipe: mini\ntarget_latency_ms: 0.01\n"
+        "training: {data: streets, data_options: {count: 4}, recipe: mini}\ntarget_latency_ms: 0.01\n"
         "space: {kinds: [ibn], kernel_sizes: [3], multipliers: [1.0], expand_ratios: [3, 6]}\n"
     )
     code, _, err = run("search", "--config", tmp_path / "s.yaml", "--out", tmp_path / "out")
@@ -33,9 +33,9 @@ def test_impossible_latency_says_what_is_possible(run: Run, tmp_path: Path, monk
 def test_search_under_limits(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
     (tmp_path / "s.yaml").write_text(
-        "data: streets\ndata_options: {count: 4, size: [32, 64]}\n"
-        "recipe: {name: mini, steps: 1, batch_size: 2, input_size: [32, 64]}\n"
-        "target_latency_ms: 0.01\nlimits: {params: 1.0, macs: 2 * baseline}\nmax_latency_factor: 1.0\n"
+        "training:\n  data: streets\n  data_options: {count: 4, size: [32, 64]}\n"
+        "  recipe: {name: mini, steps: 1, batch_size: 2, input_size: [32, 64]}\n"
+        "target_latency_ms: 0.01\nlimits: {params: 1.0, macs: 2 * baseline}\nprune_factor: 1.0\n"
         "space: {kinds: [ibn], kernel_sizes: [3], multipliers: [0.5, 1.0]}\ntrials: 2\nexecutor: inline\n"
         "controller: {options: {population_size: 7, mutations: 2}}\n"
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -122,18 +121,11 @@ def test_the_list_says_what_its_numbers_are(run: Run) -> None:
     assert "14 assumed, 2 free" in out
 
 
-def test_the_help_of_a_search_names_every_quantity() -> None:
-    from ednas.cli import search
-    from ednas.hw.quantities import QUANTITIES
-
-    assert re.findall(r"\w*[a-z]\w*", search._QUANTITIES.replace(" (KiB)", "")) == list(QUANTITIES)
-
-
 def test_the_size_on_the_device_has_an_option(run: Run, tmp_path: Path) -> None:
     config = tmp_path / "s.yaml"
-    config.write_text("data: streets\nlatency_input_size: [96, 128]\ndata: rooms\n")
+    config.write_text("training: {data: streets, seed: 3, data: rooms}\n")
     assert "the key 'data' is there already" in run("search", "--config", config)[2]
-    config.write_text("data: streets\n")
+    config.write_text("training: {data: streets}\n")
     code, _, err = run("search", "--config", config, "--latency-input", "12", "--out", tmp_path / "out")
     assert code == 2
     assert "input size '12'" in err

@@ -152,7 +152,7 @@ def test_train_several_seeds_reports_mean_and_spread(run: Run, tmp_path: Path, m
     again = ["train", "--config", config, "--runs", 2, "--out", tmp_path / "runs", "--resume"]
     code, _, err = run(*again, "--steps", 2)
     assert code == 0, err
-    assert err.count("lengthening 1 steps to 2: from there the optimizer begins anew") == 2
+    assert err.count("lengthening 1 steps to 2: from there the optimizer starts again") == 2
     assert json.loads((tmp_path / "runs" / "metrics.json").read_text())["steps"] == 2
     code, _, err = run(*again)
     assert (code, err.count("\n")) == (2, 1)

@@ -33,6 +33,8 @@ def test_examples_are_read_and_say_what_they_need(path: Path) -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_the_data_of_an_example_are_built_in_or_described_beside_it(path: Path) -> None:
     config = read(path)
+    if isinstance(config, SearchConfig):
+        config = config.training
     if isinstance(config, TrainConfig):
         assert config.data == "streets" or (ROOT / config.data) in EXAMPLES
 
@@ -40,8 +42,9 @@ def test_the_data_of_an_example_are_built_in_or_described_beside_it(path: Path) 
 def small(name: str) -> dict[str, object]:
     """Return the values of an example with few samples and steps."""
     values = read_yaml(ROOT / "examples" / name)
-    values["data_options"] |= {"count": 12}
-    values["recipe"] |= {"steps": 1, "batch_size": 2, "input_size": [32, 64]}
+    training = values.get("training", values)
+    training["data_options"] |= {"count": 12}
+    training["recipe"] |= {"steps": 1, "batch_size": 2, "input_size": [32, 64]}
     return values
 
 

@@ -8,9 +8,10 @@ import random
 import pytest
 
 from ednas.exceptions import ExportError
+from ednas.export.converter import read_manifest
 from ednas.export.deployed import Deployed
 from ednas.export.formats.litert import LITERT
-from ednas.export.manifest import METADATA_NAME, Manifest, TensorSpec, read_manifest, write_manifest
+from ednas.export.manifest import METADATA_NAME, Manifest, TensorSpec, write_manifest
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from helpers.small_training import SIZE, small_architecture, write_dataset
 
 from ednas.exceptions import DataError, EdnasError, ExportError
-from ednas.export.manifest import read_manifest
+from ednas.export.converter import read_manifest
 from ednas.export.run import ExportConfig, Exported, export_model
 from ednas.files import read_json
 from ednas.training import Model, TrainConfig, load_checkpoint, recipe, train

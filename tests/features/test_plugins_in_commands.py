@@ -175,12 +175,13 @@ def test_plugins_of_a_file_and_of_the_command_line(run: Run, train: list[object]
 def test_a_controller_of_ones_own(run: Run, data: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(CONTROLLER)
     (tmp_path / "search.yaml").write_text(
-        f"data: {data}\nrecipe: {{name: mini, steps: 1, batch_size: 2, input_size: [32, 64]}}\ntrials: 1\n"
-        "space: {kinds: [ibn], kernel_sizes: [3], multipliers: [0.5, 1.0]}\nexecutor: inline\n"
-        f"controller: {{name: mine}}\nplugins: [{tmp_path / 'mine.py'}]\n"
+        "trials: 1\nspace: {kinds: [ibn], kernel_sizes: [3], multipliers: [0.5, 1.0]}\nexecutor: inline\n"
+        f"controller: {{name: mine}}\ntraining:\n  data: {data}\n"
+        "  recipe: {name: mini, steps: 1, batch_size: 2, input_size: [32, 64]}\n"
+        f"  plugins: [{tmp_path / 'mine.py'}]\n"
     )
     text = (tmp_path / "search.yaml").read_text()
-    (tmp_path / "without.yaml").write_text(text.partition("plugins:")[0])
+    (tmp_path / "without.yaml").write_text(text.partition("  plugins:")[0])
     code, _, err = run("search", "--config", tmp_path / "without.yaml", "--out", tmp_path / "other")
     assert (code, err.count("\n")) == (2, 1)
     assert "unknown controller 'mine'" in err

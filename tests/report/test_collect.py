@@ -21,8 +21,15 @@ from ednas.search.results import pareto, summarise, write_results
 from ednas.search.study import Study
 from ednas.search.trial import TrialState
 
-CONFIG = "# a made-up search\ntrials: 30\ntarget: coral_usb\ntarget_latency_ms: 7.0\ntasks: [segmentation, depth]\n"
-IDENTITY = {"heads": {"segmentation": 19, "depth": 1}, "recipe": {"input_size": [64, 128]}, "architecture": "base"}
+FACTS = {
+    "training": {"data": "streets", "tasks": ["segmentation", "depth"]},
+    "trials": 30,
+    "target": "coral_usb",
+    "target_latency_ms": 7.0,
+    "prune_factor": None,
+}
+CONFIG = f"# a made-up search\n{yaml.safe_dump(FACTS)}"
+IDENTITY = {"heads": {"segmentation": 19, "depth": 1}, "input_size": [64, 128]}
 
 
 def write_study(folder, trials, identity=IDENTITY):
@@ -73,13 +80,14 @@ def test_why_candidates_were_pruned_and_what_to_run_next(run):
     report = collect(run)
     pruned = [trial for trial in report.trials if trial.state is TrialState.PRUNED]
     assert report.pruned_by == {"latency_ms": sum(trial.cost["latency_ms"] > 7.0 for trial in pruned)}
-    assert report.next_command == ""
-    config = yaml.safe_load(CONFIG) | {"data": "my data", "tasks": ["depth"], "data_options": {"count": 8}}
+    config = FACTS | {"training": {"data": "my data", "tasks": ["depth"], "data_options": {"count": 8}}}
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     assert collect(run).next_command == (
         f"ednas train {run}/best.json --data 'my data' --data-option count=8 --tasks depth --out {run}/trained"
     )
-    (run / "config.yaml").write_text(yaml.safe_dump(config | {"plugins": ["my tasks.py"]}))
+    (run / "config.yaml").write_text(
+        yaml.safe_dump({**config, "training": {**config["training"], "plugins": ["my tasks.py"]}})
+    )
     assert "--data-option count=8 --plugin 'my tasks.py' --tasks depth" in collect(run).next_command
 
 
@@ -112,7 +120,7 @@ def test_the_best_model_is_counted_where_heads_and_size_are_known(run):
 
 def test_without_the_heads_the_rest_is_counted(run):
     (run / "study.db").unlink()
-    write_study(run, fake_trials(20), identity={"latency_input_size": [64, 128]})
+    write_study(run, fake_trials(20), identity={"input_size": [64, 128]})
     best = collect(run).best
     assert [row.layer for row in best.rows[-2:]] == ["BiFPN ×4", "Lateral 1/4"]
     assert all(row.params for row in best.rows)
@@ -121,7 +129,9 @@ def test_without_the_heads_the_rest_is_counted(run):
 
 
 def test_the_baseline_s_latency_is_known_where_it_is_the_target(run):
-    write_text(run / "config.yaml", "target_latency_ms: baseline\ntarget: my/stick.yaml\n")
+    write_text(
+        run / "config.yaml", yaml.safe_dump(FACTS | {"target_latency_ms": "baseline", "target": "my/stick.yaml"})
+    )
     (run / "study.db").unlink()
     write_study(run, fake_trials(20), identity={"target_latency_ms": 8.25, "target definition": {"name": "stick"}})
     (run / "best.json").unlink()
@@ -182,7 +192,7 @@ def test_the_device_is_the_one_that_the_search_stored(run):
 
 @pytest.mark.parametrize("target", ["litert", "nowhere.yaml", "no_such_device"])
 def test_a_device_that_is_not_simulated_leaves_the_totals(run, target):
-    write_text(run / "config.yaml", f"target: {target}\n")
+    write_text(run / "config.yaml", yaml.safe_dump(FACTS | {"target": target}))
     best = collect(run).best
     assert best.target is None
     assert best.cost == Cost(target, read_json(run / "best.json")["latency_ms"])
@@ -240,7 +250,7 @@ def test_filters_are_multiples_of_the_space_s_own_base(run):
     write_text(run / "config.yaml", "")
     (run / "config.yaml").unlink()
     (run / "study.db").unlink()
-    write_study(run, fake_trials(20), identity={**IDENTITY, "architecture": wide})
+    write_study(run, fake_trials(20), identity={**IDENTITY, "data": "streets", "architecture": wide})
     values = {share.value for share in collect(run).choices if share.field == "filters"}
     assert values == {"×0.25", "×0.38", "×0.5", "×0.75"}
 
@@ -257,7 +267,9 @@ def test_no_run_at_all(tmp_path):
         ("best.json", "{", StudyError),
         ("best.json", '{"architecture": {"blocks": ["nonsense"]}}', EdnasError),
         ("config.yaml", "a: [", ConfigError),
-        ("config.yaml", "architecture: no_such_architecture", EdnasError),
+        ("config.yaml", "training: {data: streets, architecture: no_such_architecture}", EdnasError),
+        ("config.yaml", "training: {data: streets}\ntrials: many", ConfigError),
+        ("config.yaml", "trials: 3", ConfigError),
         ("comparison.json", "[]", CheckpointError),
         ("predictions/index.json", '{"format": 2}', DataError),
         ("study.db", "not a database", StudyError),
@@ -272,20 +284,9 @@ def test_damaged_files_are_errors_of_one_line(run, name, content, error):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        "trials: many",
-        "target: [1]",
-        "target_latency_ms: .nan",
-        "heads: 3",
-        "input_size: wide",
-        "recipe: mini",
-        "tasks: 7",
-        "trials: true",
-    ],
-)
-def test_facts_of_the_wrong_type_count_as_absent(tmp_path, config):
-    write_text(tmp_path / "config.yaml", config)
-    report = collect(tmp_path)
-    assert (report.planned_trials, report.target, report.target_latency_ms) == (None, "", None)
+@pytest.mark.parametrize("identity", [{"heads": 3}, {"input_size": "wide"}, {"baseline": {"latency_ms": "fast"}}])
+def test_a_damaged_identity_is_an_error_of_one_line(tmp_path, identity):
+    write_study(tmp_path, fake_trials(3), identity=identity)
+    with pytest.raises(StudyError, match=next(iter(identity))) as caught:
+        collect(tmp_path)
+    assert "\n" not in str(caught.value)

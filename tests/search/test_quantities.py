@@ -8,6 +8,7 @@ import pytest
 
 from ednas.search.config import SearchConfig
 from ednas.search.quantities import resolve
+from ednas.training import TrainConfig
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,7 @@ from ednas.search.quantities import resolve
     ],
 )
 def test_a_limit_is_a_number_or_a_multiple_of_the_baselines(written: Any, read: Any, number: float) -> None:
-    config = SearchConfig(data="streets", limits={"params": written})
+    config = SearchConfig(training=TrainConfig(data="streets"), limits={"params": written})
     assert config.limits["params"] == read
     assert SearchConfig.model_validate(config.model_dump()) == config
     assert resolve(config.limits["params"], 20.0) == number

@@ -36,6 +36,7 @@ from ednas.search import (
 from ednas.search.evaluators.base import Evaluation
 from ednas.search.evaluators.proxy import ProxyEvaluator
 from ednas.training import prepare_judgement, train
+from ednas.training.config import TrainConfig
 from ednas.training.trivial import measure_trivial
 
 HEADS = {"segmentation": 19, "depth": 1}
@@ -58,7 +59,9 @@ def _small(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 
 def config(**changes: Any) -> SearchConfig:
-    return SearchConfig.model_validate({**TINY, **changes})
+    values = {**TINY, **changes}
+    training = {key: values.pop(key) for key in TrainConfig.model_fields if key in values}
+    return SearchConfig.model_validate({"training": training, **values})
 
 
 @pytest.mark.slow

@@ -6,8 +6,8 @@ import threading
 import pytest
 from helpers.small_training import Batches, assert_same_weights, stop_at
 
+from ednas.runs import RunFolder
 from ednas.training import fit
-from ednas.training.state import STATE
 from ednas.training.tensors import read_tensors
 
 
@@ -23,7 +23,7 @@ def test_ctrl_c_waits_for_the_step_and_saves_it(build, short, whole, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fit(model.network, model.tasks, Batches(press), short, checkpoint_folder=tmp_path)
     assert signal.getsignal(signal.SIGINT) is before
-    assert read_tensors(tmp_path / STATE)[1]["step"] == 5
+    assert read_tensors(RunFolder(tmp_path).state)[1]["step"] == 5
     model = build(seed=99)
     fit(model.network, model.tasks, Batches(), short, checkpoint_folder=tmp_path, resume=True)
     assert_same_weights(model.network, whole)
@@ -39,7 +39,7 @@ def test_sigterm_saves_and_exits_with_143(build, short, tmp_path):
     with pytest.raises(SystemExit) as error:
         fit(model.network, model.tasks, Batches(terminate), short, checkpoint_folder=tmp_path)
     assert error.value.code == 143
-    assert read_tensors(tmp_path / STATE)[1]["step"] == 2
+    assert read_tensors(RunFolder(tmp_path).state)[1]["step"] == 2
 
 
 def test_an_interrupt_from_a_callback_is_saved_too(build, short, tmp_path):
@@ -53,7 +53,7 @@ def test_an_interrupt_from_a_callback_is_saved_too(build, short, tmp_path):
             callbacks=[stop_at(4, KeyboardInterrupt)],
             checkpoint_folder=tmp_path,
         )
-    assert read_tensors(tmp_path / STATE)[1]["step"] == 4
+    assert read_tensors(RunFolder(tmp_path).state)[1]["step"] == 4
 
 
 def test_outside_the_main_thread_no_signal_is_touched(build, short):

@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from ednas.exceptions import EdnasError
+from ednas.runs import RunFolder
 from ednas.training import (
     StepReport,
     train,
@@ -44,16 +45,16 @@ def report(step=3, **losses):
 
 
 def test_resumed_logs_drop_rows_that_are_done_again(tmp_path):
-    first = RunLogs(tmp_path)
+    first = RunLogs(RunFolder(tmp_path))
     for step in (2, 4, 6):
         first(report(step))
     first.close()
-    with (tmp_path / "steps.csv").open("a") as file:
+    with RunFolder(tmp_path).steps.open("a") as file:
         file.write("8,0.1")  # a line that a crash cut off
-    second = RunLogs(tmp_path)
+    second = RunLogs(RunFolder(tmp_path))
     second(report(6))
     second.close()
-    lines = (tmp_path / "steps.csv").read_text().splitlines()
+    lines = RunFolder(tmp_path).steps.read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["step", "2", "4", "6"]
 
 
@@ -72,4 +73,4 @@ def test_places_that_cannot_be_written(tmp_path):
     with pytest.raises(EdnasError, match="cannot write"), run_log(tmp_path / "file" / "log.txt"):
         pass
     with pytest.raises(EdnasError, match="cannot write"):
-        RunLogs(tmp_path / "file")(report())
+        RunLogs(RunFolder(tmp_path / "file"))(report())

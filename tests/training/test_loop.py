@@ -10,9 +10,9 @@ import torch
 from helpers.small_training import Batches, Stop, assert_same_weights, stop_at
 
 from ednas.exceptions import ConfigError, TrainingError
+from ednas.runs import RunFolder
 from ednas.training import fit
 from ednas.training.device import make_fabric
-from ednas.training.state import STATE
 from ednas.training.tensors import read_tensors
 
 TESTS = Path(__file__).parents[1]
@@ -65,13 +65,13 @@ def test_a_killed_process_resumes_bit_for_bit(build, short, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path)], env=environment, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while not (tmp_path / STATE).exists() and process.poll() is None and time.monotonic() < deadline:
+    while not RunFolder(tmp_path).state.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(0.3)
     process.kill()
     _, errors = process.communicate()
     assert process.returncode == -signal.SIGKILL, errors.decode()
-    reached = read_tensors(tmp_path / STATE)[1]["step"]
+    reached = read_tensors(RunFolder(tmp_path).state)[1]["step"]
     assert 0 < reached < 40
 
     recipe = short.model_copy(update={"steps": 40, "checkpoint_every": 100})
@@ -100,7 +100,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(build, sh
     model = build()
     with pytest.raises(TrainingError, match=r"^step 5: the loss of task 'segmentation' is nan"):
         fit(model.network, model.tasks, Batches(poison), short, checkpoint_folder=tmp_path)
-    tensors, notes = read_tensors(tmp_path / STATE)
+    tensors, notes = read_tensors(RunFolder(tmp_path).state)
     assert notes["step"] == 3
     assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
 
@@ -246,7 +246,7 @@ def test_divergence_on_cuda_keeps_the_last_good_state(build, short, tmp_path):
     model = build()
     with pytest.raises(TrainingError, match="step 5"):
         fit(model.network, model.tasks, Batches(poison), short, device="cuda", checkpoint_folder=tmp_path)
-    assert read_tensors(tmp_path / STATE)[1]["step"] == 3
+    assert read_tensors(RunFolder(tmp_path).state)[1]["step"] == 3
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 from helpers.small_training import Batches
 
 from ednas.exceptions import CheckpointError, TrainingError
+from ednas.runs import RunFolder
 from ednas.training import fit
-from ednas.training.state import STATE
 
 
 def test_weights_that_are_not_finite_are_not_saved(build, short, tmp_path):
@@ -17,7 +17,7 @@ def test_weights_that_are_not_finite_are_not_saved(build, short, tmp_path):
 
     with pytest.raises(TrainingError, match="step"):
         fit(model.network, model.tasks, Batches(), short, callbacks=[spoil], checkpoint_folder=tmp_path)
-    assert not (tmp_path / STATE).exists()
+    assert not RunFolder(tmp_path).state.exists()
 
 
 def test_state_of_another_run_is_refused(build, short, tmp_path):
@@ -43,7 +43,7 @@ def test_state_of_another_run_is_refused(build, short, tmp_path):
 def test_truncated_state(build, short, tmp_path, share):
     model = build()
     fit(model.network, model.tasks, Batches(), short, checkpoint_folder=tmp_path)
-    file = tmp_path / STATE
+    file = RunFolder(tmp_path).state
     file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
     with pytest.raises(CheckpointError, match="truncated"):
         fit(model.network, model.tasks, Batches(), short, checkpoint_folder=tmp_path, resume=True)

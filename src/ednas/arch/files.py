@@ -13,6 +13,7 @@ from ednas.arch.architecture import Architecture
 from ednas.arch.parts import PARTS
 from ednas.exceptions import ArchitectureError
 from ednas.files import read_json, write_json
+from ednas.runs import CheckpointFolder, RunFolder
 
 _WITH_PARTS = re.compile(rf"(?P<source>\S.*?)(?P<parts>(\s+({'|'.join(PARTS)}):\S+)+)\s*")
 
@@ -60,7 +61,8 @@ def load_architecture(source: str | Path | Mapping[str, Any]) -> Architecture:
 
 def _in_folder(folder: Path) -> Path:
     """Return the file of a folder that holds its architecture: a checkpoint's, a run's checkpoint's, or a search's."""
-    places = (folder / "config.json", folder / "checkpoint" / "config.json", folder / "best.json")
+    run = RunFolder(folder)
+    places = (CheckpointFolder(folder).config, run.checkpoint.config, run.best)
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         raise ArchitectureError(f"{folder}: holds no architecture (a checkpoint's config.json, a search's best.json)")

@@ -101,7 +101,7 @@ def space(
         chosen = SearchSpace(zoo.architecture("base"))
     else:
         settings = load_search_config(config)
-        chosen = SearchSpace(settings.load_architecture(), settings.space)
+        chosen = SearchSpace(settings.training.load_architecture(), settings.space)
     if as_json:
         decisions = [{"name": d.name, "candidates": list(d.candidates)} for d in chosen.decisions]
         print_json({"size": chosen.size, "decisions": decisions})

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ednas.cli.options import Plugins, run_plugins
+from ednas.runs import RunFolder
 
 
 def report(
@@ -31,15 +32,15 @@ def report(
     ednas report runs/edges --plugin examples/edge_task.py
     """
     run_plugins(plugin)
-    typer.echo(f"wrote {write_page(run, out or run / 'report.html')}")
+    typer.echo(f"wrote {write_page(run, out or RunFolder(run).report)}")
 
 
 def write_page(run: Path, page: Path) -> Path:
     """Write the report of a run's folder and return its path."""
-    from ednas.report.collect import STUDY, collect
+    from ednas.report.collect import collect
     from ednas.report.html import write_report
 
-    if not (run / STUDY).exists():
+    if not RunFolder(run).is_search:
         from ednas.report.training import collect_training, is_training
         from ednas.report.training_page import write_training_report
 

@@ -21,6 +21,7 @@ from ednas.cli.options import (
 from ednas.cli.printing import print_json
 from ednas.hw.quantities import QUANTITIES
 from ednas.plugins import all_plugins, configured_plugins, teacher_plugins
+from ednas.runs import RunFolder
 
 if TYPE_CHECKING:
     from ednas.search.results import SearchResult
@@ -122,7 +123,7 @@ def search(
     from ednas.cli.report import write_page
     from ednas.config import parse, read_yaml
     from ednas.exceptions import ConfigError
-    from ednas.search.config import SearchConfig, canonical, with_evolution, with_given
+    from ednas.search.config import SearchConfig, canonical, training_of, with_evolution, with_given
     from ednas.search.progress import SearchProgress
     from ednas.search.results import next_command
     from ednas.search.run import run_search
@@ -132,12 +133,21 @@ def search(
     if retry_failed and not resume:
         raise ConfigError("--retry-failed: is about the search in --out; add --resume")
     values = canonical(read_yaml(config)) if config else {}
-    run_plugins(configured_plugins(values), allow_plugins)
+    training = training_of(values)
+    run_plugins(configured_plugins(training), allow_plugins)
     run_plugins(plugin)
-    run_plugins(teacher_plugins(values), allow_plugins)
-    given = {
+    run_plugins(teacher_plugins(training), allow_plugins)
+    trained = {
         "data": data,
         "tasks": parse_tasks(tasks) if tasks else None,
+        "seed": seed,
+        "plugins": all_plugins(training, plugin),
+    }
+    training |= {key: value for key, value in trained.items() if value is not None}
+    training = with_data_options(training, parse_data_options(data_option))
+    changes = {"steps": steps, "input_size": parse_size(size) if size else None}
+    given = {
+        "training": with_recipe(training, recipe, changes, default="proxy"),
         "target": target,
         "target_latency_ms": latency,
         "latency_input_size": parse_size(latency_size) if latency_size else None,
@@ -145,32 +155,25 @@ def search(
         "prune_factor": prune_factor,
         "objectives": [name.strip() for name in objectives.split(",")] if objectives else None,
         "initial": initial or None,
-        "plugins": all_plugins(values, plugin),
         "trials": trials,
         "finalists": finalists,
         "workers": workers,
         "threads": threads,
-        "seed": seed,
         "device": device,
     }
-    values = with_data_options(with_given(values, given), parse_data_options(data_option))
-    changes = {"steps": steps, "input_size": parse_size(size) if size else None}
-    values = with_recipe(values, recipe, changes, default="proxy")
+    values = with_given(values, given)
     values = with_evolution(values, {"population_size": population, "tournament_size": tournament})
     settings = parse(SearchConfig, values, str(config or "search"))
     with decoding() as decode, SearchProgress() as progress:
         result = run_search(
             settings, out, resume=resume, retry_failed=retry_failed, callbacks=[progress], decode_progress=decode
         )
-    page = write_page(out, out / "report.html")
+    page = write_page(out, RunFolder(out).report)
     if as_json:
         print_json({**result.to_dict(), "report": str(page)})
         return
     _print(result)
-    typer.echo(
-        f"wrote {out / 'best.json'} and {page}\n"
-        f"next: {next_command(out, settings.data, settings.tasks, settings.data_options, settings.plugins)}"
-    )
+    typer.echo(f"wrote {out / 'best.json'} and {page}\nnext: {next_command(out, settings.training)}")
 
 
 def _print(result: SearchResult) -> None:

@@ -157,7 +157,7 @@ def calibrate(
     _check_file(out, force)
     new_name = name or _name_of(out)
     target, text = _load_start(start), target_text(start)
-    rewrite(text, new_name)  # a wrong name is told now, not after the fits
+    rewrite(text, new_name)  # a wrong name is an error now, not after the fits
     samples = read_measurements(measurements)
     source = f"fitted to {len(samples)} measurements in {measurements.name}"
     with counting("calibration:") as progress:

@@ -134,7 +134,7 @@ class _Call(NamedTuple):
 
 
 class _Verdict(NamedTuple):
-    """What becomes of an operator."""
+    """What happens to an operator."""
 
     where: Where
     why: str = ""

@@ -6,6 +6,7 @@ computer. The package's own are in :mod:`ednas.export.formats`, one file each; a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,11 +22,12 @@ import numpy.typing as npt
 from pydantic import AfterValidator
 
 from ednas.exceptions import ConfigError, ExportError
+from ednas.export.manifest import Manifest, TensorSpec, parse_manifest
+from ednas.files import read_json
 
 if TYPE_CHECKING:
     from ednas.export.audit import Audit
     from ednas.export.deployed import Deployed
-    from ednas.export.manifest import Manifest, TensorSpec
     from ednas.hw import Target
 
 Array = npt.NDArray[Any]
@@ -206,6 +208,37 @@ def converter_of(path: Path) -> Converter:
             "format of your own)"
         )
     return known[path.suffix.lower()]
+
+
+def read_manifest(path: Path | str) -> Manifest:
+    """Read a manifest from a ``.json`` file, or the one embedded in a model.
+
+    Nothing in the file is trusted: a damaged one is an error, whatever is wrong with it.
+
+    Raises:
+        ExportError: The file is missing, damaged, holds no manifest, or one of another version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ExportError(f"{path}: {'is a folder, give a model file' if path.is_dir() else 'no such file'}")
+    if path.suffix == ".json":
+        return _of_known_format(parse_manifest(read_json(path, ExportError), path), path)
+    text = converter_of(path).read_manifest(path)
+    if text is None:
+        raise ExportError(f"{path}: holds no manifest of ednas; write the model with `ednas export`")
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ExportError(f"{path}: its manifest is damaged; export the model again") from None
+    return _of_known_format(parse_manifest(content, path), path)
+
+
+def _of_known_format(manifest: Manifest, path: Path) -> Manifest:
+    try:
+        find_converter(manifest.runtime)
+    except ConfigError as error:
+        raise ExportError(f"{path}: 'runtime': {error}") from None
+    return manifest
 
 
 def _known(name: str) -> str:

@@ -51,10 +51,10 @@ def evaluate_on(
         data_options: Options of its format, besides those of the training.
         input_size: ``(H, W)``; by default the model's, with ``tiling`` that of the first image.
         tiling: Predict in overlapping windows.
-        recorded: The network's checkpoint: depths at another scale than it was trained on are told.
-        decode_progress: Told about the decoding of the dataset, with samples done and samples in all.
+        recorded: The network's checkpoint: depths at another scale than it was trained on are announced.
+        decode_progress: Called with samples done and in all while the dataset is decoded.
         progress: Called with (samples done, samples in all).
-        announce: Told what is odd.
+        announce: Called with a line about each oddity.
 
     Raises:
         DataError: The dataset is missing or damaged, or its targets mean something else than the model predicts.

@@ -14,8 +14,8 @@ import numpy as np
 
 from ednas.config import StrictModel
 from ednas.exceptions import ExportError
-from ednas.export.converter import Array, Floats, Step, converter_of
-from ednas.export.manifest import Manifest, read_manifest
+from ednas.export.converter import Array, Floats, Step, converter_of, read_manifest
+from ednas.export.manifest import Manifest
 from ednas.export.runtime import input_tensor
 
 BEST_DB = 40.0

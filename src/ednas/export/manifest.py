@@ -15,8 +15,7 @@ from pydantic import Field
 from ednas.config import StrictModel, parse
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import ExportError
-from ednas.export.converter import FormatName, converter_of
-from ednas.files import read_json, write_json
+from ednas.files import write_json
 from ednas.training.config import Normalisation
 
 Precision = Literal["float32", "int8"]
@@ -103,7 +102,7 @@ class Manifest(StrictModel):
     format: Literal[1] = 1
     name: str
     created_by: str
-    runtime: FormatName
+    runtime: str
     libraries: dict[str, str] = Field(default_factory=dict)
     architecture: dict[str, Any]
     tasks: tuple[str, ...]
@@ -145,30 +144,12 @@ def write_manifest(path: Path | str, manifest: Manifest) -> None:
     write_json(path, manifest.model_dump(mode="json"))
 
 
-def read_manifest(path: Path | str) -> Manifest:
-    """Read a manifest from a ``.json`` file, or the one embedded in a model.
-
-    Nothing in the file is trusted: a damaged one is an error, whatever is wrong with it.
+def parse_manifest(content: Any, path: Path) -> Manifest:
+    """Check the content of a manifest, which is not trusted.
 
     Raises:
-        ExportError: The file is missing, damaged, holds no manifest, or one of another version.
+        ExportError: It is none, damaged, or one of another version; the message names the file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ExportError(f"{path}: {'is a folder, give a model file' if path.is_dir() else 'no such file'}")
-    if path.suffix == ".json":
-        return _parse(read_json(path, ExportError), path)
-    text = converter_of(path).read_manifest(path)
-    if text is None:
-        raise ExportError(f"{path}: holds no manifest of ednas; write the model with `ednas export`")
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        raise ExportError(f"{path}: its manifest is damaged; export the model again") from None
-    return _parse(content, path)
-
-
-def _parse(content: Any, path: Path) -> Manifest:
     if not isinstance(content, dict) or "runtime" not in content:
         raise ExportError(f"{path}: is no manifest of ednas; write the model with `ednas export`")
     if content.get("format") != 1:

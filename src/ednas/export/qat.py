@@ -77,7 +77,7 @@ def finetune(
         augment: What happens to the samples; best what the model was trained with. None = nothing.
         loss_weights: Weight of each task's loss, 1 where absent; best those that the model was trained with.
         device: As :func:`ednas.training.resolve_device` takes it.
-        progress: Told about the training every 10 steps and after the last, for example a
+        progress: Called every 10 steps and after the last, for example a
             :class:`~ednas.training.ProgressBar`.
 
     Returns:

@@ -166,7 +166,7 @@ def export_model(
         config: How.
         name: Of the model, for people.
         record: The checkpoint's ``metrics.json``; on the same data, the exported model must be as good.
-        progress: Told what is being done.
+        progress: Called with what is done, how much of it, and how much there is.
 
     Returns:
         What was written, and whether it is good: a model that is not is written all the same, and says so.

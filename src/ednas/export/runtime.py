@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from ednas.exceptions import ExportError, TargetError
-from ednas.export.converter import Array, Floats, Session, converter_of
-from ednas.export.manifest import Manifest, TensorSpec, read_manifest
+from ednas.export.converter import Array, Floats, Session, converter_of, read_manifest
+from ednas.export.manifest import Manifest, TensorSpec
 from ednas.hw.sources.litert import LiteRT
 
 _PATIENCE_S = 300.0

@@ -171,7 +171,7 @@ def run_benchmark(
         per_operator: Also measure each distinct layer on its own; on the CPU only.
         heads: Output channels by task of architectures, see :func:`ednas.hw.networks.load_network`.
         input_size: Height and width for architectures.
-        progress: Told the processes that have ended and all of them.
+        progress: Called with the processes that have ended and all of them.
 
     Raises:
         TargetError: A model or what runs it is missing, or it cannot be run; ``not measured`` without an Edge TPU.

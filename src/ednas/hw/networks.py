@@ -12,6 +12,7 @@ from ednas.files import is_file, is_folder, read_json
 from ednas.hw.graph.layer_list import load_layer_list
 from ednas.hw.graph.layers import LayerGraph, sides_text
 from ednas.hw.tflite import schema
+from ednas.runs import CheckpointFolder, RunFolder
 
 DEFAULT_HEADS: Mapping[str, int] = {"segmentation": 19, "depth": 1}
 """Tasks with their output channels where nothing says otherwise: those of Cityscapes in the paper."""
@@ -171,9 +172,10 @@ def _traced(source: str, path: Path, heads: Mapping[str, int] | None, input_size
 def _check_folder(source: str) -> None:
     """Refuse a folder that is no checkpoint, and name what it holds: the folders of runs do."""
     folder = Path(source)
-    if not is_folder(folder) or (folder / "config.json").exists():
+    run = RunFolder(folder)
+    if not is_folder(folder) or CheckpointFolder(folder).config.exists():
         return
-    known = [folder / name for name in ("best.json", "checkpoint") if (folder / name).exists()]
+    known = [place for place in (run.best, run.checkpoint.path) if place.exists()]
     hint = f"give {' or '.join(map(str, known))}" if known else "give a checkpoint's folder, or a file"
     raise ConfigError(f"{source}: is a folder without a checkpoint's config.json; {hint}")
 

@@ -24,32 +24,54 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
 from ednas.arch import Architecture, load_architecture
-from ednas.config import parse, read_yaml
+from ednas.config import parse
 from ednas.exceptions import EdnasError, StudyError, TargetError
 from ednas.files import read_json
 from ednas.hw import Cost, Target, load_target, simulate
 from ednas.metrics import load_metrics
-from ednas.plugins import configured_plugins
 from ednas.report.blocks import block_rows
 from ednas.report.comparison import load_comparison
 from ednas.report.content import BestModel, ComparisonTable, Gain, ReportData, choice_shares, select_winners
 from ednas.report.pictures import INDEX, load_pictures
+from ednas.runs import RunFolder
 from ednas.search import results
+from ednas.search.config import SearchConfig, load_search_config
 from ednas.search.quantities import ACCURACY, BASELINE
 from ednas.search.study import StudyReader
 from ednas.search.trial import Judgement, Trial, TrialState
-
-STUDY, BEST, CONFIG, COMPARISON, PREDICTIONS = "study.db", "best.json", "config.yaml", "comparison.json", "predictions"
-TRIVIAL, NOISE = "trivial.json", "noise.json"
 
 _TOLERANCE = 1e-3
 """Relative difference of latencies that are taken to be the same."""
 
 
+class Resolved(BaseModel):
+    """What a search settled when it began, and its study keeps beside the configuration.
+
+    Attributes:
+        target_latency_ms: The target latency as a number, milliseconds.
+        limits: The other limits as numbers, by quantity.
+        baseline: What the base network costs on the device.
+        heads: Output channels by task.
+        input_size: ``(height, width)`` on the device.
+        target_definition: The device as the search used it.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    target_latency_ms: FiniteFloat | None = None
+    limits: dict[str, FiniteFloat] = Field(default_factory=dict)
+    baseline: dict[str, FiniteFloat] = Field(default_factory=dict)
+    heads: dict[str, int] = Field(default_factory=dict)
+    input_size: tuple[int, int] | None = None
+    target_definition: dict[str, Any] = Field(default_factory=dict, alias="target definition")
+
+
 @dataclass(frozen=True)
 class Setting:
-    """What was searched, as far as it is known; a value of an unexpected type counts as unknown.
+    """What was searched, as far as it is known.
 
     Attributes:
         base: The space's base architecture.
@@ -87,23 +109,25 @@ def collect(run_folder: Path | str) -> ReportData:
         StudyError: The folder does not exist or holds none of the files, or the study is damaged.
         EdnasError: One of the files is damaged; the message names it.
     """
-    folder = Path(run_folder)
-    if not any((folder / name).exists() for name in (STUDY, BEST, CONFIG, COMPARISON)):
-        raise StudyError(f"{folder}: no run to report on (none of {STUDY}, {BEST}, {CONFIG}, {COMPARISON} is there)")
-    config = read_yaml(folder / CONFIG) if (folder / CONFIG).is_file() else {}
-    identity, trials, judgements = _read_study(folder / STUDY)
-    best = _read_best(folder / BEST)
-    setting = _read_setting(config, identity, best)
-    comparison = load_comparison(folder / COMPARISON) if (folder / COMPARISON).is_file() else None
+    run = RunFolder(run_folder)
+    known = (run.study, run.best, run.config, run.comparison)
+    if not any(file.exists() for file in known):
+        names = ", ".join(file.name for file in known)
+        raise StudyError(f"{run.path}: no run to report on (none of {names} is there)")
+    identity, trials, judgements = _read_study(run.study)
+    config = _read_config(run, identity)
+    best = _read_best(run.best)
+    setting = _read_setting(config, parse(Resolved, identity, str(run.study), StudyError), best)
+    comparison = load_comparison(run.comparison) if run.comparison.is_file() else None
     objectives = _known_objectives(setting, trials)
     judged_base = results.find_trial(trials, setting.base)
     winners = select_winners(trials)
-    has_trivial = (folder / TRIVIAL).is_file()
-    has_pictures = (folder / PREDICTIONS / INDEX).is_file()
+    has_trivial = run.trivial.is_file()
+    has_pictures = (run.predictions / INDEX).is_file()
     return ReportData(
-        title=f"Search in {folder.resolve().name}" if trials else f"Report on {folder.resolve().name}",
+        title=f"{'Search in' if trials else 'Report on'} {run.path.resolve().name}",
         created=datetime.now().astimezone(),
-        config=(folder / CONFIG).read_text(encoding="utf-8") if config else "",
+        config=run.config.read_text(encoding="utf-8") if run.config.is_file() else "",
         target=setting.target,
         baseline_latency_ms=_baseline_latency(setting, judged_base, comparison),
         baseline_accuracy=None if judged_base is None else judged_base.accuracy,
@@ -111,15 +135,13 @@ def collect(run_folder: Path | str) -> ReportData:
         baseline_trial=None if judged_base is None else judged_base.number,
         judgements=judgements,
         pruned_by=_pruned_by(trials, setting),
-        next_command=_next_command(folder, config) if best else "",
+        next_command=results.next_command(run.path, config.training) if best and config else "",
         target_latency_ms=setting.target_ms,
         planned_trials=setting.planned,
         trials=trials,
-        signal_ratio=_number(read_json(folder / NOISE, StudyError).get("ratio"))
-        if (folder / NOISE).is_file()
-        else None,
-        trivial=load_metrics(folder / TRIVIAL).tasks if has_trivial else {},
-        trivial_accuracy=_number(read_json(folder / TRIVIAL, StudyError).get("accuracy")) if has_trivial else None,
+        signal_ratio=_number(read_json(run.noise, StudyError).get("ratio")) if run.noise.is_file() else None,
+        trivial=load_metrics(run.trivial).tasks if has_trivial else {},
+        trivial_accuracy=_number(read_json(run.trivial, StudyError).get("accuracy")) if has_trivial else None,
         objectives=objectives,
         pareto=tuple(trial.number for trial in results.pareto(trials, objectives)),
         choices=choice_shares(winners, trials, setting.base),
@@ -127,7 +149,7 @@ def collect(run_folder: Path | str) -> ReportData:
         winners=len(winners),
         best=_describe_best(best, trials, setting),
         comparison=comparison,
-        pictures=load_pictures(folder / PREDICTIONS) if has_pictures else (),
+        pictures=load_pictures(run.predictions) if has_pictures else (),
     )
 
 
@@ -158,12 +180,17 @@ def _pruned_by(trials: Sequence[Trial], setting: Setting) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def _next_command(folder: Path, config: Mapping[str, Any]) -> str:
-    data, tasks, options = (config.get(key) for key in ("data", "tasks", "data_options"))
-    if not isinstance(data, str) or not isinstance(tasks, list):
-        return ""
-    options = options if isinstance(options, Mapping) else {}
-    return results.next_command(folder, data, tasks, options, configured_plugins(config))
+def _read_config(run: RunFolder, identity: Mapping[str, Any]) -> SearchConfig | None:
+    """Return the configuration; without its file that of the study, which lacks what does not decide the search.
+
+    Raises:
+        ConfigError: It is wrong.
+    """
+    if run.config.is_file():
+        return load_search_config(run.config)
+    if "data" not in identity:  # a study of somebody's own program
+        return None
+    return parse(SearchConfig, SearchConfig.from_identity(identity), str(run.study))
 
 
 def _read_best(path: Path) -> dict[str, Any]:
@@ -175,39 +202,38 @@ def _read_best(path: Path) -> dict[str, Any]:
     return value
 
 
-def _read_setting(config: Mapping[str, Any], identity: Mapping[str, Any], best: Mapping[str, Any]) -> Setting:
-    """Gather the setting; what ran (the identity) goes before what was asked for (the configuration).
+def _read_setting(config: SearchConfig | None, ran: Resolved, best: Mapping[str, Any]) -> Setting:
+    """Gather the setting; what ran goes before what was asked for.
 
     Raises:
         ArchitectureError: The base architecture cannot be found or is damaged.
     """
-    known = {**config, **identity}
-    recipe = known.get("recipe")
-    sizes = (known.get("input_size"), known.get("latency_input_size"), _get(recipe, "input_size"))
-    definition = known.get("target definition")
-    target = _get(definition, "name") or known.get("target")
-    target_ms = _number(best.get("target_ms")) or _number(known.get("target_latency_ms"))
-    limits = known.get("limits")
-    limits = {"latency_ms": target_ms, **(limits if isinstance(limits, Mapping) else {})}
-    baseline_ms = _number(_get(known.get("baseline"), "latency_ms"))
-    if baseline_ms is None and config.get("target_latency_ms") == BASELINE:
+    target_ms = _number(best.get("target_ms")) or ran.target_latency_ms
+    asked = {} if config is None else config.all_limits()
+    if target_ms is None:
+        target_ms = _number(asked.get("latency_ms"))
+    limits = {name: number for name, limit in asked.items() if (number := _number(limit)) is not None}
+    limits |= ran.limits | ({} if target_ms is None else {"latency_ms": target_ms})
+    baseline_ms = ran.baseline.get("latency_ms")
+    if baseline_ms is None and asked.get("latency_ms") == BASELINE:
         baseline_ms = target_ms
-    objectives = best.get("objectives") or known.get("objectives")
-    tasks, heads = known.get("tasks"), best.get("heads") or known.get("heads")
-    planned = _number(known.get("trials"))
+    named = "" if config is None else config.target
+    objectives = best.get("objectives") or (config.all_objectives() if config else (ACCURACY, *limits))
+    sizes = (ran.input_size, config and config.latency_input_size, config and config.training.recipe.input_size)
+    heads = best["heads"] if isinstance(best.get("heads"), Mapping) else ran.heads
     return Setting(
-        base=load_architecture(known.get("architecture") or "base"),
-        target=target if isinstance(target, str) else "",
-        device=_device(definition, target),
+        base=load_architecture("base") if config is None else config.training.load_architecture(),
+        target=ran.target_definition.get("name") or named,
+        device=_device(ran.target_definition, named),
         target_ms=target_ms,
-        limits={str(name): number for name, value in limits.items() if (number := _number(value)) is not None},
-        objectives=tuple(map(str, objectives)) if isinstance(objectives, list) else (ACCURACY, *limits),
-        prune_factor=_number(known.get("prune_factor")),
+        limits=limits,
+        objectives=tuple(objectives),
+        prune_factor=None if config is None else config.prune_factor,
         baseline_ms=baseline_ms,
-        planned=None if planned is None else round(planned),
-        tasks=tuple(map(str, tasks)) if isinstance(tasks, list) else (),
-        heads={str(task): int(_number(count) or 1) for task, count in heads.items()} if isinstance(heads, dict) else {},
-        input_size=next((size for size in map(_pair, sizes) if size is not None), None),
+        planned=None if config is None else config.trials,
+        tasks=() if config is None else config.training.tasks,
+        heads={str(task): int(_number(count) or 1) for task, count in heads.items()},
+        input_size=next((size for size in sizes if size), None),
     )
 
 
@@ -287,12 +313,12 @@ def _with_cost(best: BestModel, setting: Setting, recorded: Mapping[str, Any]) -
     return replace(best, cost=totals)
 
 
-def _device(definition: Any, name: Any) -> Target | None:
+def _device(definition: Mapping[str, Any], name: str) -> Target | None:
     """Return the device as the search stored it, else by its name; None if it is not a simulated one, or is damaged."""
     try:
-        if isinstance(definition, Mapping):
+        if definition:
             return parse(Target, definition, "target definition", TargetError)
-        return load_target(name) if isinstance(name, str) else None
+        return load_target(name) if name else None
     except TargetError:
         return None
 
@@ -319,9 +345,3 @@ def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
-
-
-def _pair(value: Any) -> tuple[int, int] | None:
-    if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(side, int) for side in value):
-        return value[0], value[1]
-    return None

@@ -27,13 +27,10 @@ from ednas.exceptions import CheckpointError, EdnasError
 from ednas.files import read_json
 from ednas.metrics import TaskValues
 from ednas.report.extremes import Extremes, find_extremes
+from ednas.runs import RunFolder
 from ednas.training import TrainConfig, load_checkpoint, load_config
-from ednas.training.checkpoint import METRICS
 from ednas.training.device import resolve_device
-from ednas.training.logs import CSV_FILE, VALIDATION_FILE, read_log
-from ednas.training.resume import CHECKPOINT, CONFIG
-from ednas.training.run import BEST, LOGS
-from ednas.training.state import STATE
+from ednas.training.logs import read_log
 from ednas.training.summary import mean_metrics, summarise
 
 Progress = Callable[[int, int], None]
@@ -55,7 +52,7 @@ class SeedRun:
     """
 
     name: str
-    folder: Path
+    folder: RunFolder
     config: TrainConfig | None
     metrics: dict[str, Any] | None
     steps: list[dict[str, float]]
@@ -129,13 +126,14 @@ class _Metrics(BaseModel):
         return self
 
 
-def is_training(folder: Path) -> bool:
-    """Whether a folder is that of a training, of one seed or of several."""
-    return any((folder / name).exists() for name in (CHECKPOINT, LOGS, STATE)) or bool(_seed_folders(folder))
+def is_training(folder: Path | str) -> bool:
+    """Whether a folder is that of a training, of one seed or of several, perhaps before its first step."""
+    run = RunFolder(folder)
+    return run.is_training or run.logs.exists() or bool(run.seeds())
 
 
 def collect_training(
-    folder: Path, decode_progress: Progress | None = None, progress: Progress | None = None
+    folder: Path | str, decode_progress: Progress | None = None, progress: Progress | None = None
 ) -> TrainingReport:
     """Return what the folder of a training has to tell; see the module's description for the files.
 
@@ -147,9 +145,10 @@ def collect_training(
     Raises:
         EdnasError: One of the files is damaged; the message names it. The seeds do not belong together.
     """
-    runs = tuple(map(_read_run, _seed_folders(folder) or [folder]))
+    run = RunFolder(folder)
+    runs = tuple(map(_read_run, run.seeds() or [run]))
     finished = [run.metrics for run in runs if run.metrics is not None]
-    report = TrainingReport(f"Training in {folder.resolve().name}", datetime.now().astimezone(), runs)
+    report = TrainingReport(f"Training in {run.path.resolve().name}", datetime.now().astimezone(), runs)
     if not finished:
         return report
     _check_alike(finished)
@@ -180,23 +179,18 @@ def read_checked_metrics(file: Path) -> dict[str, Any]:
     return metrics
 
 
-def _seed_folders(folder: Path) -> list[Path]:
-    found = {int(path.name[5:]): path for path in folder.glob("seed_*") if path.name[5:].isdecimal() and path.is_dir()}
-    return [found[seed] for seed in sorted(found)]
-
-
-def _read_run(folder: Path) -> SeedRun:
-    config = load_config(folder / CONFIG) if (folder / CONFIG).is_file() else None
-    finished, best = folder / CHECKPOINT / METRICS, folder / BEST / METRICS
-    metrics = read_checked_metrics(finished) if (folder / CHECKPOINT).is_dir() else None
+def _read_run(folder: RunFolder) -> SeedRun:
+    config = load_config(folder.config) if folder.config.is_file() else None
+    best = folder.best_checkpoint.metrics
+    metrics = read_checked_metrics(folder.checkpoint.metrics) if folder.checkpoint.path.is_dir() else None
     seed = config.seed if config is not None else (metrics or {}).get("seed")
     return SeedRun(
         name="seed unknown" if seed is None else f"seed {seed}",
         folder=folder,
         config=config,
         metrics=metrics,
-        steps=read_log(folder / LOGS / CSV_FILE),
-        validation=read_log(folder / LOGS / VALIDATION_FILE),
+        steps=read_log(folder.steps),
+        validation=read_log(folder.validation),
         best_step=read_checked_metrics(best)["steps"] if best.is_file() else None,
     )
 
@@ -213,10 +207,11 @@ def _find_extremes(
 ) -> tuple[tuple[Extremes, ...], str]:
     """Return the best and the worst images, or none of them and the reason."""
     if run.metrics is None or run.config is None:
-        return (), f"{run.folder} holds no {CHECKPOINT if run.metrics is None else CONFIG}"
+        lacking = run.folder.checkpoint.path if run.metrics is None else run.folder.config
+        return (), f"{run.folder.path} holds no {lacking.name}"
     try:
         dataset = open_dataset(run.config.data, run.metrics["split"] or "val", **run.config.data_options)
-        model = load_checkpoint(run.folder / CHECKPOINT).to(resolve_device())
+        model = load_checkpoint(run.folder.checkpoint.path).to(resolve_device())
         split = open_cache(dataset, model.input_size, progress=decode_progress)
         batch_size = run.config.recipe.eval_batch_size
         return tuple(find_extremes(model, split, batch_size=batch_size, progress=progress)), ""

@@ -31,7 +31,7 @@ class SecondJudge:
         executor: Evaluates.
         objective: Gives accuracy and reward.
         seed: Other than the search's.
-        callbacks: Told how many are done, and how many there are to do, before each.
+        callbacks: Called before each with how many are done and how many there are.
     """
 
     study: Study

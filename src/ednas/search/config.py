@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from ednas.arch import Architecture, SpaceConfig, load_architecture
-from ednas.config import parse, read_yaml
+from ednas.config import StrictModel, parse, read_yaml
 from ednas.exceptions import ConfigError
 from ednas.files import is_file
 from ednas.hw.quantities import QUANTITIES
@@ -17,7 +17,7 @@ from ednas.search.controllers import ControllerConfig, controller_names
 from ednas.search.objective import RewardConfig
 from ednas.search.quantities import ACCURACY, BASELINE, Limit, Limits, check_names
 from ednas.training.config import TrainConfig
-from ednas.training.recipe import AUTO, RECIPES, Recipe
+from ednas.training.recipe import AUTO
 
 CHANGEABLE = frozenset(
     {"trials", "finalists", "repeats", "executor", "workers", "threads", "timeout_s", "device", "objectives"}
@@ -25,7 +25,7 @@ CHANGEABLE = frozenset(
 """Keys that a search may be resumed with other values of: they decide how far and how fast it goes and what is shown of
 it, not where it goes."""
 
-LATENCY, TARGET, FORMER_FACTOR = "latency_ms", "target_latency_ms", "max_latency_factor"
+LATENCY, TARGET = "latency_ms", "target_latency_ms"
 
 
 def _none(value: Any) -> Any:
@@ -33,15 +33,13 @@ def _none(value: Any) -> Any:
     return None if value == "none" else value
 
 
-class SearchConfig(TrainConfig):
-    """What to search, for which device, and how; a configuration of the trainings of its candidates, and more.
-
-    Of a training's keys, ``architecture`` is the base network whose values the space varies, ``recipe`` the short
-    training by which candidates are compared (the proxy task), and ``seed`` gives every random number of the search.
+class SearchConfig(StrictModel):
+    """What to search, for which device, and how.
 
     Attributes:
-        architecture: The base network.
-        recipe: The proxy recipe.
+        training: How candidates are trained, and on what. Its ``architecture`` is the base network whose values the
+            space varies, its ``recipe`` the short training by which candidates are compared (the proxy task; ``proxy``
+            if nothing is said), and its ``seed`` gives every random number of the search.
         space: Which values may be chosen.
         initial: Networks of the space that are judged before any other, each as ``architecture`` takes it, or
             ``baseline`` for the base network: it tells whether what is found is better than what one had. Like other
@@ -55,7 +53,7 @@ class SearchConfig(TrainConfig):
             :data:`~ednas.hw.quantities.QUANTITIES`; values as for the target latency.
         latency_input_size: ``(height, width)`` that the network will run at on the device; None = that of training.
         prune_factor: Candidates above this multiple of the target latency or of another limit are not trained (they are
-            recorded as pruned, with their cost); None = all are. ``max_latency_factor``, its former name, is read too.
+            recorded as pruned, with their cost); None = all are.
         objectives: What the Pareto set is drawn over: ``accuracy`` and quantities; None = accuracy, latency and what is
             limited.
         reward: How accuracy and the limited costs make the reward.
@@ -73,8 +71,7 @@ class SearchConfig(TrainConfig):
         device: Where candidates are trained: ``auto``, ``cpu``, ``cuda``, ...
     """
 
-    architecture: str | dict[str, Any] = "base"
-    recipe: Recipe = RECIPES["proxy"]
+    training: TrainConfig
     space: SpaceConfig = SpaceConfig()
     initial: tuple[str | dict[str, Any], ...] = ()
     target: str = "coral_usb"
@@ -99,25 +96,30 @@ class SearchConfig(TrainConfig):
     def _read_other_names(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
+        if misplaced := next((key for key in values if key in TrainConfig.model_fields), None):
+            raise ValueError(f"{misplaced} is a key of the training; write it under training:")
         values = canonical(values)
         if isinstance(values.get("limits"), Mapping) and LATENCY in values["limits"]:
             raise ValueError(f"limits.{LATENCY} and {TARGET} are two names of the same; give one of them")
-        if FORMER_FACTOR in values:
-            raise ValueError(f"{FORMER_FACTOR} is the former name of prune_factor; give one of them")
         return values
 
-    @field_validator("recipe", mode="before")
+    @field_validator("training", mode="before")
     @classmethod
     def _start_from_proxy(cls, value: Any) -> Any:
-        """A recipe that names no other changes the proxy recipe."""
-        is_change = isinstance(value, Mapping) and "name" not in value and "steps" not in value
-        return {"name": "proxy", **value} if is_change else value
+        """A recipe that is missing is the proxy recipe, one that names no other changes it."""
+        if not isinstance(value, Mapping):
+            return value
+        own = value.get("recipe", {})
+        is_change = isinstance(own, Mapping) and "name" not in own and "steps" not in own
+        return {**value, "recipe": {"name": "proxy", **own}} if is_change else value
 
-    @field_validator("recipe")
+    @field_validator("training")
     @classmethod
-    def _names_a_rate(cls, value: Recipe) -> Recipe:
-        if value.learning_rate == AUTO:
-            raise ValueError(f"learning_rate '{AUTO}' is for one network; write what `ednas train --find-lr` suggests")
+    def _names_a_rate(cls, value: TrainConfig) -> TrainConfig:
+        if value.recipe.learning_rate == AUTO:
+            raise ValueError(
+                f"recipe: learning_rate '{AUTO}' is for one network; write what `ednas train --find-lr` suggests"
+            )
         return value
 
     @field_validator("controller")
@@ -126,7 +128,8 @@ class SearchConfig(TrainConfig):
         try:
             return value.complete()
         except ConfigError as error:
-            if info.data.get("plugins") and value.name not in controller_names():
+            training = info.data.get("training")
+            if training is not None and training.plugins and value.name not in controller_names():
                 return value  # a plugin may bring it, whose code is not run by reading a configuration
             raise ValueError(str(error)) from None
 
@@ -165,7 +168,7 @@ class SearchConfig(TrainConfig):
             architecture: The network.
             **changes: Other values, for example ``recipe=recipe("full")`` for the final training.
         """
-        values = {name: getattr(self, name) for name in TrainConfig.model_fields}
+        values = {name: getattr(self.training, name) for name in TrainConfig.model_fields}
         return TrainConfig(**{**values, **changes}).with_architecture(architecture)
 
     def load_initial(self) -> tuple[Architecture, ...]:
@@ -174,7 +177,9 @@ class SearchConfig(TrainConfig):
         Raises:
             ArchitectureError: One cannot be found or is wrong.
         """
-        return tuple(load_architecture(self.architecture if given == BASELINE else given) for given in self.initial)
+        return tuple(
+            load_architecture(self.training.architecture if given == BASELINE else given) for given in self.initial
+        )
 
     def standalone(self) -> Self:
         """Return the same search as it can be started anywhere: architectures spelled out, paths absolute.
@@ -185,26 +190,41 @@ class SearchConfig(TrainConfig):
         kind, colon, path = self.target.rpartition(":")  # table:FILE.csv
         target = f"{kind}{colon}{Path(path).absolute()}" if is_file(path) else self.target
         initial = tuple(architecture.to_dict() for architecture in self.load_initial())
-        return super().standalone().model_copy(update={"target": target, "initial": initial})
+        changes = {"training": self.training.standalone(), "target": target, "initial": initial}
+        return self.model_copy(update=changes)
 
     def identity(self) -> dict[str, Any]:
-        """Return what must not change when the search is resumed."""
-        return {key: value for key, value in self.model_dump(mode="json").items() if key not in CHANGEABLE}
+        """Return what must not change when the search is resumed, the training's values among the others."""
+        values = self.model_dump(mode="json")
+        return {key: value for key, value in {**values.pop("training"), **values}.items() if key not in CHANGEABLE}
+
+    @classmethod
+    def from_identity(cls, identity: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the configuration's values that an identity holds, still unchecked."""
+        values: dict[str, Any] = {key: identity[key] for key in cls.model_fields if key in identity}
+        return {**values, "training": {key: identity[key] for key in TrainConfig.model_fields if key in identity}}
 
 
 def canonical(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration's values with one name for each: what has two is moved, where nothing is there yet.
-
-    ``limits.latency_ms`` is ``target_latency_ms``, and ``max_latency_factor`` is the former name of ``prune_factor``.
-    """
+    """Return a configuration's values with one name for each: ``limits.latency_ms`` is ``target_latency_ms``."""
     values = dict(values)
     limits = values.get("limits")
     if isinstance(limits, Mapping) and LATENCY in limits and TARGET not in values:
         values[TARGET] = limits[LATENCY]
         values["limits"] = {name: limit for name, limit in limits.items() if name != LATENCY}
-    if FORMER_FACTOR in values and "prune_factor" not in values:
-        values["prune_factor"] = values.pop(FORMER_FACTOR)
     return values
+
+
+def training_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the training in a search's configuration, as it was read.
+
+    Raises:
+        ConfigError: They are no mapping.
+    """
+    training = values.get("training", {})
+    if not isinstance(training, Mapping):
+        raise ConfigError("training: must be a mapping of keys to values")
+    return dict(training)
 
 
 def with_given(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class Search:
         executor: Where candidates are evaluated.
         trials: How many candidates to evaluate; pruned ones do not count.
         seed: Of every evaluation.
-        callbacks: Told how it goes.
+        callbacks: Called as it goes on.
     """
 
     space: SearchSpace

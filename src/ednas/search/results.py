@@ -7,14 +7,18 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ednas.arch import Architecture
 from ednas.exceptions import StudyError
 from ednas.files import write_json
+from ednas.runs import RunFolder
 from ednas.search.objective import Objective
 from ednas.search.quantities import ACCURACY
 from ednas.search.trial import Judgement, Trial
+
+if TYPE_CHECKING:
+    from ednas.training import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -176,17 +180,17 @@ def with_means(trials: Sequence[Trial], judgements: Mapping[int, Judgement]) -> 
     ]
 
 
-def next_command(
-    folder: Path, data: str, tasks: Sequence[str], data_options: Mapping[str, Any], plugins: Sequence[str] = ()
-) -> str:
-    """Return how the network of a search is trained in full, as it is typed."""
-    options = [f"--data-option {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in data_options.items()]
-    options += [f"--plugin {shlex.quote(plugin)}" for plugin in plugins]
-    words = ["ednas train", shlex.quote(str(folder / "best.json")), "--data", shlex.quote(data), *options]
-    return " ".join([*words, "--tasks", ",".join(map(str, tasks)), "--out", shlex.quote(str(folder / "trained"))])
+def next_command(folder: Path, training: TrainConfig) -> str:
+    """Return how the network of a search is trained in full, as it is typed; ``training`` is that of the candidates."""
+    options = [
+        *(f"--data-option {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in training.data_options.items()),
+        *(f"--plugin {shlex.quote(plugin)}" for plugin in training.plugins),
+    ]
+    words = ["ednas train", shlex.quote(str(RunFolder(folder).best)), "--data", shlex.quote(training.data), *options]
+    return " ".join([*words, "--tasks", ",".join(training.tasks), "--out", shlex.quote(str(folder / "trained"))])
 
 
-def write_results(result: SearchResult, folder: Path) -> None:
+def write_results(result: SearchResult, folder: Path | str) -> None:
     """Write ``best.json`` (an architecture file with the trial's figures beside it) and ``pareto.json``.
 
     ``input_size`` and ``heads`` beside each architecture are those that its costs are for.
@@ -194,9 +198,10 @@ def write_results(result: SearchResult, folder: Path) -> None:
     Raises:
         EdnasError: The folder cannot be written.
     """
-    write_json(folder / "best.json", {**result.head(), "feasible": result.feasible, **_entry(result.best, result)})
+    run = RunFolder(folder)
+    write_json(run.best, {**result.head(), "feasible": result.feasible, **_entry(result.best, result)})
     trials = [_entry(trial, result) for trial in result.pareto]
-    write_json(folder / "pareto.json", {**result.head(), "trials": trials})
+    write_json(run.pareto, {**result.head(), "trials": trials})
 
 
 def _entry(trial: Trial, result: SearchResult) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ednas.arch.space import Genes
 from ednas.exceptions import ArchitectureError, ConfigError, EdnasError, StudyError
 from ednas.files import write_json
 from ednas.plugins import load_plugins
+from ednas.runs import RunFolder
 from ednas.search.again import SecondJudge, finalists
 from ednas.search.evaluators.base import Evaluation, Evaluator
 from ednas.search.evaluators.proxy import MODULES, ProxyEvaluator
@@ -35,9 +36,8 @@ if TYPE_CHECKING:
     from ednas.data.cache import CachedSplit
     from ednas.hw.sources import Source
     from ednas.search.config import SearchConfig
+    from ednas.search.controllers import Controller
     from ednas.training.model import Model
-
-STUDY, CONFIG, TRIVIAL, NOISE = "study.db", "config.yaml", "trivial.json", "noise.json"
 
 REMEMBERED = 4096
 """Networks whose costs are kept: no candidate is proposed twice, but the base network is asked for often."""
@@ -94,14 +94,14 @@ def run_search(
     Args:
         config: What to search, for which device, and how.
         out: The run's folder.
-        evaluator: What judges candidates; None = the short training of ``config.recipe``. One of your own is not
+        evaluator: What judges candidates; None = the short training of ``config.training``. One of your own is not
             compared with the mean training label, and its metrics need not be those of the tasks. It must be picklable,
             unless ``config.executor`` is ``inline``; a search is resumed with one of the same class.
         resume: Go on with the search in ``out``, if there is one.
         retry_failed: Evaluate its candidates that failed anew, first of all: what they lacked, memory for example, may
             be there now.
-        callbacks: Told how it goes, for example a :class:`~ednas.search.progress.SearchProgress`.
-        decode_progress: Told about the decoding of the dataset, with samples done and samples in all.
+        callbacks: Called as it goes on, for example a :class:`~ednas.search.progress.SearchProgress`.
+        decode_progress: Called with samples done and in all while the dataset is decoded.
 
     Returns:
         The best trial and the Pareto set.
@@ -112,26 +112,109 @@ def run_search(
         StudyError: ``out`` holds a search and ``resume`` is false, or another search; or all trials fail.
         EdnasError: Data, device or architecture are wrong, or the folder cannot be written.
     """
+    config, folder = config.standalone(), RunFolder(out)
+    if folder.is_training:  # whose configuration would be replaced
+        raise ConfigError(f"{out}: holds a training; choose another folder for a search")
+    load_plugins(config.training.plugins)
+    config = config.model_copy(update={"controller": config.controller.complete()})  # which a plugin may have brought
+    begun = _begin(config, evaluator, _stored_identity(folder.study) if resume else {}, decode_progress)
+    objective, judge = begun.objective, begun.judge
+    with Study(folder.study, begun.identity, resume=resume) as study:
+        config.save(folder.config)
+        if retry_failed:
+            _log.info("%d candidates that failed are evaluated anew", study.retry_failed())
+        trivial = None
+        if evaluator is None:
+            trivial = _tell_trivial(_trivial(config, begun), folder, callbacks)
+        run = Search(
+            space=begun.space,
+            cost=begun.cost,
+            objective=objective,
+            study=study,
+            controller=begun.controller,
+            executor=_executor(config, judge),
+            trials=config.trials,
+            seed=config.training.seed,
+            callbacks=tuple(callbacks),
+        )
+        outcome = partial(
+            summarise,
+            limits=objective.limits,
+            objectives=objective.objectives,
+            heads=begun.heads,
+            input_size=begun.input_size,
+            base=begun.space.base,
+        )
+        try:
+            with _ended_by_sigterm():
+                run.run()
+        except BaseException:
+            # Also of what an interrupted search has found so far; a full disk must not hide why it was.
+            with suppress(EdnasError):
+                write_results(outcome(study.trials()), folder.path)
+            raise
+        trials = study.trials()
+        _warn_if_worthless(trials, trivial)
+        write_results(outcome(trials), folder.path)
+        again = SecondJudge(study, _executor(config, judge), objective, config.training.seed + 1, callbacks)
+        with _ended_by_sigterm():
+            judgements = _judge_again(again, trials, config, begun.space.base, folder)
+        result = outcome(trials, judgements=judgements)
+        write_results(result, folder.path)
+        return result
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """What a search settles before its first candidate.
+
+    Attributes:
+        space: What may be proposed.
+        cost: What a candidate costs.
+        objective: What is searched for, its limits as numbers.
+        controller: What proposes.
+        judge: What judges.
+        heads: Output channels by task.
+        input_size: ``(height, width)`` on the device, where an architecture does not say.
+        model: The base network, untrained.
+        train: What candidates are trained on.
+        held_out: What they are judged on.
+        identity: What must not change when the search is resumed.
+    """
+
+    space: SearchSpace
+    cost: CostModel
+    objective: Objective
+    controller: Controller
+    judge: Evaluator
+    heads: Mapping[str, int]
+    input_size: tuple[int, int]
+    model: Model
+    train: CachedSplit
+    held_out: CachedSplit
+    identity: dict[str, Any]
+
+
+def _begin(
+    config: SearchConfig,
+    evaluator: Evaluator | None,
+    stored: Mapping[str, Any],
+    decode_progress: Callable[[int, int], None] | None,
+) -> _Begun:
+    """Settle what can be known before the first candidate; ``stored`` is the identity of a search to be resumed."""
     from ednas.hw.sources import load_source
     from ednas.training import prepare_judgement
 
-    config, out = config.standalone(), Path(out)
-    _check_folder(out)
-    load_plugins(config.plugins)
-    config = config.model_copy(update={"controller": config.controller.complete()})  # which a plugin may have brought
-    source = load_source(config.target)
-    base = config.load_architecture()
+    source, base = load_source(config.target), config.training.load_architecture()
     space = SearchSpace(base, config.space)
     training = config.train_config(base)
     model, train_split, held_out = prepare_judgement(training, decode_progress)
-    judge = evaluator or ProxyEvaluator(training, config.device, train_split.digest)
     if evaluator is None:
         _check_weights(config, model)
     heads = {name: task.channels for name, task in model.tasks.items()}
     size = config.latency_input_size or model.input_size
     cost: CostModel = lru_cache(REMEMBERED)(DeviceCost(source, heads, size))
     initial = _initial_genes(config, space)
-    stored = _stored_identity(out / STUDY) if resume else {}
     # What is measured is never the same twice: a resumed search goes on with the limits that it began with.
     baseline = (source.target is None and stored.get("baseline")) or dict(cost(base))
     objective = _objective(config, baseline)
@@ -150,57 +233,19 @@ def run_search(
         "evaluator": None if evaluator is None else type(evaluator).__qualname__,
     }
     sizes = [len(decision.candidates) for decision in space.decisions]
-    with Study(out / STUDY, identity, resume=resume) as study:
-        config.save(out / CONFIG)
-        if retry_failed:
-            _log.info("%d candidates that failed are evaluated anew", study.retry_failed())
-        trivial = None
-        if evaluator is None:
-            trivial = _tell_trivial(_trivial(config, objective, model, train_split, held_out), out, callbacks)
-        run = Search(
-            space=space,
-            cost=cost,
-            objective=objective,
-            study=study,
-            controller=config.controller.make(sizes, config.seed, objective.limits, initial),
-            executor=_executor(config, judge),
-            trials=config.trials,
-            seed=config.seed,
-            callbacks=tuple(callbacks),
-        )
-        outcome = partial(
-            summarise,
-            limits=objective.limits,
-            objectives=objective.objectives,
-            heads=heads,
-            input_size=size,
-            base=base,
-        )
-        try:
-            with _ended_by_sigterm():
-                run.run()
-        except BaseException:
-            # Also of what an interrupted search has found so far; a full disk must not hide why it was.
-            with suppress(EdnasError):
-                write_results(outcome(study.trials()), out)
-            raise
-        trials = study.trials()
-        _warn_if_worthless(trials, trivial)
-        write_results(outcome(trials), out)
-        again = SecondJudge(study, _executor(config, judge), objective, config.seed + 1, callbacks)
-        with _ended_by_sigterm():
-            judgements = _judge_again(again, trials, config, base, out)
-        result = outcome(trials, judgements=judgements)
-        write_results(result, out)
-        return result
-
-
-def _check_folder(out: Path) -> None:
-    """Refuse a training's folder, whose configuration would be replaced."""
-    from ednas.training.resume import holds_run
-
-    if holds_run(out):
-        raise ConfigError(f"{out}: holds a training; choose another folder for a search")
+    return _Begun(
+        space=space,
+        cost=cost,
+        objective=objective,
+        controller=config.controller.make(sizes, config.training.seed, objective.limits, initial),
+        judge=evaluator or ProxyEvaluator(training, config.device, train_split.digest),
+        heads=heads,
+        input_size=size,
+        model=model,
+        train=train_split,
+        held_out=held_out,
+        identity=identity,
+    )
 
 
 @contextmanager
@@ -228,14 +273,14 @@ def _initial_genes(config: SearchConfig, space: SearchSpace) -> list[Genes]:
 
 
 def _judge_again(
-    judge: SecondJudge, trials: Sequence[Trial], config: SearchConfig, base: Architecture, out: Path
+    judge: SecondJudge, trials: Sequence[Trial], config: SearchConfig, base: Architecture, folder: RunFolder
 ) -> dict[int, Judgement]:
     """Judge the finalists by another seed, and others to measure the noise; return the finalists' judgements."""
     first = _finalists(trials, judge.objective, config.finalists, base)
     chosen = spread_evenly(trials, config.repeats)
     judgements = judge.judge([*first, *chosen])
     if noise := measure_noise(trials, chosen, judgements):
-        write_json(out / NOISE, noise.to_json())
+        write_json(folder.noise, noise.to_json())
         for callback in judge.callbacks:
             callback.on_noise(noise)
     numbers = {trial.number for trial in first}
@@ -249,24 +294,23 @@ def _finalists(trials: Sequence[Trial], objective: Objective, count: int, base: 
     return found if judged_base is None else [*found, judged_base]
 
 
-def _trivial(
-    config: SearchConfig, objective: Objective, model: Model, train_split: CachedSplit, held_out: CachedSplit
-) -> dict[str, Any]:
+def _trivial(config: SearchConfig, begun: _Begun) -> dict[str, Any]:
     """Return ``trivial.json``; its accuracy is None unless every task has a trivial prediction."""
     from ednas.training.trivial import measure_trivial
 
-    measured = measure_trivial(model.tasks, train_split, held_out, config.protocol)
-    metrics = [task.metrics(config.protocol).higher_is_better for task in model.tasks.values()]
+    tasks, protocol = begun.model.tasks, config.training.protocol
+    measured = measure_trivial(tasks, begun.train, begun.held_out, protocol)
+    metrics = [task.metrics(protocol).higher_is_better for task in tasks.values()]
     directions = {name: higher for task in metrics for name, higher in task.items()}
-    is_complete = measured["tasks"].keys() == model.tasks.keys()
-    accuracy = objective.accuracy(Evaluation(measured["tasks"], directions)) if is_complete else None
-    return {"protocol": config.protocol, **measured, "higher_is_better": directions, "accuracy": accuracy}
+    is_complete = measured["tasks"].keys() == tasks.keys()
+    accuracy = begun.objective.accuracy(Evaluation(measured["tasks"], directions)) if is_complete else None
+    return {"protocol": protocol, **measured, "higher_is_better": directions, "accuracy": accuracy}
 
 
-def _tell_trivial(trivial: Mapping[str, Any], out: Path, callbacks: Sequence[SearchCallback]) -> float | None:
+def _tell_trivial(trivial: Mapping[str, Any], folder: RunFolder, callbacks: Sequence[SearchCallback]) -> float | None:
     """Write ``trivial.json`` and tell its accuracy, if there is one; return that."""
     if trivial["tasks"]:
-        write_json(out / TRIVIAL, trivial)
+        write_json(folder.trivial, trivial)
     accuracy: float | None = trivial["accuracy"]
     if accuracy is not None:
         for callback in callbacks:
@@ -324,7 +368,7 @@ def _check_limits(config: SearchConfig, space: SearchSpace, cost: CostModel, lim
 
 def _check_weights(config: SearchConfig, model: Model) -> None:
     """Find a misspelt weight or reference now, not after the first training."""
-    metrics = {name: task.metrics(config.protocol).higher_is_better for name, task in model.tasks.items()}
+    metrics = {name: task.metrics(config.training.protocol).higher_is_better for name, task in model.tasks.items()}
     for key, values in (("weights", config.reward.weights), ("reference", config.reward.reference)):
         for task, named in values.items():
             known = metrics.get(task, {})

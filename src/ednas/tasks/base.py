@@ -251,7 +251,7 @@ class Task(ABC):
         Args:
             decoded: As for :meth:`picture`.
             sky: Where ``(H, W)``; False = nowhere.
-            label: The decoded label, where there is one: what it knows goes before the classes.
+            label: The decoded label, where there is one: what it knows is right, whatever the classes say.
         """
         return decoded
 

@@ -16,11 +16,10 @@ from ednas.exceptions import CheckpointError, EdnasError
 from ednas.files import atomic_path, read_json, recover, write_json
 from ednas.nn import MultiTaskNetwork
 from ednas.plugins import is_loaded
+from ednas.runs import CheckpointFolder, RunFolder
 from ednas.training.config import Normalisation
 from ednas.training.model import Model, build_model
 from ednas.training.tensors import check_finite, load_into, read_tensors, write_tensors
-
-WEIGHTS, CONFIG, METRICS = "model.safetensors", "config.json", "metrics.json"
 
 
 class CheckpointConfig(StrictModel):
@@ -75,7 +74,8 @@ def save_checkpoint(folder: Path | str, model: Model, metrics: Mapping[str, Any]
             make the network again: it is not what :func:`ednas.training.build_model` makes of the model's facts.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / CONFIG).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+    is_empty = folder.is_dir() and not any(folder.iterdir())
+    if folder.exists() and not is_empty and not CheckpointFolder(folder).config.is_file():
         raise CheckpointError(f"{folder}: exists and is no checkpoint; choose another place")
     config = CheckpointConfig(
         architecture=model.architecture.to_dict(),
@@ -94,10 +94,11 @@ def save_checkpoint(folder: Path | str, model: Model, metrics: Mapping[str, Any]
     _check_made_again(model, config, folder)
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        write_tensors(temporary / WEIGHTS, model.network.state_dict())
-        write_json(temporary / CONFIG, config.model_dump(mode="json"))
+        made = CheckpointFolder(temporary)
+        write_tensors(made.weights, model.network.state_dict())
+        write_json(made.config, config.model_dump(mode="json"))
         if metrics is not None:
-            write_json(temporary / METRICS, dict(metrics))
+            write_json(made.metrics, dict(metrics))
     return folder
 
 
@@ -114,8 +115,8 @@ def load_checkpoint(folder: Path | str) -> Model:
         CheckpointError: The folder or a file in it is missing, truncated, damaged, or written by another version; or a
             weight is not finite.
     """
-    folder = _find(Path(folder))
-    file = folder / CONFIG
+    found = _find(Path(folder))
+    file = found.config
     content = read_json(file, CheckpointError)
     if not isinstance(content, dict):
         raise CheckpointError(f"{file}: holds {type(content).__name__}, expected an object; no checkpoint of ednas")
@@ -128,8 +129,8 @@ def load_checkpoint(folder: Path | str) -> Model:
         missing = [plugin for plugin in config.plugins if not is_loaded(plugin)]
         hint = f"; its plugin may be {missing[0]}: give it by --plugin" if missing else ""
         raise CheckpointError(f"{file}: {error}{hint}") from None
-    tensors, _ = read_tensors(folder / WEIGHTS)
-    load_into(model.network, tensors, folder / WEIGHTS)
+    tensors, _ = read_tensors(found.weights)
+    load_into(model.network, tensors, found.weights)
     model.network.eval()
     return model.with_training(steps=config.steps, seed=config.seed)
 
@@ -140,7 +141,7 @@ def read_metrics(folder: Path | str) -> dict[str, Any]:
     Raises:
         CheckpointError: It is missing or damaged.
     """
-    file = _find(Path(folder)) / METRICS
+    file = _find(Path(folder)).metrics
     content = read_json(file, CheckpointError)
     if not isinstance(content, dict) or not isinstance(content.get("tasks"), dict):
         raise CheckpointError(f"{file}: no metrics of ednas; evaluate the checkpoint again")
@@ -204,13 +205,15 @@ def _check_made_again(model: Model, config: CheckpointConfig, folder: Path) -> N
         ) from None
 
 
-def _find(folder: Path) -> Path:
-    for place in (folder, folder / "checkpoint"):
-        recover(place)
+def _find(folder: Path) -> CheckpointFolder:
+    outer, inner = CheckpointFolder(folder), RunFolder(folder).checkpoint
+    for place in (outer, inner):
+        recover(place.path)
     if not folder.is_dir():
-        raise CheckpointError(f"{folder}: no such folder; a checkpoint is a folder with {CONFIG} and {WEIGHTS}")
-    inner = folder / "checkpoint"
-    found = inner if inner.is_dir() and not (folder / CONFIG).is_file() else folder
-    if not (found / CONFIG).is_file():
-        raise CheckpointError(f"{folder}: no checkpoint ({CONFIG} is missing)")
+        raise CheckpointError(
+            f"{folder}: no such folder; a checkpoint is a folder with {outer.config.name} and {outer.weights.name}"
+        )
+    found = inner if inner.path.is_dir() and not outer.config.is_file() else outer
+    if not found.config.is_file():
+        raise CheckpointError(f"{folder}: no checkpoint ({outer.config.name} is missing)")
     return found

@@ -7,13 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
 from pydantic import Field, NonNegativeInt, field_validator
 
 from ednas.arch import Architecture, load_architecture
 from ednas.config import StrictModel, parse, read_yaml
 from ednas.exceptions import ConfigError, EdnasError, nearest
-from ednas.files import exists, is_file, write_text
+from ednas.files import exists, is_file
 from ednas.tasks import EvaluationProtocol
 from ednas.training.recipe import RECIPES, LearningRate, Recipe, merge_recipe
 
@@ -102,7 +101,7 @@ class TrainConfig(StrictModel):
         return load_architecture(self.architecture)
 
     def with_architecture(self, architecture: Architecture) -> Self:
-        """Return the same run of another network; an input size of that network goes before the recipe's."""
+        """Return the same run of another network; an input size of that network replaces the recipe's."""
         changes: dict[str, Any] = {"architecture": architecture.to_dict()}
         if architecture.input_size is not None:
             changes["recipe"] = self.recipe.model_copy(update={"input_size": None})
@@ -132,10 +131,6 @@ class TrainConfig(StrictModel):
     def with_learning_rate(self, rate: LearningRate) -> Self:
         """Return the same run at another learning rate."""
         return self.model_copy(update={"recipe": self.recipe.model_copy(update={"learning_rate": rate})})
-
-    def save(self, path: Path | str) -> None:
-        """Write the configuration as YAML, atomically; :func:`load_config` reads it."""
-        write_text(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
 
 
 def with_data_options(values: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:

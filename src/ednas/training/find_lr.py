@@ -20,6 +20,7 @@ from ednas.data.holdout import hold_out
 from ednas.exceptions import ConfigError, TrainingError
 from ednas.files import write_json
 from ednas.plugins import load_plugins
+from ednas.runs import RunFolder
 from ednas.tasks import Task
 from ednas.training.callbacks import Callback, StepReport
 from ednas.training.config import Normalisation, TrainConfig
@@ -40,8 +41,6 @@ SHARE = 0.9
 
 DIVERGED = 4.0
 """The test ends where the loss is above this multiple of its minimum."""
-
-FILE = "find_lr.json"
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class RangeTest:
 
     def save(self, folder: Path) -> None:
         """Write ``find_lr.json`` into a folder, atomically."""
-        write_json(folder / FILE, self.to_dict())
+        write_json(RunFolder(folder).range_test, self.to_dict())
 
 
 def find_learning_rate(
@@ -80,8 +79,8 @@ def find_learning_rate(
 
     Args:
         config: What would be trained, on what, and how.
-        callbacks: Told about every step.
-        decode_progress: Told about the decoding of the dataset.
+        callbacks: Called at every step.
+        decode_progress: Called with samples done and in all while the dataset is decoded.
         device: Where to train.
 
     Raises:
@@ -127,7 +126,7 @@ def range_test(
         normalisation: What happens to an image before the network.
         teacher: Whose outputs the network learns to imitate too, on the device.
         device: As :func:`ednas.training.device.resolve_device` takes it.
-        callbacks: Told about every step.
+        callbacks: Called at every step.
 
     Raises:
         ConfigError: The recipe has too few steps; or as :func:`~ednas.training.loop.fit`.

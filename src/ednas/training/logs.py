@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 from ednas.closing import Closing
 from ednas.exceptions import EdnasError
 from ednas.files import write_text
+from ednas.runs import RunFolder
 from ednas.training.callbacks import StepReport
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
-
-CSV_FILE, VALIDATION_FILE = "steps.csv", "validation.csv"
 
 
 @contextmanager
@@ -67,15 +66,16 @@ class RunLogs(Closing):
     A resumed run goes on in the same files: rows of steps that are done again are dropped.
 
     Args:
-        folder: Where the files are.
+        run: The run, in whose logs the files are.
 
     Raises:
         EdnasError: The files cannot be written.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._csv = folder / CSV_FILE
+    def __init__(self, run: RunFolder) -> None:
+        self._folder = run.logs
+        self._csv = run.steps
+        self._validation = run.validation
         self._is_begun = False
         self._board: SummaryWriter | None = None
 
@@ -104,8 +104,7 @@ class RunLogs(Closing):
             EdnasError: The file cannot be written.
         """
         row = {"step": step, **_by_column(metrics)}
-        file = self._folder / VALIDATION_FILE
-        _write_rows(file, list(row), [*_rows_before(file, list(row), step), row])
+        _write_rows(self._validation, list(row), [*_rows_before(self._validation, list(row), step), row])
         self._open_board(step)
         self.write_metrics(metrics, step)
 

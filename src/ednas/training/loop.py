@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ednas.data.augment import Batch
 from ednas.exceptions import ConfigError, TrainingError
+from ednas.runs import RunFolder
 from ednas.tasks import Task
 from ednas.training.allocator import keep_freed_memory
 from ednas.training.callbacks import Callback, StepReport
@@ -26,7 +27,7 @@ from ednas.training.config import Normalisation
 from ednas.training.device import make_fabric
 from ednas.training.interruption import Interruption
 from ednas.training.recipe import Recipe
-from ednas.training.state import STATE, load_state, save_state
+from ednas.training.state import load_state, save_state
 from ednas.training.step import TrainingStep
 from ednas.training.teacher import Teacher
 
@@ -99,7 +100,7 @@ def fit(
         device: As :func:`ednas.training.device.resolve_device` takes it; not used if ``fabric`` is given.
         fabric: A launched Fabric, for several processes.
         compiled: Whether to compile the network, as :class:`~ednas.training.step.TrainingStep` takes it.
-        callbacks: Told about the run every ``recipe.log_every`` steps and after the last one.
+        callbacks: Called every ``recipe.log_every`` steps and after the last one.
         validate: Called every ``recipe.evaluate_every`` steps before the last one.
         checkpoint_folder: Where the state is saved; None = nowhere.
         start: Steps that the network has been trained for already, as far as no state says more.
@@ -238,7 +239,7 @@ class _Saver:
     """Saves and loads the state of a run, once per number of steps."""
 
     def __init__(self, folder: Path | None, step: TrainingStep, fabric: Fabric, identity: Mapping[str, Any]) -> None:
-        self._file = None if folder is None else folder / STATE
+        self._file = None if folder is None else RunFolder(folder).state
         self._step = step
         self._fabric = fabric
         self._identity = identity

@@ -104,7 +104,7 @@ def find_images(paths: Iterable[Path | str], announce: Callable[[str], None] | N
 
     Args:
         paths: Files and folders.
-        announce: Told what else a folder holds.
+        announce: Called with a line that says what else a folder holds.
 
     Raises:
         DataError: A path does not exist, or a folder holds no picture.
@@ -150,8 +150,8 @@ def predict(
         tiling: Predict in overlapping windows instead of resized pictures.
         batch_size: Pictures, or windows of one picture, at a time.
         device: Where a network is moved to before; None = where it is. Exported models run on the CPU.
-        on_error: Told about each picture that cannot be read, which is then left out; None = it is an error.
-        announce: Told in one line how pictures are stretched, when the first one is.
+        on_error: Called for each picture that cannot be read and is left out; None = it is an error.
+        announce: Called with a line that says how pictures are stretched, when the first one is.
 
     Yields:
         One prediction per picture, in order.

@@ -37,7 +37,7 @@ def prepare(
 
     Args:
         config: What to train, on what, and how.
-        decode_progress: Told about the decoding of the dataset.
+        decode_progress: Called with samples done and in all while the dataset is decoded.
 
     Returns:
         The model, the training split and the validation split, both at the model's input size and without the samples
@@ -88,7 +88,7 @@ def make_model(
         config: What to train, and how.
         datasets: The training split first; decoded only where class weights are counted.
         size: As :func:`open_splits` chose it.
-        decode_progress: Told about the decoding.
+        decode_progress: Called with samples done and in all while it decodes.
     """
     architecture = config.load_architecture()
     weights = None if config.recipe.init is None else load_weights(config.recipe.init)

@@ -56,7 +56,7 @@ class Recipe(StrictModel):
         init: What the weights start from, as :func:`ednas.training.init.load_weights` takes it: ``imagenet``, a
             checkpoint, a file; None = from scratch, as in the paper.
         steps: Steps to train for.
-        restarts: Steps after which the schedule, the optimizer and the average of the weights begin anew, from the
+        restarts: Steps after which the schedule, the optimizer and the average of the weights start again, from the
             weights learned so far: where a finished run was lengthened.
         batch_size: Samples in a step, over all devices together; at least 2, since batch normalisation needs more than
             one value per channel.
@@ -80,8 +80,8 @@ class Recipe(StrictModel):
         augment: Random scale, mirror, crop and colours; None = samples as they are.
         loss_preset: Name of loss weights that the paper trained with (Tables 8 and 9), for example
             ``cityscapes_jared``; see :data:`ednas.tasks.presets.LOSS_PRESETS`.
-        loss_weights: Weight of each task's loss in the sum; goes before the preset's; 1 where neither names a task.
-        task_options: Options by task, for example ``{"depth": {"loss": "jared", "rel_weight": 0.1}}``; they go before
+        loss_weights: Weight of each task's loss in the sum; replaces the preset's; 1 where neither names a task.
+        task_options: Options by task, for example ``{"depth": {"loss": "jared", "rel_weight": 0.1}}``; they replace
             the preset's, as :func:`merge_options` says. Class weights may be ``frequency``, see
             :func:`ednas.training.preparation.prepare`.
         teacher: Whose outputs the network learns to imitate too, as :func:`ednas.training.teacher.load_teacher` takes

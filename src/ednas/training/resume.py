@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from ednas.data import open_cache, open_dataset
 from ednas.exceptions import ConfigError, DataError
 from ednas.files import recover
+from ednas.runs import RunFolder
 from ednas.training.checkpoint import read_metrics
 from ednas.training.config import TrainConfig, difference, load_config
 from ednas.training.preparation import DecodeProgress
 from ednas.training.recipe import AUTO, Recipe
-from ednas.training.state import STATE
-
-CHECKPOINT, CONFIG = "checkpoint", "config.yaml"
-SEARCH = "study.db"
-"""What a search keeps its trials in."""
 
 
 @dataclass(frozen=True)
@@ -45,38 +40,39 @@ class Plan:
             return None
         end = "down to 0 along a cosine" if recipe.schedule == "cosine" else "stays there"
         return (
-            f"lengthening {recipe.restarts[-1]} steps to {recipe.steps}: from there the optimizer begins anew, and the "
+            f"lengthening {recipe.restarts[-1]} steps to {recipe.steps}: from there the optimizer starts again, the "
             f"learning rate goes up to {recipe.learning_rate:g} in {recipe.warmup_steps} steps, then {end}"
         )
 
 
-def plan(out: Path, config: TrainConfig, resume: bool) -> Plan:
+def plan(run: RunFolder, config: TrainConfig, resume: bool) -> Plan:
     """Find out what is left to do.
 
     A run that more steps are asked of is lengthened: at its former end, schedule and optimizer restart
     (:attr:`~ednas.training.recipe.Recipe.restarts`). One that was broken off reaches that end first.
 
     Args:
-        out: The run's folder.
+        run: The run's folder.
         config: What is asked for; its restarts are None, or those that the run has or will have. A learning rate that
             is ``auto`` is the one that the run found.
-        resume: Whether a run in ``out`` may be gone on with.
+        resume: Whether a run there may be gone on with.
 
     Raises:
         ConfigError: A run is there that may not be touched, is of another configuration, or has more steps than are
             asked for.
         CheckpointError: The checkpoint there is damaged.
     """
-    if (out / SEARCH).exists():
+    out = run.path
+    if run.is_search:
         raise ConfigError(f"{out}: holds a search; choose another folder for a training")
-    recover(out / CHECKPOINT)
-    if not holds_run(out):
+    recover(run.checkpoint.path)
+    if not run.is_training:
         return Plan(config)
-    finished = (out / CHECKPOINT).exists()
+    finished = run.checkpoint.path.exists()
     if not resume:
         state = "a finished run" if finished else "a run that was broken off"
         raise ConfigError(f"{out}: holds {state}; resume it (--resume), or choose another folder")
-    saved = load_config(out / CONFIG)
+    saved = load_config(run.config)
     if config.recipe.learning_rate == AUTO:
         config = config.with_learning_rate(saved.recipe.learning_rate)
     steps, restarts = saved.recipe.steps, saved.recipe.restarts
@@ -85,7 +81,7 @@ def plan(out: Path, config: TrainConfig, resume: bool) -> Plan:
     found = difference(saved, _changed(asked, steps=steps))
     if found is not None:
         raise ConfigError(f"{out}: holds a run of another configuration ({found}); choose another folder")
-    done = read_metrics(out / CHECKPOINT).get("steps", steps) if finished else 0
+    done = read_metrics(run.checkpoint.path).get("steps", steps) if finished else 0
     if asked.recipe.steps == steps:
         return Plan(asked, done)
     if asked.recipe.steps < steps:
@@ -96,26 +92,21 @@ def plan(out: Path, config: TrainConfig, resume: bool) -> Plan:
     return Plan(_changed(asked, restarts=longer), done)
 
 
-def holds_run(folder: Path) -> bool:
-    """Whether a folder holds a training, finished or broken off."""
-    return (folder / CHECKPOINT).exists() or (folder / STATE).exists()
-
-
-def check_same_data(out: Path, config: TrainConfig, decode_progress: DecodeProgress | None) -> None:
+def check_same_data(run: RunFolder, config: TrainConfig, decode_progress: DecodeProgress | None) -> None:
     """Refuse to go on with a finished run whose data have changed: what it measured is not what is measured now.
 
     Data that are no longer there cannot have been mixed with others, and are not looked for.
 
     Args:
-        out: The run's folder, with a checkpoint.
+        run: The run's folder, with a checkpoint.
         config: The run.
-        decode_progress: Told about the decoding of data that are not in the cache.
+        decode_progress: Called with samples done and in all while data that are not cached are decoded.
 
     Raises:
         ConfigError: The content of a split differs from that of the training.
         CheckpointError: The checkpoint is damaged.
     """
-    metrics = read_metrics(out / CHECKPOINT)
+    metrics = read_metrics(run.checkpoint.path)
     digests = {"train": metrics.get("trained_on", {}).get("digest"), metrics.get("split"): metrics.get("digest")}
     for split, digest in digests.items():
         if not (split and digest):  # written by an earlier version
@@ -124,7 +115,7 @@ def check_same_data(out: Path, config: TrainConfig, decode_progress: DecodeProgr
             dataset = open_dataset(config.data, split, **config.data_options)
             if open_cache(dataset, tuple(metrics["input_size"]), progress=decode_progress).digest != digest:
                 raise ConfigError(
-                    f"{out}: the split '{split}' of {config.data} has changed since this run was trained; "
+                    f"{run.path}: the split '{split}' of {config.data} has changed since this run was trained; "
                     "choose another folder, or bring the data back"
                 )
 

@@ -17,21 +17,21 @@ from ednas.exceptions import ConfigError
 from ednas.files import exclusive, write_json
 from ednas.metrics import TaskValues
 from ednas.plugins import load_plugins
+from ednas.runs import RunFolder
 from ednas.scoring import accuracy
 from ednas.training.callbacks import Callback, ValidationCallback, ValidationReport
-from ednas.training.checkpoint import METRICS, load_checkpoint, read_metrics, save_checkpoint
+from ednas.training.checkpoint import load_checkpoint, read_metrics, save_checkpoint
 from ednas.training.config import TrainConfig, load_config
 from ednas.training.device import device_name, is_helper, make_fabric
 from ednas.training.evaluate import evaluate
-from ednas.training.find_lr import FILE, find_learning_rate
+from ednas.training.find_lr import find_learning_rate
 from ednas.training.logs import RunLogs, run_log
 from ednas.training.loop import fit
 from ednas.training.model import Model
 from ednas.training.preparation import DecodeProgress, decode_splits, make_loader, make_model, open_splits
 from ednas.training.recipe import AUTO
-from ednas.training.resume import CHECKPOINT, CONFIG, Plan, check_same_data, plan
+from ednas.training.resume import Plan, check_same_data, plan
 from ednas.training.size import ARCHITECTURE, with_stated_size
-from ednas.training.state import STATE
 from ednas.training.summary import mean_metrics, summarise
 from ednas.training.teacher import load_teacher
 from ednas.training.trackers import Tracker, check_trackers
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ednas.nn import MultiTaskNetwork
-
-BEST, LOG, LOGS, SUMMARY = "best", "log.txt", "logs", "summary.json"
 
 Announce = Callable[[str], None]
 """Called with a line that says what is about to be trained."""
@@ -122,10 +120,10 @@ def train(
         out: The run's folder.
         resume: Go on with the run in ``out`` if one was broken off there; a finished one is not trained again. If the
             recipe has more steps than the run, it is lengthened (:attr:`~ednas.training.recipe.Recipe.restarts`).
-        callbacks: Told about the progress, for example a :class:`~ednas.training.progress.ProgressBar`.
-        validation_callbacks: Told, with the model and its metrics, about each validation of ``recipe.evaluate_every``.
-        decode_progress: Told about the decoding of the dataset.
-        announce: Told what is trained, at which size and why at that, before the first step.
+        callbacks: Called with the progress, for example a :class:`~ednas.training.progress.ProgressBar`.
+        validation_callbacks: Called with the model and its metrics at each validation of ``recipe.evaluate_every``.
+        decode_progress: Called with samples done and in all while the dataset is decoded.
+        announce: Called before the first step with a line: what is trained, at which size, and why at that.
         device: As :func:`ednas.training.device.resolve_device` takes it.
         devices: Processes to train in together (DDP).
         compiled: Whether to compile the network (``torch.compile``): minutes once, for shorter steps.
@@ -144,32 +142,32 @@ def train(
     check_trackers(loggers)
     if validation_callbacks and not config.recipe.evaluate_every:
         raise ConfigError("validation_callbacks: nothing is validated while training; set the recipe's evaluate_every")
-    stated, out = with_stated_size(config), Path(out)
+    stated, run = with_stated_size(config), RunFolder(out)
     size_source = None if stated is config else ARCHITECTURE
-    todo = plan(out, stated.standalone(), resume)
+    todo = plan(run, stated.standalone(), resume)
     config = todo.config
     load_plugins(config.plugins)
     if todo.done:
-        check_same_data(out, config, decode_progress)
+        check_same_data(run, config, decode_progress)
     if todo.is_finished:
-        return TrainResult(out, out / CHECKPOINT, read_metrics(out / CHECKPOINT))
+        return TrainResult(run.path, run.checkpoint.path, read_metrics(run.checkpoint.path))
     if config.recipe.learning_rate == AUTO and devices > 1:
         raise ConfigError(f"learning_rate '{AUTO}': needs one device; write what `ednas train --find-lr` suggests")
     if config.recipe.batch_size < 2 * devices:
         raise ConfigError(f"batch size {config.recipe.batch_size}: fewer than 2 samples for each of {devices} devices")
     # Before other processes are started that train together with this one, which would lock each other out.
-    with nullcontext() if is_helper() else exclusive(out), ExitStack() as stack:
+    with nullcontext() if is_helper() else exclusive(run.path), ExitStack() as stack:
         fabric = make_fabric(device, config.recipe.precision, devices)
         if fabric.is_global_zero:
-            stack.enter_context(run_log(out / LOG))
+            stack.enter_context(run_log(run.log))
         if config.recipe.learning_rate == AUTO:
             test = find_learning_rate(config, decode_progress=decode_progress, device=device)
-            test.save(out)
+            test.save(run.path)
             todo = replace(todo, config=config.with_learning_rate(test.suggestion))
-            _log.info("learning rate %g, found by a range test: %s", test.suggestion, out / FILE)
+            _log.info("learning rate %g, found by a range test: %s", test.suggestion, run.range_test)
         return _train(
             todo,
-            out,
+            run,
             fabric,
             size_source=size_source,
             resume=resume,
@@ -208,8 +206,8 @@ def train_runs(
         runs: How many.
         resume: Keep finished runs, or lengthen them, and go on with the one that was broken off.
         callbacks: Makes the callbacks of run 0, 1, ...
-        decode_progress: Told about the decoding of the dataset.
-        announce: Told what is trained, before each run.
+        decode_progress: Called with samples done and in all while the dataset is decoded.
+        announce: Called before each run with a line that says what is trained.
         device: Where to train.
         compiled: As for :func:`train`.
         logs: As for :func:`train`, of every run.
@@ -220,18 +218,18 @@ def train_runs(
     """
     if runs < 1:
         raise ConfigError(f"runs = {runs}: must be at least 1")
-    out = Path(out)
+    folder = RunFolder(out)
     results: list[TrainResult] = []
     for index in range(runs):
         seeded = config.model_copy(update={"seed": config.seed + index})
         if results:  # the first run's learning rate, where it had to be found, and its restarts are those of all
-            found = load_config(results[0].folder / CONFIG).recipe
+            found = load_config(RunFolder(results[0].folder).config).recipe
             settled = {"learning_rate": found.learning_rate, "restarts": found.restarts}
             seeded = seeded.model_copy(update={"recipe": seeded.recipe.model_copy(update=settled)})
         results.append(
             train(
                 seeded,
-                out / f"seed_{seeded.seed}",
+                folder.seed(seeded.seed).path,
                 resume=resume,
                 callbacks=callbacks(index) if callbacks else (),
                 decode_progress=decode_progress,
@@ -245,14 +243,14 @@ def train_runs(
     measured = [result.metrics for result in results]
     summary = summarise(measured)
     metrics = mean_metrics(measured, summary)
-    write_json(out / SUMMARY, summary)
-    write_json(out / METRICS, metrics)
-    return TrainRunsResult(out, tuple(results), summary, metrics)
+    write_json(folder.summary, summary)
+    write_json(folder.metrics, metrics)
+    return TrainRunsResult(folder.path, tuple(results), summary, metrics)
 
 
 def _train(
     todo: Plan,
-    out: Path,
+    run: RunFolder,
     fabric: Fabric,
     *,
     size_source: str | None,
@@ -277,7 +275,7 @@ def _train(
     if todo.lengthening:
         _log.info("%s", todo.lengthening)
     if todo.done:
-        model.network.load_state_dict(load_checkpoint(out / CHECKPOINT).network.state_dict())
+        model.network.load_state_dict(load_checkpoint(run.checkpoint.path).network.state_dict())
     held_out = None
     if config.recipe.evaluate_every:
         train_split, held_out = hold_out(train_split, targets=model.targets)
@@ -291,18 +289,18 @@ def _train(
     if teacher is not None:
         _log.info("imitating %s (%s) in %s", config.recipe.teacher, teacher.digest, ", ".join(teacher.tasks))
     if fabric.is_global_zero:
-        config.save(out / CONFIG)
+        config.save(run.config)
     loader = make_loader(config, model, train_split)
     with ExitStack() as stack:
         recorders: list[RunLogs | Tracker] = []
         if logs and fabric.is_global_zero:
-            recorders.append(stack.enter_context(RunLogs(out / LOGS)))
+            recorders.append(stack.enter_context(RunLogs(run)))
         for name in loggers if fabric.is_global_zero else ():
-            tracker = Tracker(name, out, out / LOGS, config.model_dump(mode="json"))
+            tracker = Tracker(name, run, config.model_dump(mode="json"))
             recorders.append(stack.enter_context(tracker))
         validate = None
         if held_out is not None:
-            validate = _Validation(config, model, held_out, out, recorders, validation_callbacks)
+            validate = _Validation(config, model, held_out, run, recorders, validation_callbacks)
         result = fit(
             model.network,
             model.tasks,
@@ -314,7 +312,7 @@ def _train(
             compiled=compiled,
             callbacks=[*recorders, *callbacks],
             validate=validate,
-            checkpoint_folder=out,
+            checkpoint_folder=run.path,
             start=todo.done,
             resume=resume,
             identity={"data": train_split.digest, "architecture": model.architecture.fingerprint()},
@@ -330,14 +328,13 @@ def _train(
         }
         for recorder in recorders:
             recorder.write_metrics(metrics, result.steps)
-    checkpoint = out / CHECKPOINT
     if fabric.is_global_zero:
-        save_checkpoint(checkpoint, model, metrics)
-        (out / STATE).unlink(missing_ok=True)
+        save_checkpoint(run.checkpoint.path, model, metrics)
+        run.state.unlink(missing_ok=True)
     _log.info("finished: %s", metrics["tasks"])
     for line in shortcomings(metrics):
         _log.warning("%s", line)
-    return TrainResult(out, checkpoint, metrics)
+    return TrainResult(run.path, run.checkpoint.path, metrics)
 
 
 class _Validation:
@@ -348,17 +345,17 @@ class _Validation:
         config: TrainConfig,
         model: Model,
         held_out: CachedSplit,
-        out: Path,
+        run: RunFolder,
         recorders: Sequence[RunLogs | Tracker],
         callbacks: Sequence[ValidationCallback],
     ) -> None:
         self._config = config
         self._model = model
         self._held_out = held_out
-        self._out = out
+        self._best_checkpoint = run.best_checkpoint
         self._recorders = recorders
         self._callbacks = callbacks
-        best = read_metrics(out / BEST) if (out / BEST / METRICS).is_file() else None
+        best = read_metrics(run.best_checkpoint.path) if run.best_checkpoint.metrics.is_file() else None
         self._best = -math.inf if best is None else _accuracy(best)
 
     def __call__(self, network: nn.Module, step: int) -> None:
@@ -372,7 +369,7 @@ class _Validation:
         is_best = value > self._best
         if is_best:
             self._best = value
-            save_checkpoint(self._out / BEST, model, metrics)
+            save_checkpoint(self._best_checkpoint.path, model, metrics)
         network.eval()  # until the next step
         for callback in self._callbacks:
             callback(ValidationReport(step, model, metrics, value, is_best))

@@ -13,8 +13,6 @@ from torch.optim import Optimizer
 from ednas.exceptions import CheckpointError, TrainingError
 from ednas.training.tensors import load_into, read_tensors, write_tensors
 
-STATE = "state.safetensors"
-
 _FORMAT = 2
 
 
@@ -71,7 +69,7 @@ def load_state(
     tensors, notes = read_tensors(file)
     step, scaler = notes.get("step"), notes.get("scaler")
     if notes.get("format") != _FORMAT or not isinstance(step, int) or step < 0 or not isinstance(scaler, dict):
-        raise CheckpointError(f"{file}: not a training state of this version; delete it to start anew")
+        raise CheckpointError(f"{file}: not a training state of this version; delete it to start again")
     saved = notes.get("identity")
     for key, value in identity.items():
         other = saved.get(key) if isinstance(saved, dict) else None
@@ -86,7 +84,7 @@ def load_state(
     for key, value in _below(tensors, "optimizer").items():
         name, _, kind = key.rpartition(".")
         if name not in parameters:
-            raise CheckpointError(f"{file}: '{name}' is no parameter of the network; delete the file to start anew")
+            raise CheckpointError(f"{file}: '{name}' is no parameter of the network; delete the file to start again")
         optimizer.state[parameters[name]][kind] = _placed(value, parameters[name], optimizer)
     return step, scaler
 

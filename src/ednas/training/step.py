@@ -126,7 +126,7 @@ class TrainingStep:
         self._module.train()
 
     def restart(self) -> None:
-        """Begin anew from what was learned so far: with a new state of the optimizer, and a new average."""
+        """Start again from what was learned so far: with a new state of the optimizer, and a new average."""
         if self.averaged is not None and self._recipe.ema_decay is not None:
             self.network.load_state_dict(self.averaged.module.state_dict())
             self.averaged = _average(self.network, self._recipe.ema_decay)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ednas.exceptions import ConfigError, EdnasError, hint
 from ednas.files import read_json, write_json
+from ednas.runs import RunFolder
 from ednas.training.callbacks import StepReport
 from ednas.training.logs import metric_values, report_values
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers.logger import Logger
 
-RUNS = "trackers.json"
 """Names, by tracker, of the runs there: a resumed training goes on in the same."""
 
 _log = logging.getLogger(__name__)
@@ -58,14 +58,14 @@ class Tracker:
         EdnasError: The tracker cannot be started.
     """
 
-    def __init__(self, name: str, run: Path, folder: Path, config: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, run: RunFolder, config: Mapping[str, Any]) -> None:
         self._name = name
         self._is_alive = True
-        known = folder / RUNS
+        known, folder = run.trackers, run.logs
         ids = read_json(known) if known.is_file() else {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._logger, self._finish = TRACKERS[name](str(run), folder, ids.get(name), config)
+            self._logger, self._finish = TRACKERS[name](str(run.path), folder, ids.get(name), config)
             write_json(known, {**ids, name: self._logger.version})
         except Exception as cause:  # whatever a server or a library comes up with
             raise EdnasError(f"logger '{name}' does not start: {_line(cause)}; check its settings") from cause

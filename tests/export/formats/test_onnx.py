@@ -13,9 +13,10 @@ from helpers.small_training import TARGETS, small_architecture
 from torch import Tensor, nn
 
 from ednas.exceptions import DataError, EdnasError, ExportError
+from ednas.export.converter import read_manifest
 from ednas.export.deployed import Deployed
 from ednas.export.formats.onnx import ONNX, convert, finish, load_session, quantise
-from ednas.export.manifest import Decoding, Manifest, OutputSpec, TensorSpec, read_manifest
+from ednas.export.manifest import Decoding, Manifest, OutputSpec, TensorSpec
 from ednas.export.runtime import open_model
 from ednas.training.model import build_model
 

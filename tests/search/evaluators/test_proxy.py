@@ -16,6 +16,7 @@ from ednas.search import (
 from ednas.search.evaluators.proxy import ProxyEvaluator
 from ednas.seeding import derive_seed
 from ednas.training import evaluate, fit, prepare_judgement, save_checkpoint
+from ednas.training.config import TrainConfig
 
 TINY: dict[str, Any] = {
     "data": "streets",
@@ -36,7 +37,9 @@ def _small(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 
 def config(**changes: Any) -> SearchConfig:
-    return SearchConfig.model_validate({**TINY, **changes})
+    values = {**TINY, **changes}
+    training = {key: values.pop(key) for key in TrainConfig.model_fields if key in values}
+    return SearchConfig.model_validate({"training": training, **values})
 
 
 def test_a_candidate_is_judged_on_a_part_of_train_that_is_held_out() -> None:

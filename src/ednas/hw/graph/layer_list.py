@@ -79,7 +79,7 @@ def load_layer_list(path: str | Path, network: str | None = None) -> LayerGraph:
     ``[height, width, channels]``. ``inputs`` is the list of the producing layers' indices (-1 = the network's input) or
     only their number; then each input is taken from the nearest layer before it with a matching output, else from the
     layer before it. Shapes that no kernel and stride can give are refused, and so are producers in a list whose output
-    is not what their reader reads; where the two may be right (the padding of a window is not told), nothing is said.
+    is not what their reader reads; where the two may be right (the padding of a window is not given), nothing is said.
 
     Args:
         path: The JSON file.

@@ -1,4 +1,4 @@
-"""Which operators an accelerator runs itself, and what becomes of the others."""
+"""Which operators an accelerator runs itself, and what happens to the others."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ class EdgeTpu(Source):
 
         Args:
             paths: The files.
-            compilation: What the compiler reported of them, to be told where nothing can be measured.
+            compilation: What the compiler reported of them, to be shown where nothing can be measured.
 
         Raises:
             TargetError: As :meth:`cost`.

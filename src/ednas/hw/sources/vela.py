@@ -85,7 +85,7 @@ class Vela(Source):
         system_config: Clock and memories, a section of the compiler's ``Arm/vela.ini``; None = that of the built-in
             target of the generation.
         memory_mode: What lies in which memory, a section of the same file; None as before.
-        fallback: What becomes of operators that the compiler gives to the host: ``charge`` their time, or ``refuse``
+        fallback: What happens to operators that the compiler gives to the host: ``charge`` their time, or ``refuse``
             the network.
         timeout_s: Patience with the compiler, seconds.
 

@@ -146,7 +146,7 @@ def calibrate(
         name: The new target's name; None = the old one's with ``_calibrated``.
         source: What the fitted figures shall say where they come from.
         seed: Of the random halves.
-        progress: Told the number of fits done and in all.
+        progress: Called with the fits done and in all.
 
     Raises:
         TargetError: No figure is free or a free one is 0, a latency is not above 0, two of one network contradict each

@@ -1,0 +1,96 @@
+"""The files of runs: the one place that names them. A run is a folder; nothing is read or made here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class CheckpointFolder:
+    """The files of a checkpoint.
+
+    Attributes:
+        path: The folder.
+        config: What the network is.
+        weights: Its weights.
+        metrics: What was measured of it; may be missing.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.json"
+        self.weights = self.path / "model.safetensors"
+        self.metrics = self.path / "metrics.json"
+
+
+class RunFolder:
+    """The files of a run: a training, a search, or both one beside the other in the demo's.
+
+    Attributes:
+        path: The folder.
+        config: The complete configuration.
+        report: The page about it.
+        checkpoint: Of a training: what it made.
+        best_checkpoint: What was best on the part that was held out.
+        state: What a training that was broken off resumes from.
+        log: What it said.
+        logs: Folder of its figures by step.
+        steps: Losses and learning rate by step.
+        validation: What was measured on the part that was held out, by step.
+        range_test: The test that found its learning rate.
+        trackers: What it is called by other loggers.
+        metrics: Of several seeds: the mean of what was measured.
+        summary: Mean, standard deviation and values of each metric.
+        study: Of a search: its trials.
+        best: The architecture that it found.
+        pareto: Those of which none is better in everything.
+        trivial: What the mean training label of each pixel scores.
+        noise: How much of the difference between candidates is chance.
+        job: Of the whole job: what is searched, and how its result is trained.
+        trained: Folder of the final trainings.
+        comparison: What these reach, beside one another.
+        predictions: Folder of pictures of what they predict.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.report = self.path / "report.html"
+        self.checkpoint = CheckpointFolder(self.path / "checkpoint")
+        self.best_checkpoint = CheckpointFolder(self.path / "best")
+        self.state = self.path / "state.safetensors"
+        self.log = self.path / "log.txt"
+        self.logs = self.path / "logs"
+        self.steps = self.logs / "steps.csv"
+        self.validation = self.logs / "validation.csv"
+        self.range_test = self.path / "find_lr.json"
+        self.trackers = self.logs / "trackers.json"
+        self.metrics = self.path / "metrics.json"
+        self.summary = self.path / "summary.json"
+        self.study = self.path / "study.db"
+        self.best = self.path / "best.json"
+        self.pareto = self.path / "pareto.json"
+        self.trivial = self.path / "trivial.json"
+        self.noise = self.path / "noise.json"
+        self.job = self.path / "study.yaml"
+        self.trained = self.path / "checkpoints"
+        self.comparison = self.path / "comparison.json"
+        self.predictions = self.path / "predictions"
+
+    @property
+    def is_search(self) -> bool:
+        """Whether it holds the trials of a search."""
+        return self.study.exists()
+
+    @property
+    def is_training(self) -> bool:
+        """Whether it holds a training, finished or broken off."""
+        return self.checkpoint.path.exists() or self.state.exists()
+
+    def seed(self, seed: int) -> RunFolder:
+        """Return the folder of one of several trainings."""
+        return RunFolder(self.path / f"seed_{seed}")
+
+    def seeds(self) -> list[RunFolder]:
+        """Return the folders of several trainings that are there, by their seeds."""
+        found = {path.name.removeprefix("seed_"): path for path in self.path.glob("seed_*") if path.is_dir()}
+        return [RunFolder(found[seed]) for seed in sorted(filter(str.isdecimal, found), key=int)]
