@@ -19,7 +19,6 @@ it; these modules need no file of their own:
 - ``hw/model/engines/base.py``: a contract
 - ``hw/model/target.py``: ``hw/targets/test_files.py`` reads every target, right and wrong
 - ``hw/sources/litert_worker.py``: ``hw/sources/test_litert.py`` runs it
-- ``hw/tflite/calls.py``: ``hw/tflite/test_reader.py`` reads what calls it
 - ``hw/tflite/draft.py``: a step of writing; ``hw/tflite/test_writer.py`` runs and reads what is written
 - ``hw/tflite/operator_writers.py``: a step of writing; ``hw/tflite/test_writer.py`` runs and reads what is written
 - ``hw/tflite/schema.py``: numbers alone; ``hw/graph/test_ops.py`` compares them with generated bindings

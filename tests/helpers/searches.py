@@ -6,14 +6,14 @@ import functools
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ednas.arch import Architecture, SearchSpace, SpaceConfig, load_architecture
 from ednas.exceptions import DataError, EdnasError
-from ednas.search.controllers import Controller, ControllerConfig
+from ednas.search.controllers import Controller, ControllerConfig, RegularizedEvolution
 from ednas.search.evaluators.base import Evaluation
 from ednas.search.executors import Executor, InlineExecutor
 from ednas.search.loop import Search
@@ -223,3 +223,24 @@ def make_search(
         trials=trials,
         callbacks=callbacks,
     )
+
+
+IDENTITY = {"seed": 7}
+
+
+SIZES = tuple(len(decision.candidates) for decision in space().decisions)
+
+
+def evolution() -> RegularizedEvolution:
+    return RegularizedEvolution(SIZES, seed=7, population_size=8, tournament_size=3)
+
+
+def facts(trials: Sequence[Trial]) -> list[tuple[object, ...]]:
+    """What must not depend on interruptions: everything but the time it took."""
+    return [(t.number, t.genes, t.parent, t.state, t.asked_after, t.done_order, t.reward, t.error) for t in trials]
+
+
+def uninterrupted(path: Path, trials: int, **options: object) -> list[Trial]:
+    with Study(path, IDENTITY) as study:
+        make_search(study, trials=trials, **options).run()  # type: ignore[arg-type]
+        return study.trials()

@@ -10,9 +10,15 @@ from typing import Any
 import flatbuffers
 import tflite
 
+from ednas.hw import LayerGraph
+from ednas.hw.graph.layers import Layer
+from ednas.hw.tflite.reader import read_tflite
+
 TYPES = {name.lower(): getattr(tflite.TensorType, name) for name in dir(tflite.TensorType) if name.isupper()}
 OPS = {name: getattr(tflite.BuiltinOperator, name) for name in dir(tflite.BuiltinOperator) if name.isupper()}
 BITS = {"int4": 4, "int8": 8, "uint8": 8, "bool": 8, "float16": 16, "int32": 32, "float32": 32, "int64": 64}
+CONV, DEPTHWISE, POOL = "Conv2DOptions", "DepthwiseConv2DOptions", "Pool2DOptions"
+TRANSPOSED, PRODUCT, STEP = "TransposeConvOptions", "BatchMatMulOptions", {"StrideW": 1, "StrideH": 1}
 DTYPES = ("int8", "float32", "int32")
 
 
@@ -180,3 +186,37 @@ def _numbers(builder: Any, values: Sequence[int], width: int = 4) -> int:
     for value in reversed(values):
         builder.PrependInt32(value) if width == 4 else builder.PrependInt64(value)
     return builder.EndVector()
+
+
+def graph_of(file: TfliteFile, inputs: list[int], outputs: list[int]) -> LayerGraph:
+    return read_tflite(file.content(inputs, outputs), "net.tflite")[0]
+
+
+def layer_of(
+    op: str,
+    inputs: list[tuple[int, ...]],
+    output: tuple[int, ...],
+    constants: dict[int, str] | None = None,
+    options: str = "",
+    dtype: str = "int8",
+    **values: Any,
+) -> Layer:
+    """Return the layer of a model with one operator, some of whose inputs are constants of a type."""
+    file = TfliteFile()
+    constants = constants or {}
+    indices = [
+        file.constant(*shape, dtype=constants[place]) if place in constants else file.tensor(*shape, dtype=dtype)
+        for place, shape in enumerate(inputs)
+    ]
+    computed = [index for place, index in enumerate(indices) if place not in constants]
+    result = file.tensor(*output, dtype=dtype, name="result")
+    file.add(op, indices, [result], options, **values)
+    (layer,) = graph_of(file, computed, [result]).layers
+    return layer
+
+
+def add_convolution(file: TfliteFile, x: int, x_shape: tuple[int, ...], filters: int, kernel: int = 3) -> int:
+    weights = file.constant(filters, kernel, kernel, x_shape[3])
+    y = file.tensor(*x_shape[:3], filters)
+    file.add("CONV_2D", [x, weights, file.constant(filters, dtype="int32")], [y], CONV, **STEP)
+    return y
