@@ -21,7 +21,6 @@ from ednas.hw import (
     trace_network,
     write_tflite,
 )
-from ednas.hw.tflite.reader import load_tflite
 from ednas.nn import MultiTaskNetwork
 
 HEADS = {"segmentation": 19, "depth": 1}
