@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test test-quick lint docs clean
 
 # torch comes first and pinned: asked for by a range, pip would take the newest build with several GB of CUDA.
 $(VENV)/.run: pyproject.toml constraints.txt
@@ -27,6 +27,9 @@ demo: $(VENV)/.run  ## search, train and compare on built-in data; the result is
 
 test: $(VENV)/.dev  ## all tests, one thread a worker
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS)
+
+test-quick: $(VENV)/.dev  ## the tests of seconds: no conversions, no whole trainings and searches, fewer random examples
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS) -m "not slow"
 
 lint: $(VENV)/.dev  ## style, strict types, import contracts
 	$(BIN)/ruff check .

@@ -1,4 +1,45 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests, and what the tree of the tests means.
+
+``tests/`` mirrors ``src/ednas/``: ``search/test_loop.py`` tests ``search/loop.py``, and ``search/test_controllers.py``
+what all modules of the package ``search/controllers/`` have in common. What goes through several packages is in
+``features/``, what lies beside the package in ``docs/``, ``examples/`` and ``benchmarks/``. ``test_mirror.py`` checks
+it; these modules need no file of their own:
+
+- ``arch/kinds/conv.py``: the conformance suite ``arch/test_kinds.py`` runs on every kind
+- ``arch/kinds/fused.py``: the conformance suite ``arch/test_kinds.py`` runs on every kind
+- ``arch/kinds/ibn.py``: the conformance suite ``arch/test_kinds.py`` runs on every kind
+- ``arch/kinds/uib.py``: the conformance suite ``arch/test_kinds.py`` runs on every kind
+- ``cli/demo.py``: ``test_demo.py`` calls it
+- ``cli/report.py``: ``report/test_training.py`` calls it on a training, ``features/test_own_task.py`` on more
+- ``data/classes.py``: names alone; ``data/test_cityscapes.py`` and ``examples/test_datasets.py`` compare them
+- ``data/guess/layout.py``: a step of a proposal, which ``data/test_guess.py`` opens and compares
+- ``data/guess/proposal.py``: a step of a proposal, which ``data/test_guess.py`` opens and compares
+- ``data/guess/values.py``: a step of a proposal, which ``data/test_guess.py`` opens and compares
+- ``hw/cost.py``: plain data, which ``hw/model/test_simulator.py`` checks
+- ``hw/model/engines/base.py``: a contract
+- ``hw/model/target.py``: ``hw/targets/test_files.py`` reads every target, right and wrong
+- ``hw/sources/litert_worker.py``: ``hw/sources/test_litert.py`` runs it
+- ``hw/tflite/draft.py``: a step of writing; ``hw/tflite/test_writer.py`` runs and reads what is written
+- ``hw/tflite/operator_writers.py``: a step of writing; ``hw/tflite/test_writer.py`` runs and reads what is written
+- ``hw/tflite/schema.py``: numbers alone; ``hw/graph/test_ops.py`` compares them with generated bindings
+- ``hw/tflite/serialise.py``: a step of writing; ``hw/tflite/test_writer.py`` runs and reads what is written
+- ``hw/tflite/versions.py``: numbers alone; ``hw/tflite/test_writer.py`` and ``export/test_audit.py`` hold them to files
+- ``report/gains.py``: ``report/test_comparison.py`` and ``report/tables/test_comparison.py`` show its rows
+- ``report/metrics.py``: ``report/tables/test_metrics.py`` shows its rows
+- ``scenes/classes.py``: names alone; ``scenes/test_rendering.py`` looks for them
+- ``scenes/room_furnishing.py``: a part of a scene; ``scenes/test_rendering.py`` checks whole scenes of many seeds
+- ``scenes/room_objects.py``: a part of a scene; ``scenes/test_rendering.py`` checks whole scenes of many seeds
+- ``scenes/room_plan.py``: a part of a scene; ``scenes/test_rendering.py`` checks whole scenes of many seeds
+- ``scenes/rooms.py``: ``scenes/test_rendering.py`` checks whole scenes of many seeds
+- ``scenes/shading.py``: ``scenes/test_rendering.py`` checks images, ``scenes/test_tracing.py`` shadows
+- ``scenes/street_objects.py``: a part of a scene; ``scenes/test_rendering.py`` checks whole scenes of many seeds
+- ``scenes/street_plan.py``: a part of a scene; ``scenes/test_rendering.py`` checks whole scenes of many seeds
+- ``scenes/street_sides.py``: a part of a scene; ``scenes/test_rendering.py`` checks whole scenes of many seeds
+- ``scenes/streets.py``: ``scenes/test_rendering.py`` checks whole scenes of many seeds
+- ``search/controllers/random.py``: the conformance suite ``search/test_controllers.py`` runs on every controller
+- ``search/evaluators/base.py``: a contract
+- ``training/callbacks.py``: contracts and plain data
+"""
 
 from __future__ import annotations
 
@@ -7,14 +48,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_runs import Run
+from helpers.cli import Run
 from hypothesis import settings
 
 from ednas.cli import main
 
-# A loaded machine is slow, not wrong.
-settings.register_profile("ednas", deadline=None)
-settings.load_profile("ednas")
+# No deadlines: a loaded machine is slow, not wrong.
+settings.register_profile("full", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=20)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where slow tests are left out, hypothesis tries fewer examples."""
+    settings.load_profile("quick" if config.getoption("markexpr") == "not slow" else "full")
 
 
 @pytest.fixture(scope="session")

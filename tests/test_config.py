@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
+from helpers.profiles import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,7 +79,7 @@ def test_missing_file(tmp_path: Path) -> None:
         read_yaml(tmp_path / "none.yaml")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_random_bytes_are_a_mapping_or_one_clear_error(
     tmp_path_factory: pytest.TempPathFactory, content: bytes

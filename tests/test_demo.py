@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cli_runs import Run
+from helpers.cli import Run
 
 from ednas.demo import demo_config, remove_demo
 from ednas.exceptions import ConfigError

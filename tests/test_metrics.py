@@ -7,7 +7,7 @@ import json
 import re
 
 import pytest
-from paper_tables import DEPTH, NORMALS, SEGMENTATION
+from helpers.paper_tables import DEPTH, NORMALS, SEGMENTATION
 
 import ednas.metrics
 from ednas.exceptions import CheckpointError

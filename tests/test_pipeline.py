@@ -39,6 +39,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyConfig:
     return StudyConfig(search=search, recipe=tiny, runs=2, pictures=2)
 
 
+@pytest.mark.slow
 def test_the_whole_job_and_its_report(config: StudyConfig, tmp_path: Path) -> None:
     out = tmp_path / "run"
     table = run_study(config, out, device="cpu")
@@ -68,6 +69,7 @@ def test_the_whole_job_and_its_report(config: StudyConfig, tmp_path: Path) -> No
         run_study(longer, out, resume=True, device="cpu")
 
 
+@pytest.mark.slow
 def test_what_was_finished_before_an_interruption_is_kept(config: StudyConfig, tmp_path: Path) -> None:
     class Impatient(SearchCallback):
         def on_trial(self, trial: Trial) -> None:

@@ -162,6 +162,7 @@ def test_a_folder_with_a_colon_is_no_code(tmp_path):
     assert teacher_plugins({"recipe": {"teacher": str(folder)}}) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("own", "given", "together"),
     [(None, None, None), (["a"], None, None), (["a"], ["b"], ["a", "b"]), (None, ["b"], ["b"]), (3, ["b"], None)],

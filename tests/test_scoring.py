@@ -8,9 +8,9 @@ import subprocess
 import sys
 
 import pytest
+from helpers.paper_tables import ROWS, Row
 from hypothesis import given
 from hypothesis import strategies as st
-from paper_tables import ROWS, Row
 
 import ednas.scoring
 from ednas.exceptions import CheckpointError, ConfigError, TrainingError

@@ -9,11 +9,11 @@ from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
-from arch_strategies import blocks_of
+from helpers.strategies import blocks_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ednas.arch import Architecture, Block, InvertedBottleneck, make_block, zoo
+from ednas.arch import Architecture, Block, InvertedBottleneck, zoo
 from ednas.exceptions import ArchitectureError
 
 BASE_STRIDES = tuple(block.stride for block in zoo.architecture("base").blocks)
@@ -81,54 +81,6 @@ def test_fingerprints_stay_what_stored_searches_hold() -> None:
     base = zoo.architecture("base")
     assert base.fingerprint() == "61f45eefc6d1b797"
     assert replace(base, input_size=(64, 128)).fingerprint() == "013b36f6d900d5f8"
-
-
-@given(blocks)
-def test_block_texts_are_parsed_back(values: tuple[Block, ...]) -> None:
-    for block in values:
-        assert Block.from_text(str(block)) == block
-
-
-def test_block_text() -> None:
-    block = make_block("ibn", kernel_size=5, stride=2, expand_ratio=6, filters=36)
-    assert str(block) == "ibn_k5_s2_e6_c36"
-    assert Block.from_text("ibn_k5_s2_e6_c36") == block
-
-
-@pytest.mark.parametrize(
-    ("text", "part"),
-    [
-        ("ibn_k4_s1_e1_c8", "kernel_size is 4, must be one of 1, 3, 5, 7, 9"),
-        ("mbconv_k3_s1_e1_c8", "kind is 'mbconv', must be one of conv, fused, ibn, uib"),
-        ("ibn_k3_s3_e1_c8", "stride is 3, must be one of 1, 2"),
-        ("ibn_k3_s1_e0_c8", "expand_ratio is 0, must be an integer from 1 to 12"),
-        ("ibn_k3_s1_e1_c0", "filters is 0, must be an integer from 1 to 4096"),
-        ("ibn_k3", "no block of kind 'ibn'; write it like ibn_k3_s1_e6_c16"),
-        ("ibn", "write it like ibn_k5_s2_e6_c36"),
-        ("uib_a0_k0_s2_e4_c8", "kernel_size and start_kernel_size are 0"),
-    ],
-)
-def test_wrong_block_is_named_with_what_is_allowed(text: str, part: str) -> None:
-    value = zoo.architecture("base").to_dict()
-    value["blocks"][3] = text
-    with pytest.raises(ArchitectureError) as error:
-        Architecture.from_dict(value)
-    assert part in str(error.value)
-    assert "block 4" in str(error.value)
-
-
-@pytest.mark.parametrize("value", [3.0, True, "3", None, [3]])
-def test_fields_are_typed(value: Any) -> None:
-    with pytest.raises(ArchitectureError, match="kernel_size is"):
-        InvertedBottleneck(kernel_size=value)
-    with pytest.raises(ArchitectureError, match="bifpn_depth is"):
-        replace(zoo.architecture("base"), bifpn_depth=value)
-    with pytest.raises(ArchitectureError, match="block 1: .*must be a Block"):
-        Architecture(blocks=[value] * 16)
-    if value != "3":
-        for field in ("name", "backbone"):
-            with pytest.raises(ArchitectureError):
-                replace(zoo.architecture("base"), **{field: value})
 
 
 def test_features_must_come_at_four_strides_and_at_ends_of_stages() -> None:
@@ -209,3 +161,17 @@ def test_architectures_are_immutable() -> None:
     changed = replace(base, blocks=[replace(base.blocks[0], filters=24), *base.blocks[1:]])
     assert changed.to_text() == base.to_text().replace("ibn_k3_s1_e1_c16", "ibn_k3_s1_e1_c24")
     assert hash(replace(base, name="other")) == hash(base)
+
+
+@pytest.mark.parametrize("value", [3.0, True, "3", None, [3]])
+def test_fields_are_typed(value: Any) -> None:
+    with pytest.raises(ArchitectureError, match="kernel_size is"):
+        InvertedBottleneck(kernel_size=value)
+    with pytest.raises(ArchitectureError, match="bifpn_depth is"):
+        replace(zoo.architecture("base"), bifpn_depth=value)
+    with pytest.raises(ArchitectureError, match="block 1: .*must be a Block"):
+        Architecture(blocks=[value] * 16)
+    if value != "3":
+        for field in ("name", "backbone"):
+            with pytest.raises(ArchitectureError):
+                replace(zoo.architecture("base"), **{field: value})

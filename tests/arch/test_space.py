@@ -7,6 +7,7 @@ from typing import Any
 
 import pyglove as pg
 import pytest
+from helpers.profiles import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +26,7 @@ def test_size_is_2_to_the_79() -> None:
     assert len(SPACE.decisions) == 63
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 @given(genes_of_the_paper)
 def test_genes_round_trip_and_agree_with_pyglove(genes: tuple[int, ...]) -> None:
     architecture = SPACE.decode(genes)
@@ -58,7 +59,8 @@ SPACES = (
 )
 
 
-@settings(max_examples=30, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=examples(30))
 @given(st.data(), st.sampled_from(SPACES))
 def test_all_spaces_agree_with_pyglove(data: st.DataObject, space: SearchSpace) -> None:
     genes = [data.draw(st.integers(0, len(decision.candidates) - 1)) for decision in space.decisions]
@@ -72,6 +74,7 @@ def test_pyglove_counts_the_same_size() -> None:
     assert pg.dna_spec(SPACE.to_pyglove()).space_size == SPACE.size
 
 
+@pytest.mark.slow
 def test_pyglove_samples_architectures() -> None:
     algorithm = pg.evolution.regularized_evolution(population_size=4, tournament_size=2)
     best = 0.0

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_runs import Run
+from helpers.cli import Run
 
 from ednas.hw import Layer, LayerGraph, write_tflite
 
@@ -27,6 +27,7 @@ class TestMeasured:
     def _needs_runtime(self) -> None:
         pytest.importorskip("ai_edge_litert")
 
+    @pytest.mark.slow
     def test_json_names_every_entry_and_what_it_was_measured_with(self, run: Run, model: Path) -> None:
         code, out, err = run("benchmark", model, f"{model}+{model}", *QUICK, "--json")
         assert code == 0, err
@@ -37,6 +38,7 @@ class TestMeasured:
         assert len(values["entries"][1]["models_ms"]) == 2
         assert values["entries"][1]["predicted_ms"] == pytest.approx(2 * values["entries"][0]["predicted_ms"])
 
+    @pytest.mark.slow
     def test_the_table_says_how_it_was_measured_and_what_is_misjudged(self, run: Run, model: Path) -> None:
         code, out, err = run("benchmark", model, *QUICK, "--per-operator")
         assert code == 0, err
@@ -49,6 +51,7 @@ class TestMeasured:
         ):
             assert text in out
 
+    @pytest.mark.slow
     def test_an_architecture_says_that_its_weights_are_random(self, run: Run) -> None:
         code, out, err = run("benchmark", "base", "--input", "64x64", "--tasks", "depth", *QUICK)
         assert code == 0, err

@@ -1,12 +1,14 @@
-"""``ednas data guess`` as a user meets it."""
+"""``ednas data``: guess, make, check and preview, as a user meets them."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from helpers.cli import Run
 from PIL import Image
 
 
@@ -60,3 +62,28 @@ def test_nothing_found_is_one_line(run, tmp_path):
     assert (code, out) == (2, "")
     assert error.count("\n") == 1
     assert "holds no PNG, JPEG or NPY file" in error
+
+
+def test_data_make_check_and_preview(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "rooms"
+    assert run("data", "make", "rooms", "--out", folder, "--train", 3, "--val", 2, "--size", "32x64")[0] == 0
+    code, out, _ = run("data", "check", folder, "--json")
+    assert code == 0
+    assert [split["samples"] for split in json.loads(out)["splits"]] == [3, 2]
+    assert run("data", "preview", folder, "--out", tmp_path / "sheet.png", "--count", 2)[0] == 0
+    assert Image.open(tmp_path / "sheet.png").width > 100
+    image = next(folder.rglob("*.png"))
+    image.write_bytes(image.read_bytes()[:40])
+    code, out, _ = run("data", "check", folder)
+    assert code == 2
+    assert image.name in out
+
+
+def test_data_are_checked_and_shown_with_options(run: Run, tmp_path: Path) -> None:
+    options = ["--data-option", "count=3", "--data-option", "size=[32,64]"]
+    code, printed, err = run("data", "check", "streets", "--json", *options)
+    assert code == 0, err
+    assert [split["samples"] for split in json.loads(printed)["splits"]] == [3, 3]
+    code, _, err = run("data", "preview", "streets", "--out", tmp_path / "sheet.png", *options)
+    assert code == 0, err
+    assert (tmp_path / "sheet.png").is_file()

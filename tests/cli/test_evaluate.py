@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from cli_runs import Run
+from helpers.cli import Run
 from PIL import Image
 
 pytest.importorskip("ai_edge_litert", reason='needs LiteRT: pip install "ednas[export]"')
 
-from tiny_exports import SIZE, Tiny, tiny_model, write_tiny_onnx, write_tiny_tflite
-from training_fakes import TARGETS, small_architecture, write_dataset
+from helpers.small_training import TARGETS, small_architecture, write_dataset
+from helpers.tiny_exports import SIZE, Tiny, tiny_model, write_tiny_onnx, write_tiny_tflite
 
 from ednas.data import open_cache, open_dataset
 from ednas.training import Tiling, build_model, evaluate, save_checkpoint
@@ -79,6 +79,7 @@ def test_people_read_what_was_measured(run: Run, data: Path, tflite: Path) -> No
     assert "mIoU" in out
 
 
+@pytest.mark.slow
 def test_no_network_stands_beside_it_where_the_training_split_is_at_hand(run: Run, data: Path, tflite: Path) -> None:
     assert "no network" not in run("evaluate", tflite, "--data", data)[1]
     train_split, val_split = (open_cache(open_dataset(str(data), split), SIZE) for split in ("train", "val"))
@@ -103,6 +104,7 @@ def renumber(root: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_classes_in_another_order_are_counted_alike(run: Run, data: Path, tflite: Path, tmp_path: Path) -> None:
     options = ["--split", "train", "--json"]  # decoded by that, so that no network stands beside it
     other = renumber(tmp_path / "renumbered")
@@ -116,6 +118,7 @@ def test_classes_in_another_order_are_counted_alike(run: Run, data: Path, tflite
     assert found["tasks"] == expected["tasks"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("written", "instead", "message"),
     [
@@ -212,6 +215,7 @@ def test_a_truncated_model(run: Run, data: Path, tflite: Path) -> None:
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_depth_at_another_scale_is_noticed(run: Run, data: Path, tmp_path: Path) -> None:
     train = ["train", "base", "--data", data, "--tasks", "depth", "--recipe", "mini", "--steps", 1, "--batch-size", 2]
     assert run(*train, "--out", tmp_path / "run")[0] == 0

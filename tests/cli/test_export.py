@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_runs import Run
-from training_fakes import SIZE, TARGETS, small_architecture, write_dataset
+from helpers.cli import Run
+from helpers.small_training import SIZE, TARGETS, small_architecture, write_dataset
 
 from ednas.export import converter
 from ednas.export.converter import read_manifest
@@ -47,6 +47,7 @@ def pt2() -> Iterator[Path]:
         del sys.modules[name]
 
 
+@pytest.mark.slow
 def test_the_result_as_json(run: Run, checkpoint: Path, data: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript", reason='needs onnxscript: pip install "ednas[onnx]"')
     out = tmp_path / "deploy"
@@ -57,6 +58,7 @@ def test_the_result_as_json(run: Run, checkpoint: Path, data: Path, tmp_path: Pa
     assert Path(result["model"]) == out / "model.onnx"
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_proven_good_is_exit_code_3(run: Run, checkpoint: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript", reason='needs onnxscript: pip install "ednas[onnx]"')
     code, printed, errors = run("export", checkpoint, "--format", "onnx", "--out", tmp_path / "deploy")

@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from cli_runs import Run
+from helpers.cli import Run
 
 from ednas.hw import Cost, load_target, simulate, target_names
 from ednas.hw.networks import load_network

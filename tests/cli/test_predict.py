@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_runs import Run
+from helpers.cli import Run
 from PIL import Image
 
 pytest.importorskip("ai_edge_litert", reason='needs LiteRT: pip install "ednas[export]"')
 
-from tiny_exports import SIZE, Tiny, tiny_model, write_tiny_onnx, write_tiny_tflite
-from training_fakes import TARGETS, small_architecture
+from helpers.small_training import TARGETS, small_architecture
+from helpers.tiny_exports import SIZE, Tiny, tiny_model, write_tiny_onnx, write_tiny_tflite
 
 from ednas.data.video import write_video
 from ednas.training import Tiling, build_model, predict, save_checkpoint

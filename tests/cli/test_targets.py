@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_runs import Run
+from helpers.cli import Run
 
 from ednas.hw import load_target
 

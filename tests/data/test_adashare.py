@@ -5,6 +5,8 @@ import json
 
 import numpy as np
 import pytest
+from helpers.dataset_files import make_adashare_cityscapes, make_adashare_nyuv2
+from helpers.profiles import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -37,6 +39,7 @@ def real(shared_data):
     return open_dataset(path, "val")
 
 
+@pytest.mark.slow
 def test_real_normals_are_in_our_camera_frame(real):
     """The normals recomputed from depth agree with ours, and with no other signed permutation of the axes."""
     errors: dict[tuple[tuple[int, ...], tuple[int, ...]], list[float]] = {}
@@ -80,30 +83,30 @@ def test_real_samples(real):
 
 
 @pytest.mark.parametrize(("num_classes", "names"), [(7, CITYSCAPES_7), (19, CITYSCAPES_19)])
-def test_cityscapes_has_two_sets_of_classes(tmp_path, makers, num_classes, names):
-    made = makers.adashare_cityscapes(tmp_path / "data", num_classes)
+def test_cityscapes_has_two_sets_of_classes(tmp_path, num_classes, names):
+    made = make_adashare_cityscapes(tmp_path / "data", num_classes)
     dataset = open_dataset(made.path, num_classes=num_classes)
     assert dataset.info.targets["segmentation"].class_names == names
     for sample, scene in zip(dataset, made.scenes["train"], strict=True):
         np.testing.assert_array_equal(sample.targets["segmentation"], scene.segmentation)
 
 
-def test_cityscapes_options(tmp_path, makers):
-    made = makers.adashare_cityscapes(tmp_path / "data")
+def test_cityscapes_options(tmp_path):
+    made = make_adashare_cityscapes(tmp_path / "data")
     with pytest.raises(ConfigError, match="num_classes"):
         open_dataset(made.path, num_classes=8)
     assert open_dataset(made.path).fingerprint() != open_dataset(made.path, num_classes=7).fingerprint()
 
 
-def test_splits_of_the_index(tmp_path, makers):
-    made = makers.adashare_cityscapes(tmp_path / "data")
+def test_splits_of_the_index(tmp_path):
+    made = make_adashare_cityscapes(tmp_path / "data")
     assert dataset_splits(made.path) == ("train", "val")
     assert [len(open_dataset(made.path, split)) for split in ("train1", "train2")] == [2, 1]
     assert open_dataset(made.path / "cityscape.json", "val").info.format == "adashare_cityscapes"
 
 
-def test_an_index_may_call_its_split_val(tmp_path, makers):
-    made = makers.adashare_nyuv2(tmp_path / "data")
+def test_an_index_may_call_its_split_val(tmp_path):
+    made = make_adashare_nyuv2(tmp_path / "data")
     path = made.path / "nyu_v2_3task.json"
     index = json.loads(path.read_text())
     path.write_text(json.dumps({"val": index["test"]}))
@@ -142,7 +145,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(80), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=JSON)
 def test_any_json_is_read_or_a_data_error(tmp_path, value):
     for reader, name in ((AdaShareCityscapes, "cityscape.json"), (AdaShareNYUv2, "nyu_v2_3task.json")):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from helpers.profiles import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -197,7 +198,7 @@ def test_images_move_with_their_labels_to_a_fraction_of_a_pixel(
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 def test_mirrored_twice_is_the_original(seed: int) -> None:
     batch = stored_batch(seed)
     mirror = AugmentConfig(scale=(1, 1), mirror=1)
@@ -209,7 +210,7 @@ def test_mirrored_twice_is_the_original(seed: int) -> None:
 
 
 @given(st.integers(0, 2**32), st.floats(0.2, 3), st.integers(1, 30), st.integers(1, 30))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 def test_no_value_is_invented_and_invalid_stays_invalid(seed: int, scale: float, height: int, width: int) -> None:
     batch = stored_batch(seed)
     config = AugmentConfig(scale=(scale, scale), crop=(height, width))
@@ -230,7 +231,7 @@ def test_no_value_is_invented_and_invalid_stays_invalid(seed: int, scale: float,
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 def test_result_depends_on_the_generator_alone_and_the_input_is_not_touched(seed: int) -> None:
     batch = stored_batch(seed)
     before = {name: values.clone() for name, values in batch.items()}

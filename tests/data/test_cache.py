@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from memory_dataset import SIZE, TARGETS, MemoryDataset, open_in_process, open_never_ending
+from helpers.memory_dataset import SIZE, TARGETS, MemoryDataset, open_in_process, open_never_ending
 
 from ednas.data import cache
 from ednas.data.cache import CachedSplit, find_cache, load_cache, open_cache
@@ -160,6 +160,7 @@ def test_resized_targets_keep_their_values_where_the_aspect_ratio_changes(tmp_pa
 # Several builders
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_decode_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(3), context.Queue()
@@ -184,6 +185,7 @@ def test_threads_agree_without_file_locks(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_builder_leaves_no_lock_and_its_rubbish_is_removed(tmp_path: Path) -> None:
     process = multiprocessing.get_context("spawn").Process(target=open_never_ending, args=(tmp_path,))
     process.start()

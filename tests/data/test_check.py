@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from helpers.dataset_files import make_adashare_nyuv2, make_folder, save_png
 from PIL import Image
 
 from ednas.data.check import check_dataset
@@ -12,8 +13,8 @@ from ednas.exceptions import ConfigError, DataError
 
 
 @pytest.fixture
-def made(tmp_path, makers):
-    return makers.folder(tmp_path / "data")
+def made(tmp_path):
+    return make_folder(tmp_path / "data")
 
 
 def test_numbers_are_those_of_the_labels(made):
@@ -77,8 +78,8 @@ def test_a_dataset_without_any_readable_split(made):
     assert json.loads(json.dumps(report.to_json()))["ok"] is False
 
 
-def test_shared_samples_are_noticed(tmp_path, makers):
-    made = makers.adashare_nyuv2(tmp_path / "data")
+def test_shared_samples_are_noticed(tmp_path):
+    made = make_adashare_nyuv2(tmp_path / "data")
     path = made.path / "nyu_v2_3task.json"
     index = json.loads(path.read_text())
     index["test"].append(index["train"][0])
@@ -86,54 +87,50 @@ def test_shared_samples_are_noticed(tmp_path, makers):
     assert "'train' and 'val' share samples: 1" in check_dataset(made.path).warnings
 
 
-def test_absent_classes_and_empty_targets_are_noticed(made, makers):
+def test_absent_classes_and_empty_targets_are_noticed(made):
     for i in range(3):
         pictures = made.path / "pictures" / "train"
-        makers.save_png(pictures / "label" / f"{i}_ids.png", np.full((12, 16), 10, np.uint8))
-        makers.save_png(pictures / "depth" / f"{i}.png", np.full((12, 16), 65535, np.uint16))
+        save_png(pictures / "label" / f"{i}_ids.png", np.full((12, 16), 10, np.uint8))
+        save_png(pictures / "depth" / f"{i}.png", np.full((12, 16), 65535, np.uint16))
     warnings = check_dataset(made.path).warnings
     assert "train: segmentation: 4 classes never occur (1, 2, 3, 4)" in warnings
     assert "train: depth has no valid pixel" in warnings
 
 
-def write_depth(made, makers, split, change):
+def write_depth(made, split, change):
     folder = made.path / "pictures" / {"train": "train", "val": "holdout"}[split] / "depth"
     for file in folder.iterdir():
-        makers.save_png(file, change(np.asarray(Image.open(file))).astype(np.uint16))
+        save_png(file, change(np.asarray(Image.open(file))).astype(np.uint16))
 
 
-def test_depth_that_nobody_meant_is_noticed(made, makers):
+def test_depth_that_nobody_meant_is_noticed(made):
     def warnings():
         return [line for line in check_dataset(made.path).warnings if "depth" in line]
 
     assert warnings() == []
-    write_depth(made, makers, "train", lambda stored: stored // 256)  # 8 bits, in one split
+    write_depth(made, "train", lambda stored: stored // 256)  # 8 bits, in one split
     assert any("in 'val'" in line and "are both stored alike?" in line for line in warnings())
-    write_depth(
-        made, makers, "train", lambda stored: np.where(np.arange(stored.size).reshape(stored.shape) < 9, 60000, 3000)
-    )
+    write_depth(made, "train", lambda stored: np.where(np.arange(stored.size).reshape(stored.shape) < 9, 60000, 3000))
     (saturated, *_) = [line for line in warnings() if line.startswith("train")]
     assert "4.7% of the valid pixels have the largest value, 60 m: if that means 'too far'" in saturated
-    write_depth(
-        made, makers, "train", lambda stored: np.where(np.arange(stored.size).reshape(stored.shape) < 1, 65000, 3000)
-    )
+    write_depth(made, "train", lambda stored: np.where(np.arange(stored.size).reshape(stored.shape) < 1, 65000, 3000))
     assert "0.5% of the valid pixels have the largest value, 65 m" in str(warnings())
 
 
-def test_depth_of_8_and_16_bits_in_one_split_is_noticed(made, makers):
-    write_depth(made, makers, "train", lambda stored: 2000 + stored % 3000)
+def test_depth_of_8_and_16_bits_in_one_split_is_noticed(made):
+    write_depth(made, "train", lambda stored: 2000 + stored % 3000)
     file = made.path / "pictures" / "train" / "depth" / "1.png"
-    makers.save_png(file, (np.asarray(Image.open(file)) // 256).astype(np.uint8))
+    save_png(file, (np.asarray(Image.open(file)) // 256).astype(np.uint8))
     warnings = check_dataset(made.path).warnings
     assert any("train: depth: 1 samples hold values of less than a 20th of the others'" in line for line in warnings)
 
 
-def test_the_scale_of_stored_millimetres_is_proposed(made, makers):
+def test_the_scale_of_stored_millimetres_is_proposed(made):
     yaml_file = made.path / "dataset.yaml"
     yaml_file.write_text(yaml_file.read_text().replace("scale: 0.001", "scale: 1.0").replace("invalid: 65535", ""))
     for split in ("train", "val"):
         write_depth(
-            made, makers, split, lambda stored: np.where(np.arange(stored.size).reshape(stored.shape) < 60, 65535, 2500)
+            made, split, lambda stored: np.where(np.arange(stored.size).reshape(stored.shape) < 60, 65535, 2500)
         )
     warnings = check_dataset(made.path).warnings
     assert "train: depth: the mean is 2,500 m; these look like millimetres: scale: 0.001 (or 0.001 times" in str(
@@ -153,14 +150,14 @@ def test_depth_comes_with_its_unit(made):
     assert report.to_json()["splits"][0]["targets"]["depth"]["unit"] == "m"
 
 
-def test_a_fault_of_many_files_is_one_line(made, makers):
+def test_a_fault_of_many_files_is_one_line(made):
     pictures = made.path / "pictures"
     for i in range(3, 20):
         for folder, end in (("image", ".png"), ("label", "_ids.png"), ("depth", ".png"), ("normal", ".png")):
             shutil.copy(pictures / "train" / folder / f"0{end}", pictures / "train" / folder / f"{i}{end}")
     for i in range(15):
         (pictures / "train" / "depth" / f"{i}.png").unlink()
-        makers.save_png(pictures / "train" / "label" / f"{i}_ids.png", np.full((12, 16), 60 + i, np.uint8))
+        save_png(pictures / "train" / "label" / f"{i}_ids.png", np.full((12, 16), 60 + i, np.uint8))
     (pictures / "holdout" / "depth" / "0.png").unlink()
     report = check_dataset(made.path)
     assert len(report.problems) == 31

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from helpers.dataset_files import make_cityscapes, save_png
 
 from ednas.data.classes import CITYSCAPES_7, CITYSCAPES_19
 from ednas.data.formats import open_dataset
@@ -11,18 +12,18 @@ from ednas.exceptions import ConfigError, DataError
 
 
 @pytest.fixture
-def root(tmp_path, makers):
-    return makers.cityscapes(tmp_path / "data").path
+def root(tmp_path):
+    return make_cityscapes(tmp_path / "data").path
 
 
 def file(root, folder, end):
     return next((root / folder / "train" / "ulm").glob(f"ulm_000000*{end}"))
 
 
-def test_all_label_ids(root, makers):
+def test_all_label_ids(root):
     ids = np.zeros((12, 16), np.uint8)
     ids[0, :16], ids[1, :16], ids[2, :2], ids[2, 2] = range(16), range(16, 32), (32, 33), 255
-    makers.save_png(file(root, "gtFine", "labelIds.png"), ids)
+    save_png(file(root, "gtFine", "labelIds.png"), ids)
     evaluated = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
     expected = {raw: train for train, raw in enumerate(evaluated)}
     nineteen = open_dataset(root)[0].targets["segmentation"]
@@ -41,17 +42,17 @@ def test_class_names(root):
     assert open_dataset(root, num_classes=7).info.targets["segmentation"].class_names == CITYSCAPES_7
 
 
-def test_an_unknown_label_id_is_named(root, makers):
+def test_an_unknown_label_id_is_named(root):
     path = file(root, "gtFine", "labelIds.png")
-    makers.save_png(path, np.full((12, 16), 34, np.uint8))
+    save_png(path, np.full((12, 16), 34, np.uint8))
     with pytest.raises(DataError, match=rf"{path.name}: holds class id 34 .* allowed are 7\.\.8, 11\.\.13.*void"):
         open_dataset(root)[0]
 
 
-def test_disparity_and_metric_depth(root, makers):
+def test_disparity_and_metric_depth(root):
     p = np.full((12, 16), 12801, np.uint16)  # d = 50 pixels
     p[0, :3] = 0, 1, 2
-    makers.save_png(file(root, "disparity", "disparity.png"), p)
+    save_png(file(root, "disparity", "disparity.png"), p)
     disparity = open_dataset(root)[0].targets["depth"]
     np.testing.assert_allclose(disparity[5, 5], 12801 / 65535, rtol=1e-6)
     assert disparity[0, :3].tolist() == [0, 0, pytest.approx(2 / 65535)]
@@ -90,10 +91,10 @@ def test_the_camera_belongs_to_the_fingerprint_of_metric_depth(root):
     assert before[1] == after[1]
 
 
-def test_metric_depth_has_a_limit(root, makers):
+def test_metric_depth_has_a_limit(root):
     stored = np.full((12, 16), 5000, np.uint16)
     stored[0, :3] = 2  # a disparity of 1/256: 127 km
-    makers.save_png(file(root, "disparity", "disparity.png"), stored)
+    save_png(file(root, "disparity", "disparity.png"), stored)
     depth = open_dataset(root, depth="metric")[0].targets["depth"]
     assert (depth[0, :3] == 0).all()
     assert 0 < depth.max() <= 80
@@ -120,8 +121,8 @@ def test_samples_can_be_made_smaller(root):
         open_dataset(root, size=(0, 8))
 
 
-def test_an_eight_bit_disparity_is_refused(root, makers):
-    makers.save_png(file(root, "disparity", "disparity.png"), np.full((12, 16), 9, np.uint8))
+def test_an_eight_bit_disparity_is_refused(root):
+    save_png(file(root, "disparity", "disparity.png"), np.full((12, 16), 9, np.uint8))
     with pytest.raises(DataError, match="8 bits per pixel; a Cityscapes disparity has 16"):
         open_dataset(root)[0]
 

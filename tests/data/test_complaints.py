@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from memory_dataset import MemoryDataset
+from helpers.dataset_files import make_folder
+from helpers.memory_dataset import MemoryDataset
 
 from ednas.data import complaints
 from ednas.data.cache import open_cache
@@ -23,8 +24,8 @@ def test_complaints_that_differ_in_file_and_numbers_are_one():
 
 
 @pytest.fixture
-def made(tmp_path, makers):
-    return makers.folder(tmp_path / "data")
+def made(tmp_path):
+    return make_folder(tmp_path / "data")
 
 
 def test_training_hears_of_all_files_with_the_fault_of_the_first(made, tmp_path):

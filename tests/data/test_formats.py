@@ -3,6 +3,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from helpers.dataset_files import make_folder
 
 from ednas.data.formats import (
     FORMATS,
@@ -95,8 +96,8 @@ def test_options_of_a_training_are_those_of_the_same_dataset_unless_others_are_g
     assert same.fingerprint() == open_dataset("streets", "val", count=3, seed=7).fingerprint()
 
 
-def test_a_folder_goes_before_a_built_in_name(tmp_path, monkeypatch, makers):
-    made = makers.folder(tmp_path / "streets")
+def test_a_folder_goes_before_a_built_in_name(tmp_path, monkeypatch):
+    made = make_folder(tmp_path / "streets")
     monkeypatch.chdir(tmp_path)
     assert open_dataset("streets").info.name == "mine"
     assert find_format("streets")[0].name == made.format

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from helpers.memory_dataset import SIZE, TARGETS, MemoryDataset
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_dataset import SIZE, TARGETS, MemoryDataset
 
 from ednas.data.cache import CachedSplit, open_cache
 from ednas.data.holdout import HELD_OUT, hold_out

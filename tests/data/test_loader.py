@@ -7,9 +7,9 @@ import time
 import numpy as np
 import pytest
 import torch
+from helpers.memory_dataset import AUGMENT, MemoryDataset, digest, digest_in_process
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_dataset import AUGMENT, MemoryDataset, digest, digest_in_process
 
 from ednas.data.augment import AugmentConfig, Batch
 from ednas.data.cache import CachedSplit, open_cache
@@ -49,6 +49,7 @@ def test_batch_is_a_pure_function_of_seed_and_step(cached: CachedSplit) -> None:
     assert digest(BatchLoader(cached, 4, seed=4, augment=AUGMENT).batch(0)) != digest(batches[0])
 
 
+@pytest.mark.slow
 def test_another_process_gets_the_same_batch(cached: CachedSplit) -> None:
     context = multiprocessing.get_context("spawn")
     results = context.Queue()

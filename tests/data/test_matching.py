@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.memory_dataset import SIZE, TARGETS, MemoryDataset
+from helpers.profiles import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory_dataset import SIZE, TARGETS, MemoryDataset
 
 from ednas.data import TargetInfo
 from ednas.data.cache import CachedSplit, open_cache
@@ -38,7 +39,7 @@ def test_the_same_labels_stay_what_they_are(split: CachedSplit) -> None:
     assert matched.info == split.info
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20))
 @given(order=st.permutations(NAMES))
 def test_classes_in_another_order_are_matched_by_name(split: CachedSplit, order: list[str]) -> None:
     ours = TargetInfo("labels", num_classes=5, class_names=tuple(order))

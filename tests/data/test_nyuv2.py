@@ -6,6 +6,7 @@ import json
 import h5py
 import numpy as np
 import pytest
+from helpers.dataset_files import make_nyuv2
 
 from ednas.data import nyuv2
 from ednas.data.formats import open_as_trained, open_dataset
@@ -15,8 +16,8 @@ NAME = "nyu_depth_v2_labeled.mat"
 
 
 @pytest.fixture
-def made(tmp_path, makers):
-    return makers.nyuv2(tmp_path / "data")
+def made(tmp_path):
+    return make_nyuv2(tmp_path / "data")
 
 
 def test_the_split_picks_the_images_by_their_number_from_1(made):

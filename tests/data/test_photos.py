@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.dataset_files import make_folder
 from PIL import Image
 
 from ednas.data.cache import open_cache
@@ -26,11 +27,11 @@ def test_the_pictures_of_a_folder_in_the_order_of_their_names(tmp_path):
     assert open_cache(photos, (6, 8), tmp_path / "cache").image.shape == (2, 6, 8, 3)
 
 
-def test_what_is_no_plain_folder_of_pictures(tmp_path, makers):
+def test_what_is_no_plain_folder_of_pictures(tmp_path):
     assert find_photos(tmp_path) is None
     assert find_photos(tmp_path / "nowhere") is None
     assert find_photos("streets") is None
-    dataset = makers.folder(tmp_path / "data").path
+    dataset = make_folder(tmp_path / "data").path
     save(dataset / "cover.png")
     assert find_photos(dataset) is None
     with pytest.raises(DataError, match="has no samples"):

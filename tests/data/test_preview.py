@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.dataset_files import make_folder
 from PIL import Image
 
 from ednas.data.colors import NO_DEPTH, NO_LABEL, SKY, color_normals, color_scale, palette
@@ -21,8 +22,8 @@ def test_a_sheet_of_every_format(made_once, tmp_path):
         assert sheet.height > 20 + 2 * (16 + 48 + 4)  # the legends
 
 
-def test_the_cells_are_the_sample(tmp_path, makers):
-    dataset = open_dataset(makers.folder(tmp_path / "data").path)
+def test_the_cells_are_the_sample(tmp_path):
+    dataset = open_dataset(make_folder(tmp_path / "data").path)
     with Image.open(preview(dataset, tmp_path / "sheet.png", count=1, width=16)) as picture:
         sheet = np.asarray(picture)
     sample = dataset[0]
@@ -31,8 +32,8 @@ def test_the_cells_are_the_sample(tmp_path, makers):
     np.testing.assert_array_equal(sheet[36:48, left : left + 16], color_normals(sample.targets["normals"]))
 
 
-def test_more_than_there_are_is_all(tmp_path, makers):
-    dataset = open_dataset(makers.folder(tmp_path / "data").path, "val")
+def test_more_than_there_are_is_all(tmp_path):
+    dataset = open_dataset(make_folder(tmp_path / "data").path, "val")
     sheets = [preview(dataset, tmp_path / f"{count}.png", count=count, width=16) for count in (2, 50)]
     assert sheets[0].read_bytes() == sheets[1].read_bytes()
 
@@ -84,8 +85,8 @@ def colours(picture):
     return {tuple(colour) for colour in picture.reshape(-1, 3).tolist()}
 
 
-def test_wrong_input(tmp_path, makers):
-    dataset = open_dataset(makers.folder(tmp_path / "data").path)
+def test_wrong_input(tmp_path):
+    dataset = open_dataset(make_folder(tmp_path / "data").path)
     with pytest.raises(ConfigError, match="at least 1"):
         preview(dataset, tmp_path / "sheet.png", count=0)
     with pytest.raises(ConfigError, match="is a PNG"):
@@ -95,8 +96,8 @@ def test_wrong_input(tmp_path, makers):
         preview(dataset, tmp_path / "file" / "sheet.png")
 
 
-def test_a_bad_sample_is_named_and_nothing_is_written(tmp_path, makers):
-    made = makers.folder(tmp_path / "data")
+def test_a_bad_sample_is_named_and_nothing_is_written(tmp_path):
+    made = make_folder(tmp_path / "data")
     (made.path / "pictures" / "train" / "depth" / "0.png").write_bytes(b"x")
     with pytest.raises(DataError, match=r"depth/0\.png"):
         preview(open_dataset(made.path), tmp_path / "sheet.png")

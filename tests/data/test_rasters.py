@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.profiles import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -244,7 +245,7 @@ def test_missing_empty_and_folder(tmp_path, reader):
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".npy"])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(junk=st.binary(min_size=1, max_size=300), keep=st.floats(0, 1), at=st.floats(0, 1))
 def test_damaged_files_are_data_errors(tmp_path, reader, suffix, junk, keep, at):
     path = save(tmp_path / f"x{suffix}", RGB)

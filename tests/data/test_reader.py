@@ -8,6 +8,8 @@ import time
 
 import numpy as np
 import pytest
+from helpers.dataset_files import save_npy, save_png
+from helpers.profiles import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -150,13 +152,13 @@ def test_a_missing_and_an_empty_file_are_named(made):
     assert dataset.problems(1) == ()
 
 
-def test_labels_of_another_size_than_the_image_are_named(made, makers):
+def test_labels_of_another_size_than_the_image_are_named(made):
     if made.format == "nyuv2":
         pytest.skip("one array holds all images")
     dataset = open_dataset(made.path)
     paths = dataset._paths(dataset._records[0])
     values = np.zeros((10, 16), np.uint8)
-    save = makers.save_npy if paths["segmentation"].suffix == ".npy" else makers.save_png
+    save = save_npy if paths["segmentation"].suffix == ".npy" else save_png
     save(paths["segmentation"], values)
     if made.format == "cityscapes":
         save(paths["segmentation"], values + 7)
@@ -166,13 +168,13 @@ def test_labels_of_another_size_than_the_image_are_named(made, makers):
         assert text in str(caught.value)
 
 
-def test_a_label_out_of_range_is_named_with_the_allowed_range(made, makers):
+def test_a_label_out_of_range_is_named_with_the_allowed_range(made):
     if made.format == "nyuv2":
         pytest.skip("its ids are tested with its class map")
     dataset = open_dataset(made.path)
     path = dataset._paths(dataset._records[0])["segmentation"]
     values = np.full((12, 16), 77, np.uint8)
-    (makers.save_npy if path.suffix == ".npy" else makers.save_png)(path, values)
+    (save_npy if path.suffix == ".npy" else save_png)(path, values)
     with pytest.raises(DataError, match=rf"{path.name}: holds class id 77 in 192 pixels; allowed are \d+.*void"):
         dataset[0]
 
@@ -201,7 +203,7 @@ def attempt(action):
         return None, str(error)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     which=st.floats(0, 1, exclude_max=True),
     how=st.sampled_from(["truncate", "replace", "overwrite"]),

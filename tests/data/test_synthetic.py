@@ -34,6 +34,7 @@ def frames(request: pytest.FixtureRequest) -> tuple[str, list[Sample]]:
     return request.param, list(SyntheticDataset(request.param, "train", count=FRAMES, size=(64, 128), seed=0))
 
 
+@pytest.mark.slow
 def test_another_process_renders_the_same_bytes() -> None:
     code = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from memory_dataset import SIZE, MemoryDataset
+from helpers.memory_dataset import SIZE, MemoryDataset
 
 from ednas.data.cache import open_cache
 from ednas.data.units import mean_depths, other_scales

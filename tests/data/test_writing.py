@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.dataset_files import make_folder, make_nyuv2
 
 from ednas.data.formats import dataset_splits, open_dataset
 from ednas.data.sample import DatasetInfo, Sample, TargetInfo
@@ -64,8 +65,8 @@ def test_the_limits_of_written_depth(tmp_path):
     np.testing.assert_allclose(found, [0, 1 / 256, 1.5, 255.99, 0, 0], atol=0.003)
 
 
-def test_a_failure_leaves_nothing_behind(tmp_path, makers):
-    made = makers.folder(tmp_path / "data")
+def test_a_failure_leaves_nothing_behind(tmp_path):
+    made = make_folder(tmp_path / "data")
     (made.path / "pictures" / "holdout" / "depth" / "1.png").write_bytes(b"x")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(DataError, match=r"holdout/depth/1\.png"):
@@ -73,8 +74,8 @@ def test_a_failure_leaves_nothing_behind(tmp_path, makers):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_an_interruption_leaves_nothing_behind(tmp_path, makers):
-    made = makers.folder(tmp_path / "data")
+def test_an_interruption_leaves_nothing_behind(tmp_path):
+    made = make_folder(tmp_path / "data")
     before = sorted(tmp_path.rglob("*"))
 
     def stop(split: str, done: int, total: int) -> None:
@@ -85,8 +86,8 @@ def test_an_interruption_leaves_nothing_behind(tmp_path, makers):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_folder_in_use_is_not_touched(tmp_path, makers):
-    made = makers.folder(tmp_path / "data")
+def test_a_folder_in_use_is_not_touched(tmp_path):
+    made = make_folder(tmp_path / "data")
     for place in (made.path, made.path / "dataset.yaml"):
         with pytest.raises(ConfigError, match="exists already"):
             write_folder(splits(made.path), place)
@@ -96,9 +97,9 @@ def test_a_folder_in_use_is_not_touched(tmp_path, makers):
         write_folder(splits(made.path), made.path / "dataset.yaml" / "out")
 
 
-def test_splits_must_fit_together(tmp_path, makers):
-    first = open_dataset(makers.folder(tmp_path / "a").path)
-    second = open_dataset(makers.nyuv2(tmp_path / "b").path)
+def test_splits_must_fit_together(tmp_path):
+    first = open_dataset(make_folder(tmp_path / "a").path)
+    second = open_dataset(make_nyuv2(tmp_path / "b").path)
     with pytest.raises(ConfigError, match="different targets"):
         write_folder({"train": first, "val": second}, tmp_path / "out")
     with pytest.raises(ConfigError, match="at least one split"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from generate import api, measurements
 from generate.text import as_markdown, attributes, table
 
@@ -51,6 +52,7 @@ def test_every_public_name_is_on_a_page() -> None:
     assert all(f"::: {path}" in pages for path in paths)
 
 
+@pytest.mark.slow
 def test_measurements_come_from_the_stored_rows() -> None:
     tables = {name: made() for name, made in measurements.TABLES.items()}
     assert tables["recipes-result-streets"].count("\n| base") == 3

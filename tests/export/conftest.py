@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from export_fakes import NEEDS_EXPORT, can_convert
-from tiny_exports import (
+from helpers.export_packages import NEEDS_EXPORT, can_convert
+from helpers.small_training import TARGETS, make_batch, small_architecture, write_dataset
+from helpers.tiny_exports import (
     SIZE,
     Tiny,
     embed,
@@ -20,7 +21,6 @@ from tiny_exports import (
     write_tiny_onnx,
     write_tiny_tflite,
 )
-from training_fakes import TARGETS, make_batch, small_architecture, write_dataset
 
 from ednas.data import CachedSplit, open_cache, open_dataset
 from ednas.export.deployed import Deployed

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tflite_files import TfliteFile
+from helpers.tflite_files import TfliteFile
 
 from ednas.exceptions import ExportError, TargetError
 from ednas.export.audit import Audit, AuditRow, audit

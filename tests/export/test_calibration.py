@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tiny_exports import SIZE, tiny_manifest
+from helpers.tiny_exports import SIZE, tiny_manifest
 
 from ednas.data import CachedSplit
 from ednas.exceptions import DataError

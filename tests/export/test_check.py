@@ -11,12 +11,12 @@ import pytest
 
 pytest.importorskip("ai_edge_litert", reason='needs LiteRT: pip install "ednas[export]"')
 
-from tiny_exports import (
+from helpers.small_training import TARGETS, small_architecture, write_dataset
+from helpers.tiny_exports import (
     CHANNELS,
     Tiny,
     tiny_manifest,
 )
-from training_fakes import TARGETS, small_architecture, write_dataset
 
 from ednas.data import CachedSplit, open_cache, open_dataset
 from ednas.exceptions import ConfigError, ExportError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from training_fakes import TARGETS, small_architecture
+from helpers.small_training import TARGETS, small_architecture
 
 from ednas.exceptions import ExportError
 from ednas.export.deployed import Deployed, check_export_size, fold_batch_norms

@@ -11,7 +11,7 @@ import torch
 
 pytest.importorskip("ai_edge_litert", reason='needs LiteRT: pip install "ednas[export]"')
 
-from tiny_exports import CHANNELS, Tiny, tiny_manifest
+from helpers.tiny_exports import CHANNELS, Tiny, tiny_manifest
 
 from ednas.data import CachedSplit
 from ednas.exceptions import ExportError

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("ai_edge_litert", reason='needs LiteRT: pip install "ednas[export]"')
 
-from tiny_exports import tiny_onnx_manifest
+from helpers.tiny_exports import tiny_onnx_manifest
 
 from ednas.exceptions import ExportError
 from ednas.export import converter

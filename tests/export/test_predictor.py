@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from tiny_exports import CHANNELS, SIZE, Tiny, tiny_manifest, tiny_model
+from helpers.tiny_exports import CHANNELS, SIZE, Tiny, tiny_manifest, tiny_model
 
 from ednas.exceptions import CheckpointError, ConfigError, EdnasError, ExportError
 from ednas.export.manifest import Manifest

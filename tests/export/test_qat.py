@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from helpers.small_training import SIZE, TARGETS, small_architecture, write_dataset
 from torch.nn.utils.fusion import fuse_conv_bn_weights
-from training_fakes import SIZE, TARGETS, small_architecture, write_dataset
 
 from ednas.data import TargetInfo, open_cache, open_dataset
 from ednas.data.loader import BatchLoader, load_samples
@@ -129,6 +129,7 @@ def test_gradients_pass_the_rounding():
     assert x.grad.tolist() == [0, 1, 1, 1, 0]
 
 
+@pytest.mark.slow
 def test_every_parameter_gets_a_gradient(trained):
     int8 = Int8Network(copy.deepcopy(trained.network), SIZE).train()
     outputs = int8(torch.randn(2, 3, *SIZE, generator=torch.Generator().manual_seed(0)))
@@ -137,6 +138,7 @@ def test_every_parameter_gets_a_gradient(trained):
     assert all(parameter.grad is not None for parameter in int8.parameters())
 
 
+@pytest.mark.slow
 def test_without_rounding_nothing_changes(trained):
     network = copy.deepcopy(trained.network)
     int8 = Int8Network(network, SIZE).eval()
@@ -160,6 +162,7 @@ def test_batch_normalisation_is_folded(trained):
         torch.testing.assert_close(found, value)
 
 
+@pytest.mark.slow
 def test_every_operator_is_rounded_once(trained):
     network = trained.network
     additions = []
@@ -176,6 +179,7 @@ def test_every_operator_is_rounded_once(trained):
     assert len(rounded(Int8Network(network, SIZE))) == 1 + calls + len(additions)
 
 
+@pytest.mark.slow
 def test_outputs_have_256_values(trained, splits):
     int8 = Int8Network(trained.network, SIZE).eval()
     image = normalise(load_samples(splits[0], range(6))["image"], trained.normalisation)
@@ -186,6 +190,7 @@ def test_outputs_have_256_values(trained, splits):
         assert 2 < len(output.unique()) <= 256
 
 
+@pytest.mark.slow
 def test_calibration_keeps_the_widest_range(trained):
     int8 = Int8Network(trained.network, SIZE).eval()
     for factor in (1.0, 3.0, 0.5):
@@ -208,6 +213,7 @@ def test_fine_tuning_recovers_what_quantisation_costs(learned, splits):
     assert (after_quantisation(plain, splits) > 1.01 * better).all()
 
 
+@pytest.mark.slow
 def test_the_result_is_an_ordinary_model(trained, splits, tmp_path):
     weights = {name: value.clone() for name, value in trained.network.state_dict().items()}
     tuned = finetune(trained, splits[0], steps=2, batch_size=2, device="cpu")
@@ -225,6 +231,7 @@ def test_the_result_is_an_ordinary_model(trained, splits, tmp_path):
             assert torch.equal(tuned.network.state_dict()[name], value)
 
 
+@pytest.mark.slow
 def test_the_result_follows_from_the_seed(trained, splits):
     first, second, other = (
         finetune(trained, splits[0], steps=3, batch_size=2, seed=seed, device="cpu").network.state_dict()
@@ -234,6 +241,7 @@ def test_the_result_follows_from_the_seed(trained, splits):
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_progress_is_told(trained, splits):
     told = []
     finetune(trained, splits[0], steps=12, batch_size=2, device="cpu", progress=told.append)
@@ -269,6 +277,7 @@ def test_other_classes_are_refused(trained, splits):
         finetune(trained, dataclasses.replace(splits[0], info=info), steps=2, device="cpu")
 
 
+@pytest.mark.slow
 def test_a_diverging_loss_is_an_error(trained, splits):
     with pytest.raises(TrainingError, match=r"step \d+: the loss of task"):
         finetune(trained, splits[0], steps=10, learning_rate=1e30, batch_size=2, device="cpu")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training_fakes import SIZE, small_architecture, write_dataset
+from helpers.small_training import SIZE, small_architecture, write_dataset
 
 from ednas.exceptions import DataError, EdnasError, ExportError
 from ednas.export.converter import read_manifest
@@ -73,6 +73,7 @@ def onnx(model: Model, data: str, tmp_path_factory: pytest.TempPathFactory) -> E
     return export_model(model, tmp_path_factory.mktemp("out") / "onnx", ExportConfig(format="onnx", data=data))
 
 
+@pytest.mark.slow
 def test_an_export_at_another_size_is_compared_with_what_was_trained(
     checkpoint: Path, model: Model, data: str, tmp_path: Path
 ) -> None:
@@ -94,6 +95,7 @@ def test_an_export_at_another_size_is_compared_with_what_was_trained(
     assert report.not_compared == "the checkpoint's metrics are of other data than the split 'val' holds now"
 
 
+@pytest.mark.slow
 class TestLiteRT:
     def test_the_folder_holds_the_model_and_its_proof(self, int8: Exported) -> None:
         assert int8.passed, int8.failures
@@ -140,6 +142,7 @@ class TestLiteRT:
         assert json.loads((strict.folder / "check.json").read_text())["passed"] is False
 
 
+@pytest.mark.slow
 class TestOnnx:
     def test_a_float_model_keeps_every_metric(self, onnx: Exported) -> None:
         assert onnx.passed, onnx.failures

@@ -10,7 +10,7 @@ import torch
 
 pytest.importorskip("ai_edge_litert", reason='needs LiteRT: pip install "ednas[export]"')
 
-from tiny_exports import (
+from helpers.tiny_exports import (
     CHANNELS,
     OUTPUT,
     SIZE,
@@ -134,7 +134,7 @@ def test_missing_files_folders_and_other_kinds(tmp_path: Path) -> None:
 
 
 def test_a_model_of_somebody_else_has_no_manifest(tmp_path: Path) -> None:
-    from training_fakes import small_architecture
+    from helpers.small_training import small_architecture
 
     write_tflite(trace_network(small_architecture(), {"depth": 1}, (32, 64)), tmp_path / "other.tflite")
     assert "manifest" in refused(tmp_path / "other.tflite")

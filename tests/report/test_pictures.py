@@ -5,8 +5,8 @@ import io
 import numpy as np
 import pytest
 import torch
+from helpers.reports import HOSTILE, png
 from PIL import Image
-from report_fakes import HOSTILE, png
 
 from ednas.data.colors import NO_DEPTH, SKY, palette
 from ednas.data.sample import TargetInfo

@@ -3,60 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from statistics import mean, stdev
 
 import pytest
-from report_fakes import HOSTILE
-from report_pages import Page
-from training_fakes import SIZE, small_architecture, write_dataset
+from helpers.reports import Page, curves
 
 from ednas.exceptions import EdnasError
 from ednas.metrics import NO_NETWORK
 from ednas.report.labels import show_metric, show_number
 from ednas.report.training import collect_training, is_training
-from ednas.report.training_page import describe_recipe, loss_panels, render_training, validation_panels
-from ednas.training import Recipe, TrainConfig, train, train_runs
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A folder with data, a cache, a run ``one`` and two runs ``two``."""
-    root = tmp_path_factory.mktemp("trained")
-    data = write_dataset(root / "data")
-    recipe = Recipe(
-        steps=6, batch_size=4, learning_rate=1e-2, input_size=SIZE, checkpoint_every=2, log_every=1, evaluate_every=2
-    )
-    config = TrainConfig(architecture=small_architecture().to_dict(), data=str(data), recipe=recipe)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDNAS_CACHE", str(root / "cache"))
-        train(config, root / "one", device="cpu")
-        train_runs(config, root / "two", runs=2, device="cpu")
-    return root
-
-
-@pytest.fixture
-def one(trained, tmp_path, monkeypatch):
-    """A copy of the run, to change."""
-    monkeypatch.setenv("EDNAS_CACHE", str(trained / "cache"))
-    return shutil.copytree(trained / "one", tmp_path / "one")
-
-
-@pytest.fixture
-def two(trained, tmp_path, monkeypatch):
-    monkeypatch.setenv("EDNAS_CACHE", str(trained / "cache"))
-    return shutil.copytree(trained / "two", tmp_path / "two")
+from ednas.report.training_page import loss_panels, render_training, validation_panels
 
 
 def read_metrics(folder):
     return json.loads((folder / "checkpoint" / "metrics.json").read_text())
-
-
-def curves(text):
-    """Horizontal places of the points of every curve on a page."""
-    found = re.findall(r'<polyline points="([^"]+)"[^>]*stroke-width="1.4"', text)
-    return [[float(pair.split(",")[0]) for pair in points.split()] for points in found]
 
 
 def test_the_page_holds_what_was_measured(one):
@@ -82,38 +43,6 @@ def test_the_page_holds_what_was_measured(one):
         "cpu",
     ):
         assert fact in page.text, fact
-
-
-def test_a_recipe_is_one_line():
-    recipe = Recipe(name="mine", steps=3000, batch_size=12, learning_rate=1e-2, warmup_steps=100, init="imagenet")
-    start = "mine: 3,000 steps of 12 samples, Adam at 0.01 (cosine after 100 steps), from imagenet"
-    assert describe_recipe(recipe) == start
-    assert describe_recipe(recipe.model_copy(update={"teacher": "runs/large"})) == f"{start}, imitating runs/large"
-
-
-def test_curves_are_those_of_the_logs_and_go_right(one):
-    report = collect_training(one)
-    losses = {panel.title: panel.lines[0].points for panel in loss_panels(report)}
-    assert list(losses) == ["loss of segmentation", "loss of depth", "weighted sum", "learning rate"]
-    for points in losses.values():
-        assert [step for step, _ in points] == [1, 2, 3, 4, 5, 6]
-    assert losses["learning rate"][0][1] == pytest.approx(1e-2)
-    [line] = next(panel for panel in validation_panels(report) if panel.title == "depth: Abs. error m ↓").lines
-    assert [step for step, _ in line.points] == [2, 4]
-    best = json.loads((one / "best" / "metrics.json").read_text())
-    assert dict(line.points)[best["steps"]] == best["tasks"]["depth"]["abs_err"]
-    assert line.marked == best["steps"]
-    drawn = curves(render_training(report))
-    assert len(drawn) == 4 + 4  # losses, rate; two scored metrics of each task
-    assert all(places == sorted(set(places)) for places in drawn)
-
-
-def test_pictures_are_of_the_validation_images(one):
-    page = Page(render_training(collect_training(one)))
-    pictures = [attrs for tag, attrs in page.elements if tag == "img"]
-    assert len(pictures) == 2 * 4 * 4  # two tasks; four images; image, label, legend, prediction
-    assert all(attrs["src"].startswith("data:image/png;base64,") and attrs["alt"] for attrs in pictures)
-    assert "by mIoU % ↑ of 4 images" in page.text
 
 
 def test_several_seeds_are_mean_and_spread_and_a_line_each(two):
@@ -151,12 +80,6 @@ def test_without_data_or_configuration_the_page_says_why_there_are_no_pictures(o
     assert not [tag for tag, _ in page.elements if tag == "img"]
     config.unlink()
     assert "holds no config.yaml" in Page(render_training(collect_training(one))).text
-
-
-def test_without_logs_there_are_no_curves(one):
-    shutil.rmtree(one / "logs")
-    page = Page(render_training(collect_training(one)))
-    assert not {"curves", "validation"} & set(page.sections)
 
 
 @pytest.mark.parametrize(
@@ -205,21 +128,3 @@ def test_what_is_a_training(one, two, tmp_path):
     assert is_training(one)
     assert is_training(two)
     assert not is_training(tmp_path)
-
-
-def test_hostile_names_stay_text(one):
-    file = one / "checkpoint" / "metrics.json"
-    metrics = read_metrics(one)
-    metrics["classes"]["segmentation"][HOSTILE] = metrics["classes"]["segmentation"].pop("sky")
-    metrics |= {"dataset": HOSTILE, "device": HOSTILE, "remarks": [HOSTILE], "units": {"depth": {"abs_err": HOSTILE}}}
-    file.write_text(json.dumps(metrics))
-    page = Page(render_training(collect_training(one)))
-    assert not [tag for tag, attrs in page.elements if "onerror" in attrs or tag == "script"]
-    assert HOSTILE in page.text
-
-
-def test_nothing_is_loaded_from_elsewhere(one):
-    for tag, attrs in Page(render_training(collect_training(one))).elements:
-        for name in ("src", "href", "data", "srcset"):
-            value = attrs.get(name) or ""
-            assert value.startswith(("data:", "#")) or not value, (tag, name, value)

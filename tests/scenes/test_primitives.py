@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from helpers.profiles import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -91,7 +92,7 @@ def to_local(solid: Solid, vectors: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("shape", list(Shape))
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 def test_distance_and_normal_match_the_reference(shape: Shape, seed: int) -> None:
     generator = np.random.default_rng(seed)
     solid = random_solid(shape, generator)

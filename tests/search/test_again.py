@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from search_fakes import FakeEvaluator, Misbehaving, Recorder, fake_cost, make_search, make_trial
+from helpers.searches import FakeEvaluator, Misbehaving, Recorder, fake_cost, make_search, make_trial
 
 from ednas.arch import Architecture
 from ednas.exceptions import EdnasError

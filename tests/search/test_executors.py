@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from search_fakes import Environment, FakeEvaluator, Misbehaving, fake_metrics
+from helpers.searches import Environment, FakeEvaluator, Meeting, Misbehaving, fake_metrics
 
 from ednas.arch import load_architecture
 from ednas.exceptions import ConfigError
@@ -109,7 +109,7 @@ class TestProcesses:
             started = time.monotonic()
             outcome = executor.wait()
         assert outcome.error == "took longer than 1 s"
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 300  # it would hang for 600 s
 
     def test_every_job_has_a_process_of_its_own_with_its_threads(self) -> None:
         with ProcessExecutor(Environment(), workers=2, threads=3) as executor:
@@ -120,16 +120,12 @@ class TestProcesses:
         assert len({fact["pid"] for fact in facts} | {os.getpid()}) == 3
         assert [fact["threads"] for fact in facts] == [3, 3]
 
-    def test_jobs_run_at_the_same_time(self) -> None:
-        with ProcessExecutor(FakeEvaluator(delay_s=1.0), workers=4) as executor:
-            executor.submit(job(0))
-            executor.wait()  # the server is warm now
-            started = time.monotonic()
+    def test_jobs_run_at_the_same_time(self, tmp_path: Path) -> None:
+        with ProcessExecutor(Meeting(tmp_path, 4), workers=4) as executor:
             for number in range(4):
                 executor.submit(job(number))
-            numbers = {executor.wait().number for _ in range(4)}
-        assert numbers == {0, 1, 2, 3}
-        assert time.monotonic() - started < 4.0  # one after the other they would need 4 s and their start
+            outcomes = [executor.wait() for _ in range(4)]
+        assert sorted((outcome.number, outcome.error) for outcome in outcomes) == [(n, "") for n in range(4)]
 
     def test_leaving_ends_what_still_runs(self) -> None:
         with ProcessExecutor(Misbehaving("hang"), workers=2) as executor:
@@ -171,13 +167,14 @@ class TestProcesses:
         )
         assert outcome.fault == "environment"
 
+    @pytest.mark.slow
     @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
     def test_workers_end_with_a_coordinator_that_is_killed(self, tmp_path: Path) -> None:
         script = tmp_path / "coordinator.py"
         script.write_text(
             "import sys\n"
             f"sys.path[:0] = {[str(Path(__file__).parents[1])]!r}\n"
-            "from search_fakes import Misbehaving, BASE_TEXT\n"
+            "from helpers.searches import Misbehaving, BASE_TEXT\n"
             "from ednas.search.executors import Job, ProcessExecutor\n"
             "if __name__ == '__main__':\n"
             "    executor = ProcessExecutor(Misbehaving('hang'))\n"

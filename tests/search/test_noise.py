@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from search_fakes import make_trial
+from helpers.searches import make_trial
 
 from ednas.search.noise import measure_noise, spread_evenly
 from ednas.search.trial import Judgement, Trial, TrialState

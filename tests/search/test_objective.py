@@ -6,13 +6,12 @@ import itertools
 from operator import itemgetter
 
 import pytest
-from search_fakes import fake_cost, space
+from helpers.searches import fake_cost, space
 
 from ednas.arch import Architecture, SearchSpace, SpaceConfig, load_architecture
 from ednas.arch.space import StageConfig
 from ednas.config import parse
 from ednas.exceptions import ConfigError, TargetError, TrainingError
-from ednas.hw.quantities import show
 from ednas.scoring import accuracy, reward
 from ednas.search.evaluators.base import Evaluation
 from ednas.search.objective import Objective, RewardConfig, check_feasible, lowest
@@ -74,21 +73,6 @@ def test_what_has_to_be_known_are_limits_and_objectives() -> None:
 def test_wrong_settings(values: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse(RewardConfig, values, "reward")
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "text"),
-    [
-        ("latency_ms", 0.001, "latency 0.001 ms"),
-        ("latency_ms", 0.1, "latency 0.10 ms"),
-        ("latency_ms", 12.3456, "latency 12.35 ms"),
-        ("latency_ms", 0.0, "latency 0.00 ms"),
-        ("peak_memory_kb", 0.4, "peak memory 0.4 KiB"),
-        ("params", 3_000_000, "parameters 3,000,000"),
-    ],
-)
-def test_a_small_quantity_is_not_rounded_away(name: str, value: float, text: str) -> None:
-    assert show(name, value) == text
 
 
 LATENCY = itemgetter("latency_ms")

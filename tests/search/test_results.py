@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.searches import make_trial
 from hypothesis import given
 from hypothesis import strategies as st
-from search_fakes import make_trial
 
 from ednas.arch import load_architecture
 from ednas.exceptions import StudyError

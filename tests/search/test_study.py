@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.profiles import examples
+from helpers.searches import space
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from search_fakes import space
 
 from ednas.arch import load_architecture
 from ednas.exceptions import EdnasError, StudyError
@@ -161,6 +162,7 @@ class TestWrongFiles:
         with pytest.raises(EdnasError, match="cannot make the folder"):
             Study(tmp_path / "file" / "study.db", IDENTITY)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("seed", range(20))
     def test_damaged_files_give_one_clear_error_or_the_right_trials(self, path: Path, seed: int) -> None:
         with Study(path, IDENTITY) as study:
@@ -370,7 +372,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStore = StoreMachine.TestCase
-TestStore.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+TestStore.settings = settings(max_examples=examples(15), stateful_step_count=20)
 
 
 def test_the_store_keeps_the_genes_of_the_papers_space(path: Path) -> None:

@@ -6,9 +6,10 @@ import math
 
 import pytest
 import torch
+from helpers.metric_batches import measure, random_batch
+from helpers.profiles import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from task_fakes import measure, random_batch
 from torch.nn import functional as F
 
 from ednas.exceptions import ConfigError, DataError, TrainingError
@@ -26,7 +27,7 @@ MAKERS = {
 @pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 class TestEveryMetric:
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=examples(25))
     @given(data=st.data())
     def test_batches_of_any_size_give_the_same(self, name, protocol, data):
         images = data.draw(st.integers(1, 7))

@@ -8,10 +8,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from helpers.metric_batches import measure, random_batch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from task_fakes import measure, random_batch
 from torch.nn import functional as F
 
 from ednas.data.sample import TargetInfo

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from training_fakes import TARGETS
+from helpers.small_training import TARGETS
 
 from ednas.data.colors import NO_DEPTH, SKY, color_depth
 from ednas.data.sample import TargetInfo

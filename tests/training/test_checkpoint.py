@@ -6,10 +6,11 @@ import sys
 
 import pytest
 import torch
+from helpers.own_parts import BOTH, EXAMPLE, HEADS, example, known
+from helpers.profiles import examples
+from helpers.small_training import SIZE, TARGETS, make_batch, small_architecture
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from own_parts import BOTH, EXAMPLE, HEADS, example, known
-from training_fakes import SIZE, TARGETS, make_batch, small_architecture
 
 from ednas.arch import load_architecture
 from ednas.exceptions import CheckpointError, EdnasError
@@ -78,7 +79,7 @@ def test_missing_files(folder, tmp_path):
         load_checkpoint(folder)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(file=st.sampled_from(FILES), where=st.floats(0, 1, exclude_max=True))
 def test_truncated_files_are_one_clear_error(folder, file, where):
     path = folder / file
@@ -93,7 +94,7 @@ def test_truncated_files_are_one_clear_error(folder, file, where):
     assert "\n" not in str(error.value)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(file=st.sampled_from(FILES), where=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255))
 def test_a_changed_byte_never_escapes_as_another_error(folder, file, where, byte):
     path = folder / file
@@ -155,6 +156,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(build, tmp_path, bad):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_foreign_tensor_is_refused_before_its_content_is_read(folder):
     path, size = folder / "model.safetensors", 1 << 30
     content = path.read_bytes()

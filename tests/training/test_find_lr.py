@@ -4,8 +4,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from helpers.small_training import Batches
 from torch import nn
-from training_fakes import Batches
 
 from ednas.exceptions import ConfigError, TrainingError
 from ednas.training import find_learning_rate, fit, load_checkpoint, load_config, run, train, train_runs
@@ -102,6 +102,7 @@ def test_weights_of_losses_clipping_and_optimizer_are_the_recipes():
     assert descend(optimizer_options={"momentum": 0.9}).suggestion < descend().suggestion
 
 
+@pytest.mark.slow
 def test_the_encoders_share_of_the_rate_counts(build, short):
     model = build(("depth",))
     before = {name: tensor.clone() for name, tensor in model.network.named_parameters()}
@@ -143,6 +144,7 @@ def test_a_loss_that_is_not_finite_ends_the_test():
         descend(spoil)
 
 
+@pytest.mark.slow
 def test_a_run_at_the_rate_found_is_the_run_at_that_number(config, tmp_path):
     test = find_learning_rate(automatic(config))
     result = train(automatic(config), tmp_path / "found", logs=False)
@@ -155,6 +157,7 @@ def test_a_run_at_the_rate_found_is_the_run_at_that_number(config, tmp_path):
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_rate(config, tmp_path, tests_made):
     config = automatic(config, steps=6)
     whole = train(config, tmp_path / "whole", logs=False)
@@ -172,6 +175,7 @@ def test_a_resumed_run_keeps_its_rate(config, tmp_path, tests_made):
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
+@pytest.mark.slow
 def test_several_runs_share_the_rate_that_the_first_found(config, tmp_path, tests_made):
     config = automatic(config, steps=1)
     train_runs(config, tmp_path, 2, logs=False)

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from own_parts import BACKBONE, BOTH, example
-from training_fakes import SIZE, TARGETS, small_architecture
+from helpers.own_parts import BACKBONE, BOTH, example
+from helpers.small_training import SIZE, TARGETS, small_architecture
 
 from ednas.arch import FusedInvertedBottleneck, load_architecture, zoo
 from ednas.data import TargetInfo
@@ -179,6 +179,7 @@ def test_wrong_sources_are_named(tmp_path):
         load_weights(str(tmp_path / "numbers.pth"))
 
 
+@pytest.mark.slow
 def test_a_training_starts_from_a_checkpoint_and_keeps_its_normalisation(config, tmp_path):
     custom = {"mean": (0.1, 0.2, 0.3), "std": (0.3, 0.3, 0.3)}
     first = train(config.model_validate({**config.model_dump(), "normalisation": custom}), tmp_path / "first")

@@ -2,50 +2,20 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
 import torch
-from training_fakes import Batches, make_batch
+from helpers.small_training import Batches, Stop, assert_same_weights, stop_at
 
-from ednas.exceptions import CheckpointError, ConfigError, TrainingError
+from ednas.exceptions import ConfigError, TrainingError
 from ednas.runs import RunFolder
 from ednas.training import fit
-from ednas.training.config import Normalisation
 from ednas.training.device import make_fabric
-from ednas.training.step import TrainingStep
 from ednas.training.tensors import read_tensors
 
 TESTS = Path(__file__).parents[1]
-
-
-class Stop(Exception):
-    pass
-
-
-def stop_at(step, error=Stop):
-    def callback(report):
-        if report.step >= step:
-            raise error
-
-    return callback
-
-
-def assert_same_weights(first, second):
-    ours, theirs = first.state_dict(), second.state_dict()
-    assert ours.keys() == theirs.keys()
-    for name, tensor in ours.items():
-        assert torch.equal(tensor, theirs[name]), name
-
-
-@pytest.fixture
-def whole(build, short):
-    """The network after an uninterrupted run."""
-    model = build()
-    fit(model.network, model.tasks, Batches(), short, device="cpu")
-    return model.network
 
 
 def test_same_seed_same_weights(build, short, whole):
@@ -75,63 +45,11 @@ def test_resuming_ends_with_the_same_weights_bit_for_bit(build, short, tmp_path,
     assert_same_weights(model.network, expected.network)
 
 
-def test_ctrl_c_waits_for_the_step_and_saves_it(build, short, whole, tmp_path):
-    model = build()
-
-    def press(step, batch):
-        if step == 4:
-            signal.raise_signal(signal.SIGINT)
-
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        fit(model.network, model.tasks, Batches(press), short, checkpoint_folder=tmp_path)
-    assert signal.getsignal(signal.SIGINT) is before
-    assert read_tensors(RunFolder(tmp_path).state)[1]["step"] == 5
-    model = build(seed=99)
-    fit(model.network, model.tasks, Batches(), short, checkpoint_folder=tmp_path, resume=True)
-    assert_same_weights(model.network, whole)
-
-
-def test_sigterm_saves_and_exits_with_143(build, short, tmp_path):
-    model = build()
-
-    def terminate(step, batch):
-        if step == 1:
-            signal.raise_signal(signal.SIGTERM)
-
-    with pytest.raises(SystemExit) as error:
-        fit(model.network, model.tasks, Batches(terminate), short, checkpoint_folder=tmp_path)
-    assert error.value.code == 143
-    assert read_tensors(RunFolder(tmp_path).state)[1]["step"] == 2
-
-
-def test_an_interrupt_from_a_callback_is_saved_too(build, short, tmp_path):
-    model = build()
-    with pytest.raises(KeyboardInterrupt):
-        fit(
-            model.network,
-            model.tasks,
-            Batches(),
-            short,
-            callbacks=[stop_at(4, KeyboardInterrupt)],
-            checkpoint_folder=tmp_path,
-        )
-    assert read_tensors(RunFolder(tmp_path).state)[1]["step"] == 4
-
-
-def test_outside_the_main_thread_no_signal_is_touched(build, short):
-    model, results = build(), []
-    thread = threading.Thread(target=lambda: results.append(fit(model.network, model.tasks, Batches(), short)))
-    thread.start()
-    thread.join()
-    assert results[0].steps == 8
-
-
 SCRIPT = """
 import sys, time
 from pathlib import Path
 import torch
-from training_fakes import SIZE, TARGETS, Batches, small_architecture
+from helpers.small_training import SIZE, TARGETS, Batches, small_architecture
 from ednas.training import Recipe, build_model, fit
 torch.set_num_threads(1)
 model = build_model(small_architecture(), ("segmentation", "depth"), TARGETS, input_size=SIZE)
@@ -142,11 +60,12 @@ fit(model.network, model.tasks, Batches(), recipe, device="cpu", **options)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_resumes_bit_for_bit(build, short, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path)], env=environment, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while not (RunFolder(tmp_path).state).exists() and process.poll() is None and time.monotonic() < deadline:
+    while not RunFolder(tmp_path).state.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(0.3)
     process.kill()
@@ -200,18 +119,6 @@ def test_the_diverged_task_is_named(build, short):
         fit(model.network, tasks, Batches(), short)
 
 
-def test_weights_that_are_not_finite_are_not_saved(build, short, tmp_path):
-    model = build()
-
-    def spoil(report):
-        if report.step == 2:
-            next(model.network.heads["normals"].parameters()).data.fill_(float("nan"))
-
-    with pytest.raises(TrainingError, match="step"):
-        fit(model.network, model.tasks, Batches(), short, callbacks=[spoil], checkpoint_folder=tmp_path)
-    assert not (RunFolder(tmp_path).state).exists()
-
-
 def test_a_late_look_finds_the_first_step_that_diverged(build, short, tmp_path):
     """As on a GPU, where losses are looked at only now and then."""
     from ednas.training.loop import _Watch
@@ -223,34 +130,7 @@ def test_a_late_look_finds_the_first_step_that_diverged(build, short, tmp_path):
         watch.check()
 
 
-def test_state_of_another_run_is_refused(build, short, tmp_path):
-    model = build()
-    fit(model.network, model.tasks, Batches(), short, checkpoint_folder=tmp_path, identity={"data": "a"})
-    with pytest.raises(CheckpointError, match=r"another run \(data was 'a', is 'b'\)"):
-        fit(
-            model.network,
-            model.tasks,
-            Batches(),
-            short,
-            checkpoint_folder=tmp_path,
-            identity={"data": "b"},
-            resume=True,
-        )
-    other = build(("depth",))
-    with pytest.raises(CheckpointError, match="another network"):
-        fit(other.network, other.tasks, Batches(), short, checkpoint_folder=tmp_path, resume=True)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
-def test_truncated_state(build, short, tmp_path, share):
-    model = build()
-    fit(model.network, model.tasks, Batches(), short, checkpoint_folder=tmp_path)
-    file = RunFolder(tmp_path).state
-    file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
-    with pytest.raises(CheckpointError, match="truncated"):
-        fit(model.network, model.tasks, Batches(), short, checkpoint_folder=tmp_path, resume=True)
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("tasks", [("segmentation",), ("depth",), ("normals",), ("segmentation", "depth", "normals")])
 def test_any_mix_of_tasks_overfits_one_batch(build, short, tasks):
     model, reports = build(tasks), []
@@ -280,31 +160,7 @@ def test_a_callback_may_switch_the_network_to_evaluation(build, short, whole):
     assert_same_weights(model.network, whole)
 
 
-def test_a_step_is_that_of_plain_pytorch(build, short):
-    """An independent step: NCHW, separate losses, torch's own Adam without fusing."""
-    ours, plain, fresh = (build(("segmentation", "depth")) for _ in range(3))
-    recipe = short.model_copy(update={"loss_weights": {"segmentation": 0.4}, "learning_rate": 1e-3})
-    step = TrainingStep(ours.network, ours.tasks, recipe, make_fabric("cpu"), Normalisation())
-    network = plain.network.to(memory_format=torch.contiguous_format).train()
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, weight_decay=1e-4, foreach=False)
-    batch = make_batch()
-    losses = step(batch, 0)
-    outputs = network((batch["image"].contiguous() - 0.5) / 0.25)
-    expected = [task.loss(outputs[name], batch[name]) for name, task in plain.tasks.items()]
-    (0.4 * expected[0] + expected[1]).backward()
-    optimizer.step()
-    torch.testing.assert_close(losses, torch.stack(expected).detach(), rtol=1e-4, atol=1e-5)
-    # Adam's first step is the gradient's sign, which rounding may turn where the gradient is nearly 0.
-    start = torch.cat([parameter.detach().flatten() for parameter in fresh.network.parameters()])
-    moved, wanted = (
-        torch.cat([parameter.detach().flatten() for parameter in model.network.parameters()]) - start
-        for model in (ours, plain)
-    )
-    same = (moved - wanted).abs() < 1e-5
-    assert same.float().mean() > 0.97
-    assert (wanted.abs() > 9e-4).float().mean() > 0.8
-
-
+@pytest.mark.slow
 def test_a_compiled_network_trains_alike(build, short, whole, monkeypatch):
     """Traced by PyTorch's compiler; what generates the code is left out, which would take minutes."""
     graphs = []
@@ -322,6 +178,7 @@ def test_a_compiled_network_trains_alike(build, short, whole, monkeypatch):
     assert_same_weights(model.network, whole)
 
 
+@pytest.mark.slow
 def test_without_a_compiler_it_is_one_line(build, short, monkeypatch):
     def backend(graph, inputs):
         raise RuntimeError("no C++ compiler\nis found")
@@ -345,6 +202,7 @@ def test_cuda_graphs_learn_alike(build, short):
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
+@pytest.mark.slow
 def test_bfloat16_on_the_cpu(build, short):
     model = build(("segmentation", "depth"))
     recipe = short.model_copy(update={"precision": "bf16-mixed", "steps": 60, "weight_decay": 0.0})

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.small_training import Stop, stop_at, with_recipe, write_dataset
 from PIL import Image
-from training_fakes import write_dataset
 
 from ednas.exceptions import CheckpointError, ConfigError, EdnasError
 from ednas.files import exclusive
@@ -17,34 +17,19 @@ from ednas.training import load_checkpoint, load_config, train, train_runs
 from ednas.training.summary import summarise
 
 
-class Stop(Exception):
-    pass
-
-
-def stop_at(step):
-    def callback(report):
-        if report.step >= step:
-            raise Stop
-
-    return callback
-
-
-def changed(config, **values):
-    return config.model_copy(update={"recipe": config.recipe.model_copy(update=values)})
-
-
 def same_weights(first, second):
     ours, theirs = (load_checkpoint(folder).network.state_dict() for folder in (first, second))
     return all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "values",
     [{"warmup_steps": 2}, {"ema_decay": 0.9, "optimizer": "SGD", "optimizer_options": {"momentum": 0.9}}],
 )
 def test_a_lengthened_run_is_one_with_a_restart_also_when_it_is_broken_off(config, tmp_path, values):
-    config = changed(config, **values)
-    longer = changed(config, steps=10)
+    config = with_recipe(config, **values)
+    longer = with_recipe(config, steps=10)
     train(config, tmp_path / "run")
     lines: list[str] = []
     with pytest.raises(Stop):
@@ -65,39 +50,42 @@ def test_a_lengthened_run_is_one_with_a_restart_also_when_it_is_broken_off(confi
     assert not same_weights(tmp_path / "run", tmp_path / "one_cosine")
 
 
+@pytest.mark.slow
 def test_one_that_stops_before_its_first_save_goes_on_from_the_checkpoint(config, tmp_path):
-    config = changed(config, checkpoint_every=100)
-    longer = changed(config, steps=9)
+    config = with_recipe(config, checkpoint_every=100)
+    longer = with_recipe(config, steps=9)
     train(config, tmp_path / "run", logs=False)
     with pytest.raises(Stop):
         train(longer, tmp_path / "run", resume=True, callbacks=[stop_at(8)], logs=False)
     assert not (tmp_path / "run" / "state.safetensors").exists()
     result = train(longer, tmp_path / "run", resume=True, logs=False)
-    train(changed(longer, restarts=(6,)), tmp_path / "whole", logs=False)
+    train(with_recipe(longer, restarts=(6,)), tmp_path / "whole", logs=False)
     assert same_weights(result.checkpoint, tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_broken_off_reaches_its_end_before_it_is_lengthened(config, tmp_path):
     with pytest.raises(Stop):
         train(config, tmp_path / "run", callbacks=[stop_at(4)], logs=False)
-    train(changed(config, steps=9), tmp_path / "run", resume=True, logs=False)
-    train(changed(config, steps=9, restarts=(6,)), tmp_path / "whole", logs=False)
+    train(with_recipe(config, steps=9), tmp_path / "run", resume=True, logs=False)
+    train(with_recipe(config, steps=9, restarts=(6,)), tmp_path / "whole", logs=False)
     assert same_weights(tmp_path / "run", tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_twice_lengthened_and_never_shortened(config, tmp_path):
-    config = changed(config, steps=2)
+    config = with_recipe(config, steps=2)
     for steps in (2, 4, 6):
-        train(changed(config, steps=steps), tmp_path, resume=True, logs=False)
+        train(with_recipe(config, steps=steps), tmp_path, resume=True, logs=False)
     assert load_config(tmp_path / "config.yaml").recipe.restarts == (2, 4)
-    finished = train(changed(config, steps=6), tmp_path, resume=True, logs=False, callbacks=[stop_at(0)])
+    finished = train(with_recipe(config, steps=6), tmp_path, resume=True, logs=False, callbacks=[stop_at(0)])
     assert finished.metrics["steps"] == 6
     with pytest.raises(ConfigError, match="holds a run of 6 steps, 4 are asked for; it can be lengthened, not short"):
-        train(changed(config, steps=4), tmp_path, resume=True)
+        train(with_recipe(config, steps=4), tmp_path, resume=True)
     with pytest.raises(ConfigError, match=r"another configuration \(recipe.learning_rate"):
-        train(changed(config, steps=8, learning_rate=1e-3), tmp_path, resume=True)
+        train(with_recipe(config, steps=8, learning_rate=1e-3), tmp_path, resume=True)
     with pytest.raises(ConfigError, match=r"another configuration \(recipe.restarts"):
-        train(changed(config, steps=6, restarts=(3,)), tmp_path, resume=True)
+        train(with_recipe(config, steps=6, restarts=(3,)), tmp_path, resume=True)
 
 
 @pytest.fixture
@@ -115,12 +103,12 @@ def relabel(config, split):
 
 
 def test_a_run_on_data_that_mean_something_else_is_not_gone_on_with(own, tmp_path):
-    config = changed(own, steps=2)
+    config = with_recipe(own, steps=2)
     train(config, tmp_path / "run", logs=False)
     file = Path(config.data)
     file.write_text(file.read_text().replace("- road\n", "- lane\n"))
     with pytest.raises(ConfigError, match="the split 'train' of .* has changed since this run was trained"):
-        train(changed(config, steps=4), tmp_path / "run", resume=True, logs=False)
+        train(with_recipe(config, steps=4), tmp_path / "run", resume=True, logs=False)
 
 
 @pytest.mark.parametrize("devices", [1, 2])
@@ -131,7 +119,7 @@ def test_two_trainings_in_one_folder(config, tmp_path, devices):
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_a_finished_run_on_other_data_is_not_gone_on_with(own, tmp_path, split):
-    config = changed(own, steps=2)
+    config = with_recipe(own, steps=2)
     first = train(config, tmp_path / "run", logs=False)
     for file in Path(config.data).parent.rglob("*.png"):
         file.touch()  # the same content: nothing has changed
@@ -139,7 +127,7 @@ def test_a_finished_run_on_other_data_is_not_gone_on_with(own, tmp_path, split):
     relabel(config, split)
     for steps in (2, 4):
         with pytest.raises(ConfigError, match=f"the split '{split}' of .* has changed since this run was trained"):
-            train(changed(config, steps=steps), tmp_path / "run", resume=True, logs=False)
+            train(with_recipe(config, steps=steps), tmp_path / "run", resume=True, logs=False)
     shutil.rmtree(Path(config.data).parent)  # gone, so that nothing can be mixed
     assert train(config, tmp_path / "run", resume=True, logs=False).metrics == first.metrics
 
@@ -152,8 +140,9 @@ def test_a_broken_off_run_on_other_data_is_not_gone_on_with(own, tmp_path):
         train(own, tmp_path / "run", resume=True, logs=False)
 
 
+@pytest.mark.slow
 def test_seeds_on_different_data_have_no_mean(own, tmp_path):
-    config = changed(own, steps=2)
+    config = with_recipe(own, steps=2)
     runs = [train(config, tmp_path / "a", logs=False).metrics]
     relabel(config, "val")
     runs.append(train(config, tmp_path / "b", logs=False).metrics)
@@ -161,10 +150,11 @@ def test_seeds_on_different_data_have_no_mean(own, tmp_path):
         summarise(runs)
 
 
+@pytest.mark.slow
 def test_every_seed_is_lengthened_and_a_new_one_is_trained_alike(config, tmp_path):
-    config = changed(config, steps=2)
+    config = with_recipe(config, steps=2)
     train_runs(config, tmp_path, runs=2, logs=False)
-    result = train_runs(changed(config, steps=4), tmp_path, runs=3, resume=True, logs=False)
+    result = train_runs(with_recipe(config, steps=4), tmp_path, runs=3, resume=True, logs=False)
     assert [run.metrics["steps"] for run in result.runs] == [4, 4, 4]
     assert {load_config(run.folder / "config.yaml").recipe.restarts for run in result.runs} == {(2,)}
     assert json.loads((tmp_path / "summary.json").read_text())["seeds"] == [0, 1, 2]

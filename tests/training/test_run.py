@@ -10,40 +10,17 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from PIL import Image
-from training_fakes import write_dataset
+from helpers.small_training import Stop, stop_at, with_recipe
 
 from ednas.exceptions import ConfigError, DataError, EdnasError
 from ednas.metrics import load_metrics
 from ednas.training import (
-    Tiling,
     TrainConfig,
     load_checkpoint,
     load_config,
-    prepare,
-    prepare_judgement,
-    summarise,
     train,
-    train_runs,
 )
-from ednas.training.evaluate import evaluate
 from ednas.training.logs import RunLogs, read_log
-
-
-class Stop(Exception):
-    pass
-
-
-def stop_at(step):
-    def callback(report):
-        if report.step >= step:
-            raise Stop
-
-    return callback
-
-
-def changed(config, **values):
-    return config.model_copy(update={"recipe": config.recipe.model_copy(update=values)})
 
 
 def weights(folder):
@@ -85,22 +62,6 @@ def test_a_run_leaves_a_complete_folder(config, tmp_path):
     assert "finished" in log
 
 
-def test_logs_can_be_read(config, tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    result = train(config, tmp_path / "run")
-    with (tmp_path / "run" / "logs" / "steps.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [int(row["step"]) for row in rows] == [2, 4, 6]
-    assert set(rows[0]) == {"step", "loss", "loss/segmentation", "loss/depth", "learning_rate", "images_per_second"}
-    board = EventAccumulator(str(tmp_path / "run" / "logs"))
-    board.Reload()
-    assert [event.step for event in board.Scalars("loss/depth")] == [2, 4, 6]
-    assert board.Scalars("val/segmentation/miou")[0].value == pytest.approx(
-        result.metrics["tasks"]["segmentation"]["miou"], abs=1e-4
-    )
-
-
 def test_a_resumed_run_is_the_uninterrupted_one(config, tmp_path):
     train(config, tmp_path / "whole")
     with pytest.raises(Stop):
@@ -123,13 +84,14 @@ def test_a_finished_run_is_not_trained_again(config, tmp_path):
     stamp = (first.checkpoint / "model.safetensors").stat().st_mtime_ns
     with pytest.raises(ConfigError, match="finished run"):
         train(config, tmp_path / "run")
-    again = train(changed(config, log_every=1), tmp_path / "run", resume=True, callbacks=[stop_at(0)])
+    again = train(with_recipe(config, log_every=1), tmp_path / "run", resume=True, callbacks=[stop_at(0)])
     assert again.metrics == first.metrics
     assert (first.checkpoint / "model.safetensors").stat().st_mtime_ns == stamp
     with pytest.raises(ConfigError, match=r"another configuration \(recipe.batch_size: 4 and 2\)"):
-        train(changed(config, batch_size=2, steps=9), tmp_path / "run", resume=True)
+        train(with_recipe(config, batch_size=2, steps=9), tmp_path / "run", resume=True)
 
 
+@pytest.mark.slow
 def test_its_config_file_repeats_a_run(config, tmp_path, monkeypatch):
     train(config, tmp_path / "first", logs=False)
     monkeypatch.chdir(tmp_path)
@@ -138,97 +100,11 @@ def test_its_config_file_repeats_a_run(config, tmp_path, monkeypatch):
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
-def test_seeds_differ(config, tmp_path):
-    first, second = (prepare(config.model_copy(update={"seed": seed}))[0].network.state_dict() for seed in (0, 1))
-    assert not torch.equal(first["encoder.stages.0.0.0.weight"], second["encoder.stages.0.0.0.weight"])
-
-
-def test_preparing_leaves_torchs_generator_alone(config):
-    torch.manual_seed(3)
-    expected = torch.rand(2)
-    torch.manual_seed(3)
-    prepare(config)
-    assert torch.equal(torch.rand(2), expected)
-
-
 @pytest.mark.parametrize("tasks", [("segmentation",), ("depth",), ("normals", "segmentation", "depth")])
 def test_single_and_multi_task_are_one_setting_apart(config, tmp_path, tasks):
     result = train(config.model_copy(update={"tasks": tasks}), tmp_path / "run", logs=False)
     assert list(result.metrics["tasks"]) == list(tasks)
     assert list(load_checkpoint(result.checkpoint).network.heads) == list(tasks)
-
-
-def test_several_runs_have_numpys_mean_and_deviation(config, tmp_path):
-    result = train_runs(config.model_copy(update={"seed": 5}), tmp_path, runs=3, logs=False)
-    assert [run.metrics["seed"] for run in result.runs] == [5, 6, 7]
-    assert json.loads((tmp_path / "summary.json").read_text()) == result.summary
-    for task, values in result.summary["tasks"].items():
-        for name, found in values.items():
-            each = [run.metrics["tasks"][task][name] for run in result.runs]
-            assert found["values"] == each
-            assert found["mean"] == pytest.approx(np.mean(each))
-            assert found["std"] == pytest.approx(np.std(each, ddof=1))
-            assert load_metrics(tmp_path / "metrics.json").tasks[task][name] == found["mean"]
-    assert not {"classes", "confusion"} & result.metrics.keys()  # of one seed, beside means over all
-    again = train_runs(config.model_copy(update={"seed": 5}), tmp_path, runs=3, resume=True, logs=False)
-    assert again.summary == result.summary
-
-
-def test_one_run_has_no_spread(config, tmp_path):
-    result = train_runs(config, tmp_path, runs=1, logs=False)
-    assert result.summary["tasks"]["depth"]["abs_err"]["std"] == 0
-    assert result.metrics["tasks"] == result.runs[0].metrics["tasks"]
-    with pytest.raises(ConfigError, match="at least 1"):
-        train_runs(config, tmp_path, runs=0)
-
-
-def test_runs_of_different_protocols_are_not_averaged():
-    first = {"protocol": "standard", "tasks": {"depth": {"abs_err": 1.0}}}
-    with pytest.raises(EdnasError, match="different protocols"):
-        summarise([first, {**first, "protocol": "adashare"}])
-    with pytest.raises(EdnasError, match="different tasks or metrics"):
-        summarise([{**first, "tasks": {"depth": {"abs_err": 1.0, "rmse": 2.0}}}, first])
-
-
-def test_the_result_does_not_depend_on_the_batch_size_of_evaluation(config):
-    model, _, val = prepare(config)
-    model.network.train()
-    first = evaluate(model, val, batch_size=1)
-    assert model.network.training  # as it was, so that a run can be measured in the middle
-    second = evaluate(model, val, batch_size=3, device="cpu")
-    assert first["samples"] == 4
-    for task, values in first["tasks"].items():
-        assert values == pytest.approx(second["tasks"][task], rel=1e-5)
-
-
-def test_tiles_are_measured_and_recorded(config):
-    model, _, val = prepare(config)
-    whole = evaluate(model, val)
-    as_one = evaluate(model, val, tiling=Tiling(val.size))
-    assert (as_one.pop("tile"), as_one.pop("overlap")) == (list(val.size), 0.25)
-    assert as_one.pop("tasks") == {task: pytest.approx(values) for task, values in whole.pop("tasks").items()}
-    assert as_one == whole
-    tiled = evaluate(model, val, tiling=Tiling((32, 32), 0.5), batch_size=2)
-    assert (tiled["tile"], tiled["overlap"], tiled["input_size"]) == ([32, 32], 0.5, list(val.size))
-    assert tiled["samples"] == len(val)
-
-
-def test_protocols_differ(config):
-    model, _, val = prepare(config)
-    standard, adashare = (evaluate(model, val, protocol) for protocol in ("standard", "adashare"))
-    assert (standard["protocol"], adashare["protocol"]) == ("standard", "adashare")
-    assert standard["tasks"] != adashare["tasks"]
-    with pytest.raises(ConfigError, match="did you mean 'adashare'"):
-        evaluate(model, val, "adashar")
-
-
-def test_sizes_of_architecture_recipe_and_data(config):
-    assert prepare(changed(config, input_size=(64, 96)))[0].input_size == (64, 96)
-    assert prepare(changed(config, input_size=None))[0].input_size == (32, 64)
-    own = changed(config, input_size=None).model_copy(
-        update={"architecture": {**config.architecture, "input_size": [96, 64]}}
-    )
-    assert prepare(own)[1].size == (96, 64)
 
 
 @pytest.mark.parametrize(
@@ -259,50 +135,9 @@ def test_mistakes_are_one_line(config, tmp_path, change, error, said):
 )
 def test_wrong_options_of_a_task_are_one_line(config, tmp_path, options, said):
     with pytest.raises(ConfigError) as found:
-        train(changed(config, task_options=options), tmp_path / "run")
+        train(with_recipe(config, task_options=options), tmp_path / "run")
     assert said in str(found.value)
     assert "\n" not in str(found.value)
-
-
-def test_class_weights_by_frequency_are_numbers_in_the_checkpoint(config, tmp_path):
-    own = changed(config, task_options={"segmentation": {"class_weights": "frequency"}})
-    result = train(own, tmp_path / "run", logs=False)
-    model = load_checkpoint(result.checkpoint)
-    _, split, _ = prepare(config)
-    shares = [np.mean(split.targets["segmentation"] == label) for label in range(4)]  # no void in the tiny data
-    found = model.task_options["segmentation"]["class_weights"]
-    assert found == pytest.approx([1 / np.log(1.02 + share) for share in shares])
-    assert load_config(tmp_path / "run" / "config.yaml").recipe.task_options == own.recipe.task_options
-    prediction, target = torch.randn(1, 4, 2, 2), torch.tensor([[[0, 1], [2, 3]]])
-    expected = torch.nn.functional.cross_entropy(prediction, target, torch.tensor(found))
-    assert model.tasks["segmentation"].loss(prediction, target).item() == pytest.approx(expected.item())
-
-
-def test_void_has_no_part_in_the_frequencies(tmp_path, config):
-    folder = tmp_path / "data"
-    file = write_dataset(folder)
-    for path in (folder / "train" / "segmentation").iterdir():
-        labels = np.full((32, 64), 255, np.uint8)
-        labels[0, :4] = [0, 0, 0, 1]
-        Image.fromarray(labels).save(path)
-    weighed = changed(config, task_options={"segmentation": {"class_weights": "frequency"}})
-    model, _, _ = prepare(weighed.model_copy(update={"data": str(file)}))
-    expected = [1 / np.log(1.02 + share) for share in (0.75, 0.25, 0, 0)]
-    assert model.task_options["segmentation"]["class_weights"] == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("split", ["train", "val"])
-@pytest.mark.parametrize(("target", "value"), [("segmentation", 255), ("depth", 0), ("normals", 0)])
-def test_a_target_without_any_valid_pixel_is_found_before_the_first_step(config, tmp_path, split, target, value):
-    data = write_dataset(tmp_path / "data")
-    for file in (tmp_path / "data" / split / target).iterdir():
-        if file.suffix == ".npy":
-            np.save(file, np.full_like(np.load(file), value))
-        else:
-            Image.fromarray(np.full_like(np.asarray(Image.open(file)), value)).save(file)
-    mine = config.model_copy(update={"data": str(data), "tasks": ("segmentation", "depth", "normals")})
-    with pytest.raises(DataError, match=f"no pixel of {target} in split '{split}' is valid"):
-        train(mine, tmp_path / "run", callbacks=[lambda report: pytest.fail("a step was made")])
 
 
 def test_a_plugins_task_is_trained(config, tmp_path):
@@ -342,7 +177,7 @@ def test_two_processes_train_together(config, tmp_path):
 @pytest.mark.slow
 def test_processes_that_train_together_stop_together(config, tmp_path):
     """A scheduler's SIGTERM reaches the first process alone; none may wait for another for ever."""
-    changed(config, steps=100_000, log_every=1).save(tmp_path / "config.yaml")
+    with_recipe(config, steps=100_000, log_every=1).save(tmp_path / "config.yaml")
     program = tmp_path / "program.py"  # Fabric starts the others by the program's path
     program.write_text("from ednas.cli import main\nmain()\n")
     command = [sys.executable, str(program), "train", "--config", str(tmp_path / "config.yaml")]
@@ -368,9 +203,10 @@ def test_defaults_name_a_base_network():
     assert TrainConfig(data="streets").load_architecture().name == "base"
 
 
+@pytest.mark.slow
 def test_validation_while_training_holds_out_a_part_and_keeps_the_best(config, tmp_path):
     run = tmp_path / "run"
-    result = train(changed(config, evaluate_every=2), run)
+    result = train(with_recipe(config, evaluate_every=2), run)
     best = json.loads((run / "best" / "metrics.json").read_text())
     assert best["split"] == "train (held out)"
     assert best["steps"] in (2, 4)
@@ -388,7 +224,7 @@ def test_validations_are_rows_of_a_file(config, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     run = tmp_path / "run"
-    train(changed(config, evaluate_every=2, log_every=3), run)
+    train(with_recipe(config, evaluate_every=2, log_every=3), run)
     rows = read_log(run / "logs" / "validation.csv")
     assert [row["step"] for row in rows] == [2, 4]
     best = json.loads((run / "best" / "metrics.json").read_text())
@@ -402,9 +238,10 @@ def test_validations_are_rows_of_a_file(config, tmp_path):
     assert [event.step for event in board.Scalars("loss/depth")] == [3, 6]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpoint_every", [2, 3])  # the state of step 4, and one from before its validation
 def test_a_resumed_run_has_each_validation_once(config, tmp_path, checkpoint_every):
-    own = changed(config, evaluate_every=2, checkpoint_every=checkpoint_every)
+    own = with_recipe(config, evaluate_every=2, checkpoint_every=checkpoint_every)
     train(own, tmp_path / "whole")
     with pytest.raises(Stop):
         train(own, tmp_path / "broken", callbacks=[stop_at(4)])
@@ -413,8 +250,9 @@ def test_a_resumed_run_has_each_validation_once(config, tmp_path, checkpoint_eve
     assert validation_log(tmp_path / "broken") == validation_log(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_run_that_dies_in_a_validation_makes_up_for_it(config, tmp_path, monkeypatch):
-    own = changed(config, evaluate_every=2, checkpoint_every=2)
+    own = with_recipe(config, evaluate_every=2, checkpoint_every=2)
     train(own, tmp_path / "whole")
 
     def die_at_4(self, metrics, step):
@@ -432,31 +270,14 @@ def test_a_run_that_dies_in_a_validation_makes_up_for_it(config, tmp_path, monke
     assert validation_log(tmp_path / "broken") == validation_log(tmp_path / "whole")
 
 
-def test_a_log_is_read_while_it_is_written(tmp_path):
-    file = tmp_path / "steps.csv"
-    assert read_log(file) == []
-    file.write_text("step,loss,learning_rate\n10,1.5,0.01\n20,nan,0.02\n30,1.")
-    rows = read_log(file)
-    assert rows[0] == {"step": 10, "loss": 1.5, "learning_rate": 0.01}
-    assert [row["step"] for row in rows] == [10, 20]
-
-
+@pytest.mark.slow
 def test_validation_does_not_change_what_is_learned(config, tmp_path):
-    rare, often = (train(changed(config, evaluate_every=n), tmp_path / str(n)) for n in (5, 1))
+    rare, often = (train(with_recipe(config, evaluate_every=n), tmp_path / str(n)) for n in (5, 1))
     for name, tensor in weights(rare.checkpoint).items():
         assert torch.equal(tensor, weights(often.checkpoint)[name]), name
 
 
-def test_a_judgement_needs_no_validation_split(config, tmp_path):
-    root = tmp_path / "data"
-    file = write_dataset(root)
-    content = yaml.safe_load(file.read_text())
-    content["splits"] = {"train": "train"}
-    file.write_text(yaml.safe_dump(content))
-    _, kept, held = prepare_judgement(config.model_copy(update={"data": str(file)}))
-    assert len(kept) + len(held) == 6
-
-
+@pytest.mark.slow
 def test_callbacks_see_the_model_and_the_metrics_of_each_validation(config, tmp_path):
     reports = []
 
@@ -465,7 +286,7 @@ def test_callbacks_see_the_model_and_the_metrics_of_each_validation(config, tmp_
         weights = {name: tensor.clone() for name, tensor in report.model.network.state_dict().items()}
         reports.append((report, weights))
 
-    train(changed(config, evaluate_every=2), tmp_path / "run", validation_callbacks=[watch])
+    train(with_recipe(config, evaluate_every=2), tmp_path / "run", validation_callbacks=[watch])
     assert [report.step for report, _ in reports] == [2, 4]
     assert [report.model.steps for report, _ in reports] == [2, 4]
     best, weights = [found for found in reports if found[0].is_best][-1]
@@ -480,7 +301,7 @@ def test_a_validation_callback_can_end_the_run(config, tmp_path):
         raise Stop
 
     with pytest.raises(Stop):
-        train(changed(config, evaluate_every=2), tmp_path / "run", validation_callbacks=[stop])
+        train(with_recipe(config, evaluate_every=2), tmp_path / "run", validation_callbacks=[stop])
 
 
 def test_validation_callbacks_that_would_never_be_called_are_refused(config, tmp_path):
@@ -489,11 +310,19 @@ def test_validation_callbacks_that_would_never_be_called_are_refused(config, tmp
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_run_with_metrics_of_ones_own_is_resumed_after_a_validation(config, tmp_path):
     edges = Path(__file__).parents[2] / "examples" / "edge_task.py"
-    own = changed(config, evaluate_every=2, checkpoint_every=1).model_copy(
+    own = with_recipe(config, evaluate_every=2, checkpoint_every=1).model_copy(
         update={"tasks": ("edges",), "plugins": (str(edges),)}
     )
     with pytest.raises(Stop):
         train(own, tmp_path / "run", callbacks=[stop_at(4)])
     assert train(own, tmp_path / "run", resume=True).metrics["tasks"]["edges"]["edge_f1"] >= 0
+
+
+def test_a_run_with_partial_labels(remove, tmp_path):
+    config = remove("train/segmentation/0", "train/depth/1", "train/depth/2", "val/depth/1", "val/segmentation/0")
+    result = train(config, tmp_path / "run", logs=False)
+    assert result.metrics["tasks"].keys() == {"segmentation", "depth"} == result.metrics["trivial"]["tasks"].keys()
+    assert all(np.isfinite(value) for task in result.metrics["tasks"].values() for value in task.values())

@@ -97,6 +97,7 @@ def test_candidates_of_a_search_keep_their_own_size(config):
     assert prepare_judgement(config.with_architecture(config.load_architecture()))[0].input_size == (32, 64)
 
 
+@pytest.mark.slow
 def test_a_run_of_a_searchs_result_says_its_size_and_can_be_resumed(config, tmp_path):
     content = {"trial": 3, "input_size": [64, 32], "architecture": config.load_architecture().to_dict()}
     (tmp_path / "best.json").write_text(json.dumps(content))

@@ -5,27 +5,18 @@ from itertools import islice
 
 import pytest
 import torch
+from helpers.small_training import SIZE, TARGETS, Batches, Stop, make_batch, small_architecture, stop_at, with_recipe
 from torch.nn import functional as F
-from training_fakes import SIZE, TARGETS, Batches, make_batch, small_architecture
 
 from ednas.data import TargetInfo
 from ednas.exceptions import CheckpointError, ConfigError
 from ednas.training import build_model, fit, load_checkpoint, save_checkpoint, train
-from ednas.training.config import Normalisation, TrainConfig
+from ednas.training.config import Normalisation
 from ednas.training.device import make_fabric
 from ednas.training.step import TrainingStep
 from ednas.training.teacher import load_teacher
 
 TASKS = ("segmentation", "depth", "normals")
-
-
-class Stop(Exception):
-    pass
-
-
-def stop_at_4(report):
-    if report.step >= 4:
-        raise Stop
 
 
 def no_labels(step, batch):
@@ -40,10 +31,6 @@ def model_of(tasks=TASKS, targets=TARGETS, **options):
 
 def step_of(model, recipe, teacher):
     return TrainingStep(model.network, model.tasks, recipe, make_fabric("cpu"), model.normalisation, teacher)
-
-
-def changed(config: TrainConfig, **values) -> TrainConfig:
-    return config.model_copy(update={"recipe": config.recipe.model_copy(update=values)})
 
 
 @pytest.fixture
@@ -95,6 +82,7 @@ class TestLoss:
         assert torch.equal(found[[0, 2]], labels[[0, 2]])
         assert found[1] != labels[1]
 
+    @pytest.mark.slow
     def test_a_student_approaches_its_teacher_without_any_label(self, build, short, checkpoint):
         recipe = short.model_copy(update={"steps": 80, "teacher_weight": 1.0, "weight_decay": 0.0})
         model = build()
@@ -105,6 +93,7 @@ class TestLoss:
         for task, loss in last.losses.items():
             assert loss < 0.5 * first.losses[task], task
 
+    @pytest.mark.slow
     def test_it_works_in_half_precision_with_an_average(self, build, short, checkpoint):
         recipe = short.model_copy(update={"precision": "bf16-mixed", "ema_decay": 0.5})
         model = build()
@@ -230,6 +219,7 @@ class TestDigest:
         ]
         assert digests[0] == digests[1] != digests[2]
 
+    @pytest.mark.slow
     def test_a_resumed_run_has_the_same_teacher(self, build, short, tmp_path, checkpoint):
         whole, model = build(), build()
         teacher = load_teacher(str(checkpoint), model)
@@ -241,7 +231,7 @@ class TestDigest:
                 Batches(),
                 short,
                 teacher=teacher,
-                callbacks=[stop_at_4],
+                callbacks=[stop_at(4)],
                 checkpoint_folder=tmp_path,
             )
         for other in (None, dataclasses.replace(teacher, digest="another")):
@@ -261,10 +251,11 @@ class TestDigest:
 
 
 class TestRun:
+    @pytest.mark.slow
     def test_a_run_has_a_teacher_whose_place_is_absolute(self, config, tmp_path, checkpoint, monkeypatch):
         monkeypatch.chdir(tmp_path)
         plain = train(config, tmp_path / "plain", logs=False)
-        taught = changed(config, teacher="teacher", teacher_weight=1.0)
+        taught = with_recipe(config, teacher="teacher", teacher_weight=1.0)
         result = train(taught, tmp_path / "run", logs=False)
         assert taught.standalone().recipe.teacher == str(checkpoint)
         assert result.metrics["tasks"] != plain.metrics["tasks"]
@@ -274,9 +265,9 @@ class TestRun:
     def test_a_teacher_in_a_file_is_absolute_too(self, config, tmp_path, plugin, monkeypatch):
         source = plugin("def make(): return lambda image: {'depth': image[:, :1]}")
         monkeypatch.chdir(tmp_path)
-        taught = changed(config, teacher="plugin_teacher.py:make")
+        taught = with_recipe(config, teacher="plugin_teacher.py:make")
         assert taught.standalone().recipe.teacher == source
         assert train(taught, tmp_path / "run", logs=False).metrics["steps"] == 6
 
     def test_a_name_of_a_module_stays(self, config):
-        assert changed(config, teacher="models.large:make").standalone().recipe.teacher == "models.large:make"
+        assert with_recipe(config, teacher="models.large:make").standalone().recipe.teacher == "models.large:make"

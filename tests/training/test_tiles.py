@@ -3,10 +3,10 @@ from itertools import pairwise
 
 import pytest
 import torch
+from helpers.small_training import SIZE
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
-from training_fakes import SIZE
 
 from ednas.exceptions import ConfigError
 from ednas.training.tiles import Tiling, forward_tiles

@@ -59,6 +59,7 @@ def longer(config, steps):
     return config.model_copy(update={"recipe": config.recipe.model_copy(update={"steps": steps})})
 
 
+@pytest.mark.slow
 def test_both_get_settings_reports_and_metrics_and_a_resumed_run_is_the_same_there(config, tmp_path, fakes):
     run = tmp_path / "run"
     result = train(config, run, loggers=["wandb", "mlflow"])

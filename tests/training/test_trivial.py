@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from memory_dataset import SIZE as SMALL
-from memory_dataset import MemoryDataset
+from helpers.memory_dataset import SIZE as SMALL
+from helpers.memory_dataset import MemoryDataset
+from helpers.small_training import LABELLED, only
 
 from ednas.data.cache import open_cache
 from ednas.data.sample import VOID
@@ -156,8 +157,17 @@ def test_a_training_says_how_good_no_network_is(config, tmp_path):
     assert all(f"WARNING {line}" in log for line in lines)
 
 
+@pytest.mark.slow
 def test_several_runs_keep_it_and_the_remarks_of_all(config, tmp_path, monkeypatch):
     monkeypatch.setattr("ednas.tasks.segmentation.metrics.SegmentationMetrics.remark", lambda self: "all road")
     several = train_runs(config, tmp_path, runs=2, logs=False)
     assert several.metrics["trivial"] == several.runs[0].metrics["trivial"]
     assert several.metrics["remarks"] == ["segmentation: all road"] * 2
+
+
+@pytest.mark.parametrize("task", ["segmentation", "depth"])
+def test_the_mean_label_is_that_of_the_labelled_samples(build, partial_split, task):
+    tasks = build((task,)).tasks
+    found = measure_trivial(tasks, partial_split, partial_split)["tasks"]
+    expected = measure_trivial(tasks, only(partial_split, LABELLED[task]), partial_split)["tasks"]
+    assert found[task] == pytest.approx(expected[task])

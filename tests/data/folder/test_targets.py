@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from helpers.dataset_files import change_description, save_png
 from PIL import Image
 
 from ednas.data.check import check_dataset
@@ -21,8 +22,8 @@ PAINTED = np.array([[[128, 64, 128], [70, 70, 70], [71, 70, 70], [0, 0, 0]]] * 3
 
 
 @pytest.fixture
-def folder(tmp_path, makers):
-    makers.save_png(tmp_path / "images" / "a.png", np.zeros((3, 4, 3), np.uint8))
+def folder(tmp_path):
+    save_png(tmp_path / "images" / "a.png", np.zeros((3, 4, 3), np.uint8))
     (tmp_path / "masks").mkdir()
     return tmp_path
 
@@ -73,13 +74,13 @@ def test_a_palette_with_transparency_is_read_without_a_warning(folder, recwarn):
         ({"colors": {**COLORS, "void": [0, 0, 0]}, "ignore": []}, [0, 1, 1, 2]),
     ],
 )
-def test_names_or_numbers_say_which_class_a_colour_is(folder, makers, target, expected):
-    makers.save_png(folder / "masks" / "a.png", PAINTED)
+def test_names_or_numbers_say_which_class_a_colour_is(folder, target, expected):
+    save_png(folder / "masks" / "a.png", PAINTED)
     assert labels(describe(folder, **{"colors": COLORS, "ignore": [[0, 0, 0]], **target})) == expected
 
 
-def test_an_unlisted_colour_is_named_with_its_place_and_number(folder, makers):
-    makers.save_png(folder / "masks" / "a.png", PAINTED)
+def test_an_unlisted_colour_is_named_with_its_place_and_number(folder):
+    save_png(folder / "masks" / "a.png", PAINTED)
     path = describe(folder, colors=COLORS)
     message = (
         r"masks/a\.png: holds the colour \[0, 0, 0\] in 3 pixels, first in row 0, column 3; list it under colors or"
@@ -88,7 +89,7 @@ def test_an_unlisted_colour_is_named_with_its_place_and_number(folder, makers):
         open_dataset(path)[0]
     assert not check_dataset(path).ok
     noise = np.random.default_rng(0).integers(1, 255, (3, 40, 3)).astype(np.uint8)
-    makers.save_png(folder / "masks" / "a.png", noise)
+    save_png(folder / "masks" / "a.png", noise)
     with pytest.raises(DataError, match=r"and 119 more colours that are not listed; was it resized or stored as JPEG"):
         open_dataset(path)[0]
 
@@ -103,8 +104,8 @@ def test_jpeg_is_refused_whatever_the_name_says(folder, target):
         open_dataset(describe(folder, **target))[0]
 
 
-def test_colours_without_colors_are_hinted_at(folder, makers):
-    makers.save_png(folder / "masks" / "a.png", PAINTED)
+def test_colours_without_colors_are_hinted_at(folder):
+    save_png(folder / "masks" / "a.png", PAINTED)
     with pytest.raises(DataError, match="mode RGB; a label map needs one channel, or 'colors'"):
         open_dataset(describe(folder, num_classes=3))[0]
 
@@ -138,13 +139,11 @@ def test_what_is_wrong_with_colours_is_named(folder, target, message):
 
 
 @pytest.mark.parametrize("painted", [False, True])
-def test_ids_of_instances_are_divided(folder, makers, painted):
+def test_ids_of_instances_are_divided(folder, painted):
     ids = np.array([[0, 1, 2999, 3000, 254001, 255003]] * 2)
-    makers.save_png(folder / "images" / "a.png", np.zeros((2, 6, 3), np.uint8))
+    save_png(folder / "images" / "a.png", np.zeros((2, 6, 3), np.uint8))
     if painted:  # as COCO does: R + 256 G + 65536 B
-        makers.save_png(
-            folder / "masks" / "a.png", np.stack([ids % 256, ids // 256 % 256, ids // 65536], -1).astype(np.uint8)
-        )
+        save_png(folder / "masks" / "a.png", np.stack([ids % 256, ids // 256 % 256, ids // 65536], -1).astype(np.uint8))
     else:
         np.save(folder / "masks" / "a.npy", ids)
     path = describe(folder, "png" if painted else "npy", num_classes=4, divisor=1000, void=[254, 255])
@@ -153,8 +152,8 @@ def test_ids_of_instances_are_divided(folder, makers, painted):
     assert labels(path) == [255, 255, 1, 0, 255, 255]
 
 
-def test_small_ids_of_instances_are_divided(folder, makers):
-    makers.save_png(folder / "masks" / "a.png", np.array([[0, 7, 20, 31]] * 3, np.uint8))
+def test_small_ids_of_instances_are_divided(folder):
+    save_png(folder / "masks" / "a.png", np.array([[0, 7, 20, 31]] * 3, np.uint8))
     assert labels(describe(folder, num_classes=4, divisor=10)) == [0, 0, 2, 3]
     assert labels(describe(folder, num_classes=1, divisor=1000)) == [0, 0, 0, 0]
 
@@ -169,3 +168,41 @@ def test_the_documented_examples_are_right(tmp_path, key):
     path = tmp_path / "my.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False))
     assert read_folder_config(path).targets["segmentation"].kind == "labels"
+
+
+def test_everything_but_the_mapped_ids_can_be_void(root):
+    path = root / "pictures" / "train" / "label" / "0_ids.png"
+    save_png(path, np.array([[10, 20, 99]] * 12, np.uint8).repeat(6, axis=1)[:, :16])
+    with pytest.raises(DataError, match=r"class id 99 .*allowed are 10, 20, 30, 40, 50 and 0, 255 for void"):
+        open_dataset(root)[0]
+    change_description(root, targets__segmentation__void="rest")
+    assert set(np.unique(open_dataset(root)[0].targets["segmentation"])) == {0, 1, 255}
+
+
+def test_targets_of_the_users_own(root):
+    pictures = root / "pictures" / "train"
+    inverse = np.linspace(-1, 3, 12 * 16).reshape(12, 16)
+    inverse[0, 0] = np.nan
+    (pictures / "inv").mkdir()
+    for i in range(3):
+        np.save(pictures / "inv" / f"{i}.npy", inverse)
+    parts = {
+        "inverse_depth": {
+            "kind": "disparity",
+            "path": "{split}/inv/{id}.npy",
+            "scale": 2,
+            "invalid": [-1, 0],
+            "unit": "1/m",
+        },
+        "material": {"kind": "labels", "path": "{split}/label/{id}_ids.png", "num_classes": 60},
+    }
+    change_description(root, targets=parts)
+    with pytest.raises(DataError, match="depth cannot be negative"):
+        open_dataset(root)[0]
+    np.save(pictures / "inv" / "0.npy", np.abs(inverse))
+    dataset = open_dataset(root)
+    assert dataset.info.targets["inverse_depth"].unit == "1/m"
+    sample = dataset[0]
+    assert sample.targets["inverse_depth"][0, 0] == 0
+    np.testing.assert_allclose(sample.targets["inverse_depth"].ravel()[1:], 2 * np.abs(inverse).ravel()[1:], rtol=1e-6)
+    assert sample.targets["material"].max() in (50, 255)

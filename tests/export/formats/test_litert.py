@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from export_fakes import NEEDS_EXPORT, can_convert
+from helpers.export_packages import NEEDS_EXPORT, can_convert
 
 from ednas.arch import SearchSpace, load_architecture
 from ednas.arch.zoo import names
@@ -30,6 +30,8 @@ from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 
 from ednas.export.formats import litert
+
+pytestmark = pytest.mark.slow  # the converter alone takes seconds to be imported
 
 CLEAN = {
     "ADD", "ARG_MAX", "AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "PAD", "RESIZE_BILINEAR",

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.small_training import TARGETS, small_architecture
 from torch import Tensor, nn
-from training_fakes import TARGETS, small_architecture
 
 from ednas.exceptions import DataError, EdnasError, ExportError
 from ednas.export.converter import read_manifest
@@ -209,6 +209,7 @@ def test_another_models_manifest_is_refused(model: Path) -> None:
         finish(model, manifest().model_copy(update={"outputs": outputs}))
 
 
+@pytest.mark.slow
 def test_the_terminal_stays_quiet(network: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
@@ -258,6 +259,7 @@ def test_a_missing_package_is_named(
             convert(network, tmp_path / "model.onnx")
 
 
+@pytest.mark.slow
 def test_a_place_that_cannot_be_written(network: Small, model: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EdnasError, match="cannot write"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.profiles import examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -141,6 +142,7 @@ def test_shapes_that_cannot_be_are_refused(tmp_path: Path, layers: list[dict[str
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_long_list_takes_no_time_squared(tmp_path: Path) -> None:
     layers = [conv([16, 16, 8], [16, 16, 8])] * 10_000
     begin = time.process_time()
@@ -166,7 +168,7 @@ CHANGES = st.dictionaries(st.sampled_from(list(CONV)), JSON, max_size=2)
 LAYERS = st.builds(lambda base, change: base | change, st.sampled_from([CONV, ADD]), CHANGES)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     JSON
     | st.builds(network, LAYERS, LAYERS)
@@ -183,7 +185,7 @@ def test_anything_is_a_network_or_a_clear_error(tmp_path: Path, content: Any) ->
     assert latency_ms > 0
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_clear_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "net.json"

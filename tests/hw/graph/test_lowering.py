@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.profiles import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -119,7 +120,7 @@ sides = st.integers(1, 12)
 pairs = st.tuples
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     size=pairs(sides, sides),
     kernel=pairs(st.integers(1, 4), st.integers(1, 4)),

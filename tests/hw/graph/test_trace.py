@@ -12,7 +12,8 @@ from math import prod
 
 import pytest
 import torch
-from arch_strategies import blocks_of
+from helpers.profiles import examples
+from helpers.strategies import blocks_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -60,7 +61,8 @@ def without_names(graph: LayerGraph) -> list[Layer]:
     return [replace(layer, name="", scope="") for layer in graph.layers]
 
 
-@settings(max_examples=12, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=examples(12))
 @given(
     st.integers(0, 2**32),
     st.sampled_from([(256, 256), (64, 128), (97, 131), (32, 32), (128, 256)]) | st.tuples(*[st.integers(32, 300)] * 2),
@@ -108,7 +110,8 @@ def test_blocks_of_named_networks_are_traced_alike(name: str, size: tuple[int, i
     check_blocks(zoo.architecture(name), size)
 
 
-@settings(max_examples=60)
+@pytest.mark.slow
+@settings(max_examples=examples(60))
 @given(st.data(), st.integers(1, 40), st.tuples(st.integers(32, 400), st.integers(32, 400)))
 def test_any_block_is_traced_alike(data: st.DataObject, stem: int, size: tuple[int, int]) -> None:
     """Also those with a single channel, whose depthwise convolution is none, and on features of few pixels."""
@@ -117,6 +120,7 @@ def test_any_block_is_traced_alike(data: st.DataObject, stem: int, size: tuple[i
     check_blocks(Architecture(tuple(blocks), stem, bifpn_depth=1), size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(256, 256), (144, 192), (32, 32)])
 @pytest.mark.parametrize("width", [1, 2, 64, 1024])
 @pytest.mark.parametrize("filters", [(1, 1, 1), (20, 56, 480), (4096, 2, 4095)])
@@ -155,7 +159,7 @@ def live_bytes(layers: Sequence[Layer], sizes: dict[int, int], until_the_end: Se
     ]
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(
     st.integers(0, 2**32),
     st.sampled_from([(256, 256), (97, 131), (64, 128)]),
@@ -181,6 +185,7 @@ def test_lifetimes_come_out_the_same_piece_by_piece(seed: int, size: tuple[int, 
     assert pieces.peak_bytes == max(whole)
 
 
+@pytest.mark.slow
 def test_the_first_network_needs_none_of_torchs_compiler() -> None:
     """Importing it takes longer than costing a thousand networks."""
     code = (

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.profiles import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -265,7 +266,7 @@ def random_architecture(seed: int) -> Architecture:
     return SPACE.decode([generator.randrange(len(decision.candidates)) for decision in SPACE.decisions])
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10))
 @given(
     st.integers(0, 2**32), st.sampled_from([(256, 256), (97, 131), (64, 128)]), st.sampled_from([0, 1000, 3300, 7885])
 )
@@ -318,7 +319,7 @@ def test_more_filters_are_never_cheaper(shape: tuple[int, int, int], few: int, m
     assert costs[0].latency_ms <= costs[1].latency_ms
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20))
 @given(st.floats(1, 5000), st.floats(1, 5000))
 def test_latency_falls_with_the_clock_the_bandwidth_and_the_cache(low: float, high: float) -> None:
     low, high = sorted((low, high))

@@ -37,6 +37,7 @@ class TestMeasured:
     def _needs_runtime(self) -> None:
         pytest.importorskip("ai_edge_litert")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("dtype", ["int8", "float32"])
     def test_a_network_takes_time_and_a_far_larger_one_more(self, dtype) -> None:
         source = LiteRT(processes=2, runs=3, warmup=1, dtype=dtype)
@@ -58,6 +59,7 @@ class TestMeasured:
         large = QUICK.measure(convolution(4), tmp_path / "large.tflite")
         assert large.latency_ms > QUICK.measure(convolution(4)).latency_ms
 
+    @pytest.mark.slow
     def test_a_file_of_another_type_than_asked_for_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "x.tflite"
         write_tflite(convolution(8), path)

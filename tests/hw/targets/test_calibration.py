@@ -36,6 +36,7 @@ def measured(target: Target, count: int = 8, noise: float = 0.0) -> list[Sample]
     return samples
 
 
+@pytest.mark.slow
 def test_the_constants_of_the_device_are_found() -> None:
     device = changed(**{"link.bandwidth_mb_per_s": 200.0, "link.dispatch_ms": 1.5})
     result = calibrate(CORAL, measured(device))
@@ -49,6 +50,7 @@ def test_the_constants_of_the_device_are_found() -> None:
     assert result.target.engine == CORAL.engine
 
 
+@pytest.mark.slow
 def test_the_error_of_left_out_rows_is_not_below_the_noise_of_the_fit() -> None:
     result = calibrate(CORAL, measured(CORAL, noise=0.2))
     assert result.held_out_mape > result.fitted_mape > 0.02
@@ -75,6 +77,7 @@ def test_a_constant_on_which_nothing_depends_stays_as_it_was() -> None:
     assert [warning.partition(":")[0] for warning in result.warnings] == ["host.element_ns"]
 
 
+@pytest.mark.slow
 def test_a_fit_at_its_bound_is_told() -> None:
     samples = [replace(sample, latency_ms=1000 * sample.latency_ms) for sample in measured(CORAL, 3)]
     result = calibrate(CORAL, samples)

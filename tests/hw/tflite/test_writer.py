@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tflite
+from helpers.profiles import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -310,6 +311,7 @@ def random_architectures(count: int) -> list[Architecture]:
     return [space.decode([generator.randrange(len(d.candidates)) for d in space.decisions]) for _ in range(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", [*map(load_architecture, names()), *random_architectures(20)], ids=str)
 def test_reading_a_written_network_gives_it_back(architecture: Architecture, tmp_path: Path) -> None:
     graph = trace_network(architecture, {"segmentation": 19, "depth": 1}, (64, 128))
@@ -354,7 +356,7 @@ def chains(draw: st.DrawFn) -> LayerGraph:
     return graph_of(*layers)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(graph=chains(), dtype=st.sampled_from(DTYPES))
 def test_small_networks_run(graph: LayerGraph, dtype, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("files") / "x.tflite"

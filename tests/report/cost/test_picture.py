@@ -4,7 +4,7 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
-from report_fakes import HOSTILE
+from helpers.reports import HOSTILE
 
 from ednas.arch import load_architecture
 from ednas.hw import Cost, Layer, LayerGraph, load_target, simulate, target_names

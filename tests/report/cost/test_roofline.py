@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from cost_fakes import graphs
+from helpers.profiles import examples
+from helpers.strategies import layer_graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,8 +10,8 @@ from ednas.hw import load_target, simulate, target_names
 from ednas.report.cost.roofline import dots
 
 
-@settings(max_examples=40)
-@given(graphs(), st.sampled_from(target_names()))
+@settings(max_examples=examples(40))
+@given(layer_graphs(), st.sampled_from(target_names()))
 def test_every_dot_lies_below_its_roofs(graph, name):
     target = load_target(name)
     peak = target.engine.macs_per_cycle * target.engine.clock_mhz.value * 1e6

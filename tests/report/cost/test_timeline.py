@@ -3,7 +3,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from cost_fakes import graphs
+from helpers.profiles import examples
+from helpers.strategies import layer_graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,8 +44,8 @@ def check(cost: Cost, target=None) -> None:
             assert first.start_ms + first.length_ms <= second.start_ms + 1e-9 * cost.latency_ms
 
 
-@settings(max_examples=40)
-@given(graphs(), st.sampled_from(target_names()))
+@settings(max_examples=examples(40))
+@given(layer_graphs(), st.sampled_from(target_names()))
 def test_the_lanes_add_up_to_the_latency(graph, name):
     target = load_target(name)
     cost = simulate(graph, target)

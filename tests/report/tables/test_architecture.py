@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from report_fakes import HOSTILE, rows, show
+from helpers.reports import HOSTILE, rows, show
 
 from ednas.arch import load_architecture
 from ednas.hw.summary import summarise

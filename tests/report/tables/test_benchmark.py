@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from report_fakes import rows, show
+from helpers.reports import rows, show
 
 from ednas.hw.benchmark import Benchmark, Entry, Judgement, Model, Result
 from ednas.hw.sources.litert import LiteRT, Measurement

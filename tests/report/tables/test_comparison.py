@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from report_fakes import fake_comparison, rows, show
+from helpers.reports import fake_comparison, rows, show
 
 from ednas.metrics import METRICS, ModelMetrics
 from ednas.report.comparison import tabulate

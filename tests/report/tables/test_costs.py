@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from report_fakes import rows, show
+from helpers.reports import rows, show
 
 from ednas.arch import load_architecture
 from ednas.hw import Cost, load_target, simulate

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from report_fakes import rows, show
+from helpers.reports import rows, show
 
 from ednas.export.audit import Audit, AuditRow
 from ednas.export.check import CheckReport, MetricDrop, MetricsCheck

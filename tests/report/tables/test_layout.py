@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from report_fakes import rows, show
+from helpers.reports import rows, show
 
 from ednas.report.tables.layout import new_table, numbers, per_model
 

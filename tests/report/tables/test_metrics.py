@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from report_fakes import rows, show
+from helpers.reports import rows, show
 
 from ednas.report.tables.metrics import classes_table, metrics_table
 

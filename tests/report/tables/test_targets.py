@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from report_fakes import rows, show
+from helpers.reports import rows, show
 
 from ednas.hw import load_target, target_names
 from ednas.hw.targets.calibration import Calibration, RowError

@@ -168,6 +168,7 @@ class TestLovaszSoftmax:
         certain = 1e4 * F.one_hot(predicted, CLASSES).movedim(-1, 1).double()
         assert LovaszSoftmaxLoss()(certain, labels).item() == pytest.approx(1 - np.mean(ious), rel=1e-6)
 
+    @pytest.mark.slow
     def test_pixels_that_are_alike_have_equal_gradients_however_many_they_are(self):
         # One minus the IoU differs from pixel to pixel by less than float32 resolves near 1.
         labels = torch.zeros(1, 1000, 1000, dtype=torch.int64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from task_fakes import measure
+from helpers.metric_batches import measure
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassJaccardIndex
 

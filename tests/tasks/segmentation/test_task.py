@@ -7,10 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from torch.nn import functional as F
 
 from ednas.data.colors import palette
-from ednas.data.sample import TargetInfo
+from ednas.data.sample import VOID, TargetInfo
 from ednas.exceptions import ConfigError
 from ednas.tasks import make_task
 
@@ -105,3 +108,31 @@ class TestPictures:
         colours = palette(40)[:40].astype(int)
         distance = np.abs(colours[:, None] - colours[None]).sum(-1) + 1000 * np.eye(40, dtype=int)
         assert distance.min() > 30
+
+
+HEIGHT, WIDTH, CLASSES = 2, 3, 4
+
+
+labels = arrays(np.uint8, st.tuples(st.integers(1, 7), st.just(HEIGHT), st.just(WIDTH)), elements=st.sampled_from(
+    [0, 1, 2, 3, VOID]
+))  # fmt: skip
+
+
+def batches(array, size=2):
+    return iter(torch.as_tensor(array).split(size))
+
+
+@given(labels)
+def test_the_most_frequent_class_of_each_pixel_else_of_all(array):
+    logits = make_task("segmentation", TargetInfo("labels", CLASSES)).trivial(batches(array.astype(np.int64)))
+    if (array == VOID).all():
+        assert logits is None
+        return
+    assert logits.shape == (1, CLASSES, HEIGHT, WIDTH)
+    assert torch.isfinite(logits).all()
+    everywhere = np.bincount(array[array != VOID], minlength=CLASSES)
+    for place in np.ndindex(HEIGHT, WIDTH):
+        column = array[(slice(None), *place)]
+        counts = np.bincount(column[column != VOID], minlength=CLASSES)
+        expected = counts if counts.any() else everywhere
+        np.testing.assert_allclose(logits[(0, slice(None), *place)], np.log(1 + expected), rtol=1e-6)

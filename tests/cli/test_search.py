@@ -1,0 +1,74 @@
+"""``ednas search``: limits, objectives, and mistakes in the configuration."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from helpers.cli import Run
+
+
+def test_wrong_yaml_key_names_the_nearest(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "search.yaml").write_text("training: {data: streets}\ntrails: 3\n")
+    code, _, err = run("search", "--config", tmp_path / "search.yaml", "--out", tmp_path / "out")
+    assert code == 2
+    assert "search.yaml: unknown key 'trails'; did you mean 'trials'?" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_impossible_latency_says_what_is_possible(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "s.yaml").write_text(
+        "training: {data: streets, data_options: {count: 4}, recipe: mini}\ntarget_latency_ms: 0.01\n"
+        "space: {kinds: [ibn], kernel_sizes: [3], multipliers: [1.0], expand_ratios: [3, 6]}\n"
+    )
+    code, _, err = run("search", "--config", tmp_path / "s.yaml", "--out", tmp_path / "out")
+    assert code == 2
+    assert "the limit is latency 0.01 ms, but the lowest found in this space is latency" in err
+    assert err.count("\n") == 1
+
+
+def test_search_under_limits(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "s.yaml").write_text(
+        "training:\n  data: streets\n  data_options: {count: 4, size: [32, 64]}\n"
+        "  recipe: {name: mini, steps: 1, batch_size: 2, input_size: [32, 64]}\n"
+        "target_latency_ms: 0.01\nlimits: {params: 1.0, macs: 2 * baseline}\nprune_factor: 1.0\n"
+        "space: {kinds: [ibn], kernel_sizes: [3], multipliers: [0.5, 1.0]}\ntrials: 2\nexecutor: inline\n"
+        "controller: {options: {population_size: 7, mutations: 2}}\n"
+    )
+    search = ["search", "--config", tmp_path / "s.yaml", "--out", tmp_path / "out", "--device", "cpu", "--json"]
+    search += ["--limit", "params=0.9*baseline", "--limit", "latency_ms=2*baseline", "--prune-factor", "1.1"]
+    search += ["--tournament", "3"]
+    code, out, err = run(*search, "--objectives", "accuracy,params")
+    assert code == 0, err
+    options = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())["controller"]["options"]
+    assert options == {"population_size": 7, "tournament_size": 3, "mutations": 2, "initial_mutations": None}
+    result = json.loads(out)
+    limits, cost = result["limits"], result["best"]["cost"]
+    assert limits.keys() == {"latency_ms", "params", "macs"}
+    assert result["target_ms"] == limits["latency_ms"]
+    assert all(cost[name] <= 1.1 * limit for name, limit in limits.items())
+    assert result["objectives"] == ["accuracy", "params"]
+    assert result["feasible"] == all(cost[name] <= limit for name, limit in limits.items())
+
+    search.remove("--json")  # the Pareto set may be drawn anew when a search is resumed, its limits stay
+    code, out, err = run(*search, "--resume", "--objectives", "accuracy,macs,latency_ms")
+    assert code == 0, err
+    assert f"(limit {limits['params']:,.0f})" in out
+    assert json.loads((tmp_path / "out" / "pareto.json").read_text())["objectives"] == [
+        "accuracy",
+        "macs",
+        "latency_ms",
+    ]
+    search[search.index("latency_ms=2*baseline")] = "latency_ms=3*baseline"
+    code, _, err = run(*search, "--resume")
+    assert code == 2
+    assert "belongs to another search: 'target_latency_ms' was" in err
+
+
+def test_retrying_is_for_a_search_that_is_there(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("search", "--data", "streets", "--retry-failed", "--out", tmp_path / "run")
+    assert (code, err) == (2, "error: --retry-failed: is about the search in --out; add --resume\n")

@@ -1,0 +1,13 @@
+"""How hard hypothesis tries: fewer examples where slow tests are left out; see ``conftest.py``."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+_USUAL = 100
+"""Hypothesis's own number of examples, which the full profile keeps."""
+
+
+def examples(count: int) -> int:
+    """As many of ``count`` examples as the profile tries of the usual number, and a few at least."""
+    return max(count * settings.default.max_examples // _USUAL, min(count, 5))
