@@ -54,7 +54,7 @@ from ednas.cli import main
 
 # No deadlines: a loaded machine is slow, not wrong.
 settings.register_profile("full", deadline=None)
-settings.register_profile("quick", deadline=None, max_examples=20)
+settings.register_profile("quick", deadline=None, max_examples=10)
 
 
 def pytest_configure(config: pytest.Config) -> None:

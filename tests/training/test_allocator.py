@@ -21,7 +21,7 @@ size = 16 << 20
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20):
+    for _ in range(8):
         place = libc.malloc(size)
         ctypes.memset(place, 1, size)
         libc.free(place)
