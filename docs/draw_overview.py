@@ -81,21 +81,21 @@ def _draw_search(canvas: Canvas, x: float, width: float) -> None:
     canvas.rect(x, _TOP, width, _BOTTOM - _TOP, _CARD, stroke=FAINT, radius=8)
     steps = (("propose", -90), ("cost", 0), ("train", 90), ("score", 180))
     centre, radius = x + width / 2, 70.0
+
+    def place(degrees: float) -> tuple[float, float]:
+        """Return where the ring is at an angle."""
+        turn = math.radians(degrees)
+        return centre + 1.08 * radius * math.cos(turn), _MIDDLE + radius * math.sin(turn)
+
     for _, angle in steps:
-        start, end = math.radians(angle + 28), math.radians(angle + 58)
-        points = [
-            (centre + 1.08 * radius * math.cos(a), _MIDDLE + radius * math.sin(a))
-            for a in (start + (end - start) * step / 8 for step in range(9))
-        ]
-        canvas.line(points, stroke=_ACCENT, width=2, arrow=True)
+        arc = [place(angle + 28 + 30 * step / 8) for step in range(9)]
+        canvas.line(arc, stroke=_ACCENT, width=2, arrow=True)
     for name, angle in steps:
-        cx = centre + 1.08 * radius * math.cos(math.radians(angle))
-        cy = _MIDDLE + radius * math.sin(math.radians(angle))
+        cx, cy = place(angle)
         canvas.rect(cx - 36, cy - 15, 72, 30, "#e4eef8", stroke=_ACCENT, radius=15)
         canvas.text(cx, cy + 5, name, size=13.5, anchor="middle", bold=True)
-    for number, (kind, height) in enumerate(
-        (("fused", 40), ("ibn", 34), ("fused", 34), ("fused", 28), ("ibn", 22), ("fused", 22))
-    ):
+    bars = (("fused", 40), ("ibn", 34), ("fused", 34), ("fused", 28), ("ibn", 22), ("fused", 22))
+    for number, (kind, height) in enumerate(bars):
         canvas.rect(centre - 34 + 11.5 * number, _MIDDLE - height / 2, 9, height, block_kind(kind).colour, radius=2)
 
 
@@ -108,24 +108,13 @@ def _draw_pareto(canvas: Canvas, x: float, width: float) -> None:
     canvas.text(left - 2, _TOP + 13, "accuracy", size=12.5, fill=MUTED)
     target = left + 82.0
     canvas.line([(target, _TOP + 22), (target, bottom)], stroke=_FRONT, width=1.2, dashes="5 4")
-    front = [(left + 14, bottom - 30), (left + 28, bottom - 72), (left + 50, bottom - 104), (left + 74, bottom - 126),
-             (left + 112, bottom - 138)]  # fmt: skip
+    front = [(left + dx, bottom - dy) for dx, dy in ((14, 30), (28, 72), (50, 104), (74, 126), (112, 138))]
     stairs = [front[0]]
     for point in front[1:]:
         stairs += [(point[0], stairs[-1][1]), point]
     canvas.line(stairs, stroke=_FRONT, width=1.5)
-    for dx, dy in (
-        (30, 26),
-        (44, 52),
-        (52, 74),
-        (66, 60),
-        (62, 92),
-        (72, 34),
-        (90, 84),
-        (102, 108),
-        (106, 60),
-        (118, 92),
-    ):
+    others = ((30, 26), (44, 52), (52, 74), (66, 60), (62, 92), (72, 34), (90, 84), (102, 108), (106, 60), (118, 92))
+    for dx, dy in others:
         canvas.circle(left + dx, bottom - dy, 4, "#9dbfdd" if left + dx < target else "#d4dae0")
     for px, py in front:
         canvas.circle(px, py, 5.5, _FRONT)
@@ -153,9 +142,8 @@ def _draw_network(canvas: Canvas, x: float, width: float) -> None:
 
 def _draw_outputs(canvas: Canvas, x: float, width: float) -> None:
     _heading(canvas, x, width, "Ship it", ("checked against", "the original"))
-    for number, (name, note) in enumerate(
-        (("LiteRT", "int8, for the edge"), ("ONNX", "for everything else"), ("Report", "one HTML file"))
-    ):
+    files = (("LiteRT", "int8, for the edge"), ("ONNX", "for everything else"), ("Report", "one HTML file"))
+    for number, (name, note) in enumerate(files):
         y = _TOP + 78 * number
         canvas.rect(x, y, width, 68, _CARD, stroke=FAINT, radius=8)
         canvas.text(x + width / 2, y + 31, name, size=16, bold=True, anchor="middle")

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from ednas import Converter, register_converter
-from ednas.export.converter import Array, Session
+from ednas.export.converter import Array, Session, read_manifest
 from ednas.export.deployed import Deployed
-from ednas.export.manifest import METADATA_NAME, Manifest, TensorSpec, read_manifest
+from ednas.export.manifest import METADATA_NAME, Manifest, TensorSpec
 from ednas.export.runtime import one_line_errors
 
 

@@ -77,7 +77,7 @@ def log_l1(prediction: Tensor, target: Tensor, floor: float = 0.01) -> Tensor:
     Args:
         prediction: Raw output ``(N, 1, H, W)``; below ``floor`` it counts as that, and gets no gradient.
         target: Depth ``(N, 1, H, W)``, 0 = no label.
-        floor: Least depth that is told apart, in the label's unit.
+        floor: Least depth that is distinguished, in the label's unit.
     """
     valid = target > 0
     error = torch.where(valid, prediction.float().clamp(min=floor).log() - target.clamp(min=floor).log(), 0.0).abs()

@@ -44,8 +44,9 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_help_names_the_recipe_that_decides_the_size(run: Run) -> None:
-    for command, config in (("train", TrainConfig), ("search", SearchConfig)):
-        name = config(data="streets").recipe.name
+    training = TrainConfig(data="streets")
+    for command, config in (("train", training), ("search", SearchConfig(training=training).training)):
+        name = config.recipe.name
         text = " ".join(run(command, "--help")[1].replace("│", " ").split())
         assert f"Default: {name}." in text
         assert "the data's own, which mini shrinks to about as many pixels as 64x128 have" in text

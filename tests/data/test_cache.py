@@ -16,11 +16,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from helpers.memory_dataset import SIZE, TARGETS, MemoryDataset, open_in_process, open_never_ending
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ednas.data import cache
-from ednas.data.cache import CachedSplit, find_cache, load_cache, open_cache, resize_image, resize_nearest
+from ednas.data.cache import CachedSplit, find_cache, load_cache, open_cache
 from ednas.data.sample import VOID, DatasetInfo, Sample, TargetInfo
 from ednas.exceptions import ConfigError, DataError, EdnasError
 
@@ -143,30 +141,6 @@ def test_is_pickled_as_its_folder(tmp_path: Path) -> None:
 
 
 # Resizing
-
-
-def test_images_are_antialiased() -> None:
-    stripes = np.zeros((32, 64, 3), np.uint8)
-    stripes[:, ::2] = 255
-    small = resize_image(stripes, (8, 16))
-    assert small.shape == (8, 16, 3)
-    assert np.abs(small[:, 1:-1].astype(int) - 127).max() < 20
-
-
-@given(
-    st.integers(1, 30),
-    st.integers(1, 30),
-    st.integers(1, 30),
-    st.integers(1, 30),
-)
-def test_nearest_takes_the_pixel_under_the_centre(height: int, width: int, new_height: int, new_width: int) -> None:
-    ids = np.arange(height * width).reshape(height, width)
-    resized = resize_nearest(ids, (new_height, new_width))
-    for i in range(new_height):
-        for j in range(new_width):
-            row = int((i + 0.5) * height / new_height + 1e-9)
-            column = int((j + 0.5) * width / new_width + 1e-9)
-            assert resized[i, j] == ids[row, column]
 
 
 def test_resized_targets_keep_their_values_where_the_aspect_ratio_changes(tmp_path: Path) -> None:

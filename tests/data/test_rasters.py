@@ -14,7 +14,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ednas.data.rasters import read_channel, read_image, read_measurements, read_npy, read_vectors
+from ednas.data.rasters import (
+    read_channel,
+    read_image,
+    read_measurements,
+    read_npy,
+    read_vectors,
+    resize_image,
+    resize_nearest,
+)
 from ednas.exceptions import DataError
 
 READERS = (read_image, read_channel, read_vectors)
@@ -271,3 +279,27 @@ def test_half_a_file_is_never_read_as_a_whole(tmp_path, suffix):
         path.write_bytes(content[: int(share * len(content))])
         with pytest.raises(DataError, match="truncated"):
             read_image(path)
+
+
+def test_images_are_antialiased() -> None:
+    stripes = np.zeros((32, 64, 3), np.uint8)
+    stripes[:, ::2] = 255
+    small = resize_image(stripes, (8, 16))
+    assert small.shape == (8, 16, 3)
+    assert np.abs(small[:, 1:-1].astype(int) - 127).max() < 20
+
+
+@given(
+    st.integers(1, 30),
+    st.integers(1, 30),
+    st.integers(1, 30),
+    st.integers(1, 30),
+)
+def test_nearest_takes_the_pixel_under_the_centre(height: int, width: int, new_height: int, new_width: int) -> None:
+    ids = np.arange(height * width).reshape(height, width)
+    resized = resize_nearest(ids, (new_height, new_width))
+    for i in range(new_height):
+        for j in range(new_width):
+            row = int((i + 0.5) * height / new_height + 1e-9)
+            column = int((j + 0.5) * width / new_width + 1e-9)
+            assert resized[i, j] == ids[row, column]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ednas.data.check import check_dataset
 from ednas.data.formats import dataset_splits, open_dataset
 from ednas.data.rasters import require_file
-from ednas.data.reader import choose_split, nearest_rows, relative_path
+from ednas.data.reader import choose_split, relative_path
 from ednas.exceptions import ConfigError, DataError
 
 
@@ -258,16 +258,6 @@ def test_choose_split_names_what_there_is():
     assert choose_split("val", ("train", "val"), "x") == "val"
     with pytest.raises(DataError, match="x: has no split 'val'; it has train"):
         choose_split("val", ("train",), "x")
-
-
-@given(st.integers(1, 50), st.integers(1, 50))
-def test_nearest_rows_are_the_pixel_under_each_centre(size, wanted):
-    rows = nearest_rows(size, wanted)
-    assert len(rows) == wanted
-    assert rows.min() >= 0
-    assert rows.max() < size
-    centres = (np.arange(wanted) + 0.5) / wanted * size
-    assert (np.abs(rows + 0.5 - centres) <= 0.5 + 1e-9).all()
 
 
 def test_an_unreachable_name_is_a_data_error(tmp_path):

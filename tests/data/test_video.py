@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from ednas.data.cache import resize_image
+from ednas.data.rasters import resize_image
 from ednas.data.video import Video, write_video
 from ednas.exceptions import ConfigError, DataError, EdnasError
 

@@ -62,7 +62,7 @@ def test_no_configuration_is_forgotten() -> None:
         ("training", "| `ema_decay` | number or `null` | `null` | > 0, < 1 |"),
         ("training", "| `schedule` | `cosine`, `constant` | `cosine` |  |"),
         ("training", "| `mean` | [number, number, number] | `[0.5, 0.5, 0.5]` |  |"),
-        ("search", "| `recipe` | [Recipe](training.md#recipe) | `proxy` |  |"),
+        ("search", "| `training` | [TrainConfig](training.md#trainconfig) | required |  |"),
         ("search", "| `population_size` | whole number | `50` | ≥ 1 |"),
         ("search", "| `space` | [SpaceConfig](#spaceconfig) | its defaults |  |"),
         ("dataset", "| `scale` | number | `1.0` | > 0 |"),

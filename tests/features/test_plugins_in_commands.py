@@ -137,8 +137,9 @@ def test_a_teacher_that_is_code_is_a_plugin(run: Run, data: Path, tmp_path: Path
     (folder / "state.safetensors").touch()
     teacher = folder / "teacher.py"
     teacher.write_text(f"open({str(tmp_path / 'was_here')!r}, 'w').close()\ndef make(): raise RuntimeError('no')\n")
-    recipe = f"recipe: {{name: mini, steps: 1, batch_size: 2, teacher: '{teacher}:make'}}\n"
-    (folder / "config.yaml").write_text(f"data: {data}\ntasks: [depth]\n{recipe}")
+    recipe = f"{{name: mini, steps: 1, batch_size: 2, teacher: '{teacher}:make'}}"
+    training = f"{{data: '{data}', tasks: [depth], recipe: {recipe}}}"
+    (folder / "config.yaml").write_text(f"training: {training}" if command == "search" else training)
     words = [command, "--config", folder / "config.yaml", "--out", tmp_path / "run"]
     code, _, err = run(*words)
     assert (code, err.count("\n")) == (2, 1)

@@ -21,9 +21,11 @@ from ednas.search import SearchConfig, StudyReader, TrialState, run_search
 
 HEADS = {"segmentation": 19, "depth": 1}
 TINY: dict[str, Any] = {
-    "data": "streets",
-    "data_options": {"count": 6, "size": [32, 64]},
-    "recipe": {"name": "mini", "steps": 1, "batch_size": 2, "input_size": [32, 64]},
+    "training": {
+        "data": "streets",
+        "data_options": {"count": 6, "size": [32, 64]},
+        "recipe": {"name": "mini", "steps": 1, "batch_size": 2, "input_size": [32, 64]},
+    },
     "controller": {"options": {"population_size": 2, "tournament_size": 2}},
     "trials": 3,
     "executor": "inline",
@@ -76,7 +78,8 @@ OWN = {
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", OWN)
 def test_the_other_half_of_an_own_part_is_searched(tmp_path: Path, architecture: str) -> None:
-    own = config(architecture=architecture, space=OWN[architecture], plugins=[str(EXAMPLE)], target_latency_ms=None)
+    training = {**TINY["training"], "architecture": architecture, "plugins": [str(EXAMPLE)]}
+    own = config(training=training, space=OWN[architecture], target_latency_ms=None)
     result = run_search(own, tmp_path)
     found = load_architecture(tmp_path / "best.json")
     base = load_architecture(architecture)

@@ -100,8 +100,9 @@ def test_a_search_from_its_configuration_to_its_folder(tmp_path: Path) -> None:
     with StudyReader(tmp_path / "run" / "study.db") as reader:
         assert reader.trials()[: len(trials)] == trials
         assert reader.counts()[TrialState.DONE] == 5
+    other = written.model_copy(update={"training": written.training.model_copy(update={"seed": 1})})
     with pytest.raises(StudyError, match="belongs to another search: 'seed' was 0, is 1"):
-        run_search(written.model_copy(update={"seed": 1}), tmp_path / "run", resume=True)
+        run_search(other, tmp_path / "run", resume=True)
     with pytest.raises(StudyError, match="holds a search already"):
         run_search(written, tmp_path / "run")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ednas.data.cache import resize_image
 from ednas.data.legend import with_legend
+from ednas.data.rasters import resize_image
 from ednas.data.video import Video, write_video
 from ednas.exceptions import DataError
 from ednas.training.predict import predict_images

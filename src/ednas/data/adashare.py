@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ednas.config import StrictModel, parse
-from ednas.data.classes import known_class_names
+from ednas.data.classes import NYU_40, known_class_names
 from ednas.data.decode import decode_depth, decode_labels, decode_normals, parse_axes
 from ednas.data.rasters import Array, read_channel, read_image, read_measurements, read_vectors
 from ednas.data.reader import IMAGE, FileReader, Format, choose_split, relative_path
@@ -51,39 +51,26 @@ class AdaShareCityscapesOptions(StrictModel):
     num_classes: Literal[7, 19] = 19
 
 
-class AdaShareNYUv2Options(StrictModel):
-    """Options of :class:`AdaShareNYUv2` (none)."""
-
-
 class AdaShareCityscapes(FileReader):
-    """AdaShare's CityScapes: targets ``segmentation`` and ``depth`` (kind ``disparity``)."""
+    """AdaShare's CityScapes: targets ``segmentation`` and ``depth`` (kind ``disparity``).
+
+    Args:
+        index: Path of ``cityscape.json``.
+        split: ``train``, ``val``, ``train1`` or ``train2``.
+        options: See :class:`AdaShareCityscapesOptions`.
+    """
 
     def __init__(self, index: Path, split: str = "train", options: Mapping[str, Any] | None = None) -> None:
-        """Read the index; no sample is read.
-
-        Args:
-            index: Path of ``cityscape.json``.
-            split: ``train``, ``val``, ``train1`` or ``train2``.
-            options: See :class:`AdaShareCityscapesOptions`.
-
-        Raises:
-            DataError: The index is missing or damaged, or the split is missing or empty.
-            ConfigError: An option is wrong.
-        """
         chosen = parse(AdaShareCityscapesOptions, options or {}, "options of adashare_cityscapes")
         label = {7: 3, 19: 4}[chosen.num_classes]
-        names = known_class_names(chosen.num_classes)
+        targets = {
+            "segmentation": TargetInfo("labels", chosen.num_classes, known_class_names(chosen.num_classes)),
+            "depth": TargetInfo("disparity", unit="p/65535"),
+        }
         super().__init__(
             root=index.parent,
             split=split,
-            info=DatasetInfo(
-                name="CityScapes (AdaShare)",
-                format="adashare_cityscapes",
-                targets={
-                    "segmentation": TargetInfo("labels", chosen.num_classes, names),
-                    "depth": TargetInfo("disparity", unit="p/65535"),
-                },
-            ),
+            info=DatasetInfo("CityScapes (AdaShare)", "adashare_cityscapes", targets),
             records=_records(index, split, 5, {IMAGE: 0, "segmentation": label, "depth": 1}),
             options=chosen,
         )
@@ -99,33 +86,25 @@ class AdaShareCityscapes(FileReader):
 
 
 class AdaShareNYUv2(FileReader):
-    """AdaShare's NYUv2: targets ``segmentation`` (40 classes), ``depth`` (metres) and ``normals``."""
+    """AdaShare's NYUv2: targets ``segmentation`` (40 classes), ``depth`` (metres) and ``normals``.
+
+    Args:
+        index: Path of ``nyu_v2_3task.json``.
+        split: ``train`` or ``val``.
+        options: None exist.
+    """
 
     def __init__(self, index: Path, split: str = "train", options: Mapping[str, Any] | None = None) -> None:
-        """Read the index; no sample is read.
-
-        Args:
-            index: Path of ``nyu_v2_3task.json``.
-            split: ``train`` or ``val``.
-            options: None exist.
-
-        Raises:
-            DataError: The index is missing or damaged, or the split is missing or empty.
-            ConfigError: An option is given.
-        """
-        chosen = parse(AdaShareNYUv2Options, options or {}, "options of adashare_nyuv2")
+        chosen = parse(StrictModel, options or {}, "options of adashare_nyuv2")
+        targets = {
+            "segmentation": TargetInfo("labels", 40, NYU_40),
+            "depth": TargetInfo("distance", unit="m"),
+            "normals": TargetInfo("normals"),
+        }
         super().__init__(
             root=index.parent,
             split=split,
-            info=DatasetInfo(
-                name="NYUv2 (AdaShare)",
-                format="adashare_nyuv2",
-                targets={
-                    "segmentation": TargetInfo("labels", 40, known_class_names(40)),
-                    "depth": TargetInfo("distance", unit="m"),
-                    "normals": TargetInfo("normals"),
-                },
-            ),
+            info=DatasetInfo("NYUv2 (AdaShare)", "adashare_nyuv2", targets),
             records=_records(index, split, 4, {IMAGE: 0, "segmentation": 1, "normals": 2, "depth": 3}),
             options=chosen,
         )

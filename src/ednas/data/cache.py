@@ -42,9 +42,9 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from ednas.data.complaints import complain
+from ednas.data.rasters import Array, resize_image, resize_nearest
 from ednas.data.sample import VOID, DatasetInfo, DenseDataset, Sample, TargetInfo, TargetKind
 from ednas.exceptions import ConfigError, DataError, EdnasError
 from ednas.files import atomic_path, locked, read_json
@@ -55,8 +55,6 @@ FORMAT_VERSION = 4
 Progress = Callable[[int, int], None]
 """Called with (samples done, samples in all)."""
 
-Array = npt.NDArray[Any]
-
 _log = logging.getLogger(__name__)
 
 _STORED: dict[TargetKind, tuple[type[np.generic], tuple[int, ...]]] = {
@@ -66,6 +64,8 @@ _STORED: dict[TargetKind, tuple[type[np.generic], tuple[int, ...]]] = {
     "normals": (np.float16, (3,)),
 }
 """Type and trailing dimensions of a target on disk."""
+
+_Layout = dict[str, tuple[np.dtype[np.generic], tuple[int, ...]]]
 
 _CHECK_BLOCKS, _CHECK_BYTES = 64, 1 << 16
 
@@ -110,29 +110,20 @@ class CachedSplit:
         return len(self.rows)
 
     def __reduce__(self) -> tuple[Callable[..., CachedSplit], tuple[Any, ...]]:
-        matched = {name: (self.info.targets[name], table) for name, table in self.class_tables.items()}
-        return _reopen, (self.folder, self.split, self.rows, matched)
+        matched = {name: self.info.targets[name] for name in self.class_tables}
+        return _reopen, (self.folder, self.split, self.rows, self.class_tables, matched)
 
     def select(self, chosen: npt.NDArray[np.bool_], split: str) -> CachedSplit:
-        """Return a part of the split under another name; the arrays are shared.
-
-        Args:
-            chosen: Which samples, ``(N,)``.
-            split: The part's name.
-        """
+        """Return the samples ``chosen`` ``(N,)`` as a split of another name; the arrays are shared."""
         return dataclasses.replace(self, split=split, rows=self.rows[chosen])
 
 
-def _reopen(folder: Path, split: str, rows: Array, matched: Mapping[str, tuple[TargetInfo, Array]]) -> CachedSplit:
+def _reopen(
+    folder: Path, split: str, rows: Array, class_tables: Mapping[str, Array], matched: Mapping[str, TargetInfo]
+) -> CachedSplit:
     cached = load_cache(folder)
-    targets = {**cached.info.targets, **{name: info for name, (info, _) in matched.items()}}
-    return dataclasses.replace(
-        cached,
-        info=dataclasses.replace(cached.info, targets=targets),
-        split=split,
-        rows=rows,
-        class_tables={name: table for name, (_, table) in matched.items()},
-    )
+    info = dataclasses.replace(cached.info, targets={**cached.info.targets, **matched})
+    return dataclasses.replace(cached, info=info, split=split, rows=rows, class_tables=class_tables)
 
 
 def cache_folder() -> Path:
@@ -153,7 +144,7 @@ def open_cache(
         dataset: The split.
         size: ``(H, W)`` to resize to.
         folder: Where caches are; :func:`cache_folder` if ``None``.
-        progress: Told about every sample that is decoded; not called when the cache is there already.
+        progress: Called for every sample that is decoded; not called when the cache is there already.
 
     Raises:
         ConfigError: ``size`` is not two positive numbers.
@@ -187,7 +178,8 @@ def _place(dataset: DenseDataset, size: tuple[int, int], folder: Path | None) ->
     height, width = size
     if height < 1 or width < 1:
         raise ConfigError(f"input size {height}x{width}: height and width must be at least 1")
-    key = _key(dataset, size)
+    parts = [FORMAT_VERSION, dataset.fingerprint(), dataset.split, *size, _describe(dataset.info)]
+    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
     label = re.sub(r"[^A-Za-z0-9_.-]+", "_", f"{dataset.info.name[:60]}-{dataset.split}")
     return (cache_folder() if folder is None else folder) / f"{label}-{height}x{width}-{key}"
 
@@ -249,11 +241,6 @@ def _load_if_sound(path: Path) -> CachedSplit | None:
         return None
 
 
-def _key(dataset: DenseDataset, size: tuple[int, int]) -> str:
-    parts = [FORMAT_VERSION, dataset.fingerprint(), dataset.split, *size, _describe(dataset.info)]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
 def _describe(info: DatasetInfo) -> dict[str, Any]:
     targets = {name: dataclasses.asdict(target) for name, target in info.targets.items()}
     return {"name": info.name, "format": info.format, "targets": targets}
@@ -263,13 +250,9 @@ def _target_file(name: str) -> str:
     return f"targets/{name}.npy"
 
 
-def _layout(
-    info: DatasetInfo, length: int, size: tuple[int, int]
-) -> dict[str, tuple[np.dtype[np.generic], tuple[int, ...]]]:
+def _layout(info: DatasetInfo, length: int, size: tuple[int, int]) -> _Layout:
     """Type and shape of every array, by its path below the cache folder; the image comes first."""
-    layout: dict[str, tuple[np.dtype[np.generic], tuple[int, ...]]] = {
-        "image.npy": (np.dtype(np.uint8), (length, *size, 3))
-    }
+    layout: _Layout = {"image.npy": (np.dtype(np.uint8), (length, *size, 3))}
     for name, target in info.targets.items():
         if name == "image" or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
             raise DataError(
@@ -422,35 +405,6 @@ def _problem(sample: Sample, info: DatasetInfo) -> str | None:
         elif target.kind != "normals" and (array < 0).any():
             return f"target {name} has negative values; mark invalid pixels with 0"
     return None
-
-
-def resize_image(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Resize an image by a bilinear filter, antialiased when it shrinks.
-
-    Args:
-        image: ``uint8`` ``(H, W, 3)``.
-        size: The new ``(H, W)``; the aspect ratio may change.
-    """
-    if image.shape[:2] == size:
-        return image
-    picture = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return np.asarray(picture, dtype=np.uint8)
-
-
-def resize_nearest(array: Array, size: tuple[int, int]) -> Array:
-    """Resize a label map by taking, for every new pixel, the old pixel that its centre falls in.
-
-    Args:
-        array: ``(H, W, ...)``.
-        size: The new ``(H, W)``; the aspect ratio may change.
-    """
-    if array.shape[:2] == size:
-        return array
-    rows, columns = (
-        ((2 * np.arange(new) + 1) * old) // (2 * new) for new, old in zip(size, array.shape[:2], strict=True)
-    )
-    resized: Array = array[rows[:, None], columns]
-    return resized
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from ednas.exceptions import DataError, one_line
 _FACING = 0.97
 """Least share of normals that face the camera; below it the axes are probably wrong (right ones give over 0.99)."""
 
-_SATURATED = 0.01
+SATURATED = 0.01
 """Share of pixels with the largest value from which on it looks like a mark."""
 
 _FAR_OFF = 10.0
@@ -45,6 +46,7 @@ class TargetReport:
 
     Attributes:
         kind: As in :class:`ednas.data.sample.TargetInfo`.
+        unit: Unit of the values.
         labelled: Number of samples that have a label: a valid pixel at least.
         pixels: Number of pixels read.
         invalid: Share of pixels without a label, 0 to 1.
@@ -52,27 +54,32 @@ class TargetReport:
         maximum: Largest valid value.
         mean: Mean of the valid values.
         saturated: Share of valid values that are the largest one, 0 to 1.
-        far_below: Number of samples whose mean is less than the typical sample's by :data:`_OTHER_SCALE`.
-        unit: Unit of the values.
         facing: Share of valid normals that point towards the camera (n . ray < 0, for a camera with a usual angle of
             view); NaN for other kinds.
         frequencies: Share of each class among the labelled pixels; empty for other kinds.
         class_names: Names of the classes, as far as known.
+        far_below: Number of samples whose mean is less than the typical sample's by :data:`_OTHER_SCALE`.
     """
 
     kind: str
+    unit: str
     labelled: int
     pixels: int
     invalid: float
-    minimum: float = float("nan")
-    maximum: float = float("nan")
-    mean: float = float("nan")
-    saturated: float = float("nan")
-    far_below: int = 0
-    unit: str = ""
-    facing: float = float("nan")
-    frequencies: tuple[float, ...] = ()
-    class_names: tuple[str, ...] = ()
+    minimum: float
+    maximum: float
+    mean: float
+    saturated: float
+    facing: float
+    frequencies: tuple[float, ...]
+    class_names: tuple[str, ...]
+    far_below: int
+
+    def to_json(self) -> dict[str, Any]:
+        """What was measured as JSON values; NaN becomes None."""
+        measured = {name: value for name, value in vars(self).items() if name != "far_below"}
+        unknown = (name for name, value in measured.items() if isinstance(value, float) and math.isnan(value))
+        return {**measured, **dict.fromkeys(unknown)}
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,12 @@ class SplitReport:
     sizes: dict[tuple[int, int], int]
     targets: dict[str, TargetReport]
     problems: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values; sizes become ``"HxW"``."""
+        sizes = {f"{height}x{width}": count for (height, width), count in self.sizes.items()}
+        targets = {name: target.to_json() for name, target in self.targets.items()}
+        return {**vars(self), "sizes": sizes, "targets": targets}
 
 
 @dataclass(frozen=True)
@@ -125,14 +138,14 @@ class CheckReport:
         return not self.problems
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON values; NaN becomes None, sizes become ``"HxW"``."""
+        """The report as JSON values."""
         return {
             "path": self.path,
             "name": self.name,
             "format": self.format,
             "ok": self.ok,
             "warnings": list(self.warnings),
-            "splits": [_split_json(split) for split in self.splits],
+            "splits": [split.to_json() for split in self.splits],
         }
 
     def to_text(self) -> str:
@@ -197,8 +210,8 @@ class _Tally:
     pixels: int = 0
     valid: int = 0
     total: float = 0.0
-    minimum: float = float("inf")
-    maximum: float = float("-inf")
+    minimum: float = math.inf
+    maximum: float = -math.inf
     at_maximum: int = 0
     means: list[float] = field(default_factory=list)
     facing: int = 0
@@ -226,11 +239,12 @@ class _Tally:
             self.at_maximum += int((measured == self.maximum).sum())
 
     def report(self) -> TargetReport:
-        info, nan = self.info, float("nan")
+        info, nan = self.info, math.nan
         any_value = self.valid > 0 and info.kind in DEPTHS
         counts = self.classes[: info.num_classes]
         return TargetReport(
             kind=info.kind,
+            unit=info.unit,
             labelled=self.labelled,
             pixels=self.pixels,
             invalid=1 - self.valid / self.pixels if self.pixels else nan,
@@ -238,11 +252,10 @@ class _Tally:
             maximum=self.maximum if any_value else nan,
             mean=self.total / self.valid if any_value else nan,
             saturated=self.at_maximum / self.valid if any_value else nan,
-            far_below=int((np.multiply(self.means, _OTHER_SCALE) < np.quantile(self.means or [nan], 0.75)).sum()),
-            unit=info.unit,
             facing=self.facing / self.valid if self.valid and info.kind == "normals" else nan,
             frequencies=tuple(float(count) for count in counts / max(1, self.valid)),
             class_names=info.class_names,
+            far_below=int((np.multiply(self.means, _OTHER_SCALE) < np.quantile(self.means or [nan], 0.75)).sum()),
         )
 
 
@@ -297,8 +310,8 @@ def _unlike(reports: list[SplitReport]) -> list[str]:
     first, *others = reports
     for other in others:
         for name, target in other.targets.items():
-            means = [target.mean, first.targets[name].mean if name in first.targets else float("nan")]
-            ratio = max(means) / min(means) if min(means) > 0 else float("nan")
+            means = [target.mean, first.targets[name].mean if name in first.targets else math.nan]
+            ratio = max(means) / min(means) if min(means) > 0 else math.nan
             if ratio > _OTHER_SCALE:
                 theirs, ours = (_with_unit(mean, target) for mean in means)
                 found.append(
@@ -342,7 +355,7 @@ def _oddities(report: SplitReport) -> list[str]:
 def _looks_marked(target: TargetReport) -> bool:
     """Whether the largest value looks like a mark: many pixels have it, or some that are far off from all others."""
     is_far_off = target.maximum > _FAR_OFF * target.mean
-    return target.saturated > (_SELDOM if is_far_off else _SATURATED)
+    return target.saturated > (_SELDOM if is_far_off else SATURATED)
 
 
 def _usual_mean(target: TargetReport) -> float:
@@ -384,30 +397,3 @@ def _target_text(target: TargetReport, samples: int) -> str:
         return f"{text}, {target.facing:.1%} face the camera"
     most, mean = (_with_unit(value, target) for value in (target.maximum, target.mean))
     return f"{text}, {_number(target.minimum)} to {most}, mean {mean}"
-
-
-def _split_json(split: SplitReport) -> dict[str, Any]:
-    return {
-        "split": split.split,
-        "samples": split.samples,
-        "bad": split.bad,
-        "sizes": {f"{height}x{width}": count for (height, width), count in split.sizes.items()},
-        "targets": {name: _target_json(target) for name, target in split.targets.items()},
-        "problems": list(split.problems),
-    }
-
-
-def _target_json(target: TargetReport) -> dict[str, Any]:
-    numbers = {
-        key: None if np.isnan(value := getattr(target, key)) else value
-        for key in ("invalid", "minimum", "maximum", "mean", "saturated", "facing")
-    }
-    return {
-        "kind": target.kind,
-        "unit": target.unit,
-        "labelled": target.labelled,
-        "pixels": target.pixels,
-        **numbers,
-        "frequencies": list(target.frequencies),
-        "class_names": list(target.class_names),
-    }

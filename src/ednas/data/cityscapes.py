@@ -22,14 +22,13 @@ from ednas.config import StrictModel, parse
 from ednas.data.adashare import SMALLEST_DISPARITY
 from ednas.data.classes import CITYSCAPES_CATEGORIES, CITYSCAPES_TRAIN_IDS, known_class_names
 from ednas.data.decode import decode_depth, decode_labels
-from ednas.data.rasters import Array, read_channel, read_image
-from ednas.data.reader import IMAGE, FileReader, Format, choose_split, left_out, nearest_rows
+from ednas.data.rasters import Array, read_channel, read_image, resize_nearest
+from ednas.data.reader import IMAGE, SPLITS, FileReader, Format, choose_split, left_out
 from ednas.data.sample import VOID, DatasetInfo, TargetInfo
 from ednas.exceptions import DataError
 from ednas.files import read_json
 
 IMAGES = "leftImg8bit"
-SPLITS = ("train", "val")
 
 _ENDS = {
     IMAGE: (IMAGES, "_leftImg8bit.png"),
@@ -59,20 +58,15 @@ class CityscapesOptions(StrictModel):
 
 
 class Cityscapes(FileReader):
-    """Raw Cityscapes: targets ``segmentation`` and, if there are disparities, ``depth``."""
+    """Raw Cityscapes: targets ``segmentation`` and, if there are disparities, ``depth``.
+
+    Args:
+        root: Folder with ``leftImg8bit`` and ``gtFine``.
+        split: ``train`` or ``val`` (``test`` has no public labels).
+        options: See :class:`CityscapesOptions`.
+    """
 
     def __init__(self, root: Path, split: str = "train", options: Mapping[str, Any] | None = None) -> None:
-        """List the images; no sample is read.
-
-        Args:
-            root: Folder with ``leftImg8bit`` and ``gtFine``.
-            split: ``train`` or ``val`` (``test`` has no public labels).
-            options: See :class:`CityscapesOptions`.
-
-        Raises:
-            DataError: The split is missing or empty.
-            ConfigError: An option is wrong.
-        """
         chosen = parse(CityscapesOptions, options or {}, "options of cityscapes")
         choose_split(split, cityscapes_splits(root), root)
         depth = chosen.depth
@@ -106,25 +100,18 @@ class Cityscapes(FileReader):
     def _load(self, part: str, record: Mapping[str, str]) -> Array:
         path = self._root / record[part]
         if part == IMAGE:
-            return self._resize_image(read_image(path))
-        stored = self._resize_map(read_channel(path))
+            image = read_image(path)
+            if self._size is None:
+                return image
+            return np.array(Image.fromarray(image).resize(self._size[::-1], Image.Resampling.BOX))
+        stored = read_channel(path)
+        if self._size is not None:
+            stored = resize_nearest(stored, self._size)
         if part == "segmentation":
             return _train_ids(stored, self.info.targets[part].num_classes, path)
         if self._metric:
             return _metric_depth(stored, self._root / record["camera"], path, self._max_depth)
         return decode_depth(_sixteen_bits(stored, path), scale=1 / 65535, minimum=SMALLEST_DISPARITY, where=path)
-
-    def _resize_image(self, image: Array) -> Array:
-        if self._size is None:
-            return image
-        height, width = self._size
-        return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
-
-    def _resize_map(self, values: Array) -> Array:
-        if self._size is None:
-            return values
-        rows, columns = (nearest_rows(old, new) for old, new in zip(values.shape, self._size, strict=True))
-        return values[rows[:, None], columns]
 
 
 def cityscapes_splits(root: Path) -> tuple[str, ...]:

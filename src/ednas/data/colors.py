@@ -27,42 +27,21 @@ NO_DEPTH: Color = (128, 128, 128)
 SKY: Color = (135, 190, 235)
 """Pixels that are infinitely far."""
 
+# fmt: off
 _CITYSCAPES = (
-    (128, 64, 128),
-    (244, 35, 232),
-    (70, 70, 70),
-    (102, 102, 156),
-    (190, 153, 153),
-    (153, 153, 153),
-    (250, 170, 30),
-    (220, 220, 0),
-    (107, 142, 35),
-    (152, 251, 152),
-    (70, 130, 180),
-    (220, 20, 60),
-    (255, 0, 0),
-    (0, 0, 142),
-    (0, 0, 70),
-    (0, 60, 100),
-    (0, 80, 100),
-    (0, 0, 230),
-    (119, 11, 32),
+    (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153), (153, 153, 153), (250, 170, 30),
+    (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60), (255, 0, 0), (0, 0, 142), (0, 0, 70),
+    (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
 )
-
-_GOLDEN_RATIO = 0.618033988749895
 
 # A dark-to-bright scale from violet over red to pale yellow; luminance rises steadily, so that it also reads in grey.
 _SCALE = (
-    (18, 8, 46),
-    (62, 15, 96),
-    (110, 25, 110),
-    (158, 42, 99),
-    (202, 66, 75),
-    (233, 103, 45),
-    (247, 152, 24),
-    (245, 204, 62),
-    (250, 250, 176),
+    (18, 8, 46), (62, 15, 96), (110, 25, 110), (158, 42, 99), (202, 66, 75), (233, 103, 45), (247, 152, 24),
+    (245, 204, 62), (250, 250, 176),
 )
+# fmt: on
+
+_GOLDEN_RATIO = 0.618033988749895
 
 _CLIPPED = 2.0
 """Percent of the pixels beyond either end of a depth's scale: a few outliers would make the rest one colour."""
@@ -153,12 +132,7 @@ def color_target(values: npt.NDArray[Any], info: TargetInfo, value_range: tuple[
 def sky_pixels(
     labels: Mapping[str, npt.NDArray[Any]], targets: Mapping[str, TargetInfo]
 ) -> npt.NDArray[np.bool_] | np.bool_:
-    """Return where the classes of an image say sky, ``(H, W)``; False where none of them can.
-
-    Args:
-        labels: Maps of class ids and others, by target.
-        targets: What they are.
-    """
+    """Return where one of the maps of classes among ``labels`` says sky, ``(H, W)``; False where none of them can."""
     sky: npt.NDArray[np.bool_] | np.bool_ = np.False_
     for name, values in labels.items():
         if targets[name].kind == "labels" and "sky" in targets[name].class_names:

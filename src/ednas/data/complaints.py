@@ -74,12 +74,9 @@ def complain(dataset: DenseDataset, error: DataError, index: int) -> DataError:
 
 
 def _join(problems: list[str]) -> str:
-    first = problems[0]
     if len(problems) == 1:
-        return first
-    what = first.partition(": ")[2]
-    names = ", ".join(problem.partition(": ")[0] for problem in problems[:_NAMED])
+        return problems[0]
+    files, faults = zip(*(problem.partition(": ")[::2] for problem in problems), strict=True)
     more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
-    differ = any(problem.partition(": ")[2] != what for problem in problems)
-    note = " (the numbers are the first file's)" if differ else ""
-    return f"{len(problems)} files ({names}{more}): {what}{note}"
+    note = " (the numbers are the first file's)" if len(set(faults)) > 1 else ""
+    return f"{len(problems)} files ({', '.join(files[:_NAMED])}{more}): {faults[0]}{note}"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ednas.data.colors import Color
 from ednas.data.rasters import pack_colours
 from ednas.data.sample import VOID
 from ednas.exceptions import DataError
@@ -21,9 +22,6 @@ MIN_ID, MAX_ID = -32768, 65535
 
 MAX_CLASSES = VOID
 """Most classes that a ``uint8`` map with one void value can tell apart."""
-
-Colour = tuple[int, int, int]
-"""Red, green and blue, 0 to 255."""
 
 _MANY_COLOURS = 20
 """Number of unlisted colours in one file from which on they are mixtures, not forgotten."""
@@ -81,9 +79,9 @@ def decode_labels(
 def decode_colors(
     values: npt.NDArray[np.uint8],
     *,
-    classes: Mapping[Colour, int],
+    classes: Mapping[Color, int],
     where: object,
-    ignore: Iterable[Colour] = (),
+    ignore: Iterable[Color] = (),
     rest_is_void: bool = False,
 ) -> npt.NDArray[np.uint8]:
     """Turn painted classes into ``uint8`` ids with void 255.
@@ -251,7 +249,7 @@ def _label_table(
 
 @lru_cache(maxsize=4)
 def _colour_table(
-    classes: tuple[tuple[Colour, int], ...], ignore: tuple[Colour, ...], rest_is_void: bool
+    classes: tuple[tuple[Color, int], ...], ignore: tuple[Color, ...], rest_is_void: bool
 ) -> npt.NDArray[np.int16]:
     """Class of each packed colour; -1 = not allowed."""
     table = np.full(1 << 24, VOID if rest_is_void else -1, np.int16)

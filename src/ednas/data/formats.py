@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ednas.data import adashare, cityscapes, folder, mtan, nyuv2
-from ednas.data.reader import Format
+from ednas.data.reader import SPLITS, Format
 from ednas.data.sample import DenseDataset
-from ednas.data.synthetic import SPLITS, open_scene
+from ednas.data.synthetic import open_scene
 from ednas.exceptions import ConfigError, DataError
 from ednas.files import exists
 from ednas.scenes import SCENES
@@ -76,15 +76,11 @@ def open_as_trained(
     """Open a split for a model: where it is the dataset that the model was trained on, with the options of then.
 
     Args:
-        path: As in :func:`open_dataset`.
+        path: As in :func:`open_dataset`, as are the errors.
         split: As in :func:`open_dataset`.
         trained_on: Name of the dataset that the model was trained on.
         trained_with: Options that it was opened with.
         options: Options that are asked for now; they go first.
-
-    Raises:
-        DataError: As :func:`open_dataset`.
-        ConfigError: As :func:`open_dataset`.
     """
     kept = {name: value for name, value in trained_with.items() if name not in options}
     try:

@@ -43,7 +43,7 @@ def hold_out(cached: CachedSplit, share: float = SHARE, targets: Iterable[str] =
     held = places <= limit
     names, order = tuple(targets), places.argsort()
     for name in names:
-        _share_labels(cached, name, held, order)
+        _share_labels(cached, name, held, order, names)
     for name in names:
         if any(_first_labelled(cached, name, np.flatnonzero(part)) is None for part in (held, ~held)):
             raise ConfigError(
@@ -53,13 +53,32 @@ def hold_out(cached: CachedSplit, share: float = SHARE, targets: Iterable[str] =
     return cached.select(~held, cached.split), cached.select(held, HELD_OUT)
 
 
-def _share_labels(cached: CachedSplit, target: str, held: npt.NDArray[np.bool_], order: npt.NDArray[np.int64]) -> None:
-    """Move a sample where a part has no label of a target: the one whose place is nearest to the limit."""
+def _share_labels(
+    cached: CachedSplit,
+    target: str,
+    held: npt.NDArray[np.bool_],
+    order: npt.NDArray[np.int64],
+    targets: tuple[str, ...],
+) -> None:
+    """Move a sample where a part has no label of a target: the one whose place is nearest to the limit.
+
+    A sample stays that has its part's only label of one of ``targets``.
+    """
     for to_held, nearest in ((True, order), (False, order[::-1])):
         if _first_labelled(cached, target, nearest[held[nearest] == to_held]) is None:
-            moved = _first_labelled(cached, target, nearest[held[nearest] != to_held])
+            part = nearest[held[nearest] != to_held]
+            movable = (index for index in part if _can_leave(cached, index, part, targets))
+            moved = _first_labelled(cached, target, movable)
             if moved is not None:
                 held[moved] = to_held
+
+
+def _can_leave(cached: CachedSplit, index: int, part: npt.NDArray[np.int64], targets: tuple[str, ...]) -> bool:
+    return all(
+        _first_labelled(cached, target, [index]) is None
+        or _first_labelled(cached, target, part[part != index]) is not None
+        for target in targets
+    )
 
 
 def _first_labelled(cached: CachedSplit, target: str, samples: Iterable[int]) -> int | None:

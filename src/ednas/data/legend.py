@@ -6,14 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from ednas.data.colors import NO_DEPTH, NO_LABEL, SKY, Color, Picture, color_scale, palette
+from ednas.data.rasters import pack_colours
 from ednas.data.sample import TargetInfo
 
 PAPER: Color = (255, 255, 255)
 INK: Color = (40, 40, 40)
+
+_Entry = tuple[str, Picture, str]
+"""A patch of colour with text on either side."""
 
 _NARROWEST = 240
 """A narrower picture gets paper beside it, so that its legend has room."""
@@ -35,8 +38,8 @@ class Legend:
 
     def seen_in(self, pictures: Iterable[Picture]) -> Legend:
         """Return the legend without the named colours that no pixel of ``pictures`` has."""
-        seen = {code for picture in pictures for code in np.unique(_codes(picture)).tolist()}
-        colors = tuple((name, color) for name, color in self.colors if int(_codes(np.array(color))) in seen)
+        seen = {code for picture in pictures for code in np.unique(pack_colours(picture)).tolist()}
+        colors = tuple((name, color) for name, color in self.colors if int(pack_colours(np.array(color))) in seen)
         return replace(self, colors=colors)
 
 
@@ -76,18 +79,19 @@ def draw_legend(legend: Legend, width: int, text_size: int = 11) -> Picture:
     placed: list[tuple[int, int, _Entry]] = []
     x = y = gap
     for entry in _entries(legend, text_size):
-        needed = round(font.getlength(entry.before) + entry.patch.shape[1] + font.getlength(entry.after)) + 2 * gap
+        before, patch, after = entry
+        needed = round(font.getlength(before) + patch.shape[1] + font.getlength(after)) + 2 * gap
         if x > gap and x + needed > width:
             x, y = gap, y + line
         placed.append((x, y, entry))
         x += needed + gap
     paper = Image.new("RGB", (width, y + line if placed else 0), PAPER)
     draw = ImageDraw.Draw(paper)
-    for x, y, entry in placed:
-        draw.text((x, y), entry.before, fill=INK, font=font)
-        left = x + round(font.getlength(entry.before)) + (gap if entry.before else 0)
-        paper.paste(Image.fromarray(entry.patch), (left, y))
-        draw.text((left + entry.patch.shape[1] + gap, y), entry.after, fill=INK, font=font)
+    for x, y, (before, patch, after) in placed:
+        draw.text((x, y), before, fill=INK, font=font)
+        left = x + round(font.getlength(before)) + (gap if before else 0)
+        paper.paste(Image.fromarray(patch), (left, y))
+        draw.text((left + patch.shape[1] + gap, y), after, fill=INK, font=font)
     return np.array(paper)
 
 
@@ -107,25 +111,10 @@ def printable(text: str) -> str:
     return text.encode("latin-1", "replace").decode("latin-1")
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """A patch of colour with text on either side."""
-
-    before: str
-    patch: Picture
-    after: str
-
-
 def _entries(legend: Legend, text_size: int) -> Iterable[_Entry]:
     if legend.scale is not None:
         bar = color_scale(np.tile(np.linspace(1, 0, 6 * text_size), (text_size, 1)))
         near, far = legend.scale
-        yield _Entry(f"near {near:.3g}", bar, printable(f"far {far:.3g} {legend.unit}".rstrip()))
+        yield f"near {near:.3g}", bar, printable(f"far {far:.3g} {legend.unit}".rstrip())
     for name, color in legend.colors:
-        yield _Entry("", np.full((text_size, 2 * text_size, 3), color, np.uint8), printable(name))
-
-
-def _codes(colors: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    """Return one number for each colour of ``(..., 3)``."""
-    codes: npt.NDArray[np.int64] = colors.astype(np.int64) @ np.array((1 << 16, 1 << 8, 1))
-    return codes
+        yield "", np.full((text_size, 2 * text_size, 3), color, np.uint8), printable(name)

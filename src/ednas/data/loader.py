@@ -111,22 +111,12 @@ def eval_batches(
 ) -> Iterator[Batch]:
     """Yield all samples of a split once, in order, as they are; the last batch may be smaller.
 
-    Args:
-        cached: The split.
-        batch_size: Samples in a batch.
-        targets: Names of the targets to load; all of the split's if ``None``.
-        device: Where the batches shall be.
-
-    Raises:
-        ConfigError: ``batch_size`` is below 1.
-        DataError: The dataset lacks one of ``targets``.
+    Arguments and errors are those of :class:`BatchLoader`.
     """
     kinds = _kinds(cached, targets)
     step = _positive(batch_size)
-    return (
-        as_batch(_read(cached, np.arange(start, min(start + step, len(cached))), kinds, torch.device(device)), kinds)
-        for start in range(0, len(cached), step)
-    )
+    starts = range(0, len(cached), step)
+    return (load_samples(cached, range(len(cached))[start : start + step], kinds, device) for start in starts)
 
 
 def load_samples(
@@ -135,16 +125,9 @@ def load_samples(
     targets: Iterable[str] | None = None,
     device: torch.device | str = "cpu",
 ) -> Batch:
-    """Return some samples of a split as a batch, as they are.
+    """Return the samples of some indices as a batch, as they are.
 
-    Args:
-        cached: The split.
-        indices: Which samples.
-        targets: Names of the targets to load; all of the split's if ``None``.
-        device: Where the batch shall be.
-
-    Raises:
-        DataError: The dataset lacks one of ``targets``.
+    Other arguments and errors are those of :class:`BatchLoader`.
     """
     kinds = _kinds(cached, targets)
     return as_batch(_read(cached, np.array(indices, dtype=np.int64), kinds, torch.device(device)), kinds)

@@ -26,11 +26,9 @@ from ednas.data.adashare import NORMAL_AXES, SMALLEST_DISPARITY
 from ednas.data.classes import known_class_names
 from ednas.data.decode import decode_depth, decode_labels, decode_normals, parse_axes
 from ednas.data.rasters import Array, brief, read_channel, read_image, read_measurements, read_vectors
-from ednas.data.reader import IMAGE, FileReader, Format, choose_split, left_out
+from ednas.data.reader import IMAGE, SPLITS, FileReader, Format, choose_split, left_out
 from ednas.data.sample import VOID, DatasetInfo, TargetInfo
 from ednas.exceptions import ConfigError, DataError
-
-SPLITS = ("train", "val")
 
 _PROBES = 16
 
@@ -57,20 +55,17 @@ class MTANOptions(StrictModel):
 
 
 class MTAN(FileReader):
-    """MTAN's NYUv2 or CityScapes: targets ``segmentation``, ``depth`` and, for NYUv2, ``normals``."""
+    """MTAN's NYUv2 or CityScapes: targets ``segmentation``, ``depth`` and, for NYUv2, ``normals``.
+
+    At most a few label maps are read at once, to tell 7 from 19 classes.
+
+    Args:
+        root: Folder with ``train`` and ``val``.
+        split: ``train`` or ``val``.
+        options: See :class:`MTANOptions`.
+    """
 
     def __init__(self, root: Path, split: str = "train", options: Mapping[str, Any] | None = None) -> None:
-        """List the files; at most a few label maps are read, to tell 7 from 19 classes.
-
-        Args:
-            root: Folder with ``train`` and ``val``.
-            split: ``train`` or ``val``.
-            options: See :class:`MTANOptions`.
-
-        Raises:
-            DataError: The split, or every folder with labels, is missing.
-            ConfigError: An option is wrong.
-        """
         chosen = parse(MTANOptions, options or {}, "options of mtan")
         choose_split(split, mtan_splits(root), root)
         folders = _target_folders(root / split, chosen.num_classes)
@@ -87,14 +82,13 @@ class MTAN(FileReader):
         if nyu:
             targets["normals"] = TargetInfo("normals")
         self._axes = parse_axes(chosen.normal_axes)
-        names = _file_names(root / split / IMAGE)
         super().__init__(
             root=root,
             split=split,
             info=DatasetInfo("NYUv2 (MTAN)" if nyu else "CityScapes (MTAN)", "mtan", targets),
             records=[
                 {part: f"{split}/{folder}/{name}" for part, folder in {IMAGE: IMAGE, **folders}.items()}
-                for name in names
+                for name in _file_names(root / split / IMAGE)
             ],
             options=chosen,
         )
@@ -129,10 +123,9 @@ def _target_folders(folder: Path, num_classes: int | None) -> dict[str, str]:
     others = sorted(path.name for path in folder.glob("label_*") if path.is_dir())
     if not labels and others:
         raise ConfigError(f"{folder}: has no labels of {num_classes} classes; num_classes must fit {', '.join(others)}")
-    others_found = {
-        target: name for target, name in (("depth", "depth"), ("normals", "normal")) if (folder / name).is_dir()
-    }
-    return {"segmentation": labels[0], **others_found} if labels else others_found
+    found = {"segmentation": labels[0]} if labels else {}
+    pairs = (("depth", "depth"), ("normals", "normal"))
+    return found | {target: name for target, name in pairs if (folder / name).is_dir()}
 
 
 def _count_classes(root: Path, folder: str) -> int:
@@ -162,10 +155,7 @@ def _file_names(folder: Path) -> list[str]:
 
 
 def _find(path: Path) -> Path | None:
-    for split in SPLITS:
-        if next((path / split / IMAGE).glob("*.npy"), None) is not None:
-            return path
-    return None
+    return path if any(any((path / split / IMAGE).glob("*.npy")) for split in SPLITS) else None
 
 
 FORMAT = Format(

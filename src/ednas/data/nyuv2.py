@@ -27,7 +27,7 @@ from ednas.config import StrictModel, parse
 from ednas.data.classes import known_class_names
 from ednas.data.decode import decode_depth, decode_labels
 from ednas.data.rasters import Array, brief, require_file
-from ednas.data.reader import IMAGE, Format, Reader, choose_split
+from ednas.data.reader import IMAGE, SPLITS, Format, Reader, choose_split
 from ednas.data.sample import VOID, DatasetInfo, TargetInfo
 from ednas.exceptions import ConfigError, DataError
 from ednas.files import read_json
@@ -35,7 +35,6 @@ from ednas.files import read_json
 FILE_NAME = "nyu_depth_v2_labeled.mat"
 CLASS_MAP_NAMES = ("classMapping40.mat", "class_map.json")
 SPLITS_NAMES = ("splits.mat", "splits.json")
-SPLITS = ("train", "val")
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _HDF5_OFFSETS = (0, 512)
@@ -58,20 +57,18 @@ class NYUv2Options(StrictModel):
 
 
 class NYUv2(Reader[int]):
-    """Raw NYUv2: targets ``segmentation`` and ``depth`` (metres). A record is the number of an image, from 0."""
+    """Raw NYUv2: targets ``segmentation`` and ``depth`` (metres). A record is the number of an image, from 0.
+
+    Args:
+        path: The ``.mat`` file.
+        split: ``train`` or ``val``.
+        options: See :class:`NYUv2Options`.
+
+    Raises:
+        ConfigError: An option is wrong, or h5py (or SciPy, for an old file) is not installed.
+    """
 
     def __init__(self, path: Path, split: str = "train", options: Mapping[str, Any] | None = None) -> None:
-        """Read the class map and the split; no sample is read.
-
-        Args:
-            path: The ``.mat`` file.
-            split: ``train`` or ``val``.
-            options: See :class:`NYUv2Options`.
-
-        Raises:
-            DataError: A file is missing, damaged or does not fit the others.
-            ConfigError: An option is wrong, or h5py (or SciPy, for an old file) is not installed.
-        """
         chosen = parse(NYUv2Options, options or {}, "options of nyuv2")
         choose_split(split, SPLITS, path)
         self._path = path
@@ -84,17 +81,14 @@ class NYUv2(Reader[int]):
         # Object class 0 is "unlabelled"; class 0 of the map is void too.
         self._id_map = [(stored, ours - 1) for stored, ours in enumerate(class_map, start=1) if ours > 0]
         self._void = [0, *(stored for stored, ours in enumerate(class_map, start=1) if ours == 0)]
+        targets = {
+            "segmentation": TargetInfo("labels", classes, known_class_names(classes)),
+            "depth": TargetInfo("distance", unit="m"),
+        }
         super().__init__(
             root=path.parent,
             split=split,
-            info=DatasetInfo(
-                name="NYUv2",
-                format="nyuv2",
-                targets={
-                    "segmentation": TargetInfo("labels", classes, known_class_names(classes)),
-                    "depth": TargetInfo("distance", unit="m"),
-                },
-            ),
+            info=DatasetInfo("NYUv2", "nyuv2", targets),
             records=_read_split(self._splits_path, split, count),
             options=chosen,
         )
@@ -133,10 +127,8 @@ def _beside(path: Path, names: tuple[str, ...], what: str, option: str) -> Path:
 
 def _count_images(path: Path, depth: str) -> int:
     """Number of images; checks that the variables that we need are there and agree."""
-    shapes = {}
     with _open_hdf5(path) as file:
-        for name in ("images", depth, "labels"):
-            shapes[name] = _variable(file, name, path).shape
+        shapes = {name: _variable(file, name, path).shape for name in ("images", depth, "labels")}
     counts = {shape[0] for shape in shapes.values()}
     if len(counts) != 1:
         raise DataError(f"{path}: its variables hold different numbers of images ({shapes})")
@@ -148,13 +140,17 @@ def _read_slice(path: Path, name: str, index: int) -> Array:
 
     The file is opened for each read: an HDF5 handle must not cross into the worker processes of a loader.
     """
+    return np.ascontiguousarray(_read_hdf5(path, name, index, f"image {index + 1} of '{name}'").transpose())
+
+
+def _read_hdf5(path: Path, name: str, index: int | tuple[()], what: str) -> Array:
+    """Return ``what``: a variable at an index, or all of it at ``()``."""
     with _open_hdf5(path) as file:
         variable = _variable(file, name, path)
         try:
-            values = np.asarray(variable[index])
+            return np.asarray(variable[index])
         except Exception as cause:  # h5py raises OSError, RuntimeError, IndexError, ... on a damaged file
-            raise DataError(f"{path}: image {index + 1} of '{name}' cannot be read ({brief(cause)})") from cause
-    return np.ascontiguousarray(values.transpose())
+            raise DataError(f"{path}: {what} cannot be read ({brief(cause)})") from cause
 
 
 def _open_hdf5(path: Path) -> Any:
@@ -235,12 +231,7 @@ def _read_mat_variable(path: Path, name: str) -> Any:
     """A numeric variable of a MATLAB file of any version."""
     require_file(path)
     if _is_hdf5(path):
-        with _open_hdf5(path) as file:
-            variable = _variable(file, name, path)
-            try:
-                return np.asarray(variable[()])
-            except Exception as cause:  # as above
-                raise DataError(f"{path}: '{name}' cannot be read ({brief(cause)})") from cause
+        return _read_hdf5(path, name, (), f"'{name}'")
     try:
         scipy_io = import_module("scipy.io")
     except ImportError:
@@ -267,15 +258,10 @@ def _find(path: Path) -> Path | None:
     return others[0] if len(others) == 1 else None
 
 
-def _splits(path: Path) -> tuple[str, ...]:
-    del path  # the official split has both
-    return SPLITS
-
-
 FORMAT = Format(
     name="nyuv2",
     looks_for=f"{FILE_NAME} (raw NYUv2)",
     find=_find,
     open=NYUv2,
-    splits=_splits,
+    splits=lambda _: SPLITS,
 )

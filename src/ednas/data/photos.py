@@ -13,24 +13,16 @@ from ednas.data.sample import DatasetInfo
 
 
 class Photos(FileReader):
-    """The pictures of a folder, sorted by name; no targets."""
+    """The pictures of the folder ``root``, sorted by name; no targets.
+
+    Raises:
+        DataError: There is no picture.
+    """
 
     def __init__(self, root: Path) -> None:
-        """List the pictures; none is read.
-
-        Args:
-            root: The folder.
-
-        Raises:
-            DataError: There is no picture.
-        """
-        super().__init__(
-            root=root,
-            split="train",
-            info=DatasetInfo(root.resolve().name, "photos"),
-            records=[{IMAGE: name} for name in _pictures(root)],
-            options=StrictModel(),
-        )
+        info = DatasetInfo(root.resolve().name, "photos")
+        records = [{IMAGE: name} for name in _pictures(root)]
+        super().__init__(root=root, split="train", info=info, records=records, options=StrictModel())
 
     def _load(self, part: str, record: Mapping[str, str]) -> Array:
         return read_image(self._root / record[part])

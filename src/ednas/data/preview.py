@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from ednas.data.cache import resize_image, resize_nearest
 from ednas.data.colors import Picture, color_target, depth_range, mark_sky, sky_pixels
 from ednas.data.legend import INK, PAPER, Legend, draw_legend, printable, target_legend
+from ednas.data.rasters import resize_image, resize_nearest
 from ednas.data.sample import DEPTHS, DenseDataset, TargetInfo, valid_pixels
 from ednas.exceptions import ConfigError
 from ednas.files import atomic_path

@@ -17,6 +17,9 @@ Array = npt.NDArray[Any]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".npy")
 """Kinds of files that can be read."""
 
+JPEG_SUFFIXES = (".jpg", ".jpeg")
+"""Those of them that blur."""
+
 _COLOUR_MODES = ("RGB", "RGBA", "L", "LA", "P", "1", "CMYK")
 _CHANNEL_MODES = ("L", "P", "1", "I", "F", "I;16", "I;16B", "I;16L")
 _MEASURED_MODES = tuple(mode for mode in _CHANNEL_MODES if mode != "P")
@@ -169,6 +172,25 @@ def pack_colours(colours: Array) -> npt.NDArray[np.int32]:
     red, green, blue = np.moveaxis(colours.astype(np.int32), -1, 0)
     packed: npt.NDArray[np.int32] = (red << 16) | (green << 8) | blue
     return packed
+
+
+def resize_image(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Resize an image ``(H, W, 3)`` by a bilinear filter, antialiased when it shrinks; its aspect ratio may change."""
+    if image.shape[:2] == size:
+        return image
+    picture = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def resize_nearest(array: Array, size: tuple[int, int]) -> Array:
+    """Resize a map ``(H, W, ...)`` by taking, for every new pixel, the old pixel that its centre falls in."""
+    if array.shape[:2] == size:
+        return array
+    rows, columns = (
+        ((2 * np.arange(new) + 1) * old) // (2 * new) for new, old in zip(size, array.shape[:2], strict=True)
+    )
+    resized: Array = array[rows[:, None], columns]
+    return resized
 
 
 def is_jpeg(path: Path) -> bool:

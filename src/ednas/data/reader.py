@@ -18,10 +18,13 @@ import numpy.typing as npt
 from ednas.config import StrictModel
 from ednas.data.rasters import Array
 from ednas.data.sample import DatasetInfo, DenseDataset, Sample, no_label
-from ednas.exceptions import DataError
+from ednas.exceptions import DataError, EdnasError
 
 IMAGE = "image"
 """Name of the part of a sample that is not a target."""
+
+SPLITS = ("train", "val")
+"""Names of the splits of all formats whose authors say what is in them."""
 
 Record = TypeVar("Record")
 
@@ -38,7 +41,8 @@ class Format:
         looks_for: What makes a path a dataset of this kind, for people.
         find: What to open when the path is of this kind (the path itself, or a file in it), else None. Must not
             raise and must not read whole files.
-        open: Open what ``find`` found: (path, split, options). Unknown options are a ``ConfigError``.
+        open: Open what ``find`` found: (path, split, options); no sample is read. A wrong option is a ``ConfigError``;
+            what is missing or damaged, and a split that is not there or empty, is a ``DataError``.
         splits: Names of the splits of what ``find`` found.
     """
 
@@ -54,60 +58,41 @@ class Reader(ABC, Generic[Record]):
 
     A subclass says where the parts of a sample lie (``_paths``) and how one part is read (``_load``); sizes,
     indices, names and fingerprints are the same for all.
+
+    Args:
+        root: Folder that sources are relative to.
+        split: Name of the split.
+        info: What the dataset is.
+        records: One for each sample.
+        options: Everything else that decides what the samples look like.
+
+    Raises:
+        DataError: The split is empty.
     """
 
     def __init__(
         self, *, root: Path, split: str, info: DatasetInfo, records: Sequence[Record], options: StrictModel
     ) -> None:
-        """Keep what describes the split; nothing is read.
-
-        Args:
-            root: Folder that sources are relative to.
-            split: Name of the split.
-            info: What the dataset is.
-            records: One for each sample.
-            options: Everything else that decides what the samples look like.
-
-        Raises:
-            DataError: The split is empty.
-        """
         if not records:
             raise DataError(f"{root}: split '{split}' of this {info.format} dataset has no samples")
+        self.info = info
+        self.split = split
         self._root = root
-        self._split = split
-        self._info = info
         self._records = records
         self._options = options
-
-    @property
-    def info(self) -> DatasetInfo:
-        """What the dataset is."""
-        return self._info
-
-    @property
-    def split(self) -> str:
-        """Name of the split."""
-        return self._split
 
     def __len__(self) -> int:
         return len(self._records)
 
     def __getitem__(self, index: int) -> Sample:
-        """Read sample ``index``; see :class:`ednas.data.sample.DenseDataset`.
-
-        A target that the sample has no label of is void or invalid everywhere.
-
-        Raises:
-            DataError: A file of the sample is missing, corrupt, of another size than the image, or holds values out
-                of range.
-        """
         record = self._record(index)
+        paths = self._paths(record)
         image = self._load(IMAGE, record)
         targets: dict[str, Array] = {}
-        for name, info in self._info.targets.items():
-            if self._has(name, record):
+        for name, info in self.info.targets.items():
+            if name in paths:
                 targets[name] = self._load(name, record)
-                self._check_size(name, record, targets[name], image)
+                _check_size(targets[name], paths[name], image, paths[IMAGE])
             else:
                 targets[name] = no_label(info, image.shape[:2])
         return Sample(image=image, targets=targets)
@@ -115,15 +100,16 @@ class Reader(ABC, Generic[Record]):
     def problems(self, index: int) -> tuple[str, ...]:
         """Every fault of sample ``index``, one line for each bad file; empty when it can be read."""
         record = self._record(index)
+        paths = self._paths(record)
         found: list[str] = []
         image: Array | None = None
-        for part in (IMAGE, *(name for name in self._info.targets if self._has(name, record))):
+        for part in (IMAGE, *(name for name in self.info.targets if name in paths)):
             try:
                 values = self._load(part, record)
                 if part == IMAGE:
                     image = values
                 elif image is not None:
-                    self._check_size(part, record, values, image)
+                    _check_size(values, paths[part], image, paths[IMAGE])
             except DataError as error:
                 found.append(str(error))
         return tuple(dict.fromkeys(found))
@@ -144,16 +130,17 @@ class Reader(ABC, Generic[Record]):
     def fingerprint(self) -> str:
         """Hex digest over format, split, options, names, and the size and times of every file.
 
-        The time of the last change of the file's entry is one of them: a file that is replaced by another one of the
-        same name, size and modification time is told apart.
+        The time of the last change of the file's entry is one of them: so a file that is replaced by one of the same
+        name, size and modification time changes the digest.
         """
         digest = hashlib.sha256()
         options = self._options.model_dump(mode="json")
-        header = [self._info.format, self._split, options, [self._name(record) for record in self._records]]
+        header = [self.info.format, self.split, options, [self._name(record) for record in self._records]]
         digest.update(json.dumps(header, sort_keys=True).encode())
         paths = sorted({path for record in self._records for path in self._paths(record).values()})
         for path in paths:
-            digest.update(os.fsencode(f"{_relative(path, self._root)}|{_state(path)}\n"))
+            name = path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else path.name
+            digest.update(os.fsencode(f"{name}|{_state(path)}\n"))
         return digest.hexdigest()
 
     def _record(self, index: int) -> Record:
@@ -161,15 +148,6 @@ class Reader(ABC, Generic[Record]):
         if not -len(self._records) <= index < len(self._records):
             raise IndexError(f"sample {index} of {len(self._records)}")
         return self._records[index]
-
-    def _has(self, part: str, record: Record) -> bool:
-        return part in self._paths(record)
-
-    def _check_size(self, part: str, record: Record, target: Array, image: Array) -> None:
-        if target.shape[:2] != image.shape[:2]:
-            paths = self._paths(record)
-            ours, theirs = (f"{a.shape[0]} x {a.shape[1]}" for a in (target, image))
-            raise DataError(f"{paths[part]}: is {ours} (height x width), but its image {paths[IMAGE]} is {theirs}")
 
     @abstractmethod
     def _name(self, record: Record) -> str:
@@ -201,26 +179,20 @@ class FileReader(Reader[Mapping[str, str]]):
         return {part: self._root / path for part, path in record.items()}
 
 
-def relative_path(text: object, where: object) -> str:
-    """Check a path that a file names: it must stay below the dataset's root.
-
-    Args:
-        text: What the file says.
-        where: The file, for the error.
-
-    Returns:
-        The path with ``/`` between its parts.
+def relative_path(text: object, where: object, error: type[EdnasError] = DataError) -> str:
+    """Return a path that the file ``where`` names, with ``/`` between its parts; it must stay below the root.
 
     Raises:
-        DataError: It is no text, absolute, climbs out with ``..``, or cannot be a file name.
+        EdnasError: (of class ``error``) it is no text, absolute, climbs out with ``..``, or cannot be a file name.
     """
-    if not isinstance(text, str) or not text or "\0" in text or not _encodable(text):
-        raise DataError(f"{where}: {text!a:.80} is not the path of a file")
+    # What is ignored are halves of surrogate pairs, which no file name can hold.
+    if not isinstance(text, str) or not text or "\0" in text or text != text.encode(errors="ignore").decode():
+        raise error(f"{where}: {text!a:.80} is not the path of a file")
     path = PurePosixPath(text.replace("\\", "/"))
     if path.is_absolute() or ":" in "".join(path.parts[:1]):
-        raise DataError(f"{where}: the path {text:.80} is absolute; write it from the dataset's folder on")
+        raise error(f"{where}: the path {text:.80} is absolute; write it from the dataset's folder on")
     if ".." in path.parts:
-        raise DataError(f"{where}: the path {text:.80} leads out of the dataset's folder")
+        raise error(f"{where}: the path {text:.80} leads out of the dataset's folder")
     return str(path)
 
 
@@ -268,21 +240,10 @@ def check_labels(dataset: DenseDataset, targets: Iterable[str]) -> None:
         )
 
 
-def nearest_rows(size: int, wanted: int) -> Array:
-    """Indices that resize an axis of ``size`` pixels to ``wanted`` by nearest neighbour (pixel centres)."""
-    return ((np.arange(wanted) + 0.5) * size / wanted).astype(np.intp)
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+def _check_size(target: Array, path: Path, image: Array, image_path: Path) -> None:
+    if target.shape[:2] != image.shape[:2]:
+        ours, theirs = (f"{a.shape[0]} x {a.shape[1]}" for a in (target, image))
+        raise DataError(f"{path}: is {ours} (height x width), but its image {image_path} is {theirs}")
 
 
 def _state(path: Path) -> str:

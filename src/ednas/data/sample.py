@@ -115,12 +115,10 @@ class DenseDataset(Protocol):
     @property
     def info(self) -> DatasetInfo:
         """What the dataset is."""
-        ...
 
     @property
     def split(self) -> str:
         """``train`` or ``val``."""
-        ...
 
     def __len__(self) -> int: ...
 
@@ -131,12 +129,9 @@ class DenseDataset(Protocol):
             DataError: A file of the sample is missing, corrupt, of another size than the image, or holds values out of
                 range; the message names the file.
         """
-        ...
 
     def source(self, index: int) -> str:
         """Name of sample ``index`` for people: the image's path below the root, or the seed of a rendered scene."""
-        ...
 
     def fingerprint(self) -> str:
         """Hex digest that changes when the data change, and may change when they do not (paths, sizes, times)."""
-        ...

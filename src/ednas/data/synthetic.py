@@ -11,7 +11,7 @@ from pydantic import Field, PositiveInt
 
 from ednas.config import StrictModel, parse
 from ednas.data.classes import CITYSCAPES_19, NYU_40
-from ednas.data.reader import choose_split
+from ednas.data.reader import SPLITS, choose_split
 from ednas.data.sample import DatasetInfo, Sample, TargetInfo
 from ednas.exceptions import DataError
 from ednas.scenes.rendering import check_scene, check_seed, check_size, render
@@ -19,8 +19,6 @@ from ednas.seeding import derive_seed
 
 REVISION = 1
 """Number of the scenes' recipe; raise it whenever the same seed gives other pictures or labels."""
-
-SPLITS = ("train", "val")
 
 TARGETS: Mapping[str, Mapping[str, TargetInfo]] = {
     "streets": {
@@ -74,12 +72,7 @@ class SyntheticDataset:
     """
 
     def __init__(
-        self,
-        scene: str,
-        split: str = "train",
-        count: int = 768,
-        size: tuple[int, int] = (64, 128),
-        seed: int = 0,
+        self, scene: str, split: str = "train", count: int = 768, size: tuple[int, int] = (64, 128), seed: int = 0
     ) -> None:
         check_scene(scene)
         if split not in SPLITS:
@@ -87,20 +80,11 @@ class SyntheticDataset:
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise DataError(f"synthetic {scene} needs a whole number of samples from 1 on, not {count!r}")
         self._scene = scene
-        self._split = split
+        self.info = DatasetInfo(f"synthetic-{scene}", "synthetic", TARGETS[scene])
+        self.split = split
         self._count = count
         self._size = check_size(size)
         self._seed = check_seed(seed)
-
-    @property
-    def info(self) -> DatasetInfo:
-        """What the dataset is."""
-        return DatasetInfo(f"synthetic-{self._scene}", "synthetic", TARGETS[self._scene])
-
-    @property
-    def split(self) -> str:
-        """``train`` or ``val``."""
-        return self._split
 
     def __len__(self) -> int:
         return self._count
@@ -112,26 +96,21 @@ class SyntheticDataset:
             IndexError: There is no such sample (this also ends ``for sample in dataset``).
         """
         if not -self._count <= index < self._count:
-            raise IndexError(f"sample {index} of {self._count} in synthetic {self._scene}/{self._split}")
-        return derive_seed(self._seed, "synthetic", self._scene, self._split, int(index) % self._count)
+            raise IndexError(f"sample {index} of {self._count} in synthetic {self._scene}/{self.split}")
+        return derive_seed(self._seed, "synthetic", self._scene, self.split, int(index) % self._count)
 
     def __getitem__(self, index: int) -> Sample:
-        """Render sample ``index``.
-
-        Raises:
-            IndexError: There is no such sample.
-        """
         found = render(self._scene, self.scene_seed(index), self._size)
         return Sample(found.image, {"segmentation": found.labels, "depth": found.depth, "normals": found.normals})
 
     def source(self, index: int) -> str:
         """Name of sample ``index``, with the seed that ``render`` takes."""
-        return f"{self._scene}/{self._split}/{index % self._count:05d} (scene seed {self.scene_seed(index)})"
+        return f"{self._scene}/{self.split}/{index % self._count:05d} (scene seed {self.scene_seed(index)})"
 
     def fingerprint(self) -> str:
         """Hex digest of everything that determines the samples."""
         height, width = self._size
-        identity = ["synthetic", REVISION, self._scene, self._split, self._count, height, width, self._seed]
+        identity = ["synthetic", REVISION, self._scene, self.split, self._count, height, width, self._seed]
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 

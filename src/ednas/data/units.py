@@ -22,14 +22,7 @@ _LOOKED_AT = 200
 
 
 def likely_unit(mean: float) -> tuple[str, float] | None:
-    """Guess the unit of distances by their mean.
-
-    Args:
-        mean: Of the stored values.
-
-    Returns:
-        The unit's name and how many metres it has; None where no usual scene fits.
-    """
+    """Guess from the mean of stored distances the name of their unit and its metres; None: no usual scene fits."""
     if not mean >= _SHORTEST:
         return None
     return next(((name, metres) for name, metres, largest in _UNITS if mean < largest), None)
@@ -52,12 +45,7 @@ def mean_depths(split: CachedSplit) -> dict[str, float]:
 
 
 def other_scales(ours: Mapping[str, float], theirs: Mapping[str, float]) -> list[str]:
-    """Say which means of depths (:func:`mean_depths`) of two datasets are far apart, one line each.
-
-    Args:
-        ours: Of the data that a network was trained on.
-        theirs: Of those that it meets now.
-    """
+    """Say which means (:func:`mean_depths`) of what a network was trained on, and meets now, are far apart."""
     pairs = {name: (ours[name], theirs[name]) for name in ours if theirs.get(name, 0) > 0 < ours[name]}
     return [
         f"{name}: the labels' mean is {now:.4g}, where the network was trained on {then:.4g}: is the scale right?"

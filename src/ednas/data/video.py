@@ -24,11 +24,8 @@ _USUAL_RATE = 30.0
 class Video:
     """A video whose frames are read one by one.
 
-    Args:
-        path: The file.
-
     Attributes:
-        path: The same.
+        path: The file.
         rate: Frames a second.
 
     Raises:

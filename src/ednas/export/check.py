@@ -258,11 +258,11 @@ def compare_metrics(
 ) -> MetricsCheck:
     """Measure a model in PyTorch and exported on the same data; arguments and errors as in :func:`check`."""
 
-    def told(what: str) -> Callable[[int, int], None] | None:
+    def of(what: str) -> Callable[[int, int], None] | None:
         return None if progress is None else lambda done, total: progress(what, done, total)
 
-    after = evaluate_exported(runner, cached, protocol, progress=told(runner.manifest.precision))
-    before = evaluate(model, cached, protocol, progress=told("PyTorch"))
+    after = evaluate_exported(runner, cached, protocol, progress=of(runner.manifest.precision))
+    before = evaluate(model, cached, protocol, progress=of("PyTorch"))
     return MetricsCheck(
         protocol=protocol,
         dataset=after["dataset"],

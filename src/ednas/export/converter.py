@@ -98,7 +98,7 @@ class Converter:
         quantise: Each writes a float file as an int8 one, by how it takes the ranges of activations (:data:`Ranges`).
             Called with the float file, normalised images ``(1, H, W, 3)``, the file to write, and ``io=`` where that is
             asked for. Empty: the format knows float models only.
-        io: Whether an int8 file may take and give other elements, as ``quantise`` is told by ``io=``.
+        io: Whether an int8 file may take and give other elements, as ``quantise`` takes it as ``io=``.
         fuse: Whether its files may put out class ids.
         audit: Tells which operators of a file a device runs; None: that is not known.
         inspect: Opens a file so that every tensor can be seen; None: an int8 model's noise is not followed by layer.

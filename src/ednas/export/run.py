@@ -179,7 +179,7 @@ def export_model(
     from ednas.export.check import check
     from ednas.export.deployed import Deployed, check_export_size
 
-    told = progress or _untold
+    progress = progress or _silent
     out = Path(out)
     size = config.input_size or model.input_size
     converter = find_converter(config.format)
@@ -195,25 +195,25 @@ def export_model(
         float_path = folder / f"model_float{converter.suffix}" if config.int8 else path
         # Ranges need images alone.
         taught = model.targets if config.qat_steps else ()
-        open_split = partial(_split, model, config.data_options, size, told)
+        open_split = partial(_split, model, config.data_options, size, progress)
         training = open_split(config.calibration or config.data, "train", taught) if config.int8 else None
         validation = open_split(config.data or config.calibration, config.split, model.targets)
-        exported = _finetuned(model, training, config, told) if config.qat_steps and training else model
+        exported = _finetuned(model, training, config, progress) if config.qat_steps and training else model
         deployed = Deployed(
             exported, input_size=size, output_stride=config.output_stride, fuse_argmax=config.fuse == "argmax"
         )
-        with _stage(told, "converting"):
+        with _stage(progress, "converting"):
             converter.convert(deployed, float_path)
             manifest = converter.finish(float_path, deployed.manifest(name, converter, "float32"))
         if training is not None:
-            with _stage(told, "quantising"):
+            with _stage(progress, "quantising"):
                 images = spread_images(training, config.samples, model.normalisation)
                 draft = deployed.manifest(name, converter, "int8")
                 manifest, ratios = _quantise(converter, float_path, path, images, draft, config)
         write_manifest(folder / MANIFEST_FILE, manifest)
         unlike = _unlike(record, validation, config, partial(_split, model, config.data_options))
         _write_labels(folder, manifest)
-        with _stage(told, "auditing"):
+        with _stage(progress, "auditing"):
             audits = tuple(converter.audit(path, target) for target in targets if converter.audit)
         report = check(
             model,
@@ -225,7 +225,7 @@ def export_model(
             record=None if unlike else record,
             not_compared=unlike,
             drop_limit_percent=config.max_drop_percent,
-            progress=told,
+            progress=progress,
         )
         write_json(folder / CHECK_FILE, report.model_dump(mode="json"))
         if audits:
@@ -304,7 +304,7 @@ def _split(
     model: Model,
     options: Mapping[str, Any],
     size: tuple[int, int],
-    told: Progress,
+    progress: Progress,
     name: str | None,
     split: str,
     targets: Iterable[str],
@@ -323,7 +323,7 @@ def _split(
     dataset = photos or open_as_trained(name, split, model.dataset, model.data_options, options)
     check_meaning(dataset.info, {target: model.targets[target] for target in targets})
     check_labels(dataset, targets)
-    return open_cache(dataset, size, progress=lambda done, total: told(f"decoding {split}", done, total))
+    return open_cache(dataset, size, progress=lambda done, total: progress(f"decoding {split}", done, total))
 
 
 def _unlike(
@@ -342,14 +342,14 @@ def _unlike(
             return f"the checkpoint's metrics are of {what} {record.get(what)}, not {now}"
     size = tuple(record["input_size"])
     if size != validation.size:  # a digest is that of the images at a size
-        found = open_split(size, _untold, config.data or config.calibration, config.split, ())
+        found = open_split(size, _silent, config.data or config.calibration, config.split, ())
         validation = found or validation
     if record.get("digest") != validation.digest:
         return f"the checkpoint's metrics are of other data than the split '{validation.split}' holds now"
     return ""
 
 
-def _finetuned(model: Model, data: CachedSplit, config: ExportConfig, told: Progress) -> Model:
+def _finetuned(model: Model, data: CachedSplit, config: ExportConfig, progress: Progress) -> Model:
     from ednas.export.qat import LEARNING_RATE, finetune
 
     return finetune(
@@ -359,17 +359,17 @@ def _finetuned(model: Model, data: CachedSplit, config: ExportConfig, told: Prog
         learning_rate=config.qat_learning_rate or LEARNING_RATE,
         seed=config.seed,
         device=config.device,
-        progress=lambda report: told("fine-tuning", report.step, config.qat_steps),
+        progress=lambda report: progress("fine-tuning", report.step, config.qat_steps),
     )
 
 
-def _untold(*_: object) -> None:
+def _silent(*_: object) -> None:
     """Tell nobody."""
 
 
 @contextmanager
-def _stage(told: Progress, what: str) -> Iterator[None]:
+def _stage(progress: Progress, what: str) -> Iterator[None]:
     """Tell the beginning and the end of something that cannot say how far it is."""
-    told(what, 0, 1)
+    progress(what, 0, 1)
     yield
-    told(what, 1, 1)
+    progress(what, 1, 1)

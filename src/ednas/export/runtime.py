@@ -154,12 +154,14 @@ def _check_tensors(path: Path, manifest: Manifest, session: Session) -> None:
             )
 
 
-def _same(found: TensorSpec, told: TensorSpec) -> bool:
-    if (found.name, found.shape, found.dtype) != (told.name, told.shape, told.dtype):
+def _same(found: TensorSpec, described: TensorSpec) -> bool:
+    if (found.name, found.shape, found.dtype) != (described.name, described.shape, described.dtype):
         return False
-    if found.scale is None or told.scale is None:
-        return found.scale == told.scale
-    return found.zero_point == told.zero_point and np.isclose(found.scale, told.scale, rtol=1e-6, atol=0).item()
+    if found.scale is None or described.scale is None:
+        return found.scale == described.scale
+    return (
+        found.zero_point == described.zero_point and np.isclose(found.scale, described.scale, rtol=1e-6, atol=0).item()
+    )
 
 
 def _text(spec: TensorSpec) -> str:

@@ -29,8 +29,7 @@ def block_rows(architecture: Architecture, summary: Summary | None = None) -> tu
         parts = () if summary is None else summary.blocks
         return tuple(_with_costs(BlockRow("", part.text, filters=part.output[2]), part) for part in parts)
     rows = [BlockRow("0", "Conv2D", 2, 3, architecture.stem_filters)]
-    for index, block in enumerate(architecture.blocks, start=1):
-        rows.append(_block_row(str(index), block))
+    rows += [_block_row(str(index), block) for index, block in enumerate(architecture.blocks, start=1)]
     rows.append(BlockRow("", f"BiFPN ×{architecture.bifpn_depth}", filters=architecture.bifpn_width))
     if architecture.head_lateral:
         rows.append(BlockRow("", f"Lateral 1/{architecture.head_lateral}", kernel=1, filters=architecture.bifpn_width))
@@ -52,6 +51,7 @@ def _block_row(index: str, block: Block) -> BlockRow:
         kernel=values.get("kernel_size"),
         filters=block.filters,
         expansion=values.get("expand_ratio"),
+        colour=block.colour,
     )
 
 

@@ -12,7 +12,7 @@ What is read, all of it optional:
 
 The block table counts parameters and MACs where the input size is known. For the heads' part it needs their channels:
 ``heads`` (a mapping of tasks to channels) in ``best.json``, in the identity or in the configuration. With these, and a
-simulated device, the chosen architecture's cost is told layer by layer; else it is what its trial recorded.
+simulated device, the chosen architecture's cost is given layer by layer; else it is what its trial recorded.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def _read_best(path: Path) -> dict[str, Any]:
 
 
 def _read_setting(config: SearchConfig | None, ran: Resolved, best: Mapping[str, Any]) -> Setting:
-    """Gather the setting; what ran goes before what was asked for.
+    """Gather the setting: what ran, and where that is unknown, what was asked for.
 
     Raises:
         ArchitectureError: The base architecture cannot be found or is damaged.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +52,19 @@ def tabulate(
         CheckpointError: The models cannot be compared with the baseline.
     """
     comparison = comparison or scoring.compare(baseline, models)
-    costs = costs or {}
-    spread = spread or {model.name: model.spread for model in (baseline, *models)}
+    everyone = (baseline, *models)
+    spread = spread or {model.name: model.spread for model in everyone}
     compared = list(comparison.models[0].tasks) if comparison.models else list(baseline.tasks)
-    rows = [_row(baseline, costs, spread)]
+
+    def row(model: ModelMetrics) -> ModelRow:
+        cost = (costs or {}).get(model.name, ModelCost())
+        return ModelRow(model.name, model.tasks, spread.get(model.name, {}), **asdict(cost))
+
+    rows = [row(baseline)]
     for model, gain in zip(models, comparison.models, strict=True):
         deltas = {task: task_gain.delta for task, task_gain in gain.tasks.items()}
         metrics = {task: dict(task_gain.metrics) for task, task_gain in gain.tasks.items()}
-        rows.append(_row(model, costs, spread, delta=gain.delta, task_deltas=deltas, metric_deltas=metrics))
-    everyone = (baseline, *models)
+        rows.append(replace(row(model), delta=gain.delta, task_deltas=deltas, metric_deltas=metrics))
     directions = {name: up for model in everyone for name, up in model.higher_is_better.items()}
     return ComparisonTable(
         models=tuple(rows),
@@ -124,29 +128,6 @@ def load_comparison(path: Path | str) -> ComparisonTable:
         units=read_units(value.get("units", {}), path),
         baseline=_text(value.get("baseline", ""), f"{path}: 'baseline'"),
         protocol=_text(value.get("protocol", ""), f"{path}: 'protocol'"),
-    )
-
-
-def _row(
-    model: ModelMetrics,
-    costs: Mapping[str, ModelCost],
-    spread: Mapping[str, TaskValues],
-    *,
-    delta: float | None = None,
-    task_deltas: Mapping[str, float] | None = None,
-    metric_deltas: TaskValues | None = None,
-) -> ModelRow:
-    cost = costs.get(model.name, ModelCost())
-    return ModelRow(
-        name=model.name,
-        values=model.tasks,
-        spread=spread.get(model.name, {}),
-        delta=delta,
-        task_deltas=task_deltas or {},
-        metric_deltas=metric_deltas or {},
-        latency_ms=cost.latency_ms,
-        params=cost.params,
-        macs=cost.macs,
     )
 
 

@@ -48,6 +48,7 @@ class BlockRow:
         params: Parameters.
         macs: Multiply-accumulates of one image.
         output: Output ``(height, width, channels)``.
+        colour: That of the block's kind, as pictures show it; empty for the others.
     """
 
     index: str
@@ -59,6 +60,7 @@ class BlockRow:
     params: int | None = None
     macs: int | None = None
     output: tuple[int, int, int] | None = None
+    colour: str = ""
 
 
 @dataclass(frozen=True)

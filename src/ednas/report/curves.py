@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from ednas.report.svg import FAINT, INK, MUTED, Canvas, axis_step, shorten
+from ednas.report.axis import Axis
+from ednas.report.svg import FAINT, INK, MUTED, Canvas, Point, shorten
 
 COLOURS = ("#2a66a8", "#bd5316", "#1d7a46", "#7b4fa3", "#98720a", "#586675")
 """Of run 0, 1, ...; they begin again after the last."""
@@ -22,8 +23,6 @@ _DOTS = 24
 
 _LOGARITHMIC_FROM = 8
 """Ratio of the largest value to the smallest from which an axis is logarithmic where it may be."""
-
-Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,8 @@ def draw_panel(panel: Panel) -> str:
     lines = [_finite(line) for line in panel.lines]
     values = [value for line in lines for _, value in thin(line.points)]
     is_logarithmic = panel.may_be_logarithmic and min(values) > 0 and max(values) > _LOGARITHMIC_FROM * min(values)
-    vertical = _Axis(min(values), max(values), _BOTTOM, _TOP, is_logarithmic)
-    horizontal = _Axis(0, max(step for line in lines for step, _ in line.points), _LEFT, _RIGHT)
+    vertical = _axis(min(values), max(values), _BOTTOM, _TOP, is_logarithmic)
+    horizontal = _axis(0, max(step for line in lines for step, _ in line.points), _LEFT, _RIGHT)
     canvas = Canvas(_WIDTH, _HEIGHT, f"{panel.title} over the steps of training")
     last = f"last {_last(lines)}"
     canvas.text(16, 24, shorten(panel.title, round((_RIGHT - 16 - 6.4 * len(last)) / 6.8)), size=13, bold=True)
@@ -76,7 +75,7 @@ def draw_panel(panel: Panel) -> str:
         for step, value in points if len(points) <= _DOTS else [p for p in line.points if p[0] == line.marked]:
             hint = f"{line.name}: {show_value(value)} at step {step:,.0f}"
             x, y, is_marked = horizontal(step), vertical(value), step == line.marked
-            canvas.circle(x, y, 5 if is_marked else 2.5, colour, stroke=INK if is_marked else "none", hint=hint)
+            canvas.circle(x, y, 5 if is_marked else 2.5, colour, stroke=INK if is_marked else None, hint=hint)
     return canvas.render()
 
 
@@ -92,35 +91,14 @@ def show_value(value: float) -> str:
     return f"{value:.4g}"
 
 
-class _Axis:
-    """Where values are in the picture, between two ends with a little room around the values."""
-
-    def __init__(self, low: float, high: float, start: float, end: float, is_logarithmic: bool = False) -> None:
-        self._scale = math.log10 if is_logarithmic else float
-        self._is_logarithmic = is_logarithmic
-        first, last = self._scale(low), self._scale(high)
-        room = 0.05 * (last - first) or 0.05 * abs(last) or 1.0
-        self._first, self._last = (first if low == 0 else first - room), last + room
-        self._start, self._end = start, end
-
-    def __call__(self, value: float) -> float:
-        share = (self._scale(value) - self._first) / (self._last - self._first)
-        return self._start + share * (self._end - self._start)
-
-    def ticks(self) -> list[float]:
-        """Return a few values at round numbers."""
-        if self._is_logarithmic:
-            decades = range(math.ceil(self._first), math.floor(self._last) + 1)
-            if len(decades) > 2:
-                return [10.0**decade for decade in decades[:: -(-len(decades) // 6)]]
-            fine = [factor * 10.0**decade for decade in range(decades.start - 1, decades.stop) for factor in (1, 2, 5)]
-            return [value for value in fine if self._first <= math.log10(value) <= self._last]
-        step = axis_step((self._last - self._first) / 5)
-        first = math.ceil(self._first / step - 1e-9)
-        return [number * step for number in range(first, math.floor(self._last / step + 1e-9) + 1)]
+def _axis(low: float, high: float, start: float, end: float, is_logarithmic: bool = False) -> Axis:
+    """Return an axis with a little room around the values; none below 0 where they begin there."""
+    first, last = (math.log10(low), math.log10(high)) if is_logarithmic else (low, high)
+    room = 0.05 * (last - first) or 0.05 * abs(last) or 1.0
+    return Axis(first if low == 0 else first - room, last + room, start, end, is_logarithmic)
 
 
-def _draw_axes(canvas: Canvas, horizontal: _Axis, vertical: _Axis) -> None:
+def _draw_axes(canvas: Canvas, horizontal: Axis, vertical: Axis) -> None:
     canvas.rect(_LEFT, _TOP, _RIGHT - _LEFT, _BOTTOM - _TOP, "#ffffff", stroke=FAINT, radius=2)
     for value in vertical.ticks():
         y = vertical(value)

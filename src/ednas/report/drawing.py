@@ -148,13 +148,11 @@ def _block_width(block: Block) -> float:
 
 
 def _hints(architecture: Architecture, summary: Summary | None) -> list[str]:
-    hints = [f"Block {index}: {block}" for index, block in enumerate(architecture.blocks, start=1)]
-    if summary is None:
-        return hints
     costs = {
-        block.index: f"{show_count(block.params)} parameters, {show_count(block.macs)} MACs" for block in summary.blocks
+        part.index: f", {show_count(part.params)} parameters, {show_count(part.macs)} MACs"
+        for part in (() if summary is None else summary.blocks)
     }
-    return [f"{hint}, {costs[index]}" if index in costs else hint for index, hint in enumerate(hints, start=1)]
+    return [f"Block {index}: {block}{costs.get(index, '')}" for index, block in enumerate(architecture.blocks, start=1)]
 
 
 def _draw_stage(canvas: Canvas, left: float, right: float, stage: int, stride: int) -> None:
@@ -232,7 +230,7 @@ def _draw_neck(canvas: Canvas, columns: list[float], depth: int) -> None:
     for row, layer in enumerate(shown):
         y = _LEVELS_Y + 26 + _LAYER_HEIGHT * (row + 0.5)
         for column in columns:
-            canvas.line([(column, above), (column, y - 10)], stroke=_NECK_LINE, dashes="2 4" if layer == 0 else "")
+            canvas.line([(column, above), (column, y - 10)], stroke=_NECK_LINE, dashes="2 4" if layer == 0 else None)
         above = y + 9
         if layer == 0:
             for column in columns:

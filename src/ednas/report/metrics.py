@@ -15,13 +15,11 @@ class MetricRow:
     """One metric of a task.
 
     Attributes:
-        task: The task.
         heading: The metric with its unit and its better direction.
         value: Its value, with the spread over several runs where there is one.
         trivial: What the mean training label of each pixel scores; a dash where that was not measured.
     """
 
-    task: str
     heading: str
     value: str
     trivial: str
@@ -33,21 +31,22 @@ def measured_heading(metrics: Mapping[str, Any], task: str, metric: str) -> str:
     return metric_heading(metric, metrics.get("higher_is_better", {}), unit)
 
 
-def metric_rows(metrics: Mapping[str, Any], spread: TaskValues | None = None) -> list[MetricRow]:
-    """Return the metrics of every task: the paper's, then the others.
+def metric_rows(metrics: Mapping[str, Any], spread: TaskValues | None = None) -> dict[str, list[MetricRow]]:
+    """Return by task its metrics: the paper's, then the others.
 
     Args:
         metrics: Content of a ``metrics.json``, from :func:`ednas.training.evaluate`.
         spread: Standard deviations over several runs.
     """
     trivial = metrics.get("trivial", {}).get("tasks", {})
-    return [
-        MetricRow(
-            task=task,
-            heading=measured_heading(metrics, task, metric),
-            value=show_metric(metric, values[metric], (spread or {}).get(task, {}).get(metric)),
-            trivial=show_metric(metric, trivial.get(task, {}).get(metric)),
-        )
+    return {
+        task: [
+            MetricRow(
+                heading=measured_heading(metrics, task, metric),
+                value=show_metric(metric, values[metric], (spread or {}).get(task, {}).get(metric)),
+                trivial=show_metric(metric, trivial.get(task, {}).get(metric)),
+            )
+            for metric in dict.fromkeys([*scored_metrics(values), *values])
+        ]
         for task, values in metrics["tasks"].items()
-        for metric in dict.fromkeys([*scored_metrics(values), *values])
-    ]
+    }

@@ -108,26 +108,19 @@ def save_pictures(pictures: Iterable[Picture], folder: Path | str) -> None:
         place.mkdir()
         samples: dict[str, dict[str, Any]] = {}
         for picture in pictures:
-            number = str(list(samples).index(picture.sample) if picture.sample in samples else len(samples))
-            (place / number).mkdir(exist_ok=True)
-            entry = samples.setdefault(
-                picture.sample, {"name": picture.sample, "image": f"{number}/image.png", "tasks": {}}
-            )
-            (place / entry["image"]).write_bytes(picture.image)
-            prefix = f"{number}/task_{len(entry['tasks'])}"
-            files = {f"{prefix}_label.png": picture.label} if picture.label is not None else {}
-            label = next(iter(files), None)
-            legend = None
-            if picture.legend is not None:
-                legend = f"{prefix}_legend.png"
-                files[legend] = picture.legend
-            predictions = {}
-            for position, (model, png) in enumerate(picture.predictions):
-                predictions[model] = f"{prefix}_{position}.png"
-                files[predictions[model]] = png
-            for name, png in files.items():
-                (place / name).write_bytes(png)
-            entry["tasks"][picture.task] = {"label": label, "legend": legend, "predictions": predictions}
+            new = {"name": picture.sample, "image": f"{len(samples)}/image.png", "tasks": {}}
+            entry = samples.setdefault(picture.sample, new)
+            (place / entry["image"]).parent.mkdir(exist_ok=True)
+            _write(place, entry["image"], picture.image)
+            prefix = f"{Path(entry['image']).parent}/task_{len(entry['tasks'])}"
+            entry["tasks"][picture.task] = {
+                "label": _write(place, f"{prefix}_label.png", picture.label),
+                "legend": _write(place, f"{prefix}_legend.png", picture.legend),
+                "predictions": {
+                    model: _write(place, f"{prefix}_{position}.png", png)
+                    for position, (model, png) in enumerate(picture.predictions)
+                },
+            }
         write_json(place / INDEX, {"format": 1, "samples": list(samples.values())})
 
 
@@ -174,6 +167,14 @@ def _read_sample(folder: Path, sample: Mapping[str, Any]) -> list[Picture]:
 def _size(picture: Picture) -> int:
     shown = [picture.label or b"", picture.legend or b"", *(png for _, png in picture.predictions)]
     return len(picture.image) + sum(map(len, shown))
+
+
+def _write(folder: Path, name: str, png: bytes | None) -> str | None:
+    """Write a file if there is something to write; return its name, or None."""
+    if png is None:
+        return None
+    (folder / name).write_bytes(png)
+    return name
 
 
 def _read(folder: Path, name: str) -> bytes:

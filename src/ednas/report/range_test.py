@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
+from ednas.report.axis import Axis
 from ednas.report.svg import FAINT, INK, LINE, MUTED, Canvas
 from ednas.training.find_lr import RangeTest
 
 _WIDTH, _HEIGHT = 760, 420
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 62, 52
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 736, 62, 368
 _CURVE, _CHOSEN = "#2a66a8", "#b3421b"
 _LEVELS = 5
-
-_Place = Callable[[float, float], tuple[float, float]]
 
 
 def draw_range_test(test: RangeTest) -> str:
@@ -30,23 +28,19 @@ def draw_range_test(test: RangeTest) -> str:
     canvas = Canvas(_WIDTH, _HEIGHT, title)
     canvas.text(_LEFT, 34, title, size=16, bold=True)
     low, high = _losses_shown(test)
-    first, decades = math.log10(test.rates[0]), math.log10(test.rates[-1] / test.rates[0])
-
-    def place(rate: float, loss: float) -> tuple[float, float]:
-        x = (math.log10(rate) - first) / decades
-        y = (min(loss, high) - low) / (high - low)
-        return _LEFT + x * (_WIDTH - _LEFT - _RIGHT), _HEIGHT - _BOTTOM - y * (_HEIGHT - _TOP - _BOTTOM)
-
-    _draw_axes(canvas, test, place, low, high)
+    x = Axis(math.log10(test.rates[0]), math.log10(test.rates[-1]), _LEFT, _RIGHT, is_logarithmic=True)
+    y = Axis(low, high, _BOTTOM, _TOP)
+    _draw_axes(canvas, x, y)
     for rate, loss in zip(test.rates, test.losses, strict=True):
         if loss <= high:
-            canvas.circle(*place(rate, loss), 2, LINE, width=0, opacity=0.6)
-    canvas.line([place(*point) for point in zip(test.rates, test.smoothed, strict=True)], stroke=_CURVE, width=2)
-    loss = np.interp(math.log(test.suggestion), np.log(test.rates), test.smoothed)
-    x, y = place(test.suggestion, float(loss))
-    canvas.line([(x, _TOP), (x, _HEIGHT - _BOTTOM)], stroke=_CHOSEN, dashes="5 4")
-    canvas.circle(x, y, 5, _CHOSEN, hint=f"rate {test.suggestion:g}")
-    canvas.text(x - 8, _HEIGHT - _BOTTOM - 10, f"{test.suggestion:g}", fill=_CHOSEN, anchor="end", bold=True)
+            canvas.circle(x(rate), y(loss), 2, LINE, width=0, opacity=0.6)
+    curve = [(x(rate), y(min(loss, high))) for rate, loss in zip(test.rates, test.smoothed, strict=True)]
+    canvas.line(curve, stroke=_CURVE, width=2)
+    chosen = x(test.suggestion)
+    loss = float(np.interp(math.log(test.suggestion), np.log(test.rates), test.smoothed))
+    canvas.line([(chosen, _TOP), (chosen, _BOTTOM)], stroke=_CHOSEN, dashes="5 4")
+    canvas.circle(chosen, y(min(loss, high)), 5, _CHOSEN, hint=f"rate {test.suggestion:g}")
+    canvas.text(chosen - 8, _BOTTOM - 10, f"{test.suggestion:g}", fill=_CHOSEN, anchor="end", bold=True)
     return canvas.render()
 
 
@@ -57,16 +51,14 @@ def _losses_shown(test: RangeTest) -> tuple[float, float]:
     return low - margin, start + margin
 
 
-def _draw_axes(canvas: Canvas, test: RangeTest, place: _Place, low: float, high: float) -> None:
-    first, last = test.rates[0], test.rates[-1]
+def _draw_axes(canvas: Canvas, x: Axis, y: Axis) -> None:
     for level in range(_LEVELS):
-        loss = low + (high - low) * level / (_LEVELS - 1)
-        canvas.line([place(first, loss), place(last, loss)], stroke=FAINT, width=1)
-        x, y = place(first, loss)
-        canvas.text(x - 8, y + 4, f"{loss:.3g}", size=12, fill=MUTED, anchor="end")
-    for power in range(math.ceil(math.log10(first) - 1e-9), math.floor(math.log10(last) + 1e-9) + 1):
-        x, y = place(10.0**power, low)
-        canvas.line([(x, y), (x, y + 5)], stroke=MUTED, width=1)
-        canvas.text(x, y + 20, f"{10.0**power:g}", size=12, fill=MUTED, anchor="middle")
+        loss = y.first + (y.last - y.first) * level / (_LEVELS - 1)
+        canvas.line([(_LEFT, y(loss)), (_RIGHT, y(loss))], stroke=FAINT, width=1)
+        canvas.text(_LEFT - 8, y(loss) + 4, f"{loss:.3g}", size=12, fill=MUTED, anchor="end")
+    for power in x.multiples(1):
+        rate = 10.0**power
+        canvas.line([(x(rate), _BOTTOM), (x(rate), _BOTTOM + 5)], stroke=MUTED, width=1)
+        canvas.text(x(rate), _BOTTOM + 20, f"{rate:g}", size=12, fill=MUTED, anchor="middle")
     canvas.text(_WIDTH / 2, _HEIGHT - 12, "learning rate", fill=INK, anchor="middle")
     canvas.text(_LEFT, _TOP - 10, "loss (dots: single batches; line: smoothed)", size=12, fill=MUTED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 from xml.sax.saxutils import escape, quoteattr
@@ -16,7 +16,8 @@ LINE = "#8fa0b0"
 FAINT = "#dde4ea"
 PAPER = "#fbfcfd"
 
-Anchor = Literal["start", "middle", "end"]
+Anchor = Literal["middle", "end"]
+Point = tuple[float, float]
 
 
 @dataclass
@@ -42,16 +43,12 @@ class Canvas:
         height: float,
         fill: str,
         *,
-        stroke: str = "none",
+        stroke: str | None = None,
         radius: float = 4,
         hint: str = "",
     ) -> None:
         """Draw a rounded rectangle; ``hint`` is shown when the pointer rests on it."""
-        self._add(
-            "rect",
-            {"x": x, "y": y, "width": width, "height": height, "rx": radius, "fill": fill, "stroke": stroke},
-            hint,
-        )
+        self._add("rect", hint, x=x, y=y, width=width, height=height, rx=radius, fill=fill, stroke=stroke)
 
     def circle(
         self,
@@ -60,65 +57,53 @@ class Canvas:
         radius: float,
         fill: str,
         *,
-        stroke: str = "none",
+        stroke: str | None = None,
         width: float = 1.5,
-        opacity: float = 1.0,
+        opacity: float | None = None,
         hint: str = "",
     ) -> None:
         """Draw a circle; ``opacity`` is its fill's, ``hint`` is shown when the pointer rests on it."""
-        values: dict[str, str | float] = {
-            "cx": x,
-            "cy": y,
-            "r": radius,
-            "fill": fill,
-            "stroke": stroke,
-            "stroke-width": width,
-        }
-        self._add("circle", values | _opacity(opacity), hint)
+        self._add(
+            "circle", hint, cx=x, cy=y, r=radius, fill=fill, stroke=stroke, stroke_width=width, fill_opacity=opacity
+        )
 
     def polygon(
         self,
-        points: list[tuple[float, float]],
+        points: Sequence[Point],
         fill: str,
         *,
-        stroke: str = "none",
+        stroke: str | None = None,
         width: float = 1,
-        opacity: float = 1.0,
+        opacity: float | None = None,
         hint: str = "",
     ) -> None:
         """Draw a filled polygon; ``opacity`` is its fill's, ``hint`` is shown when the pointer rests on it."""
-        corners = " ".join(f"{_number(x)},{_number(y)}" for x, y in points)
-        values: dict[str, str | float] = {"points": corners, "fill": fill, "stroke": stroke, "stroke-width": width}
-        self._add("polygon", values | _opacity(opacity), hint)
+        self._add(
+            "polygon", hint, points=_corners(points), fill=fill, stroke=stroke, stroke_width=width, fill_opacity=opacity
+        )
 
     def line(
         self,
-        points: list[tuple[float, float]],
+        points: Sequence[Point],
         *,
         stroke: str = LINE,
         width: float = 1.5,
-        dashes: str = "",
+        dashes: str | None = None,
         arrow: bool = False,
     ) -> None:
         """Draw a line through ``points``, with an arrow head at its end if ``arrow``."""
-        corners = " ".join(f"{_number(x)},{_number(y)}" for x, y in points)
-        values: dict[str, str | float] = {
-            "points": corners,
-            "fill": "none",
-            "stroke": stroke,
-            "stroke-width": width,
-            "stroke-linejoin": "round",
-            "stroke-linecap": "round",
-        }
-        if dashes:
-            values["stroke-dasharray"] = dashes
-        self._add("polyline", values)
+        self._add(
+            "polyline",
+            points=_corners(points),
+            fill="none",
+            stroke=stroke,
+            stroke_width=width,
+            stroke_linejoin="round",
+            stroke_linecap="round",
+            stroke_dasharray=dashes,
+        )
         if arrow:
             self._arrow_head(points[-2], points[-1], stroke)
-
-    def path(self, data: str, *, fill: str = "none", stroke: str = "none", width: float = 1.5) -> None:
-        """Draw a path given in SVG's path language."""
-        self._add("path", {"d": data, "fill": fill, "stroke": stroke, "stroke-width": width})
 
     def text(
         self,
@@ -128,61 +113,40 @@ class Canvas:
         *,
         size: float = 13,
         fill: str = INK,
-        anchor: Anchor = "start",
+        anchor: Anchor | None = None,
         bold: bool = False,
         angle: float = 0,
     ) -> None:
         """Write one line of text; ``(x, y)`` is on its base line, around which it is turned by ``angle`` degrees."""
-        values: dict[str, str | float] = {"x": x, "y": y, "font-size": size, "fill": fill}
-        if anchor != "start":
-            values["text-anchor"] = anchor
-        if bold:
-            values["font-weight"] = 600
-        if angle:
-            values["transform"] = f"rotate({_number(angle)} {_number(x)} {_number(y)})"
-        self._parts.append(f"<text {_attributes(values)}>{escape(text)}</text>")
+        weight = 600 if bold else None
+        turn = f"rotate({_number(angle)} {_number(x)} {_number(y)})" if angle else None
+        values = _attributes(
+            x=x, y=y, font_size=size, fill=fill, text_anchor=anchor, font_weight=weight, transform=turn
+        )
+        self._parts.append(f"<text {values}>{escape(text)}</text>")
 
     def render(self) -> str:
         """Return the finished SVG document."""
-        head = {
-            "xmlns": "http://www.w3.org/2000/svg",
-            "role": "img",
-            "viewBox": f"0 0 {_number(self.width)} {_number(self.height)}",
-            "width": _number(self.width),
-            "font-family": FONT,
-        }
-        card: dict[str, str | float] = {
-            "x": 0.5,
-            "y": 0.5,
-            "width": self.width - 1,
-            "height": self.height - 1,
-            "rx": 10,
-        }
-        return "\n".join(
-            [
-                f"<svg {_attributes(head)}>",
-                f"<title>{escape(self.title)}</title>",
-                f"<rect {_attributes(card | {'fill': PAPER, 'stroke': FAINT})}/>",
-                *self._parts,
-                "</svg>\n",
-            ]
+        head = _attributes(
+            xmlns="http://www.w3.org/2000/svg",
+            role="img",
+            viewBox=f"0 0 {_number(self.width)} {_number(self.height)}",
+            width=_number(self.width),
+            font_family=FONT,
         )
+        card = _attributes(x=0.5, y=0.5, width=self.width - 1, height=self.height - 1, rx=10, fill=PAPER, stroke=FAINT)
+        title = f"<title>{escape(self.title)}</title>"
+        return "\n".join([f"<svg {head}>", title, f"<rect {card}/>", *self._parts, "</svg>\n"])
 
-    def _add(self, tag: str, values: dict[str, str | float], hint: str = "") -> None:
+    def _add(self, tag: str, hint: str = "", **values: str | float | None) -> None:
         end = f"><title>{escape(hint)}</title></{tag}>" if hint else "/>"
-        self._parts.append(f"<{tag} {_attributes(values)}{end}")
+        self._parts.append(f"<{tag} {_attributes(**values)}{end}")
 
-    def _arrow_head(self, start: tuple[float, float], end: tuple[float, float], fill: str) -> None:
-        length = ((end[0] - start[0]) ** 2 + (end[1] - start[1]) ** 2) ** 0.5 or 1.0
+    def _arrow_head(self, start: Point, end: Point, fill: str) -> None:
+        length = math.dist(start, end) or 1.0
         dx, dy = (end[0] - start[0]) / length, (end[1] - start[1]) / length
         base = (end[0] - 7 * dx, end[1] - 7 * dy)
         self.polygon([end, (base[0] - 4 * dy, base[1] + 4 * dx), (base[0] + 4 * dy, base[1] - 4 * dx)], fill)
-
-
-def axis_step(value: float) -> float:
-    """Return the least of 1, 2, 5, 10, 20, ... (times a power of ten) that is not below ``value``, which is above 0."""
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= value * (1 - 1e-9))
 
 
 def shorten(text: str, length: int) -> str:
@@ -190,16 +154,17 @@ def shorten(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
-def _attributes(values: Mapping[str, str | float]) -> str:
+def _attributes(**values: str | float | None) -> str:
+    """Return attributes as text, with a dash for ``_``; what is None is left out."""
     return " ".join(
-        f"{key}={quoteattr(value if isinstance(value, str) else _number(value))}"
+        f"{key.replace('_', '-')}={quoteattr(value if isinstance(value, str) else _number(value))}"
         for key, value in values.items()
-        if value != "none" or key == "fill"
+        if value is not None
     )
 
 
-def _opacity(value: float) -> dict[str, str | float]:
-    return {} if value == 1 else {"fill-opacity": value}
+def _corners(points: Sequence[Point]) -> str:
+    return " ".join(f"{_number(x)},{_number(y)}" for x, y in points)
 
 
 def _number(value: float) -> str:

@@ -139,8 +139,8 @@ def collect_training(
 
     Args:
         folder: A folder of which :func:`is_training` is true.
-        decode_progress: Told about the decoding of the validation images, where they are not decoded yet.
-        progress: Told about the images that are looked at.
+        decode_progress: Called for every validation image that is decoded, where they are not decoded yet.
+        progress: Called for every image that is looked at.
 
     Raises:
         EdnasError: One of the files is damaged; the message names it. The seeds do not belong together.

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
@@ -14,12 +11,12 @@ from markupsafe import Markup
 
 from ednas.files import write_text
 from ednas.metrics import NO_NETWORK, scored_metrics
-from ednas.report.classes import Confusion, TaskClasses, collect_classes, confusions, draw_confusion
+from ednas.report.classes import collect_classes, confusions, draw_confusion
 from ednas.report.curves import COLOURS, Line, Panel, draw_panel
 from ednas.report.drawing import draw_architecture
-from ednas.report.html import Tile, template
+from ednas.report.html import template
 from ednas.report.labels import metric_label, show_count, show_metric, show_number
-from ednas.report.metrics import MetricRow, measured_heading, metric_rows
+from ednas.report.metrics import measured_heading, metric_rows
 from ednas.report.training import TrainingReport
 from ednas.training import Recipe
 from ednas.training.trivial import shortcomings
@@ -28,44 +25,28 @@ _LOSS, _RATE, _SPEED = "loss", "learning_rate", "images_per_second"
 """Columns of ``steps.csv``."""
 
 
-@dataclass(frozen=True)
-class Fact:
-    """One line on what was trained."""
-
-    name: str
-    text: str
-
-
-@dataclass(frozen=True)
-class ClassSection:
-    """The classes of a task with their pictures."""
-
-    classes: TaskClasses
-    drawing: Markup
-    confusions: tuple[Confusion, ...]
-
-
 def render_training(report: TrainingReport) -> str:
     """Return the report as an HTML page; sections without content are left out."""
     config, metrics = report.runs[0].config, report.metrics
-    names = [run.name for run in report.runs]
     return template("training.html").render(
         report=report,
         tiles=_tiles(report),
         facts=_facts(report),
         warnings=[*_unfinished(report), *(shortcomings(metrics) if metrics else ())],
-        results=_by_task(metric_rows(metrics, report.spread)) if metrics else {},
+        results=metric_rows(metrics, report.spread) if metrics else {},
         no_network=NO_NETWORK if metrics and metrics["trivial"]["tasks"] else "",
-        legend=list(zip(names, (COLOURS[i % len(COLOURS)] for i in range(len(names))), strict=True)),
+        legend=[(run.name, COLOURS[number % len(COLOURS)]) for number, run in enumerate(report.runs)],
         losses=[Markup(draw_panel(panel)) for panel in loss_panels(report)],
         validation=[Markup(draw_panel(panel)) for panel in validation_panels(report)],
         best_steps=[f"{run.best_step:,} ({run.name})" for run in report.runs if run.best_step is not None],
-        sections=_class_sections(report),
+        sections=[
+            (classes, confusions(classes), Markup(draw_confusion(classes)) if classes.matrix else "")
+            for classes in (collect_classes(report.finished) if report.finished else [])
+        ],
         headings={part.task: measured_heading(metrics or {}, part.task, part.metric) for part in report.extremes},
         show_metric=show_metric,
         drawing=Markup(draw_architecture(config.load_architecture(), tasks=config.tasks)) if config else "",
         config=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True) if config else "",
-        version=version("ednas"),
     )
 
 
@@ -127,50 +108,51 @@ def _drawable(panels: list[Panel]) -> list[Panel]:
     return [panel for panel in panels if any(math.isfinite(value) for line in panel.lines for _, value in line.points)]
 
 
-def _tiles(report: TrainingReport) -> list[Tile]:
+def _tiles(report: TrainingReport) -> dict[str, str]:
+    """Return the facts at the top by their captions."""
     metrics = report.metrics
     if metrics is None:
-        return []
-    tiles = []
+        return {}
+    tiles = {}
     for task, values in metrics["tasks"].items():
         for metric in scored_metrics(values)[:1]:
             unit = metrics["units"].get(task, {}).get(metric, "") or metric_label(metric).unit
             text = f"{show_metric(metric, values[metric])} {unit}".rstrip()
-            tiles.append(Tile(text, f"{task}: {metric_label(metric).title}"))
+            tiles[f"{task}: {metric_label(metric).title}"] = text
     if metrics["params"] is not None:
-        tiles.append(Tile(show_count(metrics["params"]), "parameters"))
+        tiles["parameters"] = show_count(metrics["params"])
     if metrics["steps"] is not None:
-        tiles.append(Tile(f"{metrics['steps']:,}", "steps"))
+        tiles["steps"] = f"{metrics['steps']:,}"
     if len(report.runs) > 1:
-        tiles.append(Tile(f"{len(report.finished)} / {len(report.runs)}", "seeds finished"))
+        tiles["seeds finished"] = f"{len(report.finished)} / {len(report.runs)}"
     return tiles
 
 
-def _facts(report: TrainingReport) -> list[Fact]:
-    """Return what was trained, as far as it is known."""
+def _facts(report: TrainingReport) -> dict[str, str]:
+    """Return what was trained, as far as it is known, by heading."""
     config, metrics = report.runs[0].config, report.metrics or {}
-    facts = []
+    facts = {}
     if config is not None:
         architecture = config.load_architecture()
-        facts += [
-            Fact("Network", architecture.name or architecture.fingerprint()),
-            Fact("Tasks", ", ".join(config.tasks)),
-            Fact("Data", " · ".join(dict.fromkeys(filter(None, (metrics.get("dataset"), config.data))))),
-            Fact("Recipe", describe_recipe(config.recipe)),
-            Fact("Losses", ", ".join(f"{n} × {w:g}" for n, w in config.recipe.task_weights(config.tasks).items())),
-        ]
+        facts = {
+            "Network": architecture.name or architecture.fingerprint(),
+            "Tasks": ", ".join(config.tasks),
+            "Data": " · ".join(dict.fromkeys(filter(None, (metrics.get("dataset"), config.data)))),
+            "Recipe": describe_recipe(config.recipe),
+            "Losses": ", ".join(f"{n} × {w:g}" for n, w in config.recipe.task_weights(config.tasks).items()),
+        }
     size = metrics.get("input_size") or (config.recipe.input_size if config else None)
     if size:
-        facts.append(Fact("Input", f"{size[0]}×{size[1]} pixels (height × width)"))
+        facts["Input"] = f"{size[0]}×{size[1]} pixels (height × width)"
     if metrics:
         samples = "" if metrics["samples"] is None else f"{metrics['samples']:,} samples of "
-        facts.append(Fact("Measured on", f"{samples}{metrics['split'] or 'val'}, protocol {metrics['protocol']}"))
-    facts.append(Fact("Seed", ", ".join(run.name.removeprefix("seed ") for run in report.runs)))
+        facts["Measured on"] = f"{samples}{metrics['split'] or 'val'}, protocol {metrics['protocol']}"
+    facts["Seed"] = ", ".join(run.name.removeprefix("seed ") for run in report.runs)
     if metrics.get("device"):
-        facts.append(Fact("Device", metrics["device"]))
+        facts["Device"] = metrics["device"]
     speeds = [row[_SPEED] for run in report.runs for row in run.steps if _SPEED in row]
     if speeds:
-        facts.append(Fact("Speed", f"{show_number(median(speeds), 0)} images a second (median)"))
+        facts["Speed"] = f"{show_number(median(speeds), 0)} images a second (median)"
     return facts
 
 
@@ -196,21 +178,3 @@ def _unfinished(report: TrainingReport) -> list[str]:
             of = f" of {run.config.recipe.steps:,}" if run.config else ""
             lines.append(f"{run.name} is not finished: step {done}{of}")
     return lines
-
-
-def _by_task(rows: Iterable[MetricRow]) -> dict[str, list[MetricRow]]:
-    tasks: dict[str, list[MetricRow]] = {}
-    for row in rows:
-        tasks.setdefault(row.task, []).append(row)
-    return tasks
-
-
-def _class_sections(report: TrainingReport) -> list[ClassSection]:
-    return [
-        ClassSection(
-            classes=classes,
-            drawing=Markup(draw_confusion(classes)) if classes.matrix else Markup(""),
-            confusions=tuple(confusions(classes)),
-        )
-        for classes in (collect_classes(report.finished) if report.finished else [])
-    ]

@@ -17,7 +17,7 @@ from ednas.search.controllers import ControllerConfig, controller_names
 from ednas.search.objective import RewardConfig
 from ednas.search.quantities import ACCURACY, BASELINE, Limit, Limits, check_names
 from ednas.training.config import TrainConfig
-from ednas.training.recipe import AUTO
+from ednas.training.recipe import AUTO, recipe
 
 CHANGEABLE = frozenset(
     {"trials", "finalists", "repeats", "executor", "workers", "threads", "timeout_s", "device", "objectives"}
@@ -107,6 +107,8 @@ class SearchConfig(StrictModel):
     @classmethod
     def _start_from_proxy(cls, value: Any) -> Any:
         """A recipe that is missing is the proxy recipe, one that names no other changes it."""
+        if isinstance(value, TrainConfig) and "recipe" not in value.model_fields_set:
+            return value.model_copy(update={"recipe": recipe("proxy")})
         if not isinstance(value, Mapping):
             return value
         own = value.get("recipe", {})

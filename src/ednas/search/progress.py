@@ -20,7 +20,7 @@ from ednas.search.trial import Trial, TrialState
 
 
 class SearchCallback:
-    """Is told how a search goes; a subclass overrides what it wants to know."""
+    """Is called as a search runs; a subclass overrides what it wants to know."""
 
     def on_start(self, trials: list[Trial], total: int, limits: Mapping[str, float]) -> None:
         """The search begins, or goes on.

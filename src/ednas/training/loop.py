@@ -213,15 +213,15 @@ def _run(
 def _stops(interruption: Interruption, fabric: Fabric, *, agree: bool) -> bool:
     """Whether to stop after this step.
 
-    Several processes stop together, once one was told to, or the others would wait for it. They agree on it at some
+    Several processes stop together, once one was asked to, or the others would wait for it. They agree on it at some
     steps only, the same in all: it makes a device wait.
     """
     if fabric.world_size == 1:
         return interruption.requested
     if not agree:
         return False
-    told = torch.tensor(float(interruption.requested), device=fabric.device)
-    return bool(fabric.all_reduce(told, reduce_op="sum"))
+    stops = torch.tensor(float(interruption.requested), device=fabric.device)
+    return bool(fabric.all_reduce(stops, reduce_op="sum"))
 
 
 @contextmanager

@@ -14,9 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ednas.data.cache import resize_image
 from ednas.data.legend import Legend, with_legend
-from ednas.data.rasters import SUFFIXES, read_image
+from ednas.data.rasters import SUFFIXES, read_image, resize_image
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import ConfigError, DataError, TrainingError
 from ednas.files import atomic_path

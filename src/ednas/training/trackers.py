@@ -104,7 +104,7 @@ class Tracker:
 
 
 Started = tuple["Logger", Callable[[bool], None]]
-"""A logger that has started, and what ends its run, told whether the training was finished."""
+"""A logger that has started, and what ends its run, given whether the training was finished."""
 
 
 def _start_wandb(name: str, folder: Path, run: str | None, config: Mapping[str, Any]) -> Started:

@@ -29,8 +29,8 @@ from helpers.small_training import TARGETS, small_architecture
 from PIL import Image
 from torch.nn import functional as F
 
-from ednas.data.cache import resize_image, resize_nearest
 from ednas.data.colors import NO_DEPTH, SKY
+from ednas.data.rasters import resize_image, resize_nearest
 from ednas.export.manifest import Manifest, TensorSpec, write_manifest
 from ednas.hw.graph.layers import GRAPH_INPUT, Layer, LayerGraph
 from ednas.hw.tflite.writer import write_tflite

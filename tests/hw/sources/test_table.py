@@ -69,7 +69,7 @@ def test_what_only_the_file_tells_is_told_and_the_rest_is_not(tmp_path: Path) ->
     assert cost.parameter_bytes == sum(layer.parameter_bytes or 0 for layer in cost.layers) == GRAPH.weight_bytes
     unknown = ("bound_by", "compute_ms", "cycles", "utilisation", "on_chip_bytes", "streamed_bytes", "spilled_bytes")
     assert {getattr(layer, name) for layer in cost.layers for name in unknown} == {None}
-    assert "Not told apart" in draw_cost(cost)
+    assert "Not distinguished" in draw_cost(cost)
 
 
 def test_the_missing_rows_complete_a_table(tmp_path: Path) -> None:

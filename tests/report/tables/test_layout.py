@@ -2,13 +2,11 @@ from __future__ import annotations
 
 from helpers.reports import rows, show
 
-from ednas.report.tables.layout import add_columns, add_models, new_table
+from ednas.report.tables.layout import new_table, numbers, per_model
 
 
 def test_titles_and_names_are_no_markup() -> None:
-    table = new_table("[red]title")
-    add_columns(table, "a", "b", justify="right")
-    add_models(table, "[bold]x[/bold]")
+    table = new_table("[red]title", *numbers("a", "b"), *per_model("[bold]x[/bold]"))
     table.add_row("1", "22", "333")
     text = show(table)
     assert "[red]title" in text

@@ -63,7 +63,7 @@ an image. Files are PNG, JPEG or NPY; labels are not JPEG, which would blur thei
 Unicode.
 
 Modules, from the bottom: ``targets`` (kinds of labels, and how one is read), ``description`` (the checked file),
-``tree`` (names on disk), ``sources`` (patterns and pairs), ``splits``, ``reader``.
+``tree`` (names on disk), ``sources`` (the files of a split: patterns and pairs), ``reader``.
 """
 
 from ednas.data.folder.description import read_folder_config

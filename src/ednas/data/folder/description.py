@@ -15,7 +15,7 @@ from ednas.data.folder.targets import TARGETS, AnyTarget
 from ednas.data.rasters import SUFFIXES
 from ednas.data.reader import IMAGE, relative_path
 from ednas.data.sample import TargetInfo
-from ednas.exceptions import ConfigError, DataError
+from ednas.exceptions import ConfigError
 
 _TARGET_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -53,15 +53,11 @@ class PartConfig(StrictModel):
         return value
 
     @model_validator(mode="after")
-    def _check_files(self) -> PartConfig:
+    def _check(self) -> PartConfig:
         if self.image is None and self.pairs is None:
             raise ValueError("key 'image' is missing; or name a CSV of images and labels as pairs")
         if self.image is not None and self.pairs is not None:
             raise ValueError("both image and pairs say where the images are; remove one")
-        return self
-
-    @model_validator(mode="after")
-    def _check_splits(self) -> PartConfig:
         for split in self.splits:
             if _SPLIT_NAME.fullmatch(split) is None:
                 raise ValueError(f"splits: '{split}' is no name of a split (letters, digits, _ and -)")
@@ -78,6 +74,11 @@ class PartConfig(StrictModel):
         if self.val_fraction is None:
             return tuple(self.splits)
         return (*(self.splits or ("train",)), "val")
+
+    def selector(self, split: str) -> tuple[str, str]:
+        """Return the split whose images are looked for, as val may be drawn from those of train, and its selector."""
+        name = "train" if self.val_fraction is not None and split in ("train", "val") else split
+        return name, self.splits.get(name, "*")
 
 
 class FolderConfig(PartConfig):
@@ -151,18 +152,14 @@ def read_folder_config(path: Path) -> Description:
         ConfigError: A key or value is wrong, or a target differs between the parts.
     """
     values = read_yaml(path)
-    if "parts" in values:
-        described = parse(PartsConfig, values, str(path))
-        places = [f"{path}: part {number}" for number in range(1, len(described.parts) + 1)]
-        name = described.name
-        parts = tuple(
-            _check_part(parse(PartConfig, part, where), where)
-            for part, where in zip(described.parts, places, strict=True)
-        )
-    else:
+    if "parts" not in values:
         config = parse(FolderConfig, values, str(path))
-        name, parts = config.name, (_check_part(config, str(path)),)
-    return Description(name, parts, _merge_targets(parts))
+        parts: tuple[Part, ...] = (_check_part(config, str(path)),)
+        return Description(config.name, parts, _merge_targets(parts))
+    described = parse(PartsConfig, values, str(path))
+    places = {f"{path}: part {number}": part for number, part in enumerate(described.parts, start=1)}
+    parts = tuple(_check_part(parse(PartConfig, part, where), where) for where, part in places.items())
+    return Description(described.name, parts, _merge_targets(parts))
 
 
 def _check_part(config: PartConfig, where: str) -> Part:
@@ -202,12 +199,12 @@ def _merge_targets(parts: Sequence[Part]) -> dict[str, TargetInfo]:
         for name, target in part.targets.items():
             info = target.info()
             first = merged.setdefault(name, info)
-            for what in (field.name for field in fields(TargetInfo)):
-                ours, theirs = getattr(info, what), getattr(first, what)
+            for field in fields(TargetInfo):
+                ours, theirs = getattr(info, field.name), getattr(first, field.name)
                 if ours != theirs:
                     raise ConfigError(
-                        f"{part.where}: target '{name}': {what} is {ours!r}, but {theirs!r} in an earlier part; all "
-                        "parts must agree"
+                        f"{part.where}: target '{name}': {field.name} is {ours!r}, but {theirs!r} in an earlier part; "
+                        "all parts must agree"
                     )
     return merged
 
@@ -216,10 +213,7 @@ def _check_pattern(
     pattern: str, where: str, known: Sequence[str] = ("id", "split"), suffixes: Sequence[str] = SUFFIXES
 ) -> None:
     """Check a path: below the root, a kind of file that we read, no placeholder but those that are known."""
-    try:
-        relative_path(pattern, where)
-    except DataError as error:
-        raise ConfigError(str(error)) from None
+    relative_path(pattern, where, ConfigError)
     unknown = next((field for field in _FIELD.findall(pattern) if field not in known), None)
     if unknown is not None:
         placeholders = " and ".join(f"{{{field}}}" for field in known)

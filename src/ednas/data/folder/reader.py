@@ -11,20 +11,15 @@ from typing import Any
 
 from ednas.config import StrictModel, parse
 from ednas.data.folder.description import Part, read_folder_config
-from ednas.data.folder.sources import Patterns, source
-from ednas.data.folder.splits import find_samples, folder_of_split, is_listed
-from ednas.data.folder.targets import JPEG_SUFFIXES, AnyTarget
+from ednas.data.folder.sources import find_left_out, find_samples
+from ednas.data.folder.targets import AnyTarget
 from ednas.data.folder.tree import composed
-from ednas.data.rasters import Array, read_image
+from ednas.data.rasters import JPEG_SUFFIXES, Array, read_image
 from ednas.data.reader import IMAGE, Format, Reader, choose_split
 from ednas.data.sample import DatasetInfo
 from ednas.exceptions import DataError
 
 FILE_NAME = "dataset.yaml"
-
-
-class FolderOptions(StrictModel):
-    """Options of :class:`Folder` (none: everything is in ``dataset.yaml``)."""
 
 
 class _Fingerprinted(StrictModel):
@@ -47,21 +42,20 @@ class _Record:
 
 
 class Folder(Reader[_Record]):
-    """A dataset described by a ``dataset.yaml``: the targets and kinds that it names."""
+    """A dataset described by a ``dataset.yaml``: the targets and kinds that it names.
+
+    Args:
+        path: The ``dataset.yaml``.
+        split: One of its splits.
+        options: None exist: everything is in the description.
+
+    Raises:
+        ConfigError: The description is wrong; names the key.
+        DataError: The split does not exist or has no images; an image has no label or is there twice.
+    """
 
     def __init__(self, path: Path, split: str = "train", options: Mapping[str, Any] | None = None) -> None:
-        """Read the description and list the images; no sample is read.
-
-        Args:
-            path: The ``dataset.yaml``.
-            split: One of its splits.
-            options: None exist.
-
-        Raises:
-            ConfigError: The description is wrong; names the key.
-            DataError: The split does not exist or has no images; an image has no label or is there twice.
-        """
-        parse(FolderOptions, options or {}, "options of folder")
+        parse(StrictModel, options or {}, "options of folder")
         description = read_folder_config(path)
         names = description.split_names()
         if split == "val" and "val" not in names:
@@ -74,12 +68,11 @@ class Folder(Reader[_Record]):
         root = Path(os.path.commonpath(places))
         self._parts = list(zip(description.parts, places, strict=True))
         records = [_records(part, place, root, split) for part, place in self._parts]
+        name = description.name or path.parent.resolve().name
         super().__init__(
             root=root,
             split=split,
-            info=DatasetInfo(
-                name=description.name or path.parent.resolve().name, format="folder", targets=description.targets
-            ),
+            info=DatasetInfo(name, "folder", description.targets),
             records=[record for of_part in records for record in of_part],
             options=_Fingerprinted(
                 targets=tuple(part.targets for part in description.parts),
@@ -107,7 +100,7 @@ class Folder(Reader[_Record]):
             for name, path in blurred.items()
         ]
         for part, place in self._parts:
-            others = _left_out(part, place, self._split)
+            others = find_left_out(part, place, self.split)
             if others:
                 found.append(
                     f"{len(others)} files in {place} fit no pattern but for their ending and are left out, for example "
@@ -131,7 +124,7 @@ def _records(part: Part, place: Path, root: Path, split: str) -> list[_Record]:
     below = PurePosixPath(place.relative_to(root).as_posix())
     return [
         _Record(part.targets, {name: str(below / path) for name, path in files.items()})
-        for files in find_samples(part, place, source(part, place), split)
+        for files in find_samples(part, place, split)
     ]
 
 
@@ -147,22 +140,10 @@ def _check_records(records: Sequence[_Record], root: Path) -> None:
         raise DataError(f"{root / image}: is in {count} parts; describe it in one, with 'partial: true' where needed")
 
 
-def _left_out(part: Part, place: Path, split: str) -> list[str]:
-    """Files below ``place`` that a pattern would find under another suffix (:meth:`Patterns.left_out`)."""
-    of_part = source(part, place)
-    if split not in part.config.split_names() or is_listed(part, split) or not isinstance(of_part, Patterns):
-        return []
-    return of_part.left_out(folder_of_split(part, of_part, split))
-
-
 def _find(path: Path) -> Path | None:
     if path.is_dir():
         path = path / FILE_NAME
     return path if path.suffix.lower() in (".yaml", ".yml") and path.is_file() else None
-
-
-def _splits(path: Path) -> tuple[str, ...]:
-    return read_folder_config(path).split_names()
 
 
 FORMAT = Format(
@@ -170,5 +151,5 @@ FORMAT = Format(
     looks_for=f"{FILE_NAME} (your own data)",
     find=_find,
     open=Folder,
-    splits=_splits,
+    splits=lambda path: read_folder_config(path).split_names(),
 )

@@ -1,11 +1,12 @@
-"""Where the files of a part's samples are: named by patterns, or listed in pairs of a CSV."""
+"""Which samples of a part are in a split, and where their files are: named by patterns, or listed in a CSV."""
 
 from __future__ import annotations
 
 import csv
+import fnmatch
+import hashlib
 import os
 import re
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -14,50 +15,101 @@ from ednas.data.folder.description import Part
 from ednas.data.folder.tree import Tree, composed, pattern_expression, pattern_folder
 from ednas.data.rasters import SUFFIXES, brief, require_file
 from ednas.data.reader import IMAGE, relative_path
-from ednas.exceptions import DataError
+from ednas.exceptions import ConfigError, DataError
 
 _ANY_PICTURE = r"\.(png|jpe?g|jpe|jfif|bmp|webp|tiff?|gif|npy)"
 
 
-class Source(ABC):
-    """Where the files of a part's samples are.
+def find_samples(part: Part, place: Path, split: str) -> list[dict[str, str]]:
+    """Find the samples that a part, whose root is ``place``, adds to one of the dataset's splits.
+
+    Returns:
+        In a fixed order, the files of every sample below ``place``: the image, and those of the targets with a label.
+
+    Raises:
+        DataError: There is no image, or a list cannot be read.
+        ConfigError: The split's selector is wrong.
+    """
+    config = part.config
+    if split not in config.split_names():
+        return []
+    _, selector = config.selector(split)
+    files = _source(part, place)
+    value = _folder(part, files, split)
+    if selector.endswith(".txt"):
+        ids = _read_list(place / relative_path(selector, part.where, ConfigError), part.where)
+    elif _is_pattern(selector):
+        ids = [sample for sample in files.ids(value) if fnmatch.fnmatchcase(sample, composed(selector))]
+    else:
+        ids = files.ids(value)
+    if config.val_fraction is not None and split in ("train", "val"):
+        held_out = _draw(ids, config.val_fraction, config.split_seed)
+        ids = [sample for sample in ids if (sample in held_out) == (split == "val")]
+    return [files.files(value, sample) for sample in ids]
+
+
+def find_left_out(part: Part, place: Path, split: str) -> list[str]:
+    """Return the files below ``place`` that a pattern would find under another suffix (:meth:`Patterns.left_out`)."""
+    files = _source(part, place)
+    _, selector = part.config.selector(split)
+    if split not in part.config.split_names() or selector.endswith(".txt") or isinstance(files, Pairs):
+        return []
+    return files.left_out(_folder(part, files, split))
+
+
+def _folder(part: Part, files: Patterns | Pairs, split: str) -> str:
+    """Return what ``{split}`` stands for."""
+    name, selector = part.config.selector(split)
+    if selector.endswith(".txt") or _is_pattern(selector):
+        return name
+    if "{split}" not in files.template:
+        key = "image" if part.config.pairs is None else "pairs"
+        raise ConfigError(
+            f"{part.where}: split '{name}' is the subfolder '{selector}', but {key} '{files.template}' lacks "
+            "{split}; add it, or give a list (.txt) or a pattern of ids (*)"
+        )
+    return relative_path(selector, part.where, ConfigError)
+
+
+def _is_pattern(selector: str) -> bool:
+    return any(sign in selector for sign in "*?[")
+
+
+def _read_list(path: Path, where: str) -> list[str]:
+    require_file(path)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as cause:
+        raise DataError(f"{path}: cannot be read as a list of ids ({brief(cause)})") from cause
+    found: dict[str, int] = {}
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        sample = composed(relative_path(text, f"{path}:{number}"))
+        if sample in found:
+            raise DataError(f"{path}:{number}: '{sample}' is listed twice (first in line {found[sample]})")
+        found[sample] = number
+    if not found:
+        raise DataError(f"{path}: lists no ids ({where} names it as a split)")
+    return list(found)
+
+
+def _draw(ids: Sequence[str], fraction: float, seed: int) -> frozenset[str]:
+    """Choose a share of ``ids`` by their digests: independent of the machine, nearly stable when ids are added."""
+    count = min(max(1, round(len(ids) * fraction)), len(ids) - 1)
+    ranked = sorted(ids, key=lambda sample: hashlib.sha256(os.fsencode(f"{seed}/{sample}")).digest())
+    return frozenset(ranked[:count])
+
+
+class Patterns:
+    """Files whose paths hold the id of their sample.
 
     Attributes:
-        template: What names them; may hold ``{split}``.
+        template: What names the images; may hold ``{split}``.
     """
 
-    template: str
-
-    @abstractmethod
-    def ids(self, value: str) -> list[str]:
-        """Return the ids of all samples, in a fixed order, where ``{split}`` is ``value``.
-
-        Raises:
-            DataError: There is none.
-        """
-
-    @abstractmethod
-    def files(self, value: str, sample: str) -> dict[str, str]:
-        """Return the files of the sample of an id below the root: the image, and those of the targets with a label.
-
-        Raises:
-            DataError: There is no such sample, as far as that is known without a look at the image.
-        """
-
-
-def source(part: Part, place: Path) -> Source:
-    """Return where the files of a part are that lies at ``place``."""
-    if part.config.pairs is not None:
-        return Pairs(part.config.pairs, part, Tree(place))
-    assert part.config.image is not None  # checked by the description
-    return Patterns(part.config.image, part, Tree(place))
-
-
-class Patterns(Source):
-    """Files whose paths hold the id of their sample."""
-
     def __init__(self, template: str, part: Part, tree: Tree) -> None:
-        """Keep what names the files; see :func:`source`."""
         self.template = template
         self._part = part
         self._tree = tree
@@ -65,7 +117,11 @@ class Patterns(Source):
         self._may_lack = {name for name, target in part.targets.items() if target.partial}
 
     def ids(self, value: str) -> list[str]:
-        """Return the ids of the images on disk; see :class:`Source`."""
+        """Return the ids of all images on disk, in a fixed order, where ``{split}`` is ``value``.
+
+        Raises:
+            DataError: There is none.
+        """
         pattern = self.template.replace("{split}", value)
         folder = self._tree.root / self._tree.on_disk(pattern_folder(pattern))
         if not folder.is_dir():
@@ -80,7 +136,7 @@ class Patterns(Source):
         return found
 
     def files(self, value: str, sample: str) -> dict[str, str]:
-        """Return what the patterns name; see :class:`Source`."""
+        """Return the files of the sample of an id below the root: the image, and those of the targets with a label."""
         paths = {
             name: self._tree.on_disk(pattern.replace("{split}", value).replace("{id}", sample))
             for name, pattern in self._patterns.items()
@@ -107,22 +163,29 @@ class Patterns(Source):
         return sorted(set(found))
 
 
-class Pairs(Source):
-    """Files that a CSV lists: a line for each sample, whose id is the path of its image."""
+class Pairs:
+    """Files that a CSV lists: a line for each sample, whose id is the path of its image.
+
+    Attributes:
+        template: What names the CSV; may hold ``{split}``.
+    """
 
     def __init__(self, template: str, part: Part, tree: Tree) -> None:
-        """Keep what names the files; see :func:`source`."""
         self.template = template
         self._part = part
         self._tree = tree
         self._read: dict[str, dict[str, dict[str, str]]] = {}
 
     def ids(self, value: str) -> list[str]:
-        """Return the images of the CSV; see :class:`Source`."""
+        """Return the images of the CSV, as :meth:`Patterns.ids` does."""
         return list(self._samples(value))
 
     def files(self, value: str, sample: str) -> dict[str, str]:
-        """Return what the CSV says of an image; see :class:`Source`."""
+        """Return what the CSV says of an image, as :meth:`Patterns.files` does.
+
+        Raises:
+            DataError: It has no such image.
+        """
         samples = self._samples(value)
         if sample not in samples:
             raise DataError(f"{self._path(value)}: has no image '{sample}'; a list of ids holds such images")
@@ -135,6 +198,14 @@ class Pairs(Source):
 
     def _path(self, value: str) -> Path:
         return self._tree.root / self._tree.on_disk(self.template.replace("{split}", value))
+
+
+def _source(part: Part, place: Path) -> Patterns | Pairs:
+    """Return where the files of a part are that lies at ``place``."""
+    if part.config.pairs is not None:
+        return Pairs(part.config.pairs, part, Tree(place))
+    assert part.config.image is not None  # checked by the description
+    return Patterns(part.config.image, part, Tree(place))
 
 
 def read_pairs(path: Path, targets: Sequence[str]) -> dict[str, dict[str, str]]:

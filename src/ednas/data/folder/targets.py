@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from ednas.config import StrictModel
+from ednas.data.colors import Color
 from ednas.data.decode import (
     MAX_CLASSES,
     MAX_ID,
     MIN_ID,
-    Colour,
     decode_colors,
     decode_depth,
     decode_labels,
@@ -23,6 +23,7 @@ from ednas.data.decode import (
     parse_axes,
 )
 from ednas.data.rasters import (
+    JPEG_SUFFIXES,
     Array,
     is_jpeg,
     read_channel,
@@ -33,8 +34,6 @@ from ednas.data.rasters import (
 )
 from ednas.data.sample import VOID, TargetInfo
 from ednas.exceptions import DataError
-
-JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:
@@ -54,7 +53,7 @@ def _check_colour(value: Any) -> Any:
     return value
 
 
-_Colours = Annotated[tuple[Annotated[Colour, BeforeValidator(_check_colour)], ...], BeforeValidator(_as_colours)]
+_Colours = Annotated[tuple[Annotated[Color, BeforeValidator(_check_colour)], ...], BeforeValidator(_as_colours)]
 
 
 class Target(StrictModel):
@@ -105,7 +104,7 @@ class LabelsTarget(Target):
     id_map: dict[int, int] | None = None
     divisor: int | None = Field(default=None, ge=2, le=2**24)
     colors: dict[str | int, _Colours] | None = Field(default=None, min_length=1)
-    ignore: tuple[Colour, ...] | Literal["rest"] = ()
+    ignore: tuple[Color, ...] | Literal["rest"] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -124,11 +123,13 @@ class LabelsTarget(Target):
     @field_validator("void", mode="before")
     @classmethod
     def _check_void(cls, value: Any) -> Any:
+        if value == "rest":
+            return value
         ids = _as_tuple(value)
-        if value != "rest" and not all(isinstance(i, int) for i in ids):
+        if not all(isinstance(i, int) for i in ids):
             raise ValueError("must be a stored id, a list of them, or 'rest'")
-        _check_ids(ids if value != "rest" else ())
-        return value if value == "rest" else ids
+        _check_ids(ids)
+        return ids
 
     @field_validator("id_map")
     @classmethod
@@ -151,12 +152,14 @@ class LabelsTarget(Target):
     @field_validator("ignore", mode="before")
     @classmethod
     def _check_ignore(cls, value: Any) -> Any:
-        colours = () if value == "rest" else _as_colours(value)
+        if value == "rest":
+            return value
+        colours = _as_colours(value)
         if not isinstance(colours, list | tuple):
             raise ValueError("must be a colour, a list of them, or 'rest'")
         for colour in colours:
             _check_colour(colour)
-        return value if value == "rest" else colours
+        return colours
 
     @model_validator(mode="after")
     def _check(self) -> LabelsTarget:
@@ -164,7 +167,7 @@ class LabelsTarget(Target):
             raise ValueError(f"{len(self.class_names)} class_names for {self.num_classes} classes")
         name, count = Counter(self.class_names).most_common(1)[0] if self.class_names else ("", 0)
         if count > 1:
-            raise ValueError(f"class_names: '{name}' is there {count} times; classes are told apart by their names")
+            raise ValueError(f"class_names: '{name}' is there {count} times; classes are distinguished by their names")
         if self.path is not None and PurePosixPath(self.path).suffix.lower() in JPEG_SUFFIXES:
             raise ValueError(f"path {self.path}: JPEG blurs classes; store labels as PNG or NPY")
         if self.colors is None and self.ignore:
@@ -176,8 +179,8 @@ class LabelsTarget(Target):
             self._classes_of_colours()
         return self
 
-    def _classes_of_colours(self) -> dict[Colour, int]:
-        classes: dict[Colour, int] = {}
+    def _classes_of_colours(self) -> dict[Color, int]:
+        classes: dict[Color, int] = {}
         ignored = () if self.ignore == "rest" else self.ignore
         for key, colours in (self.colors or {}).items():
             if isinstance(key, str) and key not in self.class_names:
@@ -283,7 +286,7 @@ class NormalsTarget(Target):
 
 AnyTarget = LabelsTarget | DepthTarget | NormalsTarget
 
-TARGETS: dict[str, type[LabelsTarget] | type[DepthTarget] | type[NormalsTarget]] = {
+TARGETS: dict[str, type[AnyTarget]] = {
     "labels": LabelsTarget,
     "distance": DepthTarget,
     "disparity": DepthTarget,

@@ -11,6 +11,7 @@ import posixpath
 import re
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ednas.exceptions import DataError
@@ -22,14 +23,9 @@ def composed(text: str) -> str:
 
 
 class Tree:
-    """The files below a folder."""
+    """The files below the folder ``root``."""
 
     def __init__(self, root: Path) -> None:
-        """Read nothing yet.
-
-        Args:
-            root: The folder.
-        """
         self.root = root
         self._listed: dict[str, dict[str, list[str]]] = {}
 
@@ -74,7 +70,7 @@ class Tree:
             return
         try:
             found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-        except OSError:  # what cannot be listed is told by whoever reads the file
+        except OSError:  # whoever reads the file says that it cannot be read
             return
         for path in found:
             if path.is_dir():
@@ -85,11 +81,9 @@ class Tree:
     def _names(self, folder: str) -> dict[str, list[str]]:
         if folder not in self._listed:
             names: dict[str, list[str]] = {}
-            try:
+            with suppress(OSError):  # whoever reads the file says that it cannot be read
                 for name in sorted(path.name for path in (self.root / folder).iterdir()):
                     names.setdefault(composed(name), []).append(name)
-            except OSError:  # what cannot be listed is told by whoever reads the file
-                pass
             self._listed[folder] = names
         return self._listed[folder]
 

@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import PurePosixPath
 
 from ednas.data.folder.tree import Tree, composed
-from ednas.data.rasters import SUFFIXES
+from ednas.data.rasters import JPEG_SUFFIXES, SUFFIXES
 from ednas.data.reader import IMAGE
 
 ROLES: dict[str, tuple[str, ...]] = {
@@ -87,13 +87,13 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Labels:
-    """A group of labels that fit the images.
+class Matched:
+    """Images, or labels that fit them.
 
     Attributes:
         group: The files.
         pattern: As a ``dataset.yaml`` names them.
-        ids: Those of the images that have such a label, by the split's folder.
+        ids: Those of the images, or of the images that have such a label, by the split's folder.
     """
 
     group: Group
@@ -106,18 +106,14 @@ class Layout:
     """What was found.
 
     Attributes:
-        group: The images.
-        pattern: As a ``dataset.yaml`` names them.
-        ids: Those of all images, by the split's folder.
+        images: All images.
         labels: What fits them.
         others: Groups of labels that do not.
         score: To compare: number of labels that fit, and how little of the names was cut off for that.
     """
 
-    group: Group
-    pattern: str
-    ids: dict[str, set[str]]
-    labels: list[Labels]
+    images: Matched
+    labels: list[Matched]
     others: list[Group]
     score: tuple[int, int]
 
@@ -151,7 +147,7 @@ def find_layout(groups: Sequence[Group]) -> Layout | None:
 
 def _by_suffix(groups: Sequence[Group]) -> Layout | None:
     """Find photos and drawings of the same names: ``x.jpg`` and ``x.png``, where nothing else tells them apart."""
-    photos = [group for group in groups if group.suffix.lower() in (".jpg", ".jpeg") and group.role in (IMAGE, NO_ROLE)]
+    photos = [group for group in groups if group.suffix.lower() in JPEG_SUFFIXES and group.role in (IMAGE, NO_ROLE)]
     for group in photos:
         drawings = [
             replace(other, role="labels")
@@ -173,13 +169,12 @@ def _match(images: Group, affixes: tuple[str, str], candidates: Sequence[Group])
     for group in candidates:
         own, matched = _best_match(ids, group) if group in near else (("", ""), {})
         if matched:
-            labels.append(Labels(group, group.pattern(own), matched))
+            labels.append(Matched(group, group.pattern(own), matched))
             cut += len("".join(own))
         else:
             others.append(group)
-    return Layout(
-        images, images.pattern(affixes), ids, labels, others, (sum(_size(found.ids) for found in labels), -cut)
-    )
+    score = (sum(_size(found.ids) for found in labels), -cut)
+    return Layout(Matched(images, images.pattern(affixes), ids), labels, others, score)
 
 
 def _classify(path: PurePosixPath) -> tuple[str, str, str]:

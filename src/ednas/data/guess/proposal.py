@@ -6,11 +6,12 @@ import dataclasses
 import json
 import re
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 from ednas.data.folder.tree import Tree, composed
 from ednas.data.formats import FORMATS
-from ednas.data.guess.layout import NO_ROLE, Group, Labels, Layout, find_groups, find_layout, is_near, split_of_folder
+from ednas.data.guess.layout import NO_ROLE, Group, Layout, Matched, find_groups, find_layout, is_near, split_of_folder
 from ednas.data.guess.values import Guess, guess_target
 from ednas.data.reader import IMAGE, Progress
 from ednas.exceptions import DataError
@@ -24,7 +25,7 @@ def propose(folder: Path, root: str, progress: Progress | None = None) -> str:
     Args:
         folder: With images and labels in it, or below it.
         root: How the description names the folder.
-        progress: Told about the label files that are read.
+        progress: Called for every label file that is read.
 
     Returns:
         The content of a ``dataset.yaml``, with comments.
@@ -45,7 +46,8 @@ def propose(folder: Path, root: str, progress: Progress | None = None) -> str:
     if layout is None:
         raise DataError(f"{folder}: {_what_is_missing(groups)}; docs/bring-your-own-data.md says how to describe it")
     layout, split_lines = _with_splits(layout, tree)
-    images = [group for group in groups if group.role == IMAGE and group is not layout.group]
+    images = layout.images
+    others = [group for group in groups if group.role == IMAGE and group is not images.group]
     target_lines, left_out = _targets(layout, tree, progress)
     if not target_lines:
         raise DataError(f"{folder}: no labels are recognised: {'; '.join(left_out)}")
@@ -53,14 +55,14 @@ def propose(folder: Path, root: str, progress: Progress | None = None) -> str:
         "# A proposal of 'ednas data guess'. Look at it with 'ednas data preview', and give the classes their names.",
         f"name: {_text(folder.resolve().name)}",
         f"root: {_text(root)}",
-        f"image: {_text(layout.pattern)}  # {layout.group.count} files in {_place(layout.group)}",
+        f"image: {_text(images.pattern)}  # {images.group.count} files in {_place(images.group)}",
         *split_lines,
         "targets:",
         *target_lines,
         *(f"  # Left out: {text}" for text in left_out),
         *(
             f"# Left out: {group.count} more images in {_place(group)}, which may be another of 'parts'"
-            for group in images
+            for group in others
         ),
     ]
     return "\n".join(lines) + "\n"
@@ -80,25 +82,27 @@ def _what_is_missing(groups: Sequence[Group]) -> str:
 
 def _with_splits(layout: Layout, tree: Tree) -> tuple[Layout, list[str]]:
     """Return the layout without the images that are in no split, and the lines that describe the splits."""
+    images = layout.images
     drawn = f"val_fraction: {_VAL_FRACTION}  # no validation split was found: a share of the images is set apart"
-    labelled = {name: set().union(*(labels.ids.get(name, ()) for labels in layout.labels)) for name in layout.ids}
-    if "{split}" in layout.group.folder:
+    labelled = {name: set().union(*(labels.ids.get(name, ()) for labels in layout.labels)) for name in images.ids}
+    if "{split}" in images.group.folder:
         named = {split_of_folder(name): name for name, ids in labelled.items() if ids}
         if "train" not in named:
             named = {"train": min(named.values())}
         elif "val" not in named and "test" in named:
             named["val"] = named["test"]
         chosen = {split: place for split, place in named.items() if split != "test"}
-        ids = {name: layout.ids[name] for name in chosen.values()}
+        ids = {name: images.ids[name] for name in chosen.values()}
         why = "folders that hold images with labels"
     else:
         lists = _list_files(labelled[""], tree)
         chosen = {split: path for split, (path, _) in lists.items()} if "train" in lists else {}
-        ids = {"": set().union(*(listed for _, listed in lists.values()))} if chosen else layout.ids
+        ids = {"": set().union(*(listed for _, listed in lists.values()))} if chosen else images.ids
         why = "lists of ids"
     entries = ", ".join(f"{split}: {_text(place)}" for split, place in chosen.items())
     lines = [f"splits: {{{entries}}}  # {why}"] if chosen else []
-    return dataclasses.replace(layout, ids=ids), lines if "val" in chosen else [*lines, drawn]
+    layout = dataclasses.replace(layout, images=dataclasses.replace(images, ids=ids))
+    return layout, lines if "val" in chosen else [*lines, drawn]
 
 
 def _list_files(labelled: set[str], tree: Tree) -> dict[str, tuple[str, set[str]]]:
@@ -117,13 +121,14 @@ def _list_files(labelled: set[str], tree: Tree) -> dict[str, tuple[str, set[str]
 def _targets(layout: Layout, tree: Tree, progress: Progress | None) -> tuple[list[str], list[str]]:
     """Return the lines of all targets, and what is none, and why."""
     lines: list[str] = []
-    left_out = [f"{_place(group)}, {_why_apart(group, layout.group)}" for group in layout.others]
+    left_out = [f"{_place(group)}, {_why_apart(group, layout.images.group)}" for group in layout.others]
     taken: set[str] = set()
-    total = sum(map(len, layout.ids.values()))
+    images = layout.images.ids
+    total = sum(map(len, images.values()))
     for labels in layout.labels:
         paths = [
             tree.root / tree.on_disk(labels.pattern.replace("{split}", split).replace("{id}", sample))
-            for split, known in layout.ids.items()
+            for split, known in images.items()
             for sample in sorted(known & labels.ids.get(split, set()))
         ]
         guess = _guess(labels, paths, progress)
@@ -149,14 +154,12 @@ def _why_apart(group: Group, images: Group) -> str:
     return "the names of its files do not fit those of the images"
 
 
-def _guess(labels: Labels, paths: Sequence[Path], progress: Progress | None) -> Guess | str:
-    done = 0
+def _guess(labels: Matched, paths: Sequence[Path], progress: Progress | None) -> Guess | str:
+    done = count(1)
 
     def step() -> None:
-        nonlocal done
-        done += 1
         if progress is not None:
-            progress(_place(labels.group), done, len(paths))
+            progress(_place(labels.group), next(done), len(paths))
 
     return guess_target(paths, labels.group.role, step) if paths else "no image that has a split has such a file"
 

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ednas.data.check import count_facing
+from ednas.data.check import SATURATED, count_facing
 from ednas.data.decode import MAX_CLASSES, decode_normals, parse_axes
-from ednas.data.folder.targets import JPEG_SUFFIXES
-from ednas.data.rasters import Array, pack_colours, read_channel, read_colours, read_vectors
+from ednas.data.rasters import JPEG_SUFFIXES, Array, pack_colours, read_channel, read_colours, read_vectors
 from ednas.data.sample import VOID
 from ednas.data.units import likely_unit
 from ednas.exceptions import DataError
@@ -23,9 +22,6 @@ _LOOKED_AT = 8
 
 _DIVISOR = 1000
 """Usual factor between classes and the ids of their instances."""
-
-_MARK = 0.01
-"""Share of pixels with the largest depth from which on that looks like 'not measured'."""
 
 _NAMED = 3
 """Number of negative values to name as invalid; more are no marks."""
@@ -171,7 +167,7 @@ def _colours(counts: Counter[int]) -> Guess | str:
         return f"they hold {len(counts)} different colours: too many for classes"
     total = sum(counts.values())
     lines = [
-        f"  {number}: {_colour(packed)}  # {counts[packed] / total:.1%} of the pixels"
+        f"  {number}: {list(packed.to_bytes(3))}  # {counts[packed] / total:.1%} of the pixels"
         for number, packed in enumerate(sorted(counts))
     ]
     what = "colors:  # class (a name may take its place): colour; move those without a class to 'ignore: [[r, g, b]]'"
@@ -180,16 +176,12 @@ def _colours(counts: Counter[int]) -> Guess | str:
     )
 
 
-def _colour(packed: int) -> list[int]:
-    return [packed >> 16, packed >> 8 & 255, packed & 255]
-
-
 def _depth(values: Sequence[Array], role: str) -> Guess:
     pixels = _joined(values).astype(np.float64)
     valid = pixels[np.isfinite(pixels) & (pixels > 0)]
     marks = [0.0, *np.unique(pixels[pixels < 0])[:_NAMED]]
     largest = valid.max(initial=0)
-    if largest in (255, 65535) and (valid == largest).mean() > _MARK:
+    if largest in (255, 65535) and (valid == largest).mean() > SATURATED:
         marks.append(largest)
         valid = valid[valid != largest]
     if not len(valid):
@@ -206,16 +198,14 @@ def _depth(values: Sequence[Array], role: str) -> Guess:
 
 
 def _normals(values: Sequence[Array]) -> Guess:
-    facing = {axes: sum(_facing(array, axes) for array in values) for axes in _AXES}
-    axes = max(_AXES, key=lambda axes: facing[axes])
+    def facing(axes: tuple[str, str, str]) -> int:
+        decoded = (decode_normals(each, axes=parse_axes(axes), invalid=_NO_NORMALS, where="") for each in values)
+        return sum(map(count_facing, decoded))
+
+    axes = max(_AXES, key=facing)
     lines = [f"axes: [{', '.join(axes)}]  # so that most of them face the camera"]
     pixels = _joined(values)
     marks = [list(colour) for colour in _NO_NORMALS if pixels.dtype == np.uint8 and (pixels == colour).all(-1).any()]
     if marks:
         lines.append(f"invalid: {marks}  # colours without a normal")
     return Guess("normals", "normals", "vectors of length 1", tuple(lines))
-
-
-def _facing(values: Array, axes: tuple[str, str, str]) -> int:
-    decoded = decode_normals(values, axes=parse_axes(axes), invalid=_NO_NORMALS, where="")
-    return count_facing(decoded)

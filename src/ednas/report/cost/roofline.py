@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from ednas.hw.cost import Cost, LayerCost
 from ednas.hw.model.target import Target
+from ednas.report.axis import Axis
 from ednas.report.cost.layout import COLOURS, MARGIN, WIDTH, count_layers, op_kind
 from ednas.report.cost.timeline import BOUND_LANES
 from ednas.report.cost.traffic import Roof, memory_roofs, moved_bytes
@@ -79,36 +79,11 @@ def draw_roofline(canvas: Canvas, cost: Cost, points: Sequence[Dot], target: Tar
     _draw_notes(canvas, cost, points, MARGIN + _PLOT_WIDTH + 64, top + 40)
 
 
-@dataclass(frozen=True)
-class _Axis:
-    """A logarithmic axis: the logarithms of its ends, and where they are in the picture."""
-
-    first: float
-    last: float
-    start: float
-    end: float
-
-    def __call__(self, value: float) -> float:
-        """Return where a value is."""
-        return self.start + (math.log10(value) - self.first) / (self.last - self.first) * (self.end - self.start)
-
-    def decades(self) -> range:
-        """Return the powers of ten on the axis."""
-        return range(math.ceil(self.first), math.floor(self.last) + 1)
-
-
-def _axis(values: Sequence[float], start: float, end: float) -> _Axis:
-    """Return an axis with some room around the values, over more than a decade."""
-    first, last = math.log10(min(values)) - _ROOM, math.log10(max(values)) + _ROOM
-    return _Axis(first, max(last, first + 1.1), start, end)
-
-
-@dataclass(frozen=True)
-class _Plot:
+class _Plot(NamedTuple):
     """The roofline's axes: intensity and rate."""
 
-    x: _Axis
-    y: _Axis
+    x: Axis
+    y: Axis
 
 
 def _plot(points: Sequence[Dot], roofs: Sequence[Roof], peak: float | None, top: float) -> _Plot:
@@ -121,14 +96,20 @@ def _plot(points: Sequence[Dot], roofs: Sequence[Roof], peak: float | None, top:
     return _Plot(_axis(xs, left, left + _PLOT_WIDTH), _axis(ys, top + _PLOT_HEIGHT, top))
 
 
+def _axis(values: Sequence[float], start: float, end: float) -> Axis:
+    """Return a logarithmic axis with some room around the values, over more than a decade."""
+    first, last = math.log10(min(values)) - _ROOM, math.log10(max(values)) + _ROOM
+    return Axis(first, max(last, first + 1.1), start, end, is_logarithmic=True)
+
+
 def _draw_grid(canvas: Canvas, plot: _Plot) -> None:
     left, right, top, bottom = plot.x.start, plot.x.end, plot.y.end, plot.y.start
     canvas.rect(left, top, right - left, bottom - top, "#ffffff", stroke=FAINT, radius=2)
-    for decade in plot.x.decades():
+    for decade in plot.x.multiples(1):
         x = plot.x(10.0**decade)
         canvas.line([(x, top), (x, bottom)], stroke=FAINT, width=1)
         canvas.text(x, bottom + 16, _decade(decade), size=11, fill=MUTED, anchor="middle")
-    for decade in plot.y.decades():
+    for decade in plot.y.multiples(1):
         y = plot.y(10.0**decade)
         canvas.line([(left, y), (right, y)], stroke=FAINT, width=1)
         canvas.text(left - 7, y + 4, _decade(decade), size=11, fill=MUTED, anchor="end")
@@ -144,7 +125,7 @@ def _draw_roofs(canvas: Canvas, plot: _Plot, roofs: Sequence[Roof], peak: float)
     for roof in roofs:
         first = max(10.0**plot.x.first, 10.0**plot.y.first / roof.bytes_per_s)
         ends = [(plot.x(value), plot.y(value * roof.bytes_per_s)) for value in (first, peak / roof.bytes_per_s)]
-        canvas.line(ends, stroke=INK, width=1.8, dashes="6 4" if roof.is_off_chip else "")
+        canvas.line(ends, stroke=INK, width=1.8, dashes="6 4" if roof.is_off_chip else None)
         x, y = ((start + end) / 2 for start, end in zip(*ends, strict=True))
         text = f"{roof.title}: {show_count(roof.bytes_per_s)}B/s"
         has_room = x - 8 - len(text) * _LABEL_CHARACTER >= plot.x.start

@@ -11,10 +11,11 @@ from typing import Literal
 from ednas.hw.cost import Cost, LayerCost
 from ednas.hw.graph import ops
 from ednas.hw.model.target import Target
+from ednas.report.axis import Axis, axis_step
 from ednas.report.cost.layout import COLOURS, GUTTER, MARGIN, WIDTH, count_layers, op_kind
 from ednas.report.cost.traffic import memory_roofs, moved_bytes
 from ednas.report.labels import show_count, show_latency
-from ednas.report.svg import FAINT, INK, MUTED, Canvas, axis_step, shorten
+from ednas.report.svg import FAINT, INK, MUTED, Canvas, shorten
 
 Lane = Literal["compute", "on-chip", "off-chip", "link", "host", "other"]
 """What is busy: the array, the on-chip memory, the off-chip memory (or what stands for it), the link, the host."""
@@ -25,7 +26,7 @@ LANES: dict[Lane, str] = {
     "off-chip": "Off-chip traffic",
     "link": "Link",
     "host": "Host",
-    "other": "Not told apart",
+    "other": "Not distinguished",
 }
 """The lanes from top to bottom, as they are written."""
 
@@ -83,19 +84,19 @@ def timeline(cost: Cost, target: Target | None = None) -> tuple[Span, ...]:
     """
     spans: list[Span] = []
     now = 0.0
-    for kind, length_ms in (("call", cost.dispatch_ms), ("transfer", cost.transfer_ms)):
+    parts: list[tuple[Lane, str, float | None]] = [
+        ("link", "call", cost.dispatch_ms),
+        ("link", "transfer", cost.transfer_ms),
+    ]
+    if not cost.layers:
+        parts += [("compute", "other operator", cost.accelerator_ms), ("host", "other operator", cost.host_ms)]
+    for lane, kind, length_ms in parts:
         if length_ms:
-            spans.append(Span("link", kind, now, length_ms))
+            spans.append(Span(lane, kind, now, length_ms))
             now += length_ms
     for layer in cost.layers:
         spans += _layer_spans(layer, now, target)
         now += layer.latency_ms
-    if not cost.layers:
-        sums: tuple[tuple[Lane, float | None], ...] = (("compute", cost.accelerator_ms), ("host", cost.host_ms))
-        for lane, sum_ms in sums:
-            if sum_ms:
-                spans.append(Span(lane, "other operator", now, sum_ms))
-                now += sum_ms
     if cost.latency_ms - now > 1e-6 * cost.latency_ms:
         spans.append(Span("other", "the rest", now, cost.latency_ms - now))
     return tuple(spans)
@@ -135,11 +136,11 @@ def draw_timeline(canvas: Canvas, cost: Cost, spans: Sequence[Span], top: float)
     lanes = _lanes(spans)
     lanes_y = top + _scopes_height(cost)
     total_ms = max([cost.latency_ms, *(span.start_ms + span.length_ms for span in spans)]) or 1.0
-    scale = (WIDTH - 2 * MARGIN - GUTTER) / total_ms
-    _draw_time_axis(canvas, total_ms, scale, lanes_y, lanes_y + len(lanes) * (_LANE_HEIGHT + _LANE_GAP))
+    time = Axis(0.0, total_ms, MARGIN + GUTTER, WIDTH - MARGIN)
+    _draw_time_axis(canvas, time, lanes_y, lanes_y + len(lanes) * (_LANE_HEIGHT + _LANE_GAP))
     if _scopes_height(cost):
-        _draw_scopes(canvas, cost, scale, top)
-    _draw_lanes(canvas, lanes, spans, scale, lanes_y)
+        _draw_scopes(canvas, cost, time, top)
+    _draw_lanes(canvas, lanes, spans, time, lanes_y)
     kinds = [kind for kind in COLOURS if any(span.kind == kind for span in spans)]
     _draw_legend(canvas, kinds, top + timeline_height(cost, spans))
 
@@ -152,24 +153,23 @@ def _scopes_height(cost: Cost) -> float:
     return _SCOPE_HEIGHT + 6 if len({layer.scope for layer in cost.layers}) > 1 else 0.0
 
 
-def _draw_time_axis(canvas: Canvas, total_ms: float, scale: float, top: float, bottom: float) -> None:
-    left = MARGIN + GUTTER
-    step = axis_step(total_ms / 9)
+def _draw_time_axis(canvas: Canvas, time: Axis, top: float, bottom: float) -> None:
+    step = axis_step(time.last / 9)
     digits = max(0, -math.floor(math.log10(step)))
-    for number in range(math.floor(total_ms / step + 1e-9) + 1):
-        x = left + number * step * scale
+    for number in time.multiples(step):
+        x = time(number * step)
         canvas.line([(x, top - 4), (x, bottom)], stroke=FAINT, width=1)
         canvas.text(x, bottom + 14, f"{number * step:.{digits}f}", size=11, fill=MUTED, anchor="middle")
-    canvas.text(left - 14, bottom + 14, "ms", size=11, fill=MUTED, anchor="end")
+    canvas.text(time.start - 14, bottom + 14, "ms", size=11, fill=MUTED, anchor="end")
 
 
-def _draw_scopes(canvas: Canvas, cost: Cost, scale: float, y: float) -> None:
+def _draw_scopes(canvas: Canvas, cost: Cost, time: Axis, y: float) -> None:
     """Draw a band for each part of the network over the time of its layers."""
     now = sum(part for part in (cost.dispatch_ms, cost.transfer_ms) if part)
     for number, (scope, group) in enumerate(groupby(cost.layers, key=lambda layer: layer.scope)):
         layers = list(group)
         length_ms = sum(layer.latency_ms for layer in layers)
-        x, width = MARGIN + GUTTER + now * scale, length_ms * scale
+        x, width = time(now), time(length_ms) - time.start
         hint = f"{scope}: {show_latency(length_ms)} ms, {_share(length_ms, cost)}, {count_layers(len(layers))}"
         fill = "#eef1f8" if number % 2 else "#dfe5f0"
         if width > _THINNEST:
@@ -180,20 +180,20 @@ def _draw_scopes(canvas: Canvas, cost: Cost, scale: float, y: float) -> None:
         now += length_ms
 
 
-def _draw_lanes(canvas: Canvas, lanes: Sequence[Lane], spans: Sequence[Span], scale: float, top: float) -> None:
+def _draw_lanes(canvas: Canvas, lanes: Sequence[Lane], spans: Sequence[Span], time: Axis, top: float) -> None:
     for number, lane in enumerate(lanes):
         y = top + number * (_LANE_HEIGHT + _LANE_GAP)
         own = [span for span in spans if span.lane == lane]
         busy_ms = sum(span.length_ms for span in own)
         canvas.text(MARGIN, y + 13, LANES[lane], size=13, bold=True)
         canvas.text(MARGIN, y + 27, f"{show_latency(busy_ms)} ms", size=11, fill=MUTED)
-        canvas.rect(MARGIN + GUTTER, y, WIDTH - 2 * MARGIN - GUTTER, _LANE_HEIGHT, "#f1f4f7", radius=2)
+        canvas.rect(time.start, y, time.end - time.start, _LANE_HEIGHT, "#f1f4f7", radius=2)
         for span in own:
-            _draw_span(canvas, span, scale, y)
+            _draw_span(canvas, span, time, y)
 
 
-def _draw_span(canvas: Canvas, span: Span, scale: float, y: float) -> None:
-    x, width = MARGIN + GUTTER + span.start_ms * scale, span.length_ms * scale
+def _draw_span(canvas: Canvas, span: Span, time: Axis, y: float) -> None:
+    x, width = time(span.start_ms), time(span.length_ms) - time.start
     if width < _THINNEST:
         return
     gap = 0.6 if width > 4 else 0.0

@@ -10,7 +10,7 @@ from rich.text import Text
 from ednas.hw.benchmark import Benchmark, Result
 from ednas.hw.per_operator import Judgement
 from ednas.report.labels import MISSING, show_latency
-from ednas.report.tables.layout import add_columns, new_table
+from ednas.report.tables.layout import names, new_table, numbers
 
 _WORST = 8
 """Layers that are shown of each model."""
@@ -29,11 +29,8 @@ def benchmark_tables(result: Benchmark) -> Iterator[Table]:
 def _latencies(result: Benchmark) -> Table:
     runtime, first = result.runtime, result.results[0]
     threads = f"{runtime.threads} thread{'s' if runtime.threads > 1 else ''}"
-    table = new_table(f"{result.device}, {threads}")
-    table.add_column("Model", overflow="fold")
-    add_columns(
-        table, "Latency ms", "Spread ms", "CPU ms", "Ratio", "Predicted ms", "Error %", "Memory MiB", justify="right"
-    )
+    figures = numbers("Latency ms", "Spread ms", "CPU ms", "Ratio", "Predicted ms", "Error %", "Memory MiB")
+    table = new_table(f"{result.device}, {threads}", *names("Model"), *figures)
     for one in result.results:
         measured = one.measurement
         memory = measured.peak_memory_kb
@@ -83,9 +80,8 @@ def _layers(result: Result, target: str) -> Table:
 
 
 def _judgements(title: str, what: str, rows: Sequence[Judgement], result: Result, target: str) -> Table:
-    table = new_table(title)
-    table.add_column(what, overflow="fold")
-    add_columns(table, "Times", "Measured ms", "Share %", f"{target} ms", "Error ms", "Error %", justify="right")
+    figures = numbers("Times", "Measured ms", "Share %", f"{target} ms", "Error ms", "Error %")
+    table = new_table(title, *names(what), *figures)
     for row in rows:
         table.add_row(*_cells(row, result))
     return table

@@ -7,49 +7,32 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from ednas.metrics import ModelMetrics, TaskValues, scored_metrics
-from ednas.report.comparison import tabulate
-from ednas.report.content import ComparisonTable, ModelRow
-from ednas.report.labels import MISSING, metric_heading, show_count, show_delta, show_latency, show_metric
-from ednas.report.tables.layout import add_columns, add_models, new_table
-from ednas.scoring import Comparison
+from ednas.metrics import TaskValues
+from ednas.report.content import ComparisonTable
+from ednas.report.gains import Cell, Row, overall_rows, task_rows
+from ednas.report.labels import MISSING, metric_heading, show_delta
+from ednas.report.tables.layout import new_table, per_model
 
 
-def comparison_table(
-    baseline: ModelMetrics | ComparisonTable,
-    models: Sequence[ModelMetrics] = (),
-    comparison: Comparison | None = None,
-) -> Table:
+def comparison_table(content: ComparisonTable) -> Table:
     """Return metrics by models: values with their relative gains in percent, and the gains Δ by task and overall.
 
     A model is a column, so that three tasks fit into a terminal of 80 characters. Gains (Eq. 9-12) are positive where
     the model is better than the baseline. Metrics that do not enter Δ stand below it, without a gain.
-
-    Args:
-        baseline: The baseline's metrics, or a whole table, in which case nothing else is given.
-        models: The models' metrics.
-        comparison: Their gains, from :func:`ednas.scoring.compare`; computed where it is missing.
-
-    Raises:
-        CheckpointError: The models cannot be compared with the baseline.
     """
-    content = baseline if isinstance(baseline, ComparisonTable) else tabulate(baseline, models, comparison)
     title = f"Gains over {content.baseline}" if content.baseline else "Comparison"
-    table = new_table(title + (f" (protocol {content.protocol})" if content.protocol else ""))
-    add_columns(table, "Task", "Metric")
-    add_models(table, *[model.name for model in content.models])
-    for task, metrics in content.metrics.items():
-        scored = scored_metrics(metrics)
-        for number, metric in enumerate(scored):
-            table.add_row(Text(task if number == 0 else ""), *_metric_row(content, task, metric))
-        table.add_row("", "Δ %", *[_delta(model.task_deltas.get(task)) for model in content.models])
-        for metric in metrics:
-            if metric not in scored:
-                table.add_row("", *_metric_row(content, task, metric), style="dim")
+    if content.protocol:
+        title += f" (protocol {content.protocol})"
+    table = new_table(title, "Task", "Metric", *per_model(*[model.name for model in content.models]))
+    for task in content.metrics:
+        for number, row in enumerate(task_rows(content, task)):
+            style = "dim" if row.kind == "other" else ""
+            table.add_row(Text(task if number == 0 else ""), *_cells(row), style=style)
         table.add_section()
-    table.add_row("all", "Δ %", *[_delta(model.delta) for model in content.models], style="bold", end_section=True)
-    for heading, texts in _known_costs(content).items():
-        table.add_row("", heading, *texts)
+    overall, *costs = overall_rows(content, "Params")
+    table.add_row("all", *_cells(overall), style="bold", end_section=True)
+    for row in costs:
+        table.add_row("", *_cells(row))
     return table
 
 
@@ -60,9 +43,7 @@ def chances_table(names: Sequence[str], chances: Sequence[TaskValues]) -> Table:
         names: The models.
         chances: Of each, from :func:`ednas.scoring.paired_p_values`.
     """
-    table = new_table("p-values")
-    add_columns(table, "Task", "Metric")
-    add_models(table, *names)
+    table = new_table("p-values", "Task", "Metric", *per_model(*names))
     rows = dict.fromkeys((task, metric) for model in chances for task, metrics in model.items() for metric in metrics)
     for task, metric in rows:
         values = [model.get(task, {}).get(metric) for model in chances]
@@ -71,32 +52,20 @@ def chances_table(names: Sequence[str], chances: Sequence[TaskValues]) -> Table:
     return table
 
 
-def _metric_row(content: ComparisonTable, task: str, metric: str) -> list[Text]:
-    heading = metric_heading(metric, content.higher_is_better, content.units.get(task, {}).get(metric, ""))
-    return [Text(heading), *[_value(model, task, metric) for model in content.models]]
+def _cells(row: Row) -> list[Text]:
+    """Return a row's heading and values; a gain is in brackets beside its value."""
+    if row.kind == "gain":
+        return [Text(f"{row.heading} %"), *[_gain(cell.gain) for cell in row.cells]]
+    return [Text(row.heading), *[_value(cell) for cell in row.cells]]
 
 
-def _value(model: ModelRow, task: str, metric: str) -> Text:
-    value, spread = (values.get(task, {}).get(metric) for values in (model.values, model.spread))
-    text = Text(show_metric(metric, value, spread))
-    gain = model.metric_deltas.get(task, {}).get(metric)
-    if gain is not None:
-        text.append(" (").append_text(_delta(gain)).append(")")
-    return text
+def _value(cell: Cell) -> Text:
+    text = Text(cell.text)
+    return text if cell.gain is None else text.append(" (").append_text(_gain(cell.gain)).append(")")
 
 
-def _delta(value: float | None) -> Text:
+def _gain(value: float | None) -> Text:
     if value is None:
         return Text("")
     text = show_delta(value)
     return Text(text, "green" if text.startswith("+") else "red" if text.startswith("−") else "")
-
-
-def _known_costs(content: ComparisonTable) -> dict[str, list[str]]:
-    """Return by heading what each model costs; a cost that no model has is left out."""
-    rows = {
-        "Latency ms": [show_latency(model.latency_ms) for model in content.models],
-        "Params": [show_count(model.params) for model in content.models],
-        "MACs": [show_count(model.macs) for model in content.models],
-    }
-    return {heading: texts for heading, texts in rows.items() if set(texts) != {MISSING}}

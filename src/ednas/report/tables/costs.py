@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from rich.bar import Bar
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ednas.hw.quantities import PARTS, QUANTITIES
 from ednas.report.labels import MISSING, show_count, show_latency
-from ednas.report.tables.layout import add_columns, add_models, new_table
+from ednas.report.tables.layout import names, new_table, numbers, per_model
 
 if TYPE_CHECKING:
     from ednas.hw.cost import Cost, LayerCost
@@ -47,10 +47,8 @@ def parts_table(cost: Cost, name: str = "") -> Table:
         cost: The cost.
         name: The network's name.
     """
-    table = new_table(f"{name + ' on ' if name else ''}{cost.target}: {show_latency(cost.latency_ms)} ms")
-    table.add_column("Part")
-    _add_time_columns(table)
-    table.add_column("What it is")
+    title = f"{name + ' on ' if name else ''}{cost.target}: {show_latency(cost.latency_ms)} ms"
+    table = new_table(title, "Part", *_time_columns(), "What it is")
     for part, value, what in (
         ("call", cost.dispatch_ms, "fixed time of a call"),
         ("transfer", cost.transfer_ms, "input, outputs, instructions"),
@@ -75,9 +73,7 @@ def costs_table(costs: Sequence[Cost], *, times: bool = True) -> Table:
         costs: The costs.
         times: Whether to begin with the times.
     """
-    table = new_table("Costs")
-    add_columns(table, "Quantity", "Unit")
-    add_models(table, *[cost.target for cost in costs])
+    table = new_table("Costs", "Quantity", "Unit", *per_model(*[cost.target for cost in costs]))
     known = {**QUANTITIES, **PARTS}
     for name in (*(_TIMES if times else ()), *_SIZES):
         values = [getattr(cost, name) for cost in costs]
@@ -95,10 +91,8 @@ def scopes_table(cost: Cost) -> Table:
     scopes: dict[str, list[LayerCost]] = {}
     for layer in cost.layers:
         scopes.setdefault(layer.scope, []).append(layer)
-    table = new_table("By part of the network")
-    table.add_column("Part", overflow="fold")
-    _add_time_columns(table)
-    add_columns(table, "Layers", "MACs", "Parameters B", justify="right")
+    counts = numbers("Layers", "MACs", "Parameters B")
+    table = new_table("By part of the network", *names("Part"), *_time_columns(), *counts)
     for scope, layers in scopes.items():
         table.add_row(
             Text(scope),
@@ -122,19 +116,16 @@ def layers_table(cost: Cost, largest: int | None = None) -> Table:
         layers = sorted(layers, key=lambda layer: -layer.latency_ms)[:largest]
     moves = [("Streamed B", "streamed_bytes"), ("Spilled B", "spilled_bytes")]
     moves = [(heading, key) for heading, key in moves if any(getattr(layer, key) for layer in cost.layers)]
-    has_scopes, has_reasons = len({layer.scope for layer in layers}) > 1, any(layer.reason for layer in layers)
+    parts = ["Part"] if len({layer.scope for layer in layers}) > 1 else []
+    has_reasons = any(layer.reason for layer in layers)
     title = "Layers" if len(layers) == len(cost.layers) else f"The {len(layers)} slowest of {len(cost.layers)} layers"
-    table = new_table(title)
-    add_columns(table, "Layer", *(["Part"] if has_scopes else []), "Operator", overflow="fold")
-    blanks = ["", ""] if has_scopes else [""]
-    _add_time_columns(table)
-    table.add_column("Bound by")
-    add_columns(table, "MACs", "Busy %", *(heading for heading, _ in moves), justify="right")
-    if has_reasons:
-        table.add_column("Why on the host", overflow="fold", max_width=60)
+    blanks = [""] * (1 + len(parts))
+    figures = numbers("MACs", "Busy %", *(heading for heading, _ in moves))
+    reasons = [Column("Why on the host", overflow="fold", max_width=60)] if has_reasons else []
+    table = new_table(title, *names("Layer", *parts, "Operator"), *_time_columns(), "Bound by", *figures, *reasons)
     for layer in layers:
         table.add_row(
-            *map(Text, (layer.name, *([layer.scope] if has_scopes else []), layer.op)),
+            *map(Text, (layer.name, *([layer.scope] if parts else []), layer.op)),
             *_time(layer.latency_ms, cost),
             Text(layer.bound_by or MISSING),
             show_count(layer.macs),
@@ -155,10 +146,8 @@ def layers_table(cost: Cost, largest: int | None = None) -> Table:
     return table
 
 
-def _add_time_columns(table: Table) -> None:
-    table.add_column("Time ms", justify="right")
-    table.add_column("%", justify="right")
-    table.add_column("", width=_BAR_WIDTH, no_wrap=True)
+def _time_columns() -> list[Column]:
+    return [*numbers("Time ms", "%"), Column("", width=_BAR_WIDTH, no_wrap=True)]
 
 
 def _time(milliseconds: float, cost: Cost) -> tuple[RenderableType, ...]:

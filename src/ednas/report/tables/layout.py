@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 
-def new_table(title: str) -> Table:
+def new_table(title: str, *columns: str | Column) -> Table:
     """Return an empty table; a title is no markup."""
-    return Table(title=Text(title, "bold"), title_justify="left", caption_justify="left", header_style="bold")
+    return Table(*columns, title=Text(title, "bold"), title_justify="left", caption_justify="left", header_style="bold")
 
 
-def add_columns(table: Table, *headings: str, **options: Any) -> None:
-    """Add columns that are alike; the options are those of :meth:`rich.table.Table.add_column`."""
-    for heading in headings:
-        table.add_column(heading, **options)
+def numbers(*headings: str) -> list[Column]:
+    """Return columns of numbers."""
+    return [Column(heading, justify="right") for heading in headings]
 
 
-def add_models(table: Table, *names: str) -> None:
-    """Add a column for each model, target, ...; names are no markup."""
-    for name in names:
-        table.add_column(Text(name), justify="right", overflow="fold")
+def names(*headings: str) -> list[Column]:
+    """Return columns of names, which may be long."""
+    return [Column(heading, overflow="fold") for heading in headings]
+
+
+def per_model(*names: str) -> list[Column]:
+    """Return a column of numbers for each model, target, ...; names are no markup."""
+    return [Column(Text(name), justify="right", overflow="fold") for name in names]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import groupby
 from typing import Any
 
 from rich.table import Table
@@ -12,7 +11,7 @@ from rich.text import Text
 from ednas.metrics import NO_NETWORK, TaskValues
 from ednas.report.labels import show_number
 from ednas.report.metrics import metric_rows
-from ednas.report.tables.layout import add_columns, new_table
+from ednas.report.tables.layout import names, new_table, numbers
 
 
 def metrics_table(metrics: Mapping[str, Any], spread: TaskValues | None = None) -> Table:
@@ -24,25 +23,20 @@ def metrics_table(metrics: Mapping[str, Any], spread: TaskValues | None = None) 
         metrics: Content of a ``metrics.json``, from :func:`ednas.training.evaluate`.
         spread: Standard deviations over several runs.
     """
-    table = new_table("Metrics")
-    add_columns(table, "Task", "Metric")
-    table.add_column("Value" if spread is None else "Mean ± std", justify="right")
-    has_trivial = bool(metrics.get("trivial", {}).get("tasks"))
-    if has_trivial:
-        table.add_column(NO_NETWORK, justify="right")
-    for task, rows in groupby(metric_rows(metrics, spread), key=lambda row: row.task):
+    beside = [NO_NETWORK] if metrics.get("trivial", {}).get("tasks") else []
+    value = "Value" if spread is None else "Mean ± std"
+    table = new_table("Metrics", "Task", "Metric", *numbers(value, *beside))
+    for task, rows in metric_rows(metrics, spread).items():
         for number, row in enumerate(rows):
-            beside = [row.trivial] if has_trivial else []
-            table.add_row(Text(task if number == 0 else ""), Text(row.heading), row.value, *beside)
+            trivial = [row.trivial] if beside else []
+            table.add_row(Text(task if number == 0 else ""), Text(row.heading), row.value, *trivial)
         table.add_section()
     return table
 
 
 def classes_table(task: str, classes: Mapping[str, Mapping[str, float | None]]) -> Table:
     """Return a task's metrics by class in percent; a dash where a class does not occur."""
-    table = new_table(f"{task} by class")
-    table.add_column("Class", overflow="fold")
-    add_columns(table, "IoU %", "Acc. %", justify="right")
+    table = new_table(f"{task} by class", *names("Class"), *numbers("IoU %", "Acc. %"))
     for name, values in classes.items():
         table.add_row(Text(name), show_number(values["iou"]), show_number(values["acc"]))
     return table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from ednas.report.tables.layout import add_columns, new_table
+from ednas.report.tables.layout import new_table, numbers
 from ednas.training.find_lr import RangeTest
 
 _ROWS = 12
@@ -12,8 +12,7 @@ _ROWS = 12
 
 def range_test_table(test: RangeTest) -> Table:
     """Return a few points of the curve, from the lowest rate to the highest."""
-    table = new_table("Learning-rate range test")
-    add_columns(table, "rate", "loss, smoothed", justify="right")
+    table = new_table("Learning-rate range test", *numbers("rate", "loss, smoothed"))
     last = len(test.rates) - 1
     for row in range(_ROWS):
         index = round(row * last / (_ROWS - 1))

@@ -7,12 +7,12 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ednas.hw.model.figure import Figure
 from ednas.report.labels import MISSING, show_delta, show_figure, show_latency, show_unit
-from ednas.report.tables.layout import add_columns, new_table
+from ednas.report.tables.layout import names, new_table, numbers
 
 if TYPE_CHECKING:
     from ednas.hw.model.target import Target
@@ -27,15 +27,11 @@ _LONGEST_LIST = 4
 
 def targets_table(targets: Sequence[Target]) -> Table:
     """Return the targets, one a row, with how many of their figures are measured, published and assumed."""
-    table = new_table("Targets")
-    table.add_column("Name", overflow="fold")
-    table.add_column("Engine")
-    add_columns(table, "MHz", "TOPS", justify="right")
-    table.add_column("On-chip KiB")
-    table.add_column("Numbers", no_wrap=True)
+    counts = Column("Numbers", no_wrap=True)
+    table = new_table("Targets", *names("Name"), "Engine", *numbers("MHz", "TOPS"), "On-chip KiB", counts)
     for target in targets:
         facts = target_facts(target)
-        activations, counts = facts["activation_kib"], facts["figures"]
+        activations, figures = facts["activation_kib"], facts["figures"]
         table.add_row(
             Text(target.name, "bold").append(f"\n{target.title}", "not bold"),
             facts["kind"],
@@ -43,8 +39,8 @@ def targets_table(targets: Sequence[Target]) -> Table:
             f"{facts['peak_tops']:.3g}",
             f"{show_figure(facts['parameter_cache_kib'])} weights\n"
             f"{'all' if activations is None else show_figure(activations)} data",
-            f"{counts['measured']} meas., {counts['published']} publ.,\n"
-            f"{counts['assumed']} assumed, {counts['free']} free",
+            f"{figures['measured']} meas., {figures['published']} publ.,\n"
+            f"{figures['assumed']} assumed, {figures['free']} free",
         )
     table.caption = (
         "on-chip: what is kept there, weights between inferences, data (activations) during one; "
@@ -72,12 +68,9 @@ def target_facts(target: Target) -> dict[str, Any]:
 
 def target_table(target: Target) -> Table:
     """Return every value of a target, with its unit and where it comes from; free ones are marked."""
-    table = new_table(f"{target.name}: {target.title}")
-    table.add_column("Section")
-    table.add_column("Key", overflow="fold")
-    table.add_column("Value", justify="right", overflow="fold", max_width=24)
-    add_columns(table, "Unit", "Provenance", "Fit")
-    table.add_column("Source", overflow="fold")
+    title = f"{target.name}: {target.title}"
+    content = Column("Value", justify="right", overflow="fold", max_width=24)
+    table = new_table(title, "Section", *names("Key"), content, "Unit", "Provenance", "Fit", *names("Source"))
     for section, values in target:
         if not isinstance(values, BaseModel):
             continue
@@ -95,24 +88,19 @@ def target_table(target: Target) -> Table:
 
 def calibration_tables(calibration: Calibration) -> list[Table]:
     """Return the changed constants, the rows with their errors, and the errors in all."""
-    changes = new_table(f"Constants of {calibration.target.name}")
-    changes.add_column("Constant")
-    add_columns(changes, "Old", "New", "Change %", justify="right")
-    changes.add_column("Unit")
+    title = f"Constants of {calibration.target.name}"
+    changes = new_table(title, "Constant", *numbers("Old", "New", "Change %"), "Unit")
     for path, (old, new) in calibration.changes.items():
         change = show_delta(100 * (new / old - 1))
         changes.add_row(path, f"{old:.6g}", f"{new:.6g}", change, show_unit(path.rpartition(".")[2]))
-    rows = new_table("Measured, fitted, and predicted without the row")
-    rows.add_column("Measurement", overflow="fold")
-    add_columns(rows, "Measured ms", "Fitted ms", "%", "Held out ms", "%", justify="right")
+    figures = numbers("Measured ms", "Fitted ms", "%", "Held out ms", "%")
+    rows = new_table("Measured, fitted, and predicted without the row", *names("Measurement"), *figures)
     for row in calibration.rows:
         cells = [show_latency(row.measured_ms)]
         for value in (row.fitted_ms, row.held_out_ms):
             cells += [show_latency(value), show_delta(100 * (value / row.measured_ms - 1))]
         rows.add_row(Text(row.name), *cells)
-    errors = new_table("Mean absolute error")
-    errors.add_column("Of")
-    errors.add_column("%", justify="right")
+    errors = new_table("Mean absolute error", "Of", *numbers("%"))
     errors.add_row("the rows that were fitted", f"{100 * calibration.fitted_mape:.1f}")
     errors.add_row("rows that were left out, one after the other", f"{100 * calibration.held_out_mape:.1f}")
     halves = sorted(calibration.split_mape)
