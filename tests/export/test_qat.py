@@ -249,6 +249,7 @@ def test_progress_is_told(trained, splits):
     assert [(report.step, report.steps) for report in told] == [(10, 12), (12, 12)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "words"),
     [
