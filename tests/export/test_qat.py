@@ -151,6 +151,7 @@ def test_without_rounding_nothing_changes(trained):
             torch.testing.assert_close(int8(image)[task], output, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_batch_normalisation_is_folded(trained):
     network = trained.network
     convs = {conv.weight: conv for conv in Int8Network(network, SIZE).modules() if isinstance(conv, RoundedConv)}
@@ -248,6 +249,7 @@ def test_progress_is_told(trained, splits):
     assert [(report.step, report.steps) for report in told] == [(10, 12), (12, 12)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -188,6 +188,7 @@ class TestMistakes:
             export_model(model, tmp_path / "out", ExportConfig(targets=("coral_usb",)))
         assert not (tmp_path / "out").exists()
 
+    @pytest.mark.slow
     def test_a_target_without_what_is_fused(self, model: Model, tmp_path: Path) -> None:
         pytest.importorskip("litert_torch", reason='needs litert-torch: pip install "ednas[export]"')
         config = ExportConfig(int8=True, data="streets", targets=("coral_usb",), fuse="argmax")

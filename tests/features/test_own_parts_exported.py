@@ -63,7 +63,8 @@ def make(text: str) -> Model:
     return model
 
 
-@pytest.mark.parametrize("format_", [pytest.param("litert", marks=pytest.mark.slow), "onnx"])
+@pytest.mark.slow
+@pytest.mark.parametrize("format_", ["litert", "onnx"])
 def test_a_network_of_own_parts_is_exported_and_proven(tmp_path: Path, format_: str) -> None:
     targets = ("ethos_u85_1024",) if format_ == "litert" else ()
     data = str(write_dataset(tmp_path / "data"))

@@ -19,10 +19,9 @@ BASE = MultiTaskNetwork(zoo.architecture("base"), HEADS).eval()
 
 
 def counts(name: str) -> tuple[float, float]:
-    with torch.device("meta"):
-        network = MultiTaskNetwork(zoo.architecture(name), HEADS).eval()
-        with FlopCounterMode(display=False) as counter:
-            network.predict_heads(torch.zeros(1, 3, 256, 256))
+    network = MultiTaskNetwork(zoo.architecture(name), HEADS).eval()
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        network.predict_heads(torch.zeros(1, 3, 256, 256))
     return sum(p.numel() for p in network.parameters()) / 1e6, counter.get_total_flops() / 1e9
 
 

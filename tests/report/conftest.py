@@ -10,7 +10,7 @@ from helpers.small_training import SIZE, small_architecture, write_dataset
 from ednas.training import Recipe, TrainConfig, train, train_runs
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """A folder with data, a cache, a run ``one`` and two runs ``two``."""
     root = tmp_path_factory.mktemp("trained")

@@ -21,7 +21,7 @@ size = 16 << 20
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20):
+    for _ in range(8):
         place = libc.malloc(size)
         ctypes.memset(place, 1, size)
         libc.free(place)
@@ -34,6 +34,7 @@ print(anew, faults())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's")
 def test_pages_are_not_fetched_again() -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "LD_PRELOAD"))}

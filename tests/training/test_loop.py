@@ -24,6 +24,7 @@ def test_same_seed_same_weights(build, short, whole):
     assert_same_weights(model.network, whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -100,6 +100,7 @@ def test_its_config_file_repeats_a_run(config, tmp_path, monkeypatch):
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tasks", [("segmentation",), ("depth",), ("normals", "segmentation", "depth")])
 def test_single_and_multi_task_are_one_setting_apart(config, tmp_path, tasks):
     result = train(config.model_copy(update={"tasks": tasks}), tmp_path / "run", logs=False)

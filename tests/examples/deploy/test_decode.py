@@ -28,8 +28,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.nn import functional as F
 
-from ednas.data.cache import resize_image, resize_nearest
 from ednas.data.colors import NO_DEPTH, SKY, color_scale, palette
+from ednas.data.rasters import resize_image, resize_nearest
 from ednas.data.sample import TargetInfo
 from ednas.export.manifest import write_manifest
 from ednas.tasks import make_task, make_tasks

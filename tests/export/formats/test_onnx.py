@@ -156,6 +156,7 @@ def test_int8_is_near_float(model: Path, int8: Path) -> None:
         assert noise > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stride", "fuse"),
     [(4, True), pytest.param(1, False, marks=pytest.mark.slow), pytest.param(8, False, marks=pytest.mark.slow)],
