@@ -24,7 +24,7 @@ it; these modules need no file of their own:
 - ``hw/tflite/schema.py``: numbers alone; ``hw/graph/test_ops.py`` compares them with generated bindings
 - ``hw/tflite/serialise.py``: a step of writing; ``hw/tflite/test_writer.py`` runs and reads what is written
 - ``hw/tflite/versions.py``: numbers alone; ``hw/tflite/test_writer.py`` and ``export/test_audit.py`` hold them to files
-- ``report/gains.py``: ``report/tables/test_comparison.py`` and ``report/test_html.py`` show its rows
+- ``report/gains.py``: ``report/test_comparison.py`` and ``report/tables/test_comparison.py`` show its rows
 - ``report/metrics.py``: ``report/tables/test_metrics.py`` shows its rows
 - ``scenes/classes.py``: names alone; ``scenes/test_rendering.py`` looks for them
 - ``scenes/room_furnishing.py``: a part of a scene; ``scenes/test_rendering.py`` checks whole scenes of many seeds

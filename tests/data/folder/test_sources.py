@@ -1,4 +1,4 @@
-"""Which label belongs to which image: by names, by a CSV of pairs, and in any form of Unicode."""
+"""Which images belong to a split, and which label to which image: by names, a CSV of pairs, in any form of Unicode."""
 
 from __future__ import annotations
 
