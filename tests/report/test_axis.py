@@ -44,3 +44,10 @@ def test_a_step_is_the_least_round_one(value: float) -> None:
     step = axis_step(value)
     assert value * (1 - 1e-6) <= step <= 2.5 * value * (1 + 1e-6)
     assert f"{step:e}"[0] in "125"
+
+
+@pytest.mark.parametrize(
+    ("value", "step"), [(1, 1), (1.01, 2), (2, 2), (3, 5), (7, 10), (0.03, 0.05), (0.2, 0.2), (4200, 5000)]
+)
+def test_steps_are_the_least_round_number_that_is_large_enough(value: float, step: float) -> None:
+    assert axis_step(value) == pytest.approx(step)
