@@ -6,31 +6,20 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
 from helpers.own_parts import BACKBONE, DECODER, EXAMPLE, SmallFilters, example, known
+from helpers.small_searches import small_search
 
 from ednas.arch import load_architecture
 from ednas.exceptions import ConfigError, StudyError
 from ednas.hw import counts, load_target, simulate, trace_network
 from ednas.nn import parts
 from ednas.report.collect import collect
-from ednas.search import SearchConfig, StudyReader, TrialState, run_search
+from ednas.search import StudyReader, TrialState, run_search
 
 HEADS = {"segmentation": 19, "depth": 1}
-TINY: dict[str, Any] = {
-    "training": {
-        "data": "streets",
-        "data_options": {"count": 6, "size": [32, 64]},
-        "recipe": {"name": "mini", "steps": 1, "batch_size": 2, "input_size": [32, 64]},
-    },
-    "controller": {"options": {"population_size": 2, "tournament_size": 2}},
-    "trials": 3,
-    "executor": "inline",
-    "device": "cpu",
-}
 
 
 @pytest.fixture(autouse=True)
@@ -41,13 +30,9 @@ def _small(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
         yield
 
 
-def config(**changes: Any) -> SearchConfig:
-    return SearchConfig.model_validate({**TINY, **changes})
-
-
 @pytest.mark.parametrize("executor", ["inline", "process"])
 def test_an_evaluator_of_ones_own_judges(tmp_path: Path, executor: str) -> None:
-    own = config(executor=executor, finalists=1)
+    own = small_search(trials=3, executor=executor, finalists=1)
     result = run_search(own, tmp_path, evaluator=SmallFilters())
     with StudyReader(tmp_path / "study.db") as study:
         trials = study.trials(TrialState.DONE)
@@ -62,7 +47,7 @@ def test_an_evaluator_of_ones_own_judges(tmp_path: Path, executor: str) -> None:
 
 
 def test_weights_belong_to_the_metrics_of_the_evaluator(tmp_path: Path) -> None:
-    own = config(trials=1, reward={"weights": {"any": {"filters": 2}}})
+    own = small_search(trials=1, reward={"weights": {"any": {"filters": 2}}})
     with pytest.raises(ConfigError, match="'any.filters' is not measured"):
         run_search(own, tmp_path / "trained")
     best = run_search(own, tmp_path / "own", evaluator=SmallFilters()).best
@@ -78,8 +63,8 @@ OWN = {
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", OWN)
 def test_the_other_half_of_an_own_part_is_searched(tmp_path: Path, architecture: str) -> None:
-    training = {**TINY["training"], "architecture": architecture, "plugins": [str(EXAMPLE)]}
-    own = config(training=training, space=OWN[architecture], target_latency_ms=None)
+    plugins = [str(EXAMPLE)]
+    own = small_search(architecture=architecture, space=OWN[architecture], plugins=plugins, target_latency_ms=None)
     result = run_search(own, tmp_path)
     found = load_architecture(tmp_path / "best.json")
     base = load_architecture(architecture)
@@ -100,7 +85,7 @@ def test_the_other_half_of_an_own_part_is_searched(tmp_path: Path, architecture:
 
 
 def test_trials_are_rows_of_the_same_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_search(config(), tmp_path, evaluator=SmallFilters())
+    run_search(small_search(), tmp_path, evaluator=SmallFilters())
     with StudyReader(tmp_path / "study.db") as study:
         rows, trials = study.rows(), study.trials()
         assert len({tuple(row) for row in rows}) == 1

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.searches import Recorder
+from helpers.small_searches import small_search
 from helpers.small_training import write_dataset
 
 from ednas.arch import Architecture, load_architecture
@@ -25,7 +26,6 @@ from ednas.report.collect import collect
 from ednas.scoring import accuracy
 from ednas.search import (
     SearchCallback,
-    SearchConfig,
     StudyReader,
     Trial,
     TrialState,
@@ -36,20 +36,9 @@ from ednas.search import (
 from ednas.search.evaluators.base import Evaluation
 from ednas.search.evaluators.proxy import ProxyEvaluator
 from ednas.training import prepare_judgement, train
-from ednas.training.config import TrainConfig
 from ednas.training.trivial import measure_trivial
 
 HEADS = {"segmentation": 19, "depth": 1}
-TINY: dict[str, Any] = {
-    "data": "streets",
-    "data_options": {"count": 6, "size": [32, 64]},
-    "recipe": {"name": "mini", "steps": 2, "batch_size": 2, "input_size": [32, 64]},
-    "space": {"kinds": ["ibn"], "kernel_sizes": [3, 5], "multipliers": [0.5, 1.0]},
-    "controller": {"options": {"population_size": 2, "tournament_size": 2}},
-    "trials": 4,
-    "executor": "inline",
-    "device": "cpu",
-}
 
 
 @pytest.fixture(autouse=True)
@@ -58,16 +47,10 @@ def _small(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     torch.set_num_threads(1)
 
 
-def config(**changes: Any) -> SearchConfig:
-    values = {**TINY, **changes}
-    training = {key: values.pop(key) for key in TrainConfig.model_fields if key in values}
-    return SearchConfig.model_validate({"training": training, **values})
-
-
 @pytest.mark.slow
 def test_a_search_from_its_configuration_to_its_folder(tmp_path: Path) -> None:
     recorder = Recorder()
-    result = run_search(config(), tmp_path / "run", callbacks=[recorder])
+    result = run_search(small_search(), tmp_path / "run", callbacks=[recorder])
     assert recorder.reason == "all trials are done"
     with StudyReader(tmp_path / "run" / "study.db") as reader:
         trials = reader.trials()
@@ -111,9 +94,9 @@ def test_it_says_what_the_mean_label_scores(tmp_path: Path, caplog: pytest.LogCa
     told: list[float] = []
     recorder = Recorder()
     recorder.on_trivial = told.append  # type: ignore[method-assign]
-    run_search(config(trials=1), tmp_path / "run", callbacks=[recorder])
+    run_search(small_search(trials=1), tmp_path / "run", callbacks=[recorder])
     trivial = json.loads((tmp_path / "run" / "trivial.json").read_text())
-    model, train_split, held_out = prepare_judgement(config().train_config(load_architecture("base")))
+    model, train_split, held_out = prepare_judgement(small_search().train_config(load_architecture("base")))
     assert trivial["tasks"] == measure_trivial(model.tasks, train_split, held_out)["tasks"]
     assert load_metrics(tmp_path / "run" / "trivial.json").tasks == trivial["tasks"]
     assert told == [trivial["accuracy"]] == [accuracy(trivial["tasks"])]
@@ -126,7 +109,7 @@ def test_it_says_what_the_mean_label_scores(tmp_path: Path, caplog: pytest.LogCa
 
 @pytest.mark.slow
 def test_it_says_how_much_is_chance(tmp_path: Path) -> None:
-    run_search(config(trials=3, repeats=2), tmp_path / "run")
+    run_search(small_search(trials=3, repeats=2), tmp_path / "run")
     noise = json.loads((tmp_path / "run" / "noise.json").read_text())
     with StudyReader(tmp_path / "run" / "study.db") as reader:
         trials = reader.trials()
@@ -139,14 +122,14 @@ def test_it_says_how_much_is_chance(tmp_path: Path) -> None:
 def test_a_search_on_data_that_have_changed_is_not_gone_on_with(tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "data")
     own = {"data": str(data), "data_options": {}}
-    run_search(config(**own, trials=1), tmp_path / "run")
+    run_search(small_search(**own, trials=1), tmp_path / "run")
     for file in data.parent.rglob("*.png"):
         file.touch()
-    run_search(config(**own, trials=2), tmp_path / "run", resume=True)
+    run_search(small_search(**own, trials=2), tmp_path / "run", resume=True)
     label = data.parent / "train" / "depth" / "0.npy"
     np.save(label, 2 * np.load(label))
     with pytest.raises(StudyError, match="'data digest' was"):
-        run_search(config(**own, trials=3), tmp_path / "run", resume=True)
+        run_search(small_search(**own, trials=3), tmp_path / "run", resume=True)
 
 
 @pytest.mark.slow
@@ -159,25 +142,25 @@ def test_data_that_change_while_it_runs_stop_a_search(tmp_path: Path) -> None:
                 data.write_text(data.read_text().replace("kind: distance", "kind: disparity"))
 
     with pytest.raises(EdnasError, match=r"trial 1 could not be evaluated: .*the training data have changed since"):
-        run_search(config(data=str(data), data_options={}, trials=3), tmp_path / "run", callbacks=[Change()])
+        run_search(small_search(data=str(data), data_options={}, trials=3), tmp_path / "run", callbacks=[Change()])
     with StudyReader(tmp_path / "run" / "study.db") as reader:
         assert [trial.state for trial in reader.trials()] == [TrialState.DONE, TrialState.RUNNING]
 
 
 @pytest.mark.slow
 def test_a_search_and_a_training_keep_out_of_each_others_folders(tmp_path: Path) -> None:
-    run_search(config(trials=1), tmp_path / "search")
-    training = config().train_config(load_architecture("base"))
+    run_search(small_search(trials=1), tmp_path / "search")
+    training = small_search().train_config(load_architecture("base"))
     with pytest.raises(ConfigError, match="holds a search"):
         train(training, tmp_path / "search", logs=False)
     train(training, tmp_path / "training", logs=False)
     with pytest.raises(ConfigError, match="holds a training"):
-        run_search(config(trials=1), tmp_path / "training")
+        run_search(small_search(trials=1), tmp_path / "training")
 
 
 @pytest.mark.slow
 def test_the_base_network_is_judged_beside_what_is_found(tmp_path: Path) -> None:
-    result = run_search(config(trials=3, initial=["baseline"]), tmp_path / "run")
+    result = run_search(small_search(trials=3, initial=["baseline"]), tmp_path / "run")
     base = load_architecture("base")
     assert result.baseline is not None
     assert (result.baseline.number, result.baseline.architecture) == (0, base.to_text())
@@ -189,19 +172,19 @@ def test_the_base_network_is_judged_beside_what_is_found(tmp_path: Path) -> None
     assert report.gain.seeds == 1
 
     # By name it is the same network, but without it, it is another search.
-    run_search(config(trials=3, initial=["base"]), tmp_path / "run", resume=True)
+    run_search(small_search(trials=3, initial=["base"]), tmp_path / "run", resume=True)
     with pytest.raises(StudyError, match="'initial' was"):
-        run_search(config(trials=3), tmp_path / "run", resume=True)
+        run_search(small_search(trials=3), tmp_path / "run", resume=True)
 
 
 def test_a_network_that_is_not_in_the_space_cannot_be_judged(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"initial: blocks\[1\].filters is 36, not in the search space"):
-        run_search(config(initial=["ednas_cityscapes"]), tmp_path / "run")
+        run_search(small_search(initial=["ednas_cityscapes"]), tmp_path / "run")
 
 
 @pytest.mark.slow
 def test_finalists_are_judged_again_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    searched = config(trials=4, finalists=2, repeats=2, initial=["baseline"])
+    searched = small_search(trials=4, finalists=2, repeats=2, initial=["baseline"])
     result = run_search(searched, tmp_path / "run")
     with StudyReader(tmp_path / "run" / "study.db") as reader:
         trials, judgements = {trial.number: trial for trial in reader.trials()}, reader.judgements()
@@ -232,14 +215,14 @@ def test_results_of_an_interrupted_search_are_written(tmp_path: Path, number: si
     ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises((KeyboardInterrupt, SystemExit)) as ended:
-            run_search(config(), tmp_path, callbacks=[Impatient()])
+            run_search(small_search(), tmp_path, callbacks=[Impatient()])
     finally:
         signal.signal(signal.SIGINT, ignored)
     if number == signal.SIGTERM:
         assert ended.value.args == (143,)
     assert signal.getsignal(signal.SIGTERM) is before
     assert json.loads((tmp_path / "best.json").read_text())["reward"] > 0
-    result = run_search(config(), tmp_path, resume=True)
+    result = run_search(small_search(), tmp_path, resume=True)
     assert result.best.reward is not None
 
 
@@ -254,14 +237,14 @@ def test_a_full_disk_does_not_hide_why_a_search_ended(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr("ednas.search.run.write_results", full)
     with pytest.raises(EdnasError, match="the study cannot be written: the disk is full"):
-        run_search(config(), tmp_path, callbacks=[Broken()])
+        run_search(small_search(), tmp_path, callbacks=[Broken()])
 
 
 @pytest.mark.slow
 def test_several_limits_and_objectives(tmp_path: Path) -> None:
     limits = {"params": "0.9 * baseline", "macs": 1e9}
     changes = {"limits": limits, "target_latency_ms": "2 * baseline", "prune_factor": 1.1, "reward": {"mode": "hard"}}
-    result = run_search(config(**changes, objectives=("accuracy", "params", "latency_ms")), tmp_path)
+    result = run_search(small_search(**changes, objectives=("accuracy", "params", "latency_ms")), tmp_path)
     assert result.limits.keys() == {"latency_ms", "params", "macs"}
     with StudyReader(tmp_path / "study.db") as reader:
         trials, identity = reader.trials(TrialState.DONE), reader.identity
@@ -280,7 +263,7 @@ def test_several_limits_and_objectives(tmp_path: Path) -> None:
 
 
 def test_without_a_target_latency(tmp_path: Path) -> None:
-    result = run_search(config(limits={"params": "baseline"}, target_latency_ms=None, trials=2), tmp_path)
+    result = run_search(small_search(limits={"params": "baseline"}, target_latency_ms=None, trials=2), tmp_path)
     assert result.target_ms is None
     assert result.limits.keys() == {"params"}
     assert json.loads((tmp_path / "best.json").read_text())["target_ms"] is None
@@ -300,7 +283,7 @@ def test_costs_may_come_from_a_source_that_measures(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(base, "_registry", dict(base._registry))
     register_source("stopwatch", lambda detail: Stopwatch())
-    loose = config(target="stopwatch", target_latency_ms="2 * baseline", trials=2)
+    loose = small_search(target="stopwatch", target_latency_ms="2 * baseline", trials=2)
     result = run_search(loose, tmp_path)
     assert result.target_ms == 2 * measured[0]
     with StudyReader(tmp_path / "study.db") as reader:
@@ -309,20 +292,20 @@ def test_costs_may_come_from_a_source_that_measures(tmp_path: Path, monkeypatch:
     assert trials[0].cost.keys() == {"latency_ms", "params", "macs"}
     assert run_search(loose.model_copy(update={"trials": 3}), tmp_path, resume=True).target_ms == 2 * measured[0]
     with pytest.raises(ConfigError, match=r"stopwatch does not model host_ms.*models latency_ms, params, macs\)"):
-        run_search(config(target="stopwatch", limits={"host_ms": 0}), tmp_path / "other")
+        run_search(small_search(target="stopwatch", limits={"host_ms": 0}), tmp_path / "other")
 
 
 def test_a_file_of_a_search_that_was_killed_at_once_does_not_hinder_resuming(tmp_path: Path) -> None:
     (tmp_path / "study.db").touch()
-    assert run_search(config(trials=1), tmp_path, resume=True).best.number == 0
+    assert run_search(small_search(trials=1), tmp_path, resume=True).best.number == 0
 
 
 @pytest.mark.slow
 def test_candidates_are_trained_in_processes_of_their_own(tmp_path: Path) -> None:
     parallel = run_search(
-        config(executor="process", workers=2, trials=2, controller={"name": "random"}), tmp_path / "a"
+        small_search(executor="process", workers=2, trials=2, controller={"name": "random"}), tmp_path / "a"
     )
-    inline = run_search(config(trials=2, controller={"name": "random"}), tmp_path / "b")
+    inline = run_search(small_search(trials=2, controller={"name": "random"}), tmp_path / "b")
     assert parallel.best.genes == inline.best.genes
     assert parallel.best.metrics == inline.best.metrics
 
@@ -333,13 +316,13 @@ class TestMistakes:
             r"the limit is latency 0\.10 ms, but the lowest found in this space is latency \d+\.\d\d ms on coral_usb"
         )
         with pytest.raises(ConfigError, match=message):
-            run_search(config(target_latency_ms=0.1), tmp_path)
+            run_search(small_search(target_latency_ms=0.1), tmp_path)
         assert not (tmp_path / "study.db").exists()
 
     def test_what_no_network_changes(self, tmp_path: Path) -> None:
         message = r"the limit is area 10\.00 mm², but coral_usb has area .* whatever network it runs; .* another target"
         with pytest.raises(ConfigError, match=message):
-            run_search(config(limits={"area_mm2": 10}), tmp_path)
+            run_search(small_search(limits={"area_mm2": 10}), tmp_path)
 
     @pytest.mark.parametrize(
         ("changes", "key"),
@@ -352,7 +335,7 @@ class TestMistakes:
         with pytest.raises(
             ConfigError, match=rf"^{key}.*: .*no_energy.yaml does not model energy_mj; leave it out, or"
         ) as error:
-            run_search(config(target=str(device), **changes), tmp_path)
+            run_search(small_search(target=str(device), **changes), tmp_path)
         assert "latency_ms" in str(error.value)
         assert not (tmp_path / "study.db").exists()
 
@@ -365,7 +348,7 @@ class TestMistakes:
     )
     def test_a_weight_of_no_metric(self, tmp_path: Path, reward: dict[str, Any], message: str) -> None:
         with pytest.raises(ConfigError, match=message):
-            run_search(config(reward=reward), tmp_path)
+            run_search(small_search(reward=reward), tmp_path)
 
 
 @pytest.mark.slow
@@ -377,7 +360,7 @@ def test_failed_candidates_are_evaluated_anew(tmp_path: Path, monkeypatch: pytes
             raise MemoryError
         return evaluate(self, architecture, seed)
 
-    own = config(trials=3, initial=["baseline"])
+    own = small_search(trials=3, initial=["baseline"])
     with monkeypatch.context() as patch:
         patch.setattr(ProxyEvaluator, "evaluate", fails_for_the_base)
         run_search(own, tmp_path)

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from helpers.small_searches import small_search
 
 from ednas.arch import load_architecture
 from ednas.data.loader import BatchLoader
-from ednas.search import (
-    SearchConfig,
-)
 from ednas.search.evaluators.proxy import ProxyEvaluator
 from ednas.seeding import derive_seed
 from ednas.training import evaluate, fit, prepare_judgement, save_checkpoint
-from ednas.training.config import TrainConfig
-
-TINY: dict[str, Any] = {
-    "data": "streets",
-    "data_options": {"count": 6, "size": [32, 64]},
-    "recipe": {"name": "mini", "steps": 2, "batch_size": 2, "input_size": [32, 64]},
-    "space": {"kinds": ["ibn"], "kernel_sizes": [3, 5], "multipliers": [0.5, 1.0]},
-    "controller": {"options": {"population_size": 2, "tournament_size": 2}},
-    "trials": 4,
-    "executor": "inline",
-    "device": "cpu",
-}
 
 
 @pytest.fixture(autouse=True)
@@ -36,14 +21,8 @@ def _small(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     torch.set_num_threads(1)
 
 
-def config(**changes: Any) -> SearchConfig:
-    values = {**TINY, **changes}
-    training = {key: values.pop(key) for key in TrainConfig.model_fields if key in values}
-    return SearchConfig.model_validate({"training": training, **values})
-
-
 def test_a_candidate_is_judged_on_a_part_of_train_that_is_held_out() -> None:
-    training = config().train_config(load_architecture("base")).model_copy(update={"seed": 4})
+    training = small_search().train_config(load_architecture("base")).model_copy(update={"seed": 4})
     evaluation = ProxyEvaluator(training, device="cpu").evaluate(load_architecture("base"), seed=4)
     model, train_split, held_out = prepare_judgement(training)
     loader = BatchLoader(train_split, 2, derive_seed(4, "batches"), training.recipe.augment, sorted(model.targets))
@@ -55,7 +34,7 @@ def test_a_candidate_is_judged_on_a_part_of_train_that_is_held_out() -> None:
 
 @pytest.mark.slow
 def test_candidates_learn_from_a_teacher(tmp_path: Path) -> None:
-    training = config().train_config(load_architecture("base"))
+    training = small_search().train_config(load_architecture("base"))
     teacher = save_checkpoint(tmp_path / "teacher", prepare_judgement(training)[0])
     recipe = training.recipe.model_copy(update={"teacher": str(teacher), "teacher_weight": 1.0})
     plain, taught = (
