@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ednas.data.synthetic import SyntheticDataset
+    from ednas.data.readers.synthetic import SyntheticDataset
 
 
 def milliseconds(dataset: SyntheticDataset, rounds: int) -> tuple[float, float]:
@@ -43,7 +43,7 @@ def main() -> None:
     # Before numpy is imported: one thread, as a loader's worker process has.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
-    from ednas.data.synthetic import SyntheticDataset
+    from ednas.data.readers.synthetic import SyntheticDataset
     from ednas.scenes import SCENES
 
     height, width = options.size

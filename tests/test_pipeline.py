@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ednas.arch import SpaceConfig, zoo
-from ednas.data.synthetic import SyntheticDataset
+from ednas.data.readers.synthetic import SyntheticDataset
 from ednas.data.writing import write_folder
 from ednas.exceptions import ConfigError, StudyError
 from ednas.pipeline import FOUND, MULTI_TASK, SINGLE_TASK, StudyConfig, run_study

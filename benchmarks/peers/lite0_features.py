@@ -21,8 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ednas.arch import load_architecture
+from ednas.data.readers.synthetic import SyntheticDataset
 from ednas.data.sample import TargetInfo
-from ednas.data.synthetic import SyntheticDataset
 from ednas.nn.encoder import Encoder
 from ednas.training import build_model
 from ednas.training.init import _imagenet_file, initialise, load_weights

@@ -14,9 +14,9 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from ednas.data import adashare, cityscapes, mtan, nyuv2, synthetic
-from ednas.data.folder.description import FolderConfig, PartConfig, PartsConfig
-from ednas.data.folder.targets import DepthTarget, LabelsTarget, NormalsTarget
+from ednas.data.readers import adashare, cityscapes, mtan, nyuv2, synthetic
+from ednas.data.readers.folder.description import FolderConfig, PartConfig, PartsConfig
+from ednas.data.readers.folder.targets import DepthTarget, LabelsTarget, NormalsTarget
 from ednas.hw import Target
 from ednas.hw.graph.layer_list import LayerEntry, NetworkEntry
 from ednas.pipeline import StudyConfig

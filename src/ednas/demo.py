@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ednas.arch import SpaceConfig
 from ednas.data.reader import Progress
-from ednas.data.synthetic import SyntheticDataset
+from ednas.data.readers.synthetic import SyntheticDataset
 from ednas.data.writing import write_folder
 from ednas.exceptions import ConfigError, EdnasError
 from ednas.pipeline import StudyConfig

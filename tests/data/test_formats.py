@@ -14,7 +14,7 @@ from ednas.data.formats import (
     register_format,
 )
 from ednas.data.reader import Format
-from ednas.data.synthetic import SyntheticDataset
+from ednas.data.readers.synthetic import SyntheticDataset
 from ednas.exceptions import ConfigError, DataError
 
 

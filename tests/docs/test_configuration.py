@@ -15,7 +15,7 @@ from ednas.config import StrictModel
 MODELS = [pytest.param(model, id=model.__qualname__) for model in configuration.homes()]
 
 NOT_WRITTEN_BY_HAND = (
-    "ednas.data.folder.reader",  # what a fingerprint is made of
+    "ednas.data.readers.folder.reader",  # what a fingerprint is made of
     "ednas.export",  # results, model.json, and what the options of `ednas export` are put into
     "ednas.training.checkpoint",
     "ednas.training.find_lr",  # a recipe with another schedule

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ednas.config import parse, read_yaml
-from ednas.data.folder import read_folder_config
+from ednas.data.readers.folder import read_folder_config
 from ednas.search import SearchConfig, run_search
 from ednas.training import TrainConfig, train
 

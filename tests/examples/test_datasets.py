@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from ednas.data.classes import CITYSCAPES_19, NYU_40
-from ednas.data.folder import read_folder_config
 from ednas.data.formats import open_dataset
+from ednas.data.readers.folder import read_folder_config
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

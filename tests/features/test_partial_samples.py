@@ -15,9 +15,9 @@ from helpers.memory_dataset import MemoryDataset
 
 from ednas.data.cache import open_cache
 from ednas.data.check import check_dataset
-from ednas.data.folder import read_folder_config
 from ednas.data.formats import dataset_splits, open_dataset
 from ednas.data.reader import check_labels, labelled_samples
+from ednas.data.readers.folder import read_folder_config
 from ednas.exceptions import ConfigError, DataError
 
 LABELLED, SCANNED = "labelled", "scanned"

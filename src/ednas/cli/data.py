@@ -65,8 +65,8 @@ def guess(
 
     from ednas.cli.progress import counting
     from ednas.data.check import check_dataset
-    from ednas.data.folder import FILE_NAME
     from ednas.data.guess import propose
+    from ednas.data.readers.folder import FILE_NAME
     from ednas.exceptions import ConfigError
     from ednas.files import write_text
 
@@ -123,7 +123,7 @@ def make(
     ednas data make streets --out data/streets --size 128x256
     """
     from ednas.cli.progress import counting
-    from ednas.data.synthetic import SyntheticDataset
+    from ednas.data.readers.synthetic import SyntheticDataset
     from ednas.data.writing import write_folder
     from ednas.exceptions import ConfigError
 

@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ednas.data import adashare, cityscapes, folder, mtan, nyuv2
 from ednas.data.reader import SPLITS, Format
+from ednas.data.readers import adashare, cityscapes, folder, mtan, nyuv2
+from ednas.data.readers.synthetic import open_scene
 from ednas.data.sample import DenseDataset
-from ednas.data.synthetic import open_scene
 from ednas.exceptions import ConfigError, DataError
 from ednas.files import exists
 from ednas.scenes import SCENES

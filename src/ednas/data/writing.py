@@ -11,8 +11,8 @@ import numpy.typing as npt
 import yaml
 from PIL import Image
 
-from ednas.data.folder import FILE_NAME
 from ednas.data.reader import Progress
+from ednas.data.readers.folder import FILE_NAME
 from ednas.data.sample import VOID, DatasetInfo, DenseDataset, Sample, TargetInfo
 from ednas.exceptions import ConfigError
 from ednas.files import atomic_path
@@ -27,7 +27,7 @@ _NO_NORMAL = (128, 128, 128)
 def write_folder(
     dataset_by_split: Mapping[str, DenseDataset], out_dir: Path | str, progress: Progress | None = None
 ) -> Path:
-    """Write a dataset as images, label files and a ``dataset.yaml`` (:mod:`ednas.data.folder`).
+    """Write a dataset as images, label files and a ``dataset.yaml`` (:mod:`ednas.data.readers.folder`).
 
     What is stored: images and labels exactly (PNG); a distance as 16-bit PNG in steps of 1/256 m, so off by at most
     2 mm, and invalid beyond 255.99 m; a disparity exactly (``float32`` NPY); normals as 8-bit PNG,

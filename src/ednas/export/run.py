@@ -315,8 +315,8 @@ def _split(
     from ednas.data import open_cache
     from ednas.data.formats import open_as_trained
     from ednas.data.matching import check_meaning
-    from ednas.data.photos import find_photos
     from ednas.data.reader import check_labels
+    from ednas.data.readers.photos import find_photos
 
     # Ranges need no labels, so that a folder of photos does.
     photos = None if targets else find_photos(name)

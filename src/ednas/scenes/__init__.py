@@ -5,7 +5,7 @@
 
 Modules, from the bottom: ``classes``, ``primitives`` (solids), ``camera``, ``textures``, ``scene`` (plain data),
 ``tracing`` (what rays meet), ``shading`` (light), ``dice`` and ``frame`` (random construction), ``streets`` and
-``rooms`` (what is built), ``rendering``. ``ednas.data.synthetic`` makes datasets of them.
+``rooms`` (what is built), ``rendering``. ``ednas.data.readers.synthetic`` makes datasets of them.
 """
 
 from ednas.scenes.camera import Camera

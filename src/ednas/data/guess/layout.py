@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import PurePosixPath
 
-from ednas.data.folder.tree import Tree, composed
 from ednas.data.rasters import JPEG_SUFFIXES, SUFFIXES
 from ednas.data.reader import IMAGE
+from ednas.data.readers.folder.tree import Tree, composed
 
 ROLES: dict[str, tuple[str, ...]] = {
     IMAGE: ("image", "img", "rgb", "left", "color", "colour", "photo", "picture", "still", "jpegimages", "leftimgbit"),

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
-from ednas.data.folder.tree import Tree, composed
 from ednas.data.formats import FORMATS
 from ednas.data.guess.layout import NO_ROLE, Group, Layout, Matched, find_groups, find_layout, is_near, split_of_folder
 from ednas.data.guess.values import Guess, guess_target
 from ednas.data.reader import IMAGE, Progress
+from ednas.data.readers.folder.tree import Tree, composed
 from ednas.exceptions import DataError
 
 _VAL_FRACTION = 0.1

@@ -8,7 +8,7 @@ from helpers.dataset_files import make_folder
 from PIL import Image
 
 from ednas.data.cache import open_cache
-from ednas.data.photos import Photos, find_photos
+from ednas.data.readers.photos import Photos, find_photos
 from ednas.exceptions import DataError
 
 

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from ednas.data.folder.description import Part
-from ednas.data.folder.tree import Tree, composed, pattern_expression, pattern_folder
 from ednas.data.rasters import SUFFIXES, brief, require_file
 from ednas.data.reader import IMAGE, relative_path
+from ednas.data.readers.folder.description import Part
+from ednas.data.readers.folder.tree import Tree, composed, pattern_expression, pattern_folder
 from ednas.exceptions import ConfigError, DataError
 
 _ANY_PICTURE = r"\.(png|jpe?g|jpe|jfif|bmp|webp|tiff?|gif|npy)"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from helpers.dataset_files import make_nyuv2
 
-from ednas.data import nyuv2
 from ednas.data.formats import open_as_trained, open_dataset
+from ednas.data.readers import nyuv2
 from ednas.exceptions import ConfigError, DataError
 
 NAME = "nyu_depth_v2_labeled.mat"

@@ -22,11 +22,11 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from ednas.config import StrictModel, parse
-from ednas.data.adashare import NORMAL_AXES, SMALLEST_DISPARITY
 from ednas.data.classes import known_class_names
 from ednas.data.decode import decode_depth, decode_labels, decode_normals, parse_axes
 from ednas.data.rasters import Array, brief, read_channel, read_image, read_measurements, read_vectors
 from ednas.data.reader import IMAGE, SPLITS, FileReader, Format, choose_split, left_out
+from ednas.data.readers.adashare import NORMAL_AXES, SMALLEST_DISPARITY
 from ednas.data.sample import VOID, DatasetInfo, TargetInfo
 from ednas.exceptions import ConfigError, DataError
 

@@ -13,8 +13,8 @@ from helpers.dataset_files import change_description, save_png
 from PIL import Image
 
 from ednas.data.check import check_dataset
-from ednas.data.folder import read_folder_config
 from ednas.data.formats import open_dataset
+from ednas.data.readers.folder import read_folder_config
 from ednas.exceptions import ConfigError, DataError
 
 COLORS: dict[Any, Any] = {"road": [128, 64, 128], "house": [[70, 70, 70], [71, 70, 70]]}
@@ -160,7 +160,7 @@ def test_small_ids_of_instances_are_divided(folder):
 
 @pytest.mark.parametrize("key", ["colors:", "pairs:"])
 def test_the_documented_examples_are_right(tmp_path, key):
-    text = (Path(__file__).parents[3] / "docs" / "bring-your-own-data.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[4] / "docs" / "bring-your-own-data.md").read_text(encoding="utf-8")
     (example,) = (block for block in re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL) if key in block)
     config = yaml.safe_load(example)
     if "pairs" not in config:

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ednas.data.adashare import AdaShareCityscapes, AdaShareNYUv2
 from ednas.data.classes import CITYSCAPES_7, CITYSCAPES_19, NYU_40
 from ednas.data.formats import dataset_splits, open_dataset
+from ednas.data.readers.adashare import AdaShareCityscapes, AdaShareNYUv2
 from ednas.exceptions import ConfigError, DataError
 
 FOCAL, CENTRE = (518.857901, 519.469611), (325.582449, 253.736166)

@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from ednas.config import StrictModel, parse, read_yaml
-from ednas.data.folder.targets import TARGETS, AnyTarget
 from ednas.data.rasters import SUFFIXES
 from ednas.data.reader import IMAGE, relative_path
+from ednas.data.readers.folder.targets import TARGETS, AnyTarget
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import ConfigError
 

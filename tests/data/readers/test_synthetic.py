@@ -15,8 +15,8 @@ import pytest
 
 from ednas import scenes
 from ednas.data.classes import CITYSCAPES_19, NYU_40
+from ednas.data.readers.synthetic import REVISION, TARGETS, SyntheticDataset
 from ednas.data.sample import VOID, DenseDataset, Sample
-from ednas.data.synthetic import REVISION, TARGETS, SyntheticDataset
 from ednas.exceptions import DataError
 from ednas.scenes import SCENES, Indoor, Street, describe_scene
 
@@ -39,7 +39,7 @@ def test_another_process_renders_the_same_bytes() -> None:
     code = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
         "from test_synthetic import digest\n"
-        "from ednas.data.synthetic import SyntheticDataset\n"
+        "from ednas.data.readers.synthetic import SyntheticDataset\n"
         "for scene in ('rooms', 'streets'):\n"
         "    print(digest(SyntheticDataset(scene, 'val', count=9, size=(40, 72), seed=3)[7]))\n"
     )

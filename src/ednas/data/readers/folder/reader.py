@@ -10,12 +10,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ednas.config import StrictModel, parse
-from ednas.data.folder.description import Part, read_folder_config
-from ednas.data.folder.sources import find_left_out, find_samples
-from ednas.data.folder.targets import AnyTarget
-from ednas.data.folder.tree import composed
 from ednas.data.rasters import JPEG_SUFFIXES, Array, read_image
 from ednas.data.reader import IMAGE, Format, Reader, choose_split
+from ednas.data.readers.folder.description import Part, read_folder_config
+from ednas.data.readers.folder.sources import find_left_out, find_samples
+from ednas.data.readers.folder.targets import AnyTarget
+from ednas.data.readers.folder.tree import composed
 from ednas.data.sample import DatasetInfo
 from ednas.exceptions import DataError
 

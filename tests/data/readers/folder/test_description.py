@@ -12,8 +12,8 @@ from helpers.profiles import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ednas.data.folder import Folder, read_folder_config
 from ednas.data.formats import open_dataset
+from ednas.data.readers.folder import Folder, read_folder_config
 from ednas.exceptions import ConfigError, DataError
 
 

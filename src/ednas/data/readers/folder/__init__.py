@@ -66,7 +66,7 @@ Modules, from the bottom: ``targets`` (kinds of labels, and how one is read), ``
 ``tree`` (names on disk), ``sources`` (the files of a split: patterns and pairs), ``reader``.
 """
 
-from ednas.data.folder.description import read_folder_config
-from ednas.data.folder.reader import FILE_NAME, FORMAT, Folder
+from ednas.data.readers.folder.description import read_folder_config
+from ednas.data.readers.folder.reader import FILE_NAME, FORMAT, Folder
 
 __all__ = ["FILE_NAME", "FORMAT", "Folder", "read_folder_config"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ednas.data.folder.tree import Tree
 from ednas.data.formats import open_dataset
+from ednas.data.readers.folder.tree import Tree
 
 
 def test_linked_folders_are_read_and_circles_end(root):

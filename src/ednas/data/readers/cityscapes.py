@@ -19,11 +19,11 @@ from PIL import Image
 from pydantic import Field, PositiveInt
 
 from ednas.config import StrictModel, parse
-from ednas.data.adashare import SMALLEST_DISPARITY
 from ednas.data.classes import CITYSCAPES_CATEGORIES, CITYSCAPES_TRAIN_IDS, known_class_names
 from ednas.data.decode import decode_depth, decode_labels
 from ednas.data.rasters import Array, read_channel, read_image, resize_nearest
 from ednas.data.reader import IMAGE, SPLITS, FileReader, Format, choose_split, left_out
+from ednas.data.readers.adashare import SMALLEST_DISPARITY
 from ednas.data.sample import VOID, DatasetInfo, TargetInfo
 from ednas.exceptions import DataError
 from ednas.files import read_json
