@@ -33,11 +33,12 @@ from ednas.training.recipe import AUTO
 from ednas.training.resume import Plan, check_same_data, plan
 from ednas.training.size import ARCHITECTURE, with_stated_size
 from ednas.training.summary import mean_metrics, summarise
-from ednas.training.teacher import load_teacher
+from ednas.training.teacher import Teacher, load_teacher
 from ednas.training.trackers import Tracker, check_trackers
 from ednas.training.trivial import measure_trivial, shortcomings
 
 if TYPE_CHECKING:
+    import torch
     from lightning.fabric import Fabric
     from torch import nn
 
@@ -281,13 +282,7 @@ def _train(
         train_split, held_out = hold_out(train_split, targets=model.targets)
     model.to(fabric.device)
     teacher = None if config.recipe.teacher is None else load_teacher(config.recipe.teacher, model)
-    _log.info(
-        "training %s (%d parameters) on %s at %dx%d: %s, %d steps of %d samples, seed %d",
-        model.architecture.name or model.architecture.fingerprint(), model.params, model.dataset, *model.input_size,
-        ", ".join(model.tasks), config.recipe.steps, config.recipe.batch_size, config.seed,
-    )  # fmt: skip
-    if teacher is not None:
-        _log.info("imitating %s (%s) in %s", config.recipe.teacher, teacher.digest, ", ".join(teacher.tasks))
+    _log_start(config, model, teacher)
     if fabric.is_global_zero:
         config.save(run.config)
     loader = make_loader(config, model, train_split)
@@ -318,14 +313,7 @@ def _train(
             identity={"data": train_split.digest, "architecture": model.architecture.fingerprint()},
         )
         model = model.with_training(steps=result.steps, seed=config.seed)
-        metrics = evaluate(model, val_split, config.protocol, batch_size=config.recipe.eval_batch_size)
-        metrics["trivial"] = measure_trivial(model.tasks, train_split, val_split, config.protocol, device=fabric.device)
-        metrics["device"] = device_name(fabric.device)
-        metrics["trained_on"] = {
-            "dataset": model.dataset,
-            "digest": train_split.digest,
-            "mean_depths": mean_depths(train_split),
-        }
+        metrics = _measure(config, model, train_split, val_split, fabric.device)
         for recorder in recorders:
             recorder.write_metrics(metrics, result.steps)
     if fabric.is_global_zero:
@@ -335,6 +323,31 @@ def _train(
     for line in shortcomings(metrics):
         _log.warning("%s", line)
     return TrainResult(run.path, run.checkpoint.path, metrics)
+
+
+def _log_start(config: TrainConfig, model: Model, teacher: Teacher | None) -> None:
+    _log.info(
+        "training %s (%d parameters) on %s at %dx%d: %s, %d steps of %d samples, seed %d",
+        model.architecture.name or model.architecture.fingerprint(), model.params, model.dataset, *model.input_size,
+        ", ".join(model.tasks), config.recipe.steps, config.recipe.batch_size, config.seed,
+    )  # fmt: skip
+    if teacher is not None:
+        _log.info("imitating %s (%s) in %s", config.recipe.teacher, teacher.digest, ", ".join(teacher.tasks))
+
+
+def _measure(
+    config: TrainConfig, model: Model, train_split: CachedSplit, val_split: CachedSplit, device: torch.device
+) -> dict[str, Any]:
+    """Return the metrics of a trained network, and what they are compared with: ``metrics.json``."""
+    metrics = evaluate(model, val_split, config.protocol, batch_size=config.recipe.eval_batch_size)
+    metrics["trivial"] = measure_trivial(model.tasks, train_split, val_split, config.protocol, device=device)
+    metrics["device"] = device_name(device)
+    metrics["trained_on"] = {
+        "dataset": model.dataset,
+        "digest": train_split.digest,
+        "mean_depths": mean_depths(train_split),
+    }
+    return metrics
 
 
 class _Validation:
