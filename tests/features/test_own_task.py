@@ -223,7 +223,8 @@ def test_search_and_export(
     works: Command, train: Callable[..., Path], data: Path, plugin: Path, tmp_path: Path
 ) -> None:
     checkpoint = train("single", tasks="saliency") / "checkpoint"
-    config = tmp_path / "single.yaml"
+    config = tmp_path / "search.yaml"
+    config.write_text(json.dumps({"training": yaml.safe_load((tmp_path / "single.yaml").read_text())}))
     words = ("search", "--config", config, "--data", data, "--tasks", "saliency", "--target", "coral_usb")
     works(*words, "--trials", 2, "--latency", "none", "--prune-factor", "none", "--out", tmp_path / "search")
     works("report", tmp_path / "search")
