@@ -88,6 +88,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert not (tmp_path / "deploy").exists()
 
 
+@pytest.mark.slow
 def test_a_format_of_ones_own_all_the_way(run: Run, checkpoint: Path, data: Path, tmp_path: Path, pt2: Path) -> None:
     out, image = tmp_path / "deploy", data.parent / "val" / "image" / "0.png"
     command = ["export", checkpoint, "--format", "pt2", "--data", data, "--out", out, "--json"]

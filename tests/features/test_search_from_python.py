@@ -30,7 +30,7 @@ def _small(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
         yield
 
 
-@pytest.mark.parametrize("executor", ["inline", "process"])
+@pytest.mark.parametrize("executor", ["inline", pytest.param("process", marks=pytest.mark.slow)])
 def test_an_evaluator_of_ones_own_judges(tmp_path: Path, executor: str) -> None:
     own = small_search(trials=3, executor=executor, finalists=1)
     result = run_search(own, tmp_path, evaluator=SmallFilters())
