@@ -63,8 +63,8 @@ OWN = {
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", OWN)
 def test_the_other_half_of_an_own_part_is_searched(tmp_path: Path, architecture: str) -> None:
-    plugins = [str(EXAMPLE)]
-    own = small_search(architecture=architecture, space=OWN[architecture], plugins=plugins, target_latency_ms=None)
+    changes = {"architecture": architecture, "space": OWN[architecture], "plugins": [str(EXAMPLE)]}
+    own = small_search(trials=3, target_latency_ms=None, **changes)
     result = run_search(own, tmp_path)
     found = load_architecture(tmp_path / "best.json")
     base = load_architecture(architecture)
