@@ -45,6 +45,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,7 @@ from helpers.cli import Run
 from hypothesis import settings
 
 from ednas.cli import main
+from ednas.tasks import base as tasks
 
 # No deadlines: a loaded machine is slow, not wrong.
 settings.register_profile("full", deadline=None)
@@ -88,3 +90,15 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
         return code, out, err
 
     return call
+
+
+@pytest.fixture
+def clean_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo what a test registers as tasks, and what it imports as plugins."""
+    for name in ("segmentation", "depth", "normals"):
+        tasks.task_target(name)
+    monkeypatch.setattr(tasks, "_registry", dict(tasks._registry))
+    before = set(sys.modules)
+    yield
+    for name in {name for name in sys.modules if "plugin" in name} - before:
+        del sys.modules[name]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 
 import pytest
 
@@ -17,19 +16,9 @@ from ednas.plugins import (
     loaded_files,
     teacher_plugins,
 )
-from ednas.tasks import base as registry
-from ednas.tasks import task_names, task_target
+from ednas.tasks import task_names
 
-
-@pytest.fixture(autouse=True)
-def _clean_registry(monkeypatch):
-    """Undo what a test registers and imports."""
-    task_target("segmentation"), task_target("depth"), task_target("normals")
-    monkeypatch.setattr(registry, "_registry", dict(registry._registry))
-    before = set(sys.modules)
-    yield
-    for name in {name for name in sys.modules if "plugin" in name} - before:
-        del sys.modules[name]
+pytestmark = pytest.mark.usefixtures("clean_registry")
 
 
 def test_file(tmp_path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -24,7 +22,6 @@ from ednas.tasks import (
     task_names,
     task_target,
 )
-from ednas.tasks import base as registry
 from ednas.tasks.normals import ANGLE_BIN
 
 LABELS = TargetInfo("labels", 19)
@@ -33,17 +30,6 @@ METRES = TargetInfo("distance", unit="m")
 DISPARITY = TargetInfo("disparity", unit="p/65535")
 NORMALS = TargetInfo("normals")
 TARGETS = {"segmentation": LABELS, "depth": METRES, "normals": NORMALS}
-
-
-@pytest.fixture
-def clean_registry(monkeypatch):
-    """Undo what a test registers and imports."""
-    task_target("segmentation"), task_target("depth"), task_target("normals")
-    monkeypatch.setattr(registry, "_registry", dict(registry._registry))
-    before = set(sys.modules)
-    yield
-    for name in {name for name in sys.modules if "plugin" in name} - before:
-        del sys.modules[name]
 
 
 class Minimal(Task):
