@@ -115,6 +115,9 @@ def test_objectives_are_accuracy_latency_and_what_is_limited_unless_they_are_nam
 
 def test_the_default_recipe_is_the_proxy_recipe() -> None:
     assert SearchConfig.model_validate({"training": {"data": "streets"}}).training.recipe == RECIPES["proxy"]
+    assert SearchConfig(training=TrainConfig(data="streets")).training.recipe == RECIPES["proxy"]
+    chosen = TrainConfig(data="streets", recipe=RECIPES["mini"])
+    assert SearchConfig(training=chosen).training.recipe == RECIPES["mini"]
 
 
 def test_a_recipe_without_a_name_changes_the_proxy_recipe() -> None:
