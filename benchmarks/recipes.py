@@ -41,7 +41,7 @@ from ednas.hw import estimate, load_target
 from ednas.report.labels import metric_heading, show_metric
 from ednas.seeding import derive_seed
 from ednas.tasks import Task
-from ednas.tasks.segmentation.losses import FREQUENCY
+from ednas.tasks.segmentation.losses import COUNTED_WEIGHTS
 from ednas.training import build_model, fit, recipe
 from ednas.training.config import Normalisation
 from ednas.training.evaluate import measure
@@ -140,7 +140,7 @@ def choices() -> Iterator[Job]:
     yield Job("finetune, segmentation weighs 2", "nyuv2:choice", heavier, tasks=NYUV2_TASKS)
     losses: dict[str, dict[str, Any]] = {
         "label smoothing 0.1": {"label_smoothing": 0.1},
-        "classes weighed by frequency": {"class_weights": FREQUENCY},
+        "classes weighed by frequency": {"class_weights": "frequency"},
     }
     for name, options in losses.items():
         changes = {**finetune, "task_options": {**JARED["task_options"], "segmentation": options}}
@@ -152,6 +152,10 @@ def choices() -> Iterator[Job]:
         yield Job("finetune, 3,000 steps, colours", data, {**longer, "augment": colours}, tasks=NYUV2_TASKS)
     weighed = {**longer, "augment": colours, "loss_weights": {**NYUV2["loss_weights"], "segmentation": 2.0}}
     yield Job("finetune, 3,000 steps, colours, segmentation weighs 2", "nyuv2:rooms", weighed, tasks=NYUV2_TASKS)
+    rare = {"task_options": {**JARED["task_options"], "segmentation": {"class_weights": "sqrt_frequency"}}}
+    for name, augment in (("", FINETUNE["augment"]), (", colours", colours)):
+        changes = {**longer, **rare, "augment": augment}
+        yield Job(f"finetune, 3,000 steps{name}, sqrt_frequency", "nyuv2:rooms", changes, tasks=NYUV2_TASKS)
 
 
 def networks() -> Iterator[Job]:
@@ -219,8 +223,8 @@ def run(job: Job, nyuv2: str, scenes: Path = SCENES) -> dict[str, Any]:
     weights = None if chosen.init is None else load_weights(chosen.init)
     options = chosen.options_of(job.tasks)
     for own in options.values():
-        if own.get("class_weights") == FREQUENCY:
-            own["class_weights"] = count_weights(train, "segmentation")
+        if (rule := own.get("class_weights")) in COUNTED_WEIGHTS:
+            own["class_weights"] = count_weights(train, "segmentation", rule)
     model = build_model(
         load_architecture(job.architecture),
         job.tasks,

@@ -63,10 +63,11 @@ def test_void_has_no_part_in_the_frequencies(tmp_path, config):
         labels = np.full((32, 64), 255, np.uint8)
         labels[0, :4] = [0, 0, 0, 1]
         Image.fromarray(labels).save(path)
-    weighed = with_recipe(config, task_options={"segmentation": {"class_weights": "frequency"}})
-    model, _, _ = prepare(weighed.model_copy(update={"data": str(file)}))
-    expected = [1 / np.log(1.02 + share) for share in (0.75, 0.25, 0, 0)]
-    assert model.task_options["segmentation"]["class_weights"] == pytest.approx(expected)
+    frequency = [1 / np.log(1.02 + share) for share in (0.75, 0.25, 0, 0)]
+    for rule, expected in (("frequency", frequency), ("sqrt_frequency", np.sqrt(frequency))):
+        weighed = with_recipe(config, task_options={"segmentation": {"class_weights": rule}})
+        model, _, _ = prepare(weighed.model_copy(update={"data": str(file)}))
+        assert model.task_options["segmentation"]["class_weights"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

@@ -106,6 +106,18 @@ class Block(ABC):
         kernels from a larger one (:mod:`ednas.training.init`). Channels of the inside therefore follow the input's.
         """
 
+    def shared_as(self, tensor: str) -> str:  # noqa: ARG002 - kinds look at it
+        """Say which blocks of its kind share a tensor in a supernet (:mod:`ednas.nn.supernet`): those that say alike.
+
+        Each takes leading channels and the centre of kernels from the one tensor that they share. By default blocks
+        share where they differ in channels and expansion alone: what a kernel of one size has learned is of little use
+        to one of another size.
+
+        Args:
+            tensor: Its name in the module that :meth:`build` returns.
+        """
+        return "_".join(code for name, code in self.codes.items() if name not in ("filters", "expand_ratio"))
+
     @property
     def values(self) -> dict[str, int]:
         """The fields with their values, in the order of the text form."""

@@ -133,6 +133,12 @@ def load_samples(
     return as_batch(_read(cached, np.array(indices, dtype=np.int64), kinds, torch.device(device)), kinds)
 
 
+def spread_rows(cached: CachedSplit, count: int) -> list[int]:
+    """Return the indices of ``count`` samples, or of all if there are fewer, spread evenly over a split."""
+    rows: list[int] = np.linspace(0, len(cached) - 1, min(count, len(cached))).round().astype(int).tolist()
+    return rows
+
+
 def _positive(batch_size: int) -> int:
     if batch_size < 1:
         raise ConfigError(f"batch size {batch_size}: must be at least 1")

@@ -95,7 +95,7 @@ class MultiTaskNetwork(nn.Module):
 
 
 def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d):
+    if isinstance(module, nn.Conv2d) and not module.weight.is_meta:  # one that is only described has no values
         # By what a unit reads. "fan_out" takes a depthwise convolution for a dense one, whose weights then start tens
         # of times too small, and learns far less in a short training (docs/training.md).
         nn.init.kaiming_normal_(module.weight, mode="fan_in")

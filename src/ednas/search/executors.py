@@ -15,7 +15,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -66,6 +66,7 @@ class Outcome:
         details: The error's traceback, for the log.
         fault: Whose the error is.
         seconds: How long it took.
+        cpu_seconds: Processor time that its process spent on it.
     """
 
     number: int
@@ -74,6 +75,7 @@ class Outcome:
     details: str = ""
     fault: Fault = "candidate"
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 class Executor(Protocol):
@@ -243,10 +245,12 @@ class ProcessExecutor(Closing):
 
 def run_job(evaluator: Evaluator, job: Job) -> Outcome:
     """Evaluate a job's architecture; an exception of the evaluator becomes the outcome's error."""
-    started = time.monotonic()
+    started, spent = time.monotonic(), time.process_time()
     try:
         evaluation = evaluator.evaluate(Architecture.from_text(job.architecture), job.seed)
-        evaluation = Evaluation(_as_floats(evaluation.tasks), dict(evaluation.higher_is_better), evaluation.remark)
+        evaluation = replace(
+            evaluation, tasks=_as_floats(evaluation.tasks), higher_is_better=dict(evaluation.higher_is_better)
+        )
     except Exception as error:
         return Outcome(
             job.number,
@@ -255,7 +259,8 @@ def run_job(evaluator: Evaluator, job: Job) -> Outcome:
             fault="environment" if _is_environments(error) else "candidate",
             seconds=time.monotonic() - started,
         )
-    return Outcome(job.number, evaluation, seconds=time.monotonic() - started)
+    seconds, cpu_seconds = time.monotonic() - started, time.process_time() - spent
+    return Outcome(job.number, evaluation, seconds=seconds, cpu_seconds=cpu_seconds)
 
 
 def _work(pickled: bytes, job: Job, threads: int, results: Connection) -> None:

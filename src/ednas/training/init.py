@@ -20,6 +20,7 @@ from torch import Tensor
 from ednas.arch import Architecture, zoo
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import CheckpointError, ConfigError
+from ednas.nn.overlap import overlap
 from ednas.training.checkpoint import load_checkpoint
 from ednas.training.config import Normalisation
 from ednas.training.model import Model
@@ -160,17 +161,11 @@ def _kinds(architecture: Architecture) -> dict[tuple[int, int], str]:
 
 
 def _copy_common(own: Tensor, given: Tensor) -> None:
-    """Copy leading channels, and the centre of kernels, of ``(O, I, K, K)`` or ``(O,)``; a larger kernel's rim is 0."""
-    common = tuple([slice(min(sides)) for sides in zip(own.shape[:2], given.shape[:2], strict=True)])
+    """Copy what a tensor has in common with a given one; the rim of a larger kernel becomes 0."""
+    mine, theirs = overlap(own.shape, given.shape)
     with torch.no_grad():
-        part, source = own[common], given[common]
-        if own.dim() == 4:
-            mine, theirs = own.shape[-1], given.shape[-1]
-            rim, cut = max(0, mine - theirs) // 2, max(0, theirs - mine) // 2
-            part.zero_()
-            part = part[..., rim : mine - rim, rim : mine - rim]
-            source = source[..., cut : theirs - cut, cut : theirs - cut]
-        part.copy_(source)
+        own[mine[:2]] = 0
+        own[mine] = given[theirs]
 
 
 def _imagenet_file() -> Path:

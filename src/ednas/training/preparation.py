@@ -16,7 +16,7 @@ from ednas.data.sample import VOID, valid_pixels
 from ednas.exceptions import ConfigError, DataError
 from ednas.seeding import derive_seed
 from ednas.tasks import task_target
-from ednas.tasks.segmentation.losses import FREQUENCY, frequency_weights
+from ednas.tasks.segmentation.losses import COUNTED_WEIGHTS
 from ednas.training.config import TrainConfig
 from ednas.training.init import initialise, load_weights
 from ednas.training.model import Model, build_model
@@ -33,7 +33,8 @@ def prepare(
 ) -> tuple[Model, CachedSplit, CachedSplit]:
     """Open the data and make the network of a configuration, fresh or with the weights of ``recipe.init``.
 
-    Where a task's ``class_weights`` are ``frequency``, numbers that are counted from the training split take its place.
+    Where a task's ``class_weights`` are a name of :data:`COUNTED_WEIGHTS`, numbers that are counted from the training
+    split take its place.
 
     Args:
         config: What to train, on what, and how.
@@ -95,9 +96,10 @@ def make_model(
     train_set = datasets[0]
     task_options = config.recipe.options_of(config.tasks)
     for task, options in task_options.items():
-        if options.get("class_weights") == FREQUENCY:
+        rule = options.get("class_weights")
+        if isinstance(rule, str) and rule in COUNTED_WEIGHTS:
             split = open_cache(train_set, size.size, progress=decode_progress)
-            options["class_weights"] = count_weights(split, task_target(task))
+            options["class_weights"] = count_weights(split, task_target(task), rule)
     model = build_model(
         architecture,
         config.tasks,
@@ -158,16 +160,16 @@ def make_loader(config: TrainConfig, model: Model, split: CachedSplit) -> BatchL
     )
 
 
-def count_weights(split: CachedSplit, target: str) -> list[float]:
-    """Class weights by the frequencies of a split's labels, void excluded.
+def count_weights(split: CachedSplit, target: str, rule: str) -> list[float]:
+    """Class weights that a rule of :data:`COUNTED_WEIGHTS` makes of a split's labels, void excluded.
 
     Raises:
         ConfigError: The split has no such target of kind ``labels``.
     """
     info = split.info.targets.get(target)
     if info is None or info.kind != "labels":
-        raise ConfigError(f"class_weights: '{FREQUENCY}' needs class labels, which the dataset's '{target}' has not")
+        raise ConfigError(f"class_weights: '{rule}' needs class labels, which the dataset's '{target}' has not")
     counts = np.zeros(VOID + 1, dtype=np.int64)
     for labels in split.targets[target][split.rows]:
         counts += np.bincount(labels.ravel(), minlength=len(counts))
-    return frequency_weights(counts[: info.num_classes].tolist())
+    return COUNTED_WEIGHTS[rule](counts[: info.num_classes].tolist())

@@ -82,7 +82,7 @@ class Recipe(StrictModel):
             ``cityscapes_jared``; see :data:`ednas.tasks.presets.LOSS_PRESETS`.
         loss_weights: Weight of each task's loss in the sum; replaces the preset's; 1 where neither names a task.
         task_options: Options by task, for example ``{"depth": {"loss": "jared", "rel_weight": 0.1}}``; they replace
-            the preset's, as :func:`merge_options` says. Class weights may be ``frequency``, see
+            the preset's, as :func:`merge_options` says. Class weights may be counted, see
             :func:`ednas.training.preparation.prepare`.
         teacher: Whose outputs the network learns to imitate too, as :func:`ednas.training.teacher.load_teacher` takes
             it: a checkpoint, or ``file.py:function``; None = nobody's.

@@ -20,6 +20,7 @@ from ednas.tasks.segmentation.losses import (
     MaskedCrossEntropy,
     OhemCrossEntropy,
     frequency_weights,
+    sqrt_frequency_weights,
 )
 
 SEEDS = st.integers(0, 2**31)
@@ -223,6 +224,7 @@ def test_arguments_out_of_range(make, words):
 class TestFrequencyWeights:
     def test_formula_of_enet(self):
         assert frequency_weights([75, 25]) == pytest.approx([1 / math.log(1.77), 1 / math.log(1.27)])
+        assert sqrt_frequency_weights([75, 25]) == pytest.approx([math.log(1.77) ** -0.5, math.log(1.27) ** -0.5])
 
     @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=255))
     def test_bounded_and_highest_for_the_rarest(self, counts):

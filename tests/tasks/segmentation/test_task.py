@@ -85,7 +85,7 @@ class TestTask:
             ({"class_weights": [1, 2, -3]}, r"class_weights\[2\] = -3"),
             ({"class_weights": {"cra": 2}}, "class_weights: unknown class 'cra'; did you mean 'car'"),
             ({"class_weights": {"car": math.nan}}, r"class_weights\[1\] = nan"),
-            ({"class_weights": "frequency"}, "class_weights = 'frequency': .* is for the configuration of a training"),
+            ({"class_weights": "frequency"}, "class_weights = 'frequency': .* are for the configuration of a training"),
             ({"class_weights": 3}, "class_weights = 3: give a number per class"),
             ({"label_smoothing": 1}, "label_smoothing = 1"),
         ],

@@ -46,3 +46,7 @@ class FusedInvertedBottleneck(Block):
             },
             shortcut=self.stride == 1 and in_channels == self.filters,
         )
+
+    def shared_as(self, tensor: str) -> str:
+        """Share the projection, whatever the kernel; normalisation and the expansion belong to its size."""
+        return "" if tensor == "project.0.weight" else super().shared_as(tensor)

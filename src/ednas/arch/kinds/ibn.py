@@ -48,3 +48,7 @@ class InvertedBottleneck(Block):
             },
             shortcut=self.stride == 1 and in_channels == self.filters,
         )
+
+    def shared_as(self, tensor: str) -> str:
+        """Share the 1x1 convolutions, whatever the kernel; normalisation and depthwise kernels belong to its size."""
+        return "" if tensor in ("expand.0.weight", "project.0.weight") else super().shared_as(tensor)

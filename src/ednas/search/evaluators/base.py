@@ -11,6 +11,21 @@ from ednas.metrics import TaskValues
 
 
 @dataclass(frozen=True)
+class CurvePoint:
+    """What was seen on the way to a result.
+
+    Attributes:
+        step: Training steps done.
+        losses: Loss by task, not weighted, mean over the steps since the last point that has some.
+        metrics: Values by task and metric at this step; empty where nothing was measured.
+    """
+
+    step: int
+    losses: Mapping[str, float] = field(default_factory=dict)
+    metrics: TaskValues = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """How good a candidate is.
 
@@ -18,11 +33,13 @@ class Evaluation:
         tasks: Values by task and metric; percentages in percent, angles in degrees.
         higher_is_better: Directions of the metrics that are not built in.
         remark: What is wrong with it that no metric tells, one line; empty if nothing is.
+        curve: What was seen on the way, by step; empty where there was no way.
     """
 
     tasks: TaskValues
     higher_is_better: Mapping[str, bool] = field(default_factory=dict)
     remark: str = ""
+    curve: tuple[CurvePoint, ...] = ()
 
 
 class Evaluator(Protocol):

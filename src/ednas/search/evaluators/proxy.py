@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 from ednas.arch import Architecture
 from ednas.exceptions import DataError
-from ednas.search.evaluators.base import Evaluation
+from ednas.search.evaluators.base import CurvePoint, Evaluation
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from ednas.nn import MultiTaskNetwork
     from ednas.training.config import TrainConfig
 
 MODULES = ("ednas.training.run", "lightning.fabric")
@@ -19,6 +22,8 @@ MODULES = ("ednas.training.run", "lightning.fabric")
 @dataclass(frozen=True)
 class ProxyEvaluator:
     """Trains a candidate by a configuration's recipe and measures it on a part of the training split that is held out.
+
+    Where the recipe has ``evaluate_every``, it is measured on the way too, and the curve says what was found.
 
     Holds settings only: a worker opens the decoded data, which all workers share, when it starts.
 
@@ -62,6 +67,13 @@ class ProxyEvaluator:
             sorted(model.targets),
             device=fabric.device,
         )
+        curve: list[CurvePoint] = []
+
+        def measure_on_the_way(network: nn.Module, step: int) -> None:
+            seen = replace(model, network=cast("MultiTaskNetwork", network))
+            found = evaluate(seen, held_out, config.protocol, batch_size=config.recipe.eval_batch_size)
+            curve.append(CurvePoint(step, metrics=found["tasks"]))
+
         fit(
             model.network,
             model.tasks,
@@ -70,6 +82,8 @@ class ProxyEvaluator:
             normalisation=model.normalisation,
             teacher=None if config.recipe.teacher is None else load_teacher(config.recipe.teacher, model),
             fabric=fabric,
+            callbacks=[lambda report: curve.append(CurvePoint(report.step, losses=report.losses))],
+            validate=measure_on_the_way if config.recipe.evaluate_every else None,
         )
         metrics = evaluate(model, held_out, config.protocol, batch_size=config.recipe.eval_batch_size)
-        return Evaluation(metrics["tasks"], metrics["higher_is_better"], "; ".join(metrics["remarks"]))
+        return Evaluation(metrics["tasks"], metrics["higher_is_better"], "; ".join(metrics["remarks"]), tuple(curve))

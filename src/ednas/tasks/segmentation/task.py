@@ -17,7 +17,7 @@ from ednas.data.sample import VOID, TargetInfo
 from ednas.exceptions import ConfigError, hint
 from ednas.tasks.base import EvaluationProtocol, Task, check_kind, register_task
 from ednas.tasks.losses import full_precision, make_loss
-from ednas.tasks.segmentation.losses import FREQUENCY, SEGMENTATION_LOSSES
+from ednas.tasks.segmentation.losses import COUNTED_WEIGHTS, SEGMENTATION_LOSSES
 from ednas.tasks.segmentation.metrics import SegmentationMetrics
 
 
@@ -142,7 +142,7 @@ def _weight_list(weights: Any, info: TargetInfo) -> list[float] | None:
     if not isinstance(weights, Sequence) or isinstance(weights, str):
         raise ConfigError(
             f"class_weights = {weights!r}: give a number per class, or a mapping from class names to numbers; "
-            f"'{FREQUENCY}' is for the configuration of a training, which counts the classes"
+            f"{' and '.join(map(repr, COUNTED_WEIGHTS))} are for the configuration of a training, which counts classes"
         )
     if len(weights) != info.num_classes:
         raise ConfigError(f"class_weights: {len(weights)} weights for {info.num_classes} classes")
