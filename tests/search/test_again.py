@@ -114,7 +114,7 @@ class TestJudging:
         executor = Killed(FakeEvaluator())
         found = SecondJudge(study, executor, OBJECTIVE, 1).judge([trial])
         assert found.keys() == {trial.number}
-        assert "killed by SIGKILL; it is judged once more" in caplog.text
+        assert "killed by SIGKILL; it is evaluated once more" in caplog.text
         executor.left = 2
         (_, other, *_) = study.trials(TrialState.DONE)
         with pytest.raises(EdnasError, match="could not be judged again: .*SIGKILL"):

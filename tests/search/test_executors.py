@@ -1,204 +1,107 @@
-"""One conformance suite for all executors, and what only a process of one's own survives."""
+"""One conformance suite for all executors."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-from helpers.searches import Environment, FakeEvaluator, Meeting, Misbehaving, fake_metrics
+from helpers.searches import Environment, FakeEvaluator, Misbehaving, fake_metrics
 
 from ednas.arch import load_architecture
-from ednas.exceptions import ConfigError
 from ednas.search.evaluators.base import Evaluation, Evaluator
-from ednas.search.executors import Executor, InlineExecutor, Job, ProcessExecutor
+from ednas.search.executors import Executor, InlineExecutor, Job, ProcessExecutor, RayExecutor
 
 BASE = load_architecture("base")
-START_METHODS = [method for method in multiprocessing.get_all_start_methods() if method != "fork"]
+
+Make = Callable[[Evaluator], Executor]
 
 
-@pytest.fixture(params=["inline", "process"])
-def make(request: pytest.FixtureRequest) -> Callable[[Evaluator], Executor]:
-    return InlineExecutor if request.param == "inline" else ProcessExecutor
+@pytest.fixture(params=["inline", "process", pytest.param("ray", marks=pytest.mark.slow)])
+def make(request: pytest.FixtureRequest) -> Make:
+    if request.param == "ray":
+        request.getfixturevalue("ray")
+    return {"inline": InlineExecutor, "process": ProcessExecutor, "ray": RayExecutor}[request.param]
 
 
 def job(number: int = 0, name: str = "base") -> Job:
     return Job(number, load_architecture(name).to_text(), seed=3)
 
 
-class TestConformance:
-    def test_an_evaluation_comes_back(self, make: Callable[[Evaluator], Executor]) -> None:
-        with make(FakeEvaluator()) as executor:
-            executor.submit(job(4))
-            outcome = executor.wait()
-        assert (outcome.number, outcome.error) == (4, "")
-        assert outcome.evaluation == Evaluation(fake_metrics(BASE))
-        assert 0 <= outcome.seconds < 60
+def test_an_evaluation_comes_back(make: Make) -> None:
+    with make(FakeEvaluator()) as executor:
+        executor.submit(job(4))
+        outcome = executor.wait()
+    assert (outcome.number, outcome.error) == (4, "")
+    assert outcome.evaluation == Evaluation(fake_metrics(BASE))
+    assert 0 <= outcome.seconds < 60
 
-    def test_the_evaluator_gets_architecture_and_seed(
-        self, make: Callable[[Evaluator], Executor], tmp_path: Path
-    ) -> None:
-        with make(FakeEvaluator(log=tmp_path / "log")) as executor:
-            for number, name in enumerate(["base", "nas_depth"]):
-                executor.submit(job(number, name))
-                executor.wait()
-        fingerprints = [load_architecture(name).fingerprint() for name in ("base", "nas_depth")]
-        assert (tmp_path / "log").read_text().splitlines() == [f"{fingerprint} 3" for fingerprint in fingerprints]
 
-    @pytest.mark.parametrize(
-        ("mode", "message"),
-        [
-            ("raise", "ValueError: no good"),
-            ("memory", "out of memory"),
-            ("nonsense", "ValueError: could not convert string to float: 'many'"),
-        ],
-    )
-    def test_an_exception_is_an_outcome_of_one_line(
-        self, make: Callable[[Evaluator], Executor], mode: str, message: str
-    ) -> None:
-        with make(Misbehaving(mode)) as executor:
-            executor.submit(job())
-            outcome = executor.wait()
-        assert outcome.evaluation is None
-        assert (outcome.error, outcome.fault) == (message, "candidate")
-        assert "Traceback" in outcome.details
+def test_the_evaluator_gets_architecture_and_seed(make: Make, tmp_path: Path) -> None:
+    with make(FakeEvaluator(log=tmp_path / "log")) as executor:
+        for number, name in enumerate(["base", "nas_depth"]):
+            executor.submit(job(number, name))
+            executor.wait()
+    fingerprints = [load_architecture(name).fingerprint() for name in ("base", "nas_depth")]
+    assert (tmp_path / "log").read_text().splitlines() == [f"{fingerprint} 3" for fingerprint in fingerprints]
 
-    @pytest.mark.parametrize("mode", ["data", "disk", "write"])
-    def test_what_is_no_fault_of_the_candidate_is_told_apart(
-        self, make: Callable[[Evaluator], Executor], mode: str
-    ) -> None:
-        with make(Misbehaving(mode)) as executor:
-            executor.submit(job())
-            assert executor.wait().fault == "environment"
 
-    def test_closing_twice_is_fine(self, make: Callable[[Evaluator], Executor]) -> None:
-        executor = make(FakeEvaluator())
+@pytest.mark.parametrize(
+    ("mode", "message"),
+    [
+        ("raise", "ValueError: no good"),
+        ("memory", "out of memory"),
+        ("nonsense", "ValueError: could not convert string to float: 'many'"),
+    ],
+)
+def test_an_exception_is_an_outcome_of_one_line(make: Make, mode: str, message: str) -> None:
+    with make(Misbehaving(mode)) as executor:
         executor.submit(job())
-        executor.close()
-        executor.close()
+        outcome = executor.wait()
+    assert outcome.evaluation is None
+    assert (outcome.error, outcome.fault) == (message, "candidate")
+    assert "Traceback" in outcome.details
 
 
-class TestProcesses:
-    @pytest.mark.parametrize(
-        ("mode", "message"),
-        [
-            ("kill", "the worker process was killed by SIGKILL; out of memory?"),
-            ("segfault", "the worker process was killed by SIGSEGV"),
-            ("exit", "the worker process ended with code 3 without a result; see its own message"),
-        ],
-    )
-    def test_a_death_is_the_failure_of_one_job_only(self, mode: str, message: str) -> None:
-        """The networks' fused blocks decide what happens: 0 in ``base``, 14 in ``ednas_cityscapes``."""
-        with ProcessExecutor(FakeEvaluator(modes={14 % 8: mode}, delay_s=0.1), workers=3) as executor:
-            for number, name in enumerate(["base", "ednas_cityscapes", "base"]):
-                executor.submit(job(number, name))
-            outcomes = sorted((executor.wait() for _ in range(3)), key=lambda outcome: outcome.number)
-        assert [outcome.error for outcome in outcomes] == ["", message, ""]
-        assert outcomes[1].fault == ("killed" if mode == "kill" else "candidate")
-
-    def test_a_job_that_takes_too_long_fails(self) -> None:
-        with ProcessExecutor(Misbehaving("hang"), timeout_s=1.0) as executor:
-            executor.submit(job())
-            started = time.monotonic()
-            outcome = executor.wait()
-        assert outcome.error == "took longer than 1 s"
-        assert time.monotonic() - started < 300  # it would hang for 600 s
-
-    def test_every_job_has_a_process_of_its_own_with_its_threads(self) -> None:
-        with ProcessExecutor(Environment(), workers=2, threads=3) as executor:
-            executor.submit(job(0))
-            executor.submit(job(1))
-            evaluations = [executor.wait().evaluation for _ in range(2)]
-        facts = [evaluation.tasks["process"] for evaluation in evaluations if evaluation is not None]
-        assert len({fact["pid"] for fact in facts} | {os.getpid()}) == 3
-        assert [fact["threads"] for fact in facts] == [3, 3]
-
-    def test_jobs_run_at_the_same_time(self, tmp_path: Path) -> None:
-        with ProcessExecutor(Meeting(tmp_path, 4), workers=4) as executor:
-            for number in range(4):
-                executor.submit(job(number))
-            outcomes = [executor.wait() for _ in range(4)]
-        assert sorted((outcome.number, outcome.error) for outcome in outcomes) == [(n, "") for n in range(4)]
-
-    def test_leaving_ends_what_still_runs(self) -> None:
-        with ProcessExecutor(Misbehaving("hang"), workers=2) as executor:
-            executor.submit(job(0))
-            executor.submit(job(1))
-            processes = [worker.process for worker in executor._running.values()]
-            identifiers = [process.pid for process in processes]
-        assert all(not _is_alive(identifier) for identifier in identifiers)
-
-    @pytest.mark.slow
-    @pytest.mark.parametrize("method", START_METHODS)
-    def test_start_methods(self, method: str) -> None:
-        with ProcessExecutor(FakeEvaluator(), start_method=method) as executor:
-            executor.submit(job())
-            assert executor.wait().error == ""
-
-    @pytest.mark.parametrize("options", [{"workers": 0}, {"threads": 0}, {"timeout_s": 0.0}, {"start_method": "fork"}])
-    def test_wrong_options(self, options: dict[str, object]) -> None:
-        with pytest.raises(ConfigError, match="executor"):
-            ProcessExecutor(FakeEvaluator(), **options)  # type: ignore[arg-type]
-
-    def test_an_evaluator_that_cannot_travel(self) -> None:
-        class Local(FakeEvaluator):
-            pass
-
-        with pytest.raises(ConfigError, match="cannot be sent to a worker process"):
-            ProcessExecutor(Local())
-
-    def test_an_evaluator_that_a_new_process_cannot_import(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        module = ModuleType("of_a_notebook")
-        own = type("Own", (FakeEvaluator,), {"__module__": module.__name__})
-        monkeypatch.setattr(module, "Own", own, raising=False)
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-        with ProcessExecutor(own()) as executor:
-            executor.submit(job())
-            outcome = executor.wait()
-        assert "cannot be loaded in a worker process (ModuleNotFoundError: No module named 'of_a_notebook')" in (
-            outcome.error
-        )
-        assert outcome.fault == "environment"
-
-    @pytest.mark.slow
-    @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-    def test_workers_end_with_a_coordinator_that_is_killed(self, tmp_path: Path) -> None:
-        script = tmp_path / "coordinator.py"
-        script.write_text(
-            "import sys\n"
-            f"sys.path[:0] = {[str(Path(__file__).parents[1])]!r}\n"
-            "from helpers.searches import Misbehaving, BASE_TEXT\n"
-            "from ednas.search.executors import Job, ProcessExecutor\n"
-            "if __name__ == '__main__':\n"
-            "    executor = ProcessExecutor(Misbehaving('hang'))\n"
-            "    executor.submit(Job(0, BASE_TEXT, 0))\n"
-            "    print(executor._running[0].process.pid, flush=True)\n"
-            "    executor.wait()\n"
-        )
-        coordinator = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
-        assert coordinator.stdout is not None
-        worker = int(coordinator.stdout.readline())
-        time.sleep(1.0)
-        assert _is_alive(worker)
-        coordinator.send_signal(signal.SIGKILL)
-        coordinator.wait()
-        coordinator.stdout.close()
-        deadline = time.monotonic() + 20
-        while _is_alive(worker) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert not _is_alive(worker)
+@pytest.mark.parametrize("mode", ["data", "disk", "write"])
+def test_what_is_no_fault_of_the_candidate_is_told_apart(make: Make, mode: str) -> None:
+    with make(Misbehaving(mode)) as executor:
+        executor.submit(job())
+        assert executor.wait().fault == "environment"
 
 
-def _is_alive(identifier: int | None) -> bool:
-    """Whether a process runs; one that ended and was not yet asked for its result (a zombie) does not."""
-    try:
-        return Path(f"/proc/{identifier}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+def test_closing_twice_is_fine(make: Make) -> None:
+    executor = make(FakeEvaluator())
+    executor.submit(job())
+    executor.close()
+    executor.close()
+
+
+def test_every_job_comes_back_once(make: Make) -> None:
+    with make(FakeEvaluator()) as executor:
+        numbers = range(min(3, executor.workers))
+        for number in reversed(numbers):
+            executor.submit(job(number))
+        assert sorted(executor.wait().number for _ in numbers) == list(numbers)
+
+
+def test_after_its_end_it_can_be_used_again(make: Make) -> None:
+    executor = make(FakeEvaluator())
+    for number in range(2):
+        with executor:
+            executor.submit(job(number))
+            assert executor.wait().number == number
+
+
+def test_memory_of_one_job_is_not_that_of_the_next(make: Make) -> None:
+    """Where jobs have processes, each has one of its own, with the threads that were asked for."""
+    with make(Environment()) as executor:
+        facts = []
+        for number in range(2):
+            executor.submit(job(number))
+            evaluation = executor.wait().evaluation
+            assert evaluation is not None
+            facts.append(evaluation.tasks["process"])
+    if not isinstance(executor, InlineExecutor):
+        assert facts[0]["pid"] != facts[1]["pid"]
+        assert facts[0]["threads"] == facts[1]["threads"] == 1

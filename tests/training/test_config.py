@@ -64,6 +64,16 @@ def test_standalone_needs_no_other_file(config, tmp_path, monkeypatch):
     assert yaml.safe_load(yaml.safe_dump(alone.model_dump(mode="json")))["data"] == alone.data
 
 
+def test_the_files_that_a_standalone_run_reads(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("data.yaml", "mine.py", "weights.py"):
+        (tmp_path / name).touch()
+    recipe = {"name": "mini", "init": "weights.py:make"}
+    found = TrainConfig.model_validate({"data": "data.yaml", "plugins": ("mine.py", "a.module"), "recipe": recipe})
+    assert set(found.standalone().files()) == {tmp_path / name for name in ("data.yaml", "mine.py", "weights.py")}
+    assert TrainConfig(data="streets").standalone().files() == []
+
+
 def test_pixels_are_read_as_they_were_written(tmp_path):
     for given in ({"name": "mini"}, {"name": "mini", "input_size": None}, {"name": "mini", "input_size": [72, 96]}):
         found = TrainConfig.model_validate({"data": "streets", "recipe": given})

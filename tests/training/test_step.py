@@ -89,3 +89,40 @@ def test_a_step_is_that_of_plain_pytorch(build, short):
     same = (moved - wanted).abs() < 1e-5
     assert same.float().mean() > 0.97
     assert (wanted.abs() > 9e-4).float().mean() > 0.8
+
+
+@pytest.mark.parametrize("parts", [2, 3, 4])
+def test_a_batch_in_parts_gives_the_gradients_of_the_whole_one(build, short, parts):
+    """Where batch normalisation does not tell a part from the whole, and every sample has labels."""
+    whole, parted = build(), build()
+    batch = {name: values.double() if values.is_floating_point() else values for name, values in make_batch().items()}
+    recipe = short.model_copy(update={"loss_weights": {"segmentation": 0.4}})
+    found = []
+    for model, count in ((whole, 1), (parted, parts)):
+        model.network.double()  # in which rounding turns no ReLU on or off
+        step = TrainingStep(model.network, model.tasks, recipe, make_fabric("cpu"), Normalisation(), parts=count)
+        model.network.eval()
+        found.append((step(batch, 0), {name: weight.grad for name, weight in model.network.named_parameters()}))
+    (losses, expected), (losses_in_parts, gradients_in_parts) = found
+    torch.testing.assert_close(losses_in_parts, losses)
+    assert any(weight.abs().max() > 1e-3 for weight in expected.values() if weight is not None)
+    for name, weight in expected.items():
+        torch.testing.assert_close(gradients_in_parts[name], weight, msg=name)
+
+
+def test_parts_of_different_sizes_count_by_their_samples(build, short):
+    """Five samples in two parts of three and two."""
+    seen = []
+
+    class Watched(TrainingStep):
+        def _losses(self, batch):
+            seen.append(len(batch["image"]))
+            return super()._losses(batch)
+
+    model = build(("depth",))
+    step = Watched(model.network, model.tasks, short, make_fabric("cpu"), Normalisation(), parts=2)
+    model.network.eval()
+    batch = make_batch(samples=5)
+    expected = model.tasks["depth"].loss(model.network((batch["image"] - 0.5) / 0.25)["depth"], batch["depth"])
+    torch.testing.assert_close(step(batch, 0), expected.detach()[None])
+    assert seen == [3, 2]

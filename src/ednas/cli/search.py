@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -91,8 +93,22 @@ def search(
     finalists: Annotated[
         int | None, typer.Option(min=0, help="Train this many of the best again from another seed, then choose.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Candidates at a time.")] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(help="Where candidates are trained: process (on this machine), ray (on a cluster) or inline."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Candidates at a time. Default: 1; with ray, as many as the machines have room for."),
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads of each worker.")] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="HOST:PORT of a Ray cluster's head, or auto. Default: a Ray of its own on this machine."),
+    ] = None,
+    gpus_per_trial: Annotated[
+        float | None, typer.Option(min=0, help="With ray: GPUs that each candidate holds; 0.25: four share one.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the search in --out.")] = False,
     retry_failed: Annotated[
@@ -157,14 +173,18 @@ def search(
         "initial": initial or None,
         "trials": trials,
         "finalists": finalists,
+        "executor": executor,
         "workers": workers,
         "threads": threads,
+        "ray_address": ray_address,
+        "gpus_per_trial": gpus_per_trial,
         "device": device,
     }
     values = with_given(values, given)
     values = with_evolution(values, {"population_size": population, "tournament_size": tournament})
     settings = parse(SearchConfig, values, str(config or "search"))
-    with decoding() as decode, SearchProgress() as progress:
+    # Ray tells of its machines on standard output, which is the result's.
+    with redirect_stdout(sys.stderr), decoding() as decode, SearchProgress() as progress:
         result = run_search(
             settings, out, resume=resume, retry_failed=retry_failed, callbacks=[progress], decode_progress=decode
         )

@@ -19,7 +19,7 @@ from ednas.search.controllers import (
     register_controller,
 )
 from ednas.search.evaluators import Evaluation, Evaluator
-from ednas.search.executors import Executor, InlineExecutor, ProcessExecutor
+from ednas.search.executors import Executor, InlineExecutor, ProcessExecutor, RayExecutor
 from ednas.search.loop import Search
 from ednas.search.objective import CostModel, Objective, RewardConfig, check_feasible, lowest
 from ednas.search.progress import SearchCallback, SearchProgress
@@ -48,6 +48,7 @@ __all__ = [
     "QUANTITIES",
     "Quantity",
     "RandomSearch",
+    "RayExecutor",
     "RegularizedEvolution",
     "RewardConfig",
     "Search",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ednas.exceptions import EdnasError, TrainingError
-from ednas.search.executors import Executor, Job
+from ednas.search.executors import Attempts, Executor, Job
 from ednas.search.objective import Objective
 from ednas.search.progress import SearchCallback
 from ednas.search.study import Study
@@ -44,29 +44,22 @@ class SecondJudge:
         """Return the second judgements by trial; those of candidates that fail are missing, and it is said why.
 
         Raises:
-            EdnasError: Data or disk fail, or a worker is killed twice, which is no candidate's fault.
+            EdnasError: Data or disk fail, or a worker is killed again and again, which is no candidate's fault.
         """
         done = self.study.judgements()
         waiting = list({trial.number: trial for trial in trials if trial.number not in done}.values())
         total = len(waiting)
         running: dict[int, Trial] = {}
-        killed: set[int] = set()
-        with self.executor:
+        with Attempts(self.executor) as executor:
             while waiting or running:
-                while waiting and len(running) < self.executor.workers:
+                while waiting and len(running) < executor.workers:
                     for callback in self.callbacks:
                         callback.on_again(total - len(waiting) - len(running), total)
                     trial = waiting.pop(0)
                     running[trial.number] = trial
-                    self.executor.submit(Job(trial.number, trial.architecture, self.seed))
-                outcome = self.executor.wait()
-                trial = running[outcome.number]
-                if outcome.fault == "killed" and trial.number not in killed:
-                    _log.warning("trial %d: %s; it is judged once more", trial.number, outcome.error)
-                    killed.add(trial.number)
-                    self.executor.submit(Job(trial.number, trial.architecture, self.seed))
-                    continue
-                del running[trial.number]
+                    executor.submit(Job(trial.number, trial.architecture, self.seed))
+                outcome = executor.wait()
+                trial = running.pop(outcome.number)
                 if outcome.fault != "candidate":
                     raise EdnasError(
                         f"trial {trial.number} could not be judged again: {outcome.error}; put that right and resume "

@@ -20,8 +20,11 @@ from ednas.training.config import TrainConfig
 from ednas.training.recipe import AUTO, recipe
 
 CHANGEABLE = frozenset(
-    {"trials", "finalists", "repeats", "executor", "workers", "threads", "timeout_s", "device", "objectives"}
-)
+    {
+        "trials", "finalists", "repeats", "executor", "workers", "threads", "timeout_s", "device", "ray_address",
+        "gpus_per_trial", "objectives",
+    }
+)  # fmt: skip
 """Keys that a search may be resumed with other values of: they decide how far and how fast it goes and what is shown of
 it, not where it goes."""
 
@@ -64,11 +67,15 @@ class SearchConfig(StrictModel):
             lucky.
         repeats: How many of all candidates to train once more in the end, from another seed, to say how much of the
             difference between candidates is chance; 0 = none.
-        executor: ``process`` (a fresh process for every candidate) or ``inline``.
-        workers: Candidates at a time.
-        threads: Threads that each worker computes with.
+        executor: ``process`` (a fresh process for every candidate), ``inline`` (this process) or ``ray`` (a fresh
+            process on a machine of a Ray cluster).
+        workers: Candidates at a time; None = one, and with ``ray`` as many as the machines have room for.
+        threads: Threads that each worker computes with; with ``ray`` also the processors that each holds.
         timeout_s: A training that takes longer fails; None = no limit.
         device: Where candidates are trained: ``auto``, ``cpu``, ``cuda``, ...
+        ray_address: For ``ray``: ``HOST:PORT`` of the cluster's head, ``auto`` for the cluster that this machine
+            belongs to, or None for a Ray of the search's own on this machine.
+        gpus_per_trial: For ``ray``: GPUs that each candidate holds; 0.25 lets four share one, 0 leaves them alone.
     """
 
     training: TrainConfig
@@ -85,11 +92,13 @@ class SearchConfig(StrictModel):
     trials: int = Field(default=2000, gt=0)
     finalists: int = Field(default=0, ge=0)
     repeats: int = Field(default=0, ge=0)
-    executor: Literal["process", "inline"] = "process"
-    workers: int = Field(default=1, gt=0)
+    executor: Literal["process", "inline", "ray"] = "process"
+    workers: int | None = Field(default=None, gt=0)
     threads: int = Field(default=1, gt=0, le=1024)
     timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     device: str = "auto"
+    ray_address: Annotated[str | None, BeforeValidator(_none)] = None
+    gpus_per_trial: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -153,6 +162,17 @@ class SearchConfig(StrictModel):
         if ACCURACY not in value or len(value) < 2:
             raise ValueError(f"name {ACCURACY} and one quantity at least, like {ACCURACY}, {LATENCY}")
         return value
+
+    @model_validator(mode="after")
+    def _check_ray(self) -> Self:
+        if self.executor != "ray" and (self.ray_address is not None or self.gpus_per_trial):
+            key = "gpus_per_trial" if self.ray_address is None else "ray_address"
+            raise ValueError(f"{key} is for searches through Ray; add executor: ray")
+        if self.gpus_per_trial > 1 and self.gpus_per_trial % 1:
+            raise ValueError("gpus_per_trial: a part of one GPU, like 0.25, or a whole number of them")
+        if self.executor == "ray" and self.device.startswith("cuda") and not self.gpus_per_trial:
+            raise ValueError(f"device: {self.device} needs gpus_per_trial above 0 where Ray hands out the GPUs")
+        return self
 
     def all_limits(self) -> dict[str, float | str]:
         """Return the target latency, if there is one, and the other limits, by quantity."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ednas.arch import SearchSpace
 from ednas.exceptions import EdnasError, StudyError, TrainingError
 from ednas.search.controllers.base import Controller, replay
-from ednas.search.executors import Executor, Job, Outcome
+from ednas.search.executors import Attempts, Executor, Job, Outcome
 from ednas.search.objective import CostModel, Objective
 from ednas.search.progress import SearchCallback
 from ednas.search.study import Study
@@ -71,28 +71,22 @@ class Search:
         for callback in self.callbacks:
             callback.on_start(history, self.trials, self.objective.limits)
         running: dict[int, Trial] = {}
-        killed: set[int] = set()
-        with self.executor:
+        with Attempts(self.executor) as executor:
             while True:
-                while len(running) < self.executor.workers:
+                while len(running) < executor.workers:
                     trial = interrupted.popleft() if interrupted else self._next(len(running))
                     if trial is None:
                         break
                     running[trial.number] = trial
-                    self.executor.submit(Job(trial.number, trial.architecture, self.seed))
+                    executor.submit(Job(trial.number, trial.architecture, self.seed))
                 if not running:
                     break
-                outcome = self.executor.wait()
+                outcome = executor.wait()
                 if outcome.fault == "environment":
                     raise EdnasError(
                         f"trial {outcome.number} could not be evaluated: {outcome.error}; put that right and resume "
                         "the search: what was evaluated is kept"
                     )
-                if outcome.fault == "killed" and outcome.number not in killed:
-                    _log.warning("trial %d: %s; it is evaluated once more", outcome.number, outcome.error)
-                    killed.add(outcome.number)
-                    self.executor.submit(Job(outcome.number, running[outcome.number].architecture, self.seed))
-                    continue
                 self._tell(self._finish(running.pop(outcome.number), outcome))
         reason = "all trials are done" if self._is_complete() else "every network of the space was tried"
         for callback in self.callbacks:

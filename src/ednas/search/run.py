@@ -22,7 +22,8 @@ from ednas.runs import RunFolder
 from ednas.search.again import SecondJudge, finalists
 from ednas.search.evaluators.base import Evaluation, Evaluator
 from ednas.search.evaluators.proxy import MODULES, ProxyEvaluator
-from ednas.search.executors import Executor, InlineExecutor, ProcessExecutor
+from ednas.search.executors import Executor, InlineExecutor, ProcessExecutor, RayExecutor
+from ednas.search.executors.ray import check_ray
 from ednas.search.loop import Search
 from ednas.search.noise import measure_noise, spread_evenly
 from ednas.search.objective import CostModel, Objective, check_feasible
@@ -115,6 +116,8 @@ def run_search(
     config, folder = config.standalone(), RunFolder(out)
     if folder.is_training:  # whose configuration would be replaced
         raise ConfigError(f"{out}: holds a training; choose another folder for a search")
+    if config.executor == "ray":  # before the data are decoded
+        check_ray(config.ray_address)
     load_plugins(config.training.plugins)
     config = config.model_copy(update={"controller": config.controller.complete()})  # which a plugin may have brought
     begun = _begin(config, evaluator, _stored_identity(folder.study) if resume else {}, decode_progress)
@@ -339,8 +342,19 @@ def _stored_identity(path: Path) -> dict[str, Any]:
 def _executor(config: SearchConfig, evaluator: Evaluator) -> Executor:
     if config.executor == "inline":
         return InlineExecutor(evaluator)
-    return ProcessExecutor(
-        evaluator, workers=config.workers, threads=config.threads, timeout_s=config.timeout_s, preload=MODULES
+    threads, timeout_s = config.threads, config.timeout_s
+    if config.executor == "process":
+        return ProcessExecutor(
+            evaluator, workers=config.workers or 1, threads=threads, timeout_s=timeout_s, preload=MODULES
+        )
+    return RayExecutor(
+        evaluator,
+        address=config.ray_address,
+        workers=config.workers,
+        threads=threads,
+        gpus=config.gpus_per_trial,
+        timeout_s=timeout_s,
+        preload=MODULES,
     )
 
 

@@ -128,6 +128,12 @@ class TrainConfig(StrictModel):
         changes["recipe"] = self.recipe.model_copy(update=found)
         return self.model_copy(update=changes)
 
+    def files(self) -> list[Path]:
+        """Return the files and folders that a standalone run reads: they must lie at the same places wherever it is."""
+        named = (self.data, self.recipe.init, self.recipe.teacher, *self.plugins)
+        paths = [Path(_file_of(name)) for name in named if name is not None]
+        return [path for path in paths if path.is_absolute()]
+
     def with_learning_rate(self, rate: LearningRate) -> Self:
         """Return the same run at another learning rate."""
         return self.model_copy(update={"recipe": self.recipe.model_copy(update={"learning_rate": rate})})
@@ -184,9 +190,14 @@ def _first_difference(first: Any, second: Any, where: str) -> str | None:
     return None if first == second else f"{where}: {first!r:.60} and {second!r:.60}"
 
 
+def _file_of(place: str) -> str:
+    """Return the file of ``FILE.py:FUNCTION``; anything else as it is."""
+    file = place.rpartition(":")[0]
+    return file if file.endswith(".py") else place
+
+
 def _absolute(place: str) -> str:
     """Return a path as one that is right everywhere; what is no path, as it is."""
-    file, _, function = place.rpartition(":")
-    if file.endswith(".py"):
-        return f"{_absolute(file)}:{function}"
+    if (file := _file_of(place)) != place:
+        return _absolute(file) + place.removeprefix(file)
     return str(Path(place).absolute()) if exists(place) else place

@@ -78,6 +78,7 @@ def fit(
     device: str = "auto",
     fabric: Fabric | None = None,
     compiled: bool = False,
+    parts: int = 1,
     callbacks: Sequence[Callback] = (),
     validate: Validation | None = None,
     checkpoint_folder: Path | None = None,
@@ -100,6 +101,8 @@ def fit(
         device: As :func:`ednas.training.device.resolve_device` takes it; not used if ``fabric`` is given.
         fabric: A launched Fabric, for several processes.
         compiled: Whether to compile the network, as :class:`~ednas.training.step.TrainingStep` takes it.
+        parts: In how many parts a batch passes, for want of memory, as :class:`~ednas.training.step.TrainingStep` takes
+            it.
         callbacks: Called every ``recipe.log_every`` steps and after the last one.
         validate: Called every ``recipe.evaluate_every`` steps before the last one.
         checkpoint_folder: Where the state is saved; None = nowhere.
@@ -121,7 +124,9 @@ def fit(
         fabric = make_fabric(device, recipe.precision)
     if fabric.device.type == "cpu":
         keep_freed_memory()
-    step = TrainingStep(network, tasks, recipe, fabric, normalisation or Normalisation(), teacher, compiled=compiled)
+    step = TrainingStep(
+        network, tasks, recipe, fabric, normalisation or Normalisation(), teacher, compiled=compiled, parts=parts
+    )
     identity = {**(identity or {}), "teacher": None if teacher is None else teacher.digest}
     saver = _Saver(checkpoint_folder, step, fabric, identity)
     start = (saver.load() if resume else 0) or start

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -36,6 +36,9 @@ class TrainingStep:
         teacher: Whose outputs the network learns to imitate too; on Fabric's device.
         compiled: Whether the first step compiles the network (``torch.compile``, on CUDA with CUDA graphs): minutes
             once, for shorter steps.
+        parts: In how many parts a batch passes, one after the other, for want of memory; their gradients are added,
+            each by its share of the samples. Losses are means, so that this is the whole batch's gradient where every
+            part has as many labels; batch normalisation sees a part at a time.
 
     Attributes:
         network: As given.
@@ -57,6 +60,7 @@ class TrainingStep:
         teacher: Teacher | None = None,
         *,
         compiled: bool = False,
+        parts: int = 1,
     ) -> None:
         self.weights = recipe.task_weights(tasks)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -65,6 +69,7 @@ class TrainingStep:
         self._fabric = fabric
         self._normalisation = normalisation
         self._teacher = teacher
+        self._parts = parts
         self._module = fabric.setup_module(_compile(self.network, fabric) if compiled else self.network)
         self.optimizer = _make_optimizer(self.network, recipe, fabric)
         self.averaged = None if recipe.ema_decay is None else _average(self.network, recipe.ema_decay)
@@ -85,9 +90,7 @@ class TrainingStep:
         self._stepper.zero_grad(set_to_none=True)  # first, so that old gradients take no memory beside activations
         for group in self.optimizer.param_groups:
             group["lr"] = self._recipe.learning_rate_at(step) * group["rate"]
-        losses = self._losses(batch)
-        total = torch.stack([w * loss for w, loss in zip(self.weights.values(), losses, strict=True)]).sum()
-        self._fabric.backward(total)
+        losses = torch.stack([self._add_gradients(part, share) for part, share in _split(batch, self._parts)]).sum(0)
         if self._recipe.grad_clip is not None:
             self._fabric.clip_gradients(
                 self._module, self._stepper, max_norm=self._recipe.grad_clip, error_if_nonfinite=False
@@ -95,7 +98,14 @@ class TrainingStep:
         self._stepper.step()
         if self.averaged is not None:
             self.averaged.update_parameters(self.network)
-        return torch.stack([loss.detach() for loss in losses])
+        return losses
+
+    def _add_gradients(self, batch: Mapping[str, Tensor], share: float) -> Tensor:
+        """Add a part's share of the gradient to what is there; return its share of the losses, ``(T,)``, detached."""
+        losses = self._losses(batch)
+        total = torch.stack([w * loss for w, loss in zip(self.weights.values(), losses, strict=True)]).sum()
+        self._fabric.backward(share * total)
+        return share * torch.stack([loss.detach() for loss in losses])
 
     def _losses(self, batch: Mapping[str, Tensor]) -> list[Tensor]:
         """The losses alone: outputs that no loss needs for its gradient are freed before the backward pass."""
@@ -141,6 +151,14 @@ class TrainingStep:
     def learned(self) -> nn.Module:
         """The network to measure and to keep: the average where there is one."""
         return self.network if self.averaged is None else self.averaged.module
+
+
+def _split(batch: Mapping[str, Tensor], parts: int) -> Iterator[tuple[Mapping[str, Tensor], float]]:
+    """Yield parts of a batch, as even as can be, in order, each with its share of the samples."""
+    samples = len(batch["image"])
+    columns = [values.tensor_split(min(parts, samples)) for values in batch.values()]
+    for rows in zip(*columns, strict=True):
+        yield dict(zip(batch, rows, strict=True)), len(rows[0]) / samples
 
 
 def _compile(network: nn.Module, fabric: Fabric) -> nn.Module:
