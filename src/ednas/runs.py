@@ -45,6 +45,8 @@ class RunFolder:
         pareto: Those of which none is better in everything.
         trivial: What the mean training label of each pixel scores.
         noise: How much of the difference between candidates is chance.
+        evaluator: Folder of what its evaluator learned before the first trial.
+        bank: The trainings that were made for that.
         job: Of the whole job: what is searched, and how its result is trained.
         trained: Folder of the final trainings.
         comparison: What these reach, beside one another.
@@ -71,6 +73,8 @@ class RunFolder:
         self.pareto = self.path / "pareto.json"
         self.trivial = self.path / "trivial.json"
         self.noise = self.path / "noise.json"
+        self.evaluator = self.path / "evaluator"
+        self.bank = self.path / "bank.jsonl"
         self.job = self.path / "study.yaml"
         self.trained = self.path / "checkpoints"
         self.comparison = self.path / "comparison.json"

@@ -13,7 +13,7 @@ from ednas.search.again import SecondJudge, finalists
 from ednas.search.evaluators.base import Evaluation
 from ednas.search.executors import InlineExecutor, Outcome
 from ednas.search.objective import Objective
-from ednas.search.results import summarise
+from ednas.search.results import judged_again, summarise
 from ednas.search.study import Study, StudyReader
 from ednas.search.trial import Judgement, TrialState
 
@@ -37,7 +37,7 @@ def test_the_best_on_average_is_chosen() -> None:
     base = Architecture.from_text(trials[3].architecture)
     trials[3] = make_trial(3, reward=0.3, accuracy=0.3, fingerprint=base.fingerprint())
     second = {0: Judgement(0.5, 0.5), 1: Judgement(0.75, 0.75), 3: Judgement(0.5, 0.5)}
-    result = summarise(trials, LIMITS, base=base, judgements=second)
+    result = summarise(trials, LIMITS, base=base, judged=judged_again(trials, second, {}))
     assert (result.best.number, result.best.reward, result.best.accuracy) == (1, 0.8, 0.8)
     assert result.judged_twice
     assert result.baseline is not None

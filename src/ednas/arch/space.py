@@ -144,6 +144,7 @@ class SearchSpace:
 
     Attributes:
         base: As given.
+        config: As given, or the default.
         decisions: The choices, in the order of the genes.
 
     Raises:
@@ -153,7 +154,8 @@ class SearchSpace:
 
     def __init__(self, base: Architecture, config: SpaceConfig | None = None) -> None:
         self.base = base
-        choices = list(_choices(base, config or SpaceConfig()))
+        self.config = config or SpaceConfig()
+        choices = list(_choices(base, self.config))
         *self._blocks, self._rest = _parts(base, choices)
         self.decisions = tuple(decision for part in (*self._blocks, self._rest) for _, decision in part.decisions)
         if base.has_own_parts and not self.decisions:
@@ -165,6 +167,10 @@ class SearchSpace:
         self._make_block: list[tuple[slice, Callable[[Genes], Block]]]
         self._make_block = [(part.genes, cache(part.block)) for part in self._blocks]
         self._choose_rest = cache(self._rest.choose)
+
+    def __reduce__(self) -> tuple[type[SearchSpace], tuple[Architecture, SpaceConfig]]:
+        """Travel as what the space is made from."""
+        return SearchSpace, (self.base, self.config)
 
     @property
     def size(self) -> int:

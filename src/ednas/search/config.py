@@ -14,6 +14,7 @@ from ednas.exceptions import ConfigError
 from ednas.files import is_file
 from ednas.hw.quantities import QUANTITIES
 from ednas.search.controllers import ControllerConfig, controller_names
+from ednas.search.evaluators.setting import PROXY, EvaluatorConfig, evaluator_names
 from ednas.search.objective import RewardConfig
 from ednas.search.quantities import ACCURACY, BASELINE, Limit, Limits, check_names
 from ednas.training.config import TrainConfig
@@ -22,11 +23,14 @@ from ednas.training.recipe import AUTO, recipe
 CHANGEABLE = frozenset(
     {
         "trials", "finalists", "repeats", "executor", "workers", "threads", "timeout_s", "device", "ray_address",
-        "gpus_per_trial", "objectives",
+        "gpus_per_trial", "objectives", "bank",
     }
 )  # fmt: skip
 """Keys that a search may be resumed with other values of: they decide how far and how fast it goes and what is shown of
 it, not where it goes."""
+
+FINALISTS = 4
+"""How many of the best are trained in the end, where candidates are judged without training."""
 
 LATENCY, TARGET = "latency_ms", "target_latency_ms"
 
@@ -60,11 +64,16 @@ class SearchConfig(StrictModel):
         objectives: What the Pareto set is drawn over: ``accuracy`` and quantities; None = accuracy, latency and what is
             limited.
         reward: How accuracy and the limited costs make the reward.
+        evaluator: What judges candidates: ``proxy`` trains each for a short while, the others learn from some trainings
+            what all come to (docs/search.md).
+        bank: A file of trainings that were done before, to which new ones are added; None = ``bank.jsonl`` in the run's
+            folder, for the evaluators that learn from trainings.
         controller: What proposes candidates.
         trials: How many candidates to train; pruned ones do not count.
         finalists: How many of the best to train once more in the end, from another seed, the base network too where it
             is a candidate; the one that is best on average is chosen. 0 = the best of the first time, who may have been
-            lucky.
+            lucky. Where candidates are not trained when they are judged, these are, and by that alone the best is
+            chosen; None = 4 there, and 0 elsewhere.
         repeats: How many of all candidates to train once more in the end, from another seed, to say how much of the
             difference between candidates is chance; 0 = none.
         executor: ``process`` (a fresh process for every candidate), ``inline`` (this process) or ``ray`` (a fresh
@@ -88,9 +97,11 @@ class SearchConfig(StrictModel):
     prune_factor: Annotated[float | None, BeforeValidator(_none)] = Field(default=2.0, ge=1.0, allow_inf_nan=False)
     objectives: tuple[str, ...] | None = None
     reward: RewardConfig = RewardConfig()
+    evaluator: EvaluatorConfig = EvaluatorConfig()
+    bank: str | None = None
     controller: ControllerConfig = Field(default_factory=lambda: ControllerConfig().complete())
     trials: int = Field(default=2000, gt=0)
-    finalists: int = Field(default=0, ge=0)
+    finalists: int | None = Field(default=None, ge=0)
     repeats: int = Field(default=0, ge=0)
     executor: Literal["process", "inline", "ray"] = "process"
     workers: int | None = Field(default=None, gt=0)
@@ -144,6 +155,17 @@ class SearchConfig(StrictModel):
                 return value  # a plugin may bring it, whose code is not run by reading a configuration
             raise ValueError(str(error)) from None
 
+    @field_validator("evaluator")
+    @classmethod
+    def _complete_evaluator(cls, value: EvaluatorConfig, info: ValidationInfo) -> EvaluatorConfig:
+        try:
+            return value.complete()
+        except ConfigError as error:
+            training = info.data.get("training")
+            if training is not None and training.plugins and value.name not in evaluator_names():
+                return value  # a plugin may bring it
+            raise ValueError(str(error)) from None
+
     @field_validator("target_latency_ms")
     @classmethod
     def _is_positive(cls, value: float | str | None) -> float | str | None:
@@ -173,6 +195,13 @@ class SearchConfig(StrictModel):
         if self.executor == "ray" and self.device.startswith("cuda") and not self.gpus_per_trial:
             raise ValueError(f"device: {self.device} needs gpus_per_trial above 0 where Ray hands out the GPUs")
         return self
+
+    @property
+    def final_judgements(self) -> int:
+        """How many of the best are trained in the end."""
+        if self.finalists is not None:
+            return self.finalists
+        return 0 if self.evaluator.name == PROXY else FINALISTS
 
     def all_limits(self) -> dict[str, float | str]:
         """Return the target latency, if there is one, and the other limits, by quantity."""
@@ -212,7 +241,8 @@ class SearchConfig(StrictModel):
         kind, colon, path = self.target.rpartition(":")  # table:FILE.csv
         target = f"{kind}{colon}{Path(path).absolute()}" if is_file(path) else self.target
         initial = tuple(architecture.to_dict() for architecture in self.load_initial())
-        changes = {"training": self.training.standalone(), "target": target, "initial": initial}
+        bank = None if self.bank is None else str(Path(self.bank).absolute())
+        changes = {"training": self.training.standalone(), "target": target, "initial": initial, "bank": bank}
         return self.model_copy(update=changes)
 
     def identity(self) -> dict[str, Any]:
@@ -224,6 +254,8 @@ class SearchConfig(StrictModel):
     def from_identity(cls, identity: Mapping[str, Any]) -> dict[str, Any]:
         """Return the configuration's values that an identity holds, still unchecked."""
         values: dict[str, Any] = {key: identity[key] for key in cls.model_fields if key in identity}
+        if not isinstance(values.get("evaluator"), Mapping):  # the proxy, or one that is an object
+            values.pop("evaluator", None)
         return {**values, "training": {key: identity[key] for key in TrainConfig.model_fields if key in identity}}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from operator import itemgetter
 
 from pydantic import Field
@@ -22,6 +22,27 @@ from ednas.search.quantities import ACCURACY, pick
 CostModel = Callable[[Architecture], Mapping[str, float]]
 """What a candidate costs on the target device: quantities by their names in
 :data:`~ednas.hw.quantities.QUANTITIES`. What is not known is absent, but ``latency_ms`` never is."""
+
+
+class RememberedCost:
+    """A cost model that keeps what it said, since a search asks for many networks more than once.
+
+    Args:
+        cost: The cost model; picklable, as this one then is, without what it keeps.
+        kept: How many costs are kept.
+    """
+
+    def __init__(self, cost: CostModel, kept: int) -> None:
+        self._given = cost, kept
+        self._remembered = lru_cache(kept)(cost)
+
+    def __call__(self, architecture: Architecture) -> Mapping[str, float]:
+        """Return the costs of a network."""
+        return self._remembered(architecture)
+
+    def __reduce__(self) -> tuple[type[RememberedCost], tuple[CostModel, int]]:
+        """Travel without what is kept."""
+        return RememberedCost, self._given
 
 
 class RewardConfig(StrictModel):

@@ -34,6 +34,16 @@ class SearchCallback:
     def on_trivial(self, accuracy: float) -> None:
         """The accuracy of the mean training label of each pixel, without a network, is known; before the start."""
 
+    def on_preparation(self, what: str, done: int, total: int, eta_seconds: float | None) -> None:
+        """Something has to be done before the first trial, and so much of it is.
+
+        Args:
+            what: What is done, for people.
+            done: Steps or networks done.
+            total: Steps or networks in all.
+            eta_seconds: How long the rest will take; None if that is not known yet.
+        """
+
     def on_trial(self, trial: Trial) -> None:
         """A trial began to run, or ended."""
 
@@ -95,6 +105,13 @@ class SearchProgress(SearchCallback, Closing):
             self._live.start()
         else:
             self._console.print(f"search: {self._line()}", highlight=False, soft_wrap=True)
+
+    def on_preparation(self, what: str, done: int, total: int, eta_seconds: float | None) -> None:
+        """Say it in a line, now and then and at its end."""
+        if done == total or self._clock() - self._last_line >= self._every_s:
+            self._last_line = self._clock()
+            left = f", time left {show_seconds(eta_seconds)}" if done < total else ""
+            self._console.print(f"search: {what}: {done} of {total}{left}", highlight=False, soft_wrap=True)
 
     def on_trivial(self, accuracy: float) -> None:
         """Show it below the trials."""

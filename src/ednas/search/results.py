@@ -133,7 +133,7 @@ def summarise(
     heads: Mapping[str, int] | None = None,
     input_size: tuple[int, int] | None = None,
     base: Architecture | None = None,
-    judgements: Mapping[int, Judgement] | None = None,
+    judged: Sequence[Trial] = (),
 ) -> SearchResult:
     """Return what the trials found.
 
@@ -144,13 +144,12 @@ def summarise(
         heads: Output channels by task of the networks whose costs are known.
         input_size: ``(height, width)`` of these networks.
         base: The base network.
-        judgements: Of finalists, by another seed.
+        judged: The finalists, as :func:`judged_again` returns them.
 
     Raises:
         StudyError: No trial is done.
     """
-    twice = with_means(trials, judgements or {})
-    winner = best(twice, limits) or best(trials, limits)
+    winner = best(judged, limits) or best(trials, limits)
     if winner is None:
         failed = [trial for trial in trials if trial.error]
         reason = f"; the last reason: {failed[-1].error}" if failed else ""
@@ -162,18 +161,30 @@ def summarise(
         pareto(trials, objectives),
         heads or {},
         input_size,
-        None if base is None else find_trial([*twice, *trials], base),
-        judged_twice=bool(twice),
+        None if base is None else find_trial([*judged, *trials], base),
+        judged_twice=bool(judged),
     )
 
 
-def with_means(trials: Sequence[Trial], judgements: Mapping[int, Judgement]) -> list[Trial]:
-    """Return the trials that were judged twice, with the means of both accuracies and rewards."""
+def judged_again(
+    trials: Sequence[Trial], judgements: Mapping[int, Judgement], identity: Mapping[str, Any]
+) -> list[Trial]:
+    """Return the trials that were trained in the end, with the accuracy and the reward that they have then.
+
+    Where they had been trained before, by another seed, these are the means of both; a judgement without training, by a
+    supernet for example, counts no longer.
+
+    Args:
+        trials: The trials.
+        judgements: By number.
+        identity: Of the search, which says how its trials were judged.
+    """
+    share = 0.0 if isinstance(identity.get("evaluator"), Mapping) else 0.5
     return [
         replace(
             trial,
-            accuracy=((trial.accuracy or 0.0) + judgements[trial.number].accuracy) / 2,
-            reward=((trial.reward or 0.0) + judgements[trial.number].reward) / 2,
+            accuracy=share * (trial.accuracy or 0.0) + (1 - share) * judgements[trial.number].accuracy,
+            reward=share * (trial.reward or 0.0) + (1 - share) * judgements[trial.number].reward,
         )
         for trial in _scored(trials)
         if trial.number in judgements

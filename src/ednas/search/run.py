@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -19,17 +19,27 @@ from ednas.exceptions import ArchitectureError, ConfigError, EdnasError, StudyEr
 from ednas.files import write_json
 from ednas.plugins import load_plugins
 from ednas.runs import RunFolder
+from ednas.scoring import violation
 from ednas.search.again import SecondJudge, finalists
+from ednas.search.bank import Bank, BankedExecutor, training_context
 from ednas.search.evaluators.base import Evaluation, Evaluator
 from ednas.search.evaluators.proxy import MODULES, ProxyEvaluator
+from ednas.search.evaluators.setting import PROXY, Setting
 from ednas.search.executors import Executor, InlineExecutor, ProcessExecutor, RayExecutor
 from ednas.search.executors.ray import check_ray
+from ednas.search.judging import judge_all
 from ednas.search.loop import Search
 from ednas.search.noise import measure_noise, spread_evenly
-from ednas.search.objective import CostModel, Objective, check_feasible
+from ednas.search.objective import CostModel, Objective, RememberedCost, check_feasible, lowest
 from ednas.search.progress import SearchCallback
 from ednas.search.quantities import ACCURACY, resolve
-from ednas.search.results import SearchResult, find_trial, summarise, write_results
+from ednas.search.results import (
+    SearchResult,
+    find_trial,
+    judged_again,
+    summarise,
+    write_results,
+)
 from ednas.search.study import Study, StudyReader
 from ednas.search.trial import Judgement, Trial
 
@@ -121,9 +131,14 @@ def run_search(
     load_plugins(config.training.plugins)
     config = config.model_copy(update={"controller": config.controller.complete()})  # which a plugin may have brought
     begun = _begin(config, evaluator, _stored_identity(folder.study) if resume else {}, decode_progress)
-    objective, judge = begun.objective, begun.judge
+    objective = begun.objective
     with Study(folder.study, begun.identity, resume=resume) as study:
         config.save(folder.config)
+        judge = evaluator or _make_evaluator(config, begun, folder, callbacks)
+        trains = evaluator is not None or config.evaluator.name == PROXY
+        executor = _executor(config, judge)
+        if evaluator is None and trains and config.bank:
+            executor = _trainer(config, begun, folder)
         if retry_failed:
             _log.info("%d candidates that failed are evaluated anew", study.retry_failed())
         trivial = None
@@ -135,7 +150,7 @@ def run_search(
             objective=objective,
             study=study,
             controller=begun.controller,
-            executor=_executor(config, judge),
+            executor=executor,
             trials=config.trials,
             seed=config.training.seed,
             callbacks=tuple(callbacks),
@@ -159,10 +174,11 @@ def run_search(
         trials = study.trials()
         _warn_if_worthless(trials, trivial)
         write_results(outcome(trials), folder.path)
-        again = SecondJudge(study, _executor(config, judge), objective, config.training.seed + 1, callbacks)
+        trainer = executor if trains else _trainer(config, begun, folder)
+        again = SecondJudge(study, trainer, objective, config.training.seed + 1, callbacks)
         with _ended_by_sigterm():
             judgements = _judge_again(again, trials, config, begun.space.base, folder)
-        result = outcome(trials, judgements=judgements)
+        result = outcome(trials, judged=judged_again(trials, judgements, begun.identity))
         write_results(result, folder.path)
         return result
 
@@ -176,7 +192,7 @@ class _Begun:
         cost: What a candidate costs.
         objective: What is searched for, its limits as numbers.
         controller: What proposes.
-        judge: What judges.
+        initial: Networks that are judged first, as genes.
         heads: Output channels by task.
         input_size: ``(height, width)`` on the device, where an architecture does not say.
         model: The base network, untrained.
@@ -189,7 +205,7 @@ class _Begun:
     cost: CostModel
     objective: Objective
     controller: Controller
-    judge: Evaluator
+    initial: Sequence[Genes]
     heads: Mapping[str, int]
     input_size: tuple[int, int]
     model: Model
@@ -216,7 +232,7 @@ def _begin(
         _check_weights(config, model)
     heads = {name: task.channels for name, task in model.tasks.items()}
     size = config.latency_input_size or model.input_size
-    cost: CostModel = lru_cache(REMEMBERED)(DeviceCost(source, heads, size))
+    cost = RememberedCost(DeviceCost(source, heads, size), REMEMBERED)
     initial = _initial_genes(config, space)
     # What is measured is never the same twice: a resumed search goes on with the limits that it began with.
     baseline = (source.target is None and stored.get("baseline")) or dict(cost(base))
@@ -233,7 +249,7 @@ def _begin(
         "target definition": source.definition(),
         "space fingerprint": space.fingerprint(),
         "data digest": train_split.digest,
-        "evaluator": None if evaluator is None else type(evaluator).__qualname__,
+        "evaluator": _name_evaluator(config, evaluator),
     }
     sizes = [len(decision.candidates) for decision in space.decisions]
     return _Begun(
@@ -241,7 +257,7 @@ def _begin(
         cost=cost,
         objective=objective,
         controller=config.controller.make(sizes, config.training.seed, objective.limits, initial),
-        judge=evaluator or ProxyEvaluator(training, config.device, train_split.digest),
+        initial=initial,
         heads=heads,
         input_size=size,
         model=model,
@@ -279,7 +295,7 @@ def _judge_again(
     judge: SecondJudge, trials: Sequence[Trial], config: SearchConfig, base: Architecture, folder: RunFolder
 ) -> dict[int, Judgement]:
     """Judge the finalists by another seed, and others to measure the noise; return the finalists' judgements."""
-    first = _finalists(trials, judge.objective, config.finalists, base)
+    first = _finalists(trials, judge.objective, config.final_judgements, base)
     chosen = spread_evenly(trials, config.repeats)
     judgements = judge.judge([*first, *chosen])
     if noise := measure_noise(trials, chosen, judgements):
@@ -337,6 +353,67 @@ def _stored_identity(path: Path) -> dict[str, Any]:
             return study.identity
     except StudyError:  # no search yet, or one whose damage is reported when it is opened for writing
         return {}
+
+
+def _name_evaluator(config: SearchConfig, evaluator: Evaluator | None) -> Any:
+    """Return what must be the same when the search is resumed."""
+    if evaluator is not None:
+        return type(evaluator).__qualname__
+    chosen = config.evaluator.complete()
+    return None if chosen.name == PROXY else chosen.model_dump(mode="json")
+
+
+def _make_evaluator(
+    config: SearchConfig, begun: _Begun, folder: RunFolder, callbacks: Sequence[SearchCallback]
+) -> Evaluator:
+    """Make the configured evaluator, with all that it learns before the first candidate."""
+    training, seed = config.train_config(begun.space.base), config.training.seed
+    context = training_context(training, begun.train.digest, begun.model.input_size)
+
+    def train(networks: Sequence[str], what: str) -> Mapping[str, Evaluation]:
+        return judge_all(_trainer(config, begun, folder), networks, seed, what, callbacks)
+
+    def judge(scorer: Evaluator, networks: Sequence[str], what: str) -> Mapping[str, Evaluation]:
+        scores = Bank(folder.evaluator / "scores.jsonl")
+        executor = BankedExecutor(_executor(config, scorer), scores, {"by": type(scorer).__name__, **context})
+        return judge_all(executor, networks, seed, what, callbacks)
+
+    setting = Setting(
+        training=training,
+        space=begun.space,
+        cost=begun.cost,
+        objective=begun.objective,
+        initial=(_start(begun), *begun.initial),
+        digest=begun.train.digest,
+        device=config.device,
+        folder=folder.evaluator,
+        train=train,
+        judge=judge,
+        callbacks=callbacks,
+    )
+    with _ended_by_sigterm():
+        return config.evaluator.make(setting)
+
+
+def _trainer(config: SearchConfig, begun: _Begun, folder: RunFolder) -> Executor:
+    """Return what trains networks by the search's recipe, unless the bank knows what would come of it."""
+    training = config.train_config(begun.space.base)
+    digest = begun.train.digest
+    return BankedExecutor(
+        _executor(config, ProxyEvaluator(training, config.device, digest)),
+        Bank(config.bank or folder.bank),
+        training_context(training, digest, begun.model.input_size),
+    )
+
+
+def _start(begun: _Begun) -> Genes:
+    """Return a network that is within the limits: the base, or one that :func:`lowest` finds."""
+    space, objective = begun.space, begun.objective
+    try:
+        base: Genes | None = space.encode(space.base)
+    except ArchitectureError:  # the base need not be in the space
+        base = None
+    return lowest(space, begun.cost, partial(violation, limits=objective.limits), base)[0]
 
 
 def _executor(config: SearchConfig, evaluator: Evaluator) -> Executor:

@@ -34,12 +34,14 @@ class Evaluation:
         higher_is_better: Directions of the metrics that are not built in.
         remark: What is wrong with it that no metric tells, one line; empty if nothing is.
         curve: What was seen on the way, by step; empty where there was no way.
+        deviation: How far the logarithms of the metrics may be off, standard deviation; 0 for what was measured.
     """
 
     tasks: TaskValues
     higher_is_better: Mapping[str, bool] = field(default_factory=dict)
     remark: str = ""
     curve: tuple[CurvePoint, ...] = ()
+    deviation: float = 0.0
 
 
 class Evaluator(Protocol):

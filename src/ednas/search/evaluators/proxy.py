@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from ednas.arch import Architecture
+from ednas.config import StrictModel
 from ednas.exceptions import DataError
 from ednas.files import exists
 from ednas.search.evaluators.base import CurvePoint, Evaluation
+from ednas.search.evaluators.setting import PROXY, Setting, register_evaluator
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,6 +24,16 @@ MODULES = ("ednas.training.run", "lightning.fabric")
 
 MOST_PARTS = 8
 """Where a batch in so many parts is too large for a GPU, the candidate fails."""
+
+
+class ProxyOptions(StrictModel):
+    """The short training has no options of its own: the search's recipe says how long and how it trains."""
+
+
+@register_evaluator(PROXY, ProxyOptions)
+def make_proxy(setting: Setting, options: ProxyOptions) -> ProxyEvaluator:  # noqa: ARG001 - there are none
+    """Return what trains candidates."""
+    return ProxyEvaluator(setting.training, setting.device, setting.digest)
 
 
 @dataclass(frozen=True)

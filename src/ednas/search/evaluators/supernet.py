@@ -18,12 +18,16 @@ from pydantic import Field
 from ednas.arch import Architecture, SearchSpace
 from ednas.config import StrictModel
 from ednas.exceptions import CheckpointError
+from ednas.files import read_json, write_json
 from ednas.search.evaluators.base import CurvePoint, Evaluation
+from ednas.search.evaluators.setting import Setting, register_evaluator
+from ednas.search.sampling import draw
+from ednas.seeding import derive_seed
 
 if TYPE_CHECKING:
     from ednas.data import CachedSplit
     from ednas.nn.supernet import Supernet
-    from ednas.training.callbacks import Callback
+    from ednas.training.callbacks import Callback, StepReport
     from ednas.training.config import TrainConfig
     from ednas.training.model import Model
 
@@ -45,6 +49,26 @@ class SupernetOptions(StrictModel):
     at_once: int = Field(default=4, ge=1)
     networks: int = Field(default=1000, ge=1)
     calibration: int = Field(default=256, ge=2)
+
+
+@register_evaluator("supernet", SupernetOptions)
+def make_supernet(setting: Setting, options: SupernetOptions) -> SupernetEvaluator:
+    """Train the supernet, unless the folder has it already."""
+    folder = setting.folder / "supernet"
+    drawn = folder / "networks.json"
+    if not drawn.is_file():  # a device's costs are never measured twice the same
+        start, seed = setting.initial[0], derive_seed(setting.training.seed, "supernet networks")
+        found = draw(setting.space, setting.cost, setting.accepts, options.networks, start, seed, sweeps=1)
+        write_json(drawn, [candidate.architecture.to_text() for candidate in found])
+
+    def tell(report: StepReport) -> None:
+        for callback in setting.callbacks:
+            callback.on_preparation("training the supernet", report.step, report.steps, report.eta_seconds)
+
+    weights = train_supernet(
+        setting.training, setting.space, read_json(drawn), folder, options, device=setting.device, callbacks=[tell]
+    )
+    return SupernetEvaluator(setting.training, weights, options.calibration, setting.device)
 
 
 def train_supernet(
@@ -78,7 +102,6 @@ def train_supernet(
     """
     from ednas.data.loader import BatchLoader
     from ednas.runs import RunFolder
-    from ednas.seeding import derive_seed
     from ednas.training import fit, prepare_judgement
     from ednas.training.device import make_fabric
     from ednas.training.tensors import write_tensors

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ednas.arch import Architecture
+from ednas.config import StrictModel
 from ednas.search.evaluators.base import Evaluation
+from ednas.search.evaluators.setting import Setting, register_evaluator
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +27,16 @@ TASK = "untrained"
 
 SAMPLES = 16
 """Training images that are looked at."""
+
+
+class ZeroCostOptions(StrictModel):
+    """The scores have no options."""
+
+
+@register_evaluator("zero_cost", ZeroCostOptions)
+def make_zero_cost(setting: Setting, options: ZeroCostOptions) -> ZeroCostEvaluator:  # noqa: ARG001 - there are none
+    """Return what scores candidates."""
+    return ZeroCostEvaluator(setting.training, setting.device)
 
 
 @dataclass(frozen=True)

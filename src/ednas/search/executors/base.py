@@ -132,7 +132,9 @@ def run_job(evaluator: Evaluator, job: Job) -> Outcome:
     started, spent = time.monotonic(), time.process_time()
     try:
         evaluation = evaluator.evaluate(Architecture.from_text(job.architecture), job.seed)
-        evaluation = replace(evaluation, tasks=_as_floats(evaluation.tasks), higher_is_better=dict(evaluation.higher_is_better))
+        evaluation = replace(
+            evaluation, tasks=_as_floats(evaluation.tasks), higher_is_better=dict(evaluation.higher_is_better)
+        )
     except Exception as error:
         return Outcome(
             job.number,
