@@ -20,7 +20,8 @@ CONTEXT = {"data": "abc", "recipe": {"steps": 3}}
 
 def anchor(seed: int = 0, miou: float = 40.0, context=CONTEXT) -> Anchor:
     curve = (CurvePoint(1, {"segmentation": 2.5}), CurvePoint(2, metrics={"segmentation": {"miou": 3.0}}))
-    evaluation = Evaluation({"segmentation": {"miou": miou}}, {"miou": True}, "", curve)
+    tasks = {"segmentation": {"miou": miou}, "depth": {"rel_err": 0.3}}
+    evaluation = Evaluation(tasks, {"miou": True}, "", curve)
     return Anchor(context, small_architecture().to_text(), seed, evaluation, 12.5)
 
 
@@ -30,6 +31,7 @@ def test_what_is_added_is_read_back(tmp_path):
     assert bank.add([anchor(0), anchor(1)]) == 2
     assert bank.add([anchor(1, miou=1.0), anchor(2)]) == 1  # the first of a kind stays
     assert bank.anchors() == [anchor(0), anchor(1), anchor(2)]
+    assert list(bank.anchors()[0].evaluation.tasks) == ["segmentation", "depth"]  # sums depend on the order
     assert bank.anchors({"data": "other"}) == []
     assert bank.anchors(CONTEXT) == bank.anchors()
 

@@ -76,7 +76,7 @@ class Anchor:
 
     def to_json(self) -> str:
         """Return the training as one line."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps(asdict(self))  # in the order of the tasks, in which their logarithms are added up
 
     @classmethod
     def from_json(cls, line: str) -> Anchor:
