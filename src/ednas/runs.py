@@ -47,6 +47,7 @@ class RunFolder:
         noise: How much of the difference between candidates is chance.
         evaluator: Folder of what its evaluator learned before the first trial.
         bank: The trainings that were made for that.
+        check: How far evaluators can be trusted.
         job: Of the whole job: what is searched, and how its result is trained.
         trained: Folder of the final trainings.
         comparison: What these reach, beside one another.
@@ -75,6 +76,7 @@ class RunFolder:
         self.noise = self.path / "noise.json"
         self.evaluator = self.path / "evaluator"
         self.bank = self.path / "bank.jsonl"
+        self.check = self.path / "check.json"
         self.job = self.path / "study.yaml"
         self.trained = self.path / "checkpoints"
         self.comparison = self.path / "comparison.json"

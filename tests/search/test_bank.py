@@ -21,8 +21,8 @@ CONTEXT = {"data": "abc", "recipe": {"steps": 3}}
 def anchor(seed: int = 0, miou: float = 40.0, context=CONTEXT) -> Anchor:
     curve = (CurvePoint(1, {"segmentation": 2.5}), CurvePoint(2, metrics={"segmentation": {"miou": 3.0}}))
     tasks = {"segmentation": {"miou": miou}, "depth": {"rel_err": 0.3}}
-    evaluation = Evaluation(tasks, {"miou": True}, "", curve)
-    return Anchor(context, small_architecture().to_text(), seed, evaluation, 12.5)
+    evaluation = Evaluation(tasks, {"miou": True}, "", curve, cpu_seconds=12.5)
+    return Anchor(context, small_architecture().to_text(), seed, evaluation)
 
 
 def test_what_is_added_is_read_back(tmp_path):

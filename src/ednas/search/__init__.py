@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ednas.hw.quantities import QUANTITIES, Quantity
+from ednas.search.bank import Bank, merge_banks
 from ednas.search.controllers import (
     Controller,
     ControllerConfig,
@@ -28,17 +29,24 @@ from ednas.search.study import Study, StudyReader
 from ednas.search.trial import Trial, TrialState
 
 if TYPE_CHECKING:
+    from ednas.search.beginning import DeviceCost
+    from ednas.search.check import Check, CheckOptions, check_evaluators
     from ednas.search.config import SearchConfig, load_search_config
     from ednas.search.evaluators.proxy import ProxyEvaluator
-    from ednas.search.run import DeviceCost, run_search
+    from ednas.search.evaluators.setting import EvaluatorConfig, Setting, evaluator_names, register_evaluator
+    from ednas.search.run import run_search
 
 __all__ = [
+    "Bank",
+    "Check",
+    "CheckOptions",
     "Controller",
     "ControllerConfig",
     "CostModel",
     "DeviceCost",
     "Evaluation",
     "Evaluator",
+    "EvaluatorConfig",
     "Executor",
     "InlineExecutor",
     "Objective",
@@ -56,27 +64,39 @@ __all__ = [
     "SearchConfig",
     "SearchProgress",
     "SearchResult",
+    "Setting",
     "Study",
     "StudyReader",
     "Trial",
     "TrialState",
     "best",
+    "check_evaluators",
     "check_feasible",
     "controller_names",
+    "evaluator_names",
     "load_search_config",
     "lowest",
+    "merge_banks",
     "pareto",
     "register_controller",
+    "register_evaluator",
     "run_search",
     "summarise",
     "write_results",
 ]
 
 _LAZY = {
-    "DeviceCost": "ednas.search.run",
+    "Check": "ednas.search.check",
+    "CheckOptions": "ednas.search.check",
+    "DeviceCost": "ednas.search.beginning",
+    "EvaluatorConfig": "ednas.search.evaluators.setting",
     "ProxyEvaluator": "ednas.search.evaluators.proxy",
     "SearchConfig": "ednas.search.config",
+    "Setting": "ednas.search.evaluators.setting",
+    "check_evaluators": "ednas.search.check",
+    "evaluator_names": "ednas.search.evaluators.setting",
     "load_search_config": "ednas.search.config",
+    "register_evaluator": "ednas.search.evaluators.setting",
     "run_search": "ednas.search.run",
 }
 

@@ -90,24 +90,20 @@ def probability(count: int, better: Callable[[npt.NDArray[np.int64]], float], se
     return float((values > 0).mean())
 
 
-def ceiling(tau_between_seeds: float, seeds: int) -> float:
+def ceiling(reliability: float) -> float:
     """Return the tau that a perfect evaluator would reach, on average, against a reference that is itself noisy.
 
-    With r = sin(pi tau / 2) of two trainings of the same networks, the mean of s has the reliability
-    r_s = s r / (1 + (s - 1) r) (Spearman-Brown), and what is perfect correlates with it by sqrt(r_s).
+    Of two rankings whose scores correlate by r, tau is 2 / pi asin r; and what is perfect correlates with a reference
+    by the root of its reliability.
 
     Example:
-        >>> round(ceiling(0.71, 1), 2)
-        0.79
+        >>> round(ceiling(0.9), 2)
+        0.8
 
     Args:
-        tau_between_seeds: Tau between two trainings that differ in their seeds.
-        seeds: How many trainings the reference is the mean of.
+        reliability: Share of the reference's variance that is the networks' own, 0 to 1.
     """
-    if not tau_between_seeds > 0:
-        return 0.0 if tau_between_seeds <= 0 else math.nan
-    r = math.sin(math.pi * tau_between_seeds / 2)
-    return 2 / math.pi * math.asin(math.sqrt(seeds * r / (1 + (seeds - 1) * r)))
+    return 2 / math.pi * math.asin(math.sqrt(min(max(reliability, 0.0), 1.0)))
 
 
 def top_hits(scores: Vector, reference: Vector, share: float = 0.25) -> float:

@@ -60,14 +60,12 @@ class Anchor:
         architecture: Text form.
         seed: Of weights and batches.
         evaluation: What was measured, on the part of the training split that is held out.
-        cpu_seconds: Processor time that it took.
     """
 
     context: Mapping[str, Any]
     architecture: str
     seed: int
     evaluation: Evaluation
-    cpu_seconds: float
 
     @property
     def key(self) -> str:
@@ -91,7 +89,7 @@ class Anchor:
             curve = tuple(CurvePoint(**point) for point in found.pop("curve"))
             anchor = cls(evaluation=Evaluation(**found, curve=curve), **values)
             numbers = [value for metrics in anchor.evaluation.tasks.values() for value in metrics.values()]
-            if not all(math.isfinite(value) for value in [*numbers, anchor.cpu_seconds, anchor.seed]):
+            if not all(math.isfinite(value) for value in [*numbers, anchor.evaluation.cpu_seconds, anchor.seed]):
                 raise ValueError("a number is not finite")
             anchor.key  # noqa: B018  reads what it is made of
         except (TypeError, KeyError, AttributeError) as error:
@@ -237,7 +235,7 @@ class BankedExecutor(Closing):
         outcome = self._executor.wait()
         job = self._running.pop(outcome.number)
         if outcome.evaluation is not None:
-            anchor = Anchor(self._context, job.architecture, job.seed, outcome.evaluation, outcome.cpu_seconds)
+            anchor = Anchor(self._context, job.architecture, job.seed, outcome.evaluation)
             self._bank.add([anchor])
             self._anchors[anchor.key] = anchor
         return outcome

@@ -1,17 +1,89 @@
-"""Having many networks judged, outside of a search's trials."""
+"""Having networks judged: where that is done, by what, and what is known before it begins."""
 
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
 
 from ednas.exceptions import EdnasError
-from ednas.search.evaluators.base import Evaluation
-from ednas.search.executors import Attempts, Executor, Job
+from ednas.runs import RunFolder
+from ednas.search.bank import Bank, BankedExecutor, training_context
+from ednas.search.beginning import Begun, find_start
+from ednas.search.evaluators.base import Evaluation, Evaluator
+from ednas.search.evaluators.proxy import MODULES, ProxyEvaluator
+from ednas.search.evaluators.setting import Setting
+from ednas.search.executors import Attempts, Executor, InlineExecutor, Job, ProcessExecutor, RayExecutor
 from ednas.search.progress import SearchCallback
 
+if TYPE_CHECKING:
+    from ednas.search.config import SearchConfig
+
 _log = logging.getLogger(__name__)
+
+
+def make_executor(config: SearchConfig, evaluator: Evaluator) -> Executor:
+    """Return where the configuration has networks judged, by an evaluator."""
+    if config.executor == "inline":
+        return InlineExecutor(evaluator)
+    threads, timeout_s = config.threads, config.timeout_s
+    if config.executor == "process":
+        return ProcessExecutor(
+            evaluator, workers=config.workers or 1, threads=threads, timeout_s=timeout_s, preload=MODULES
+        )
+    return RayExecutor(
+        evaluator,
+        address=config.ray_address,
+        workers=config.workers,
+        threads=threads,
+        gpus=config.gpus_per_trial,
+        timeout_s=timeout_s,
+        preload=MODULES,
+    )
+
+
+def make_trainer(config: SearchConfig, begun: Begun, folder: RunFolder) -> Executor:
+    """Return what trains networks as the search does, unless the bank knows what would come of it."""
+    training = config.train_config(begun.space.base)
+    digest = begun.train.digest
+    return BankedExecutor(
+        make_executor(config, ProxyEvaluator(training, config.device, digest)),
+        Bank(config.bank or folder.bank),
+        training_context(training, digest, begun.model.input_size),
+    )
+
+
+def make_setting(config: SearchConfig, begun: Begun, folder: RunFolder, callbacks: Sequence[SearchCallback]) -> Setting:
+    """Return what evaluators are made from."""
+    training, seed = config.train_config(begun.space.base), config.training.seed
+    context = training_context(training, begun.train.digest, begun.model.input_size)
+
+    def train(networks: Sequence[str], what: str) -> Mapping[str, Evaluation]:
+        return judge_all(make_trainer(config, begun, folder), networks, seed, what, callbacks)
+
+    def judge(scorer: Evaluator, networks: Sequence[str], what: str) -> Mapping[str, Evaluation]:
+        scores = Bank(folder.evaluator / "scores.jsonl")
+        executor = BankedExecutor(make_executor(config, scorer), scores, {"by": type(scorer).__name__, **context})
+        return judge_all(executor, networks, seed, what, callbacks)
+
+    return Setting(
+        training=training,
+        space=begun.space,
+        cost=begun.cost,
+        objective=begun.objective,
+        initial=(find_start(begun), *begun.initial),
+        digest=begun.train.digest,
+        device=config.device,
+        folder=folder.evaluator,
+        train=train,
+        judge=judge,
+        callbacks=callbacks,
+    )
 
 
 def judge_all(
@@ -55,3 +127,20 @@ def judge_all(
             for callback in callbacks:
                 callback.on_preparation(what, done, total, left)
     return found
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, by which schedulers end a job, unwind the search as Ctrl-C does, instead of ending it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    previous = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous or signal.SIG_DFL)

@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from ednas.arch import Architecture, SearchSpace
-from ednas.arch.space import Genes
-from ednas.exceptions import ArchitectureError, ConfigError, EdnasError, StudyError
+from ednas.arch import Architecture
+from ednas.exceptions import ConfigError, EdnasError
 from ednas.files import write_json
 from ednas.plugins import load_plugins
 from ednas.runs import RunFolder
-from ednas.scoring import violation
 from ednas.search.again import SecondJudge, finalists
-from ednas.search.bank import Bank, BankedExecutor, training_context
+from ednas.search.beginning import Begun, begin, stored_identity
 from ednas.search.evaluators.base import Evaluation, Evaluator
-from ednas.search.evaluators.proxy import MODULES, ProxyEvaluator
-from ednas.search.evaluators.setting import PROXY, Setting
-from ednas.search.executors import Executor, InlineExecutor, ProcessExecutor, RayExecutor
+from ednas.search.evaluators.setting import PROXY
 from ednas.search.executors.ray import check_ray
-from ednas.search.judging import judge_all
+from ednas.search.judging import ended_by_sigterm, make_executor, make_setting, make_trainer
 from ednas.search.loop import Search
 from ednas.search.noise import measure_noise, spread_evenly
-from ednas.search.objective import CostModel, Objective, RememberedCost, check_feasible, lowest
+from ednas.search.objective import Objective
 from ednas.search.progress import SearchCallback
-from ednas.search.quantities import ACCURACY, resolve
 from ednas.search.results import (
     SearchResult,
     find_trial,
@@ -40,48 +31,13 @@ from ednas.search.results import (
     summarise,
     write_results,
 )
-from ednas.search.study import Study, StudyReader
+from ednas.search.study import Study
 from ednas.search.trial import Judgement, Trial
 
 if TYPE_CHECKING:
-    from ednas.data.cache import CachedSplit
-    from ednas.hw.sources import Source
     from ednas.search.config import SearchConfig
-    from ednas.search.controllers import Controller
-    from ednas.training.model import Model
-
-REMEMBERED = 4096
-"""Networks whose costs are kept: no candidate is proposed twice, but the base network is asked for often."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class DeviceCost:
-    """What a candidate costs on a device: a :data:`~ednas.search.objective.CostModel`.
-
-    Attributes:
-        source: Where the costs come from: the simulator of a target, a compiler, a device.
-        heads: Output channels by task.
-        input_size: ``(height, width)`` on the device, where the architecture does not say.
-    """
-
-    source: Source
-    heads: Mapping[str, int]
-    input_size: tuple[int, int]
-
-    def __call__(self, architecture: Architecture) -> dict[str, float]:
-        """Return the costs, and the network's counts; what the source does not know is absent.
-
-        Raises:
-            TargetError: The device cannot run the network.
-        """
-        from ednas.hw import counts
-
-        size = architecture.input_size or self.input_size
-        cost = self.source.network_cost(architecture, self.heads, size)
-        params, macs = counts(architecture, self.heads, size)
-        return {**cost.quantities(), "params": params, "macs": macs}
 
 
 def run_search(
@@ -130,15 +86,16 @@ def run_search(
         check_ray(config.ray_address)
     load_plugins(config.training.plugins)
     config = config.model_copy(update={"controller": config.controller.complete()})  # which a plugin may have brought
-    begun = _begin(config, evaluator, _stored_identity(folder.study) if resume else {}, decode_progress)
+    begun = begin(config, evaluator, stored_identity(folder.study) if resume else {}, decode_progress)
     objective = begun.objective
     with Study(folder.study, begun.identity, resume=resume) as study:
         config.save(folder.config)
-        judge = evaluator or _make_evaluator(config, begun, folder, callbacks)
+        with ended_by_sigterm():
+            judge = evaluator or config.evaluator.make(make_setting(config, begun, folder, callbacks))
         trains = evaluator is not None or config.evaluator.name == PROXY
-        executor = _executor(config, judge)
+        executor = make_executor(config, judge)
         if evaluator is None and trains and config.bank:
-            executor = _trainer(config, begun, folder)
+            executor = make_trainer(config, begun, folder)
         if retry_failed:
             _log.info("%d candidates that failed are evaluated anew", study.retry_failed())
         trivial = None
@@ -164,7 +121,7 @@ def run_search(
             base=begun.space.base,
         )
         try:
-            with _ended_by_sigterm():
+            with ended_by_sigterm():
                 run.run()
         except BaseException:
             # Also of what an interrupted search has found so far; a full disk must not hide why it was.
@@ -174,121 +131,13 @@ def run_search(
         trials = study.trials()
         _warn_if_worthless(trials, trivial)
         write_results(outcome(trials), folder.path)
-        trainer = executor if trains else _trainer(config, begun, folder)
+        trainer = executor if trains else make_trainer(config, begun, folder)
         again = SecondJudge(study, trainer, objective, config.training.seed + 1, callbacks)
-        with _ended_by_sigterm():
+        with ended_by_sigterm():
             judgements = _judge_again(again, trials, config, begun.space.base, folder)
         result = outcome(trials, judged=judged_again(trials, judgements, begun.identity))
         write_results(result, folder.path)
         return result
-
-
-@dataclass(frozen=True)
-class _Begun:
-    """What a search settles before its first candidate.
-
-    Attributes:
-        space: What may be proposed.
-        cost: What a candidate costs.
-        objective: What is searched for, its limits as numbers.
-        controller: What proposes.
-        initial: Networks that are judged first, as genes.
-        heads: Output channels by task.
-        input_size: ``(height, width)`` on the device, where an architecture does not say.
-        model: The base network, untrained.
-        train: What candidates are trained on.
-        held_out: What they are judged on.
-        identity: What must not change when the search is resumed.
-    """
-
-    space: SearchSpace
-    cost: CostModel
-    objective: Objective
-    controller: Controller
-    initial: Sequence[Genes]
-    heads: Mapping[str, int]
-    input_size: tuple[int, int]
-    model: Model
-    train: CachedSplit
-    held_out: CachedSplit
-    identity: dict[str, Any]
-
-
-def _begin(
-    config: SearchConfig,
-    evaluator: Evaluator | None,
-    stored: Mapping[str, Any],
-    decode_progress: Callable[[int, int], None] | None,
-) -> _Begun:
-    """Settle what can be known before the first candidate; ``stored`` is the identity of a search to be resumed."""
-    from ednas.hw.sources import load_source
-    from ednas.training import prepare_judgement
-
-    source, base = load_source(config.target), config.training.load_architecture()
-    space = SearchSpace(base, config.space)
-    training = config.train_config(base)
-    model, train_split, held_out = prepare_judgement(training, decode_progress)
-    if evaluator is None:
-        _check_weights(config, model)
-    heads = {name: task.channels for name, task in model.tasks.items()}
-    size = config.latency_input_size or model.input_size
-    cost = RememberedCost(DeviceCost(source, heads, size), REMEMBERED)
-    initial = _initial_genes(config, space)
-    # What is measured is never the same twice: a resumed search goes on with the limits that it began with.
-    baseline = (source.target is None and stored.get("baseline")) or dict(cost(base))
-    objective = _objective(config, baseline)
-    if not stored:
-        _check_limits(config, space, cost, objective.limits)
-    identity = {
-        **config.identity(),
-        "target_latency_ms": objective.limits.get("latency_ms"),
-        "limits": {name: objective.limits[name] for name in config.limits},
-        "baseline": baseline,
-        "heads": heads,
-        "input_size": list(size),
-        "target definition": source.definition(),
-        "space fingerprint": space.fingerprint(),
-        "data digest": train_split.digest,
-        "evaluator": _name_evaluator(config, evaluator),
-    }
-    sizes = [len(decision.candidates) for decision in space.decisions]
-    return _Begun(
-        space=space,
-        cost=cost,
-        objective=objective,
-        controller=config.controller.make(sizes, config.training.seed, objective.limits, initial),
-        initial=initial,
-        heads=heads,
-        input_size=size,
-        model=model,
-        train=train_split,
-        held_out=held_out,
-        identity=identity,
-    )
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM, by which schedulers end a job, unwind the search as Ctrl-C does, instead of ending it at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    previous = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous or signal.SIG_DFL)
-
-
-def _initial_genes(config: SearchConfig, space: SearchSpace) -> list[Genes]:
-    try:
-        return [space.encode(architecture) for architecture in config.load_initial()]
-    except ArchitectureError as error:
-        raise ConfigError(f"initial: {error}; leave that network out, or widen the space") from None
 
 
 def _judge_again(
@@ -313,7 +162,7 @@ def _finalists(trials: Sequence[Trial], objective: Objective, count: int, base: 
     return found if judged_base is None else [*found, judged_base]
 
 
-def _trivial(config: SearchConfig, begun: _Begun) -> dict[str, Any]:
+def _trivial(config: SearchConfig, begun: Begun) -> dict[str, Any]:
     """Return ``trivial.json``; its accuracy is None unless every task has a trivial prediction."""
     from ednas.training.trivial import measure_trivial
 
@@ -344,126 +193,3 @@ def _warn_if_worthless(trials: Sequence[Trial], trivial: float | None) -> None:
             "no candidate (accuracy %.4f at most) is better than the mean training label of each pixel (%.4f); "
             "train them longer, or check the data", highest, trivial,
         )  # fmt: skip
-
-
-def _stored_identity(path: Path) -> dict[str, Any]:
-    """Return the identity of the search that is to be resumed; empty if there is none."""
-    try:
-        with StudyReader(path) as study:
-            return study.identity
-    except StudyError:  # no search yet, or one whose damage is reported when it is opened for writing
-        return {}
-
-
-def _name_evaluator(config: SearchConfig, evaluator: Evaluator | None) -> Any:
-    """Return what must be the same when the search is resumed."""
-    if evaluator is not None:
-        return type(evaluator).__qualname__
-    chosen = config.evaluator.complete()
-    return None if chosen.name == PROXY else chosen.model_dump(mode="json")
-
-
-def _make_evaluator(
-    config: SearchConfig, begun: _Begun, folder: RunFolder, callbacks: Sequence[SearchCallback]
-) -> Evaluator:
-    """Make the configured evaluator, with all that it learns before the first candidate."""
-    training, seed = config.train_config(begun.space.base), config.training.seed
-    context = training_context(training, begun.train.digest, begun.model.input_size)
-
-    def train(networks: Sequence[str], what: str) -> Mapping[str, Evaluation]:
-        return judge_all(_trainer(config, begun, folder), networks, seed, what, callbacks)
-
-    def judge(scorer: Evaluator, networks: Sequence[str], what: str) -> Mapping[str, Evaluation]:
-        scores = Bank(folder.evaluator / "scores.jsonl")
-        executor = BankedExecutor(_executor(config, scorer), scores, {"by": type(scorer).__name__, **context})
-        return judge_all(executor, networks, seed, what, callbacks)
-
-    setting = Setting(
-        training=training,
-        space=begun.space,
-        cost=begun.cost,
-        objective=begun.objective,
-        initial=(_start(begun), *begun.initial),
-        digest=begun.train.digest,
-        device=config.device,
-        folder=folder.evaluator,
-        train=train,
-        judge=judge,
-        callbacks=callbacks,
-    )
-    with _ended_by_sigterm():
-        return config.evaluator.make(setting)
-
-
-def _trainer(config: SearchConfig, begun: _Begun, folder: RunFolder) -> Executor:
-    """Return what trains networks by the search's recipe, unless the bank knows what would come of it."""
-    training = config.train_config(begun.space.base)
-    digest = begun.train.digest
-    return BankedExecutor(
-        _executor(config, ProxyEvaluator(training, config.device, digest)),
-        Bank(config.bank or folder.bank),
-        training_context(training, digest, begun.model.input_size),
-    )
-
-
-def _start(begun: _Begun) -> Genes:
-    """Return a network that is within the limits: the base, or one that :func:`lowest` finds."""
-    space, objective = begun.space, begun.objective
-    try:
-        base: Genes | None = space.encode(space.base)
-    except ArchitectureError:  # the base need not be in the space
-        base = None
-    return lowest(space, begun.cost, partial(violation, limits=objective.limits), base)[0]
-
-
-def _executor(config: SearchConfig, evaluator: Evaluator) -> Executor:
-    if config.executor == "inline":
-        return InlineExecutor(evaluator)
-    threads, timeout_s = config.threads, config.timeout_s
-    if config.executor == "process":
-        return ProcessExecutor(
-            evaluator, workers=config.workers or 1, threads=threads, timeout_s=timeout_s, preload=MODULES
-        )
-    return RayExecutor(
-        evaluator,
-        address=config.ray_address,
-        workers=config.workers,
-        threads=threads,
-        gpus=config.gpus_per_trial,
-        timeout_s=timeout_s,
-        preload=MODULES,
-    )
-
-
-def _objective(config: SearchConfig, baseline: Mapping[str, float]) -> Objective:
-    """Return what is searched for, with limits as numbers; ``baseline`` is what the base network costs."""
-    limits, objectives = config.all_limits(), config.all_objectives()
-    for name in (*limits, *objectives):
-        if name not in (ACCURACY, *baseline):
-            raise ConfigError(
-                f"{'limits' if name in limits else 'objectives'}: {config.target} does not model {name}; leave it out, "
-                f"or choose a target that does ({config.target} models {', '.join(baseline)})"
-            )
-    resolved = {name: resolve(limit, baseline[name]) for name, limit in limits.items()}
-    return Objective(resolved, config.reward, config.prune_factor, objectives)
-
-
-def _check_limits(config: SearchConfig, space: SearchSpace, cost: CostModel, limits: Mapping[str, float]) -> None:
-    """Find limits that nothing in the space meets now, not after a night."""
-    try:
-        start = space.encode(space.base)
-    except ArchitectureError:  # the base need not be in the space
-        start = None
-    check_feasible(space, cost, limits, start, config.target)
-
-
-def _check_weights(config: SearchConfig, model: Model) -> None:
-    """Find a misspelt weight or reference now, not after the first training."""
-    metrics = {name: task.metrics(config.training.protocol).higher_is_better for name, task in model.tasks.items()}
-    for key, values in (("weights", config.reward.weights), ("reference", config.reward.reference)):
-        for task, named in values.items():
-            known = metrics.get(task, {})
-            for metric in named:
-                if metric not in known:
-                    have = ", ".join(known) or f"no task '{task}' is searched for"
-                    raise ConfigError(f"reward.{key}: '{task}.{metric}' is not measured; there is {have}")

@@ -34,6 +34,7 @@ class Evaluation:
         higher_is_better: Directions of the metrics that are not built in.
         remark: What is wrong with it that no metric tells, one line; empty if nothing is.
         curve: What was seen on the way, by step; empty where there was no way.
+        cpu_seconds: Processor time that it took, as far as the executor knows.
         deviation: How far the logarithms of the metrics may be off, standard deviation; 0 for what was measured.
     """
 
@@ -41,6 +42,7 @@ class Evaluation:
     higher_is_better: Mapping[str, bool] = field(default_factory=dict)
     remark: str = ""
     curve: tuple[CurvePoint, ...] = ()
+    cpu_seconds: float = 0.0
     deviation: float = 0.0
 
 

@@ -83,9 +83,9 @@ class Setting:
         return self.space.encode(architecture)
 
 
-OptionsType = TypeVar("OptionsType", bound=StrictModel)
-
 Maker = Callable[[Setting, Any], Evaluator]
+
+MakerType = TypeVar("MakerType", bound=Maker)
 
 _registry: dict[str, tuple[type[StrictModel], Maker]] = {}
 
@@ -120,9 +120,7 @@ class EvaluatorConfig(StrictModel):
         return maker(setting, parse(kind, self.options, "evaluator.options"))
 
 
-def register_evaluator(
-    name: str, options: type[OptionsType]
-) -> Callable[[Callable[[Setting, OptionsType], Evaluator]], Callable[[Setting, OptionsType], Evaluator]]:
+def register_evaluator(name: str, options: type[StrictModel]) -> Callable[[MakerType], MakerType]:
     """Make an evaluator known by name; a decorator of the function that makes it.
 
     Args:
@@ -133,7 +131,7 @@ def register_evaluator(
         ConfigError: The name is taken by another evaluator.
     """
 
-    def register(maker: Callable[[Setting, OptionsType], Evaluator]) -> Callable[[Setting, OptionsType], Evaluator]:
+    def register(maker: MakerType) -> MakerType:
         _, known = _registry.setdefault(name, (options, maker))
         if (known.__module__, known.__qualname__) != (maker.__module__, maker.__qualname__):
             raise ConfigError(f"an evaluator '{name}' exists already; choose another name")

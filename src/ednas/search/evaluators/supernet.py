@@ -7,6 +7,7 @@ measured anew, on training images without augmentation, before it is judged.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -120,6 +121,7 @@ def train_supernet(
     if weights.is_file():
         _check(weights, identity)
         return weights
+    began = time.process_time()
     fabric = make_fabric(device, recipe.precision)
     supernet = _make(config, space, networks, options, model).to(fabric.device)
     loader = BatchLoader(
@@ -142,9 +144,17 @@ def train_supernet(
         resume=True,
         identity=identity,
     )
-    write_tensors(weights, supernet.state_dict(), {"identity": identity})
+    seconds = time.process_time() - began
+    write_tensors(weights, supernet.state_dict(), {"identity": identity, "cpu_seconds": seconds})
     RunFolder(folder).state.unlink(missing_ok=True)
     return weights
+
+
+def training_seconds(weights: Path) -> float:
+    """Return the processor seconds that a supernet's training took, after it was last broken off."""
+    from ednas.training.tensors import read_tensors
+
+    return float(read_tensors(weights)[1].get("cpu_seconds", 0.0))
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,6 @@ class Outcome:
         fault: Whose the error is.
         elsewhere: Whether the error is one machine's, and another one may do the job.
         seconds: How long it took.
-        cpu_seconds: Processor time that its process spent on it.
     """
 
     number: int
@@ -58,7 +57,6 @@ class Outcome:
     fault: Fault = "candidate"
     elsewhere: bool = False
     seconds: float = 0.0
-    cpu_seconds: float = 0.0
 
 
 class Executor(Protocol):
@@ -143,8 +141,8 @@ def run_job(evaluator: Evaluator, job: Job) -> Outcome:
             fault="environment" if is_environments(error) else "candidate",
             seconds=time.monotonic() - started,
         )
-    seconds, cpu_seconds = time.monotonic() - started, time.process_time() - spent
-    return Outcome(job.number, evaluation, seconds=seconds, cpu_seconds=cpu_seconds)
+    evaluation = replace(evaluation, cpu_seconds=time.process_time() - spent)
+    return Outcome(job.number, evaluation, seconds=time.monotonic() - started)
 
 
 def is_environments(error: Exception) -> bool:

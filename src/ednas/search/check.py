@@ -1,0 +1,361 @@
+"""How far can a search's evaluators be trusted? They judge networks that are trained for longer, too.
+
+Half of the networks are drawn uniformly from those within the limits, half from those that cost about as much as the
+limits allow (:data:`BAND`): among networks that cost the same, no evaluator can live on costs. The reference is a
+longer training, from other seeds than the search's, of some networks from two, so that the check knows what chance
+makes of a ranking. All trainings are kept in the bank: a check that was ended goes on, and a search finds them there.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from ednas.config import StrictModel
+from ednas.exceptions import ConfigError, StudyError
+from ednas.files import exclusive, write_json
+from ednas.hw.quantities import QUANTITIES
+from ednas.plugins import load_plugins
+from ednas.runs import RunFolder
+from ednas.search.beginning import Begun, begin, find_start
+from ednas.search.evaluators.base import Evaluation, Evaluator
+from ednas.search.evaluators.setting import Setting
+from ednas.search.evaluators.stack import SMALLEST, PredictorEvaluator, features_of, fit_metrics
+from ednas.search.evaluators.supernet import SupernetOptions, make_supernet, training_seconds
+from ednas.search.evaluators.zero_cost import TASK, ZeroCostEvaluator
+from ednas.search.judging import judge_all, make_setting, make_trainer
+from ednas.search.objective import lowest
+from ednas.search.predictor import MIN_ANCHORS
+from ednas.search.progress import SearchCallback
+from ednas.search.sampling import Candidate, draw
+from ednas.search.verdict import Row, Scores, judge, measure_reference
+from ednas.seeding import derive_seed
+
+if TYPE_CHECKING:
+    from ednas.search.config import SearchConfig
+
+BAND = 0.1
+"""How far a network of the band may be from the limits, as a share of them."""
+
+FEW = 32
+"""With fewer networks, the intervals are too wide to tell much."""
+
+FOLDS = 8
+"""Into how many parts the networks are divided, each predicted from the others."""
+
+_log = logging.getLogger(__name__)
+
+
+class CheckOptions(StrictModel):
+    """What a check compares.
+
+    Attributes:
+        networks: How many networks are judged.
+        doubles: How many of them the reference trains from two seeds.
+        longer: How many times longer the reference trains than the search does.
+        supernet: How the supernet is trained; None = none is.
+    """
+
+    networks: int = Field(default=FEW, ge=MIN_ANCHORS)
+    doubles: int = Field(default=8, ge=2)
+    longer: float = Field(default=4.0, ge=4.0)
+    supernet: SupernetOptions | None = SupernetOptions()
+
+
+@dataclass(frozen=True)
+class Check:
+    """What came of a check.
+
+    Attributes:
+        rows: The evaluators, the best first, then costs and chance.
+        networks: How many networks were judged.
+        in_band: How many of them are in the band of costs.
+        doubles: How many the reference trained from two seeds.
+        steps: Steps of the search's trainings.
+        reference_steps: Steps of the reference's.
+        reliability: Share of the reference's variance that is the networks' own.
+        noise: Standard deviation of the logarithm of the accuracy between seeds.
+        reference_seconds: Processor seconds of a training of the reference.
+    """
+
+    rows: Sequence[Row]
+    networks: int
+    in_band: int
+    doubles: int
+    steps: int
+    reference_steps: int
+    reliability: float
+    noise: float
+    reference_seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of ``check.json``."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "rows"}
+        return {**values, "rows": [row.to_json() for row in self.rows]}
+
+
+def check_evaluators(
+    config: SearchConfig,
+    out: Path | str,
+    options: CheckOptions | None = None,
+    *,
+    callbacks: Sequence[SearchCallback] = (),
+    decode_progress: Callable[[int, int], None] | None = None,
+) -> Check:
+    """Check the evaluators that a search could use, and write ``check.json`` into a folder.
+
+    Args:
+        config: The search; its recipe is that of the proxy and of the anchors.
+        out: The folder: trainings are in its bank, unless the configuration names another.
+        options: What is compared.
+        callbacks: Told how far it is.
+        decode_progress: Called with samples done and in all while the dataset is decoded.
+
+    Raises:
+        ConfigError: The configuration is wrong, or the space has too few networks within the limits.
+        StudyError: Too few networks could be trained; or a bank is damaged.
+        EdnasError: Data, device or architecture are wrong, or the folder cannot be written.
+    """
+    config, options, folder = config.standalone(), options or CheckOptions(), RunFolder(out)
+    if folder.is_training or folder.is_search:
+        raise ConfigError(f"{out}: holds a run; choose another folder for a check")
+    load_plugins(config.training.plugins)
+    with exclusive(folder.path):
+        begun = begin(config, None, {}, decode_progress)
+        config.save(folder.config)
+        chosen = choose_networks(begun, options.networks, config.training.seed)
+        if len(chosen) < options.networks:
+            raise ConfigError(
+                f"the space has only {len(chosen)} networks to judge within the limits; raise a limit, widen the space "
+                "or lower the number of networks"
+            )
+        if len(chosen) < FEW:
+            _log.warning("with %d networks the intervals are wide; take %d or more", len(chosen), FEW)
+        check = _Checker(config, begun, folder, options, callbacks).run(chosen)
+    write_json(folder.check, check.to_json())
+    return check
+
+
+def choose_networks(begun: Begun, count: int, seed: int) -> list[Candidate]:
+    """Return networks within the limits and in the band in turns, the base first where it is one of them.
+
+    Args:
+        begun: The search.
+        count: How many.
+        seed: Of the draws.
+    """
+    limits = begun.objective.limits
+
+    def is_within(cost: Mapping[str, float]) -> bool:
+        return all(cost[name] <= limit for name, limit in limits.items())
+
+    start = find_start(begun)
+    if not limits:
+        return draw(begun.space, begun.cost, is_within, count, start, derive_seed(seed, "check"))
+    far = partial(_distance, limits=limits)
+    near, cost = lowest(begun.space, begun.cost, far, start, enough=BAND)
+    found: list[list[Candidate]] = [[], []]
+    if far(cost) <= BAND:
+        found[0] = [Candidate(near, begun.space.decode(near), cost)]
+        found[0] += draw(begun.space, begun.cost, lambda c: far(c) <= BAND, count, near, derive_seed(seed, "band"))
+    found[1] = draw(begun.space, begun.cost, is_within, count, start, derive_seed(seed, "check"))
+    mixed = [own[place] for place in range(count) for own in found if place < len(own)]
+    return list({candidate.genes: candidate for candidate in mixed}.values())[:count]
+
+
+class _Checker:
+    """Trains, judges and compares."""
+
+    def __init__(
+        self,
+        config: SearchConfig,
+        begun: Begun,
+        folder: RunFolder,
+        options: CheckOptions,
+        callbacks: Sequence[SearchCallback],
+    ) -> None:
+        recipe = config.training.recipe
+        self._config = _with_recipe(config, evaluate_every=max(1, recipe.steps // 4))
+        self._longer = _with_recipe(config, steps=round(options.longer * recipe.steps))
+        self._begun = begun
+        self._folder = folder
+        self._options = options
+        self._callbacks = callbacks
+
+    def run(self, candidates: Sequence[Candidate]) -> Check:
+        """Check the evaluators on networks."""
+        texts = [candidate.architecture.to_text() for candidate in candidates]
+        seed = self._config.training.seed
+        proxy = self._train(self._config, texts, seed, "training by the proxy")
+        first = self._train(self._longer, texts, seed + 1, "training the reference")
+        second = self._train(
+            self._longer, texts[: self._options.doubles], seed + 2, "training the reference from another seed"
+        )
+        sound = [c for c, text in zip(candidates, texts, strict=True) if text in proxy and text in first]
+        if len(sound) < MIN_ANCHORS:
+            raise StudyError(f"only {len(sound)} networks could be trained, {MIN_ANCHORS} are needed; see the warnings")
+        texts = [candidate.architecture.to_text() for candidate in sound]
+        trainings = [[run[text] for run in (first, second) if text in run] for text in texts]
+        limits = self._begun.objective.limits
+        reference = measure_reference(
+            [[self._log_accuracy(one) for one in own] for own in trainings],
+            {
+                task: [float(np.mean([self._log_accuracy(one, task) for one in own])) for own in trainings]
+                for task in trainings[0][0].tasks
+            },
+            [not limits or _distance(candidate.cost, limits) <= BAND for candidate in sound],
+        )
+        scores = [*self._scores(sound, [proxy[text] for text in texts]), *_costs(sound, seed)]
+        return Check(
+            judge(scores, reference),
+            len(sound),
+            int(reference.in_band.sum()),
+            sum(len(own) > 1 for own in trainings),
+            self._config.training.recipe.steps,
+            self._longer.training.recipe.steps,
+            reference.reliability,
+            reference.noise,
+            _mean_seconds([first[text] for text in texts]),
+        )
+
+    def _train(self, config: SearchConfig, texts: Sequence[str], seed: int, what: str) -> dict[str, Evaluation]:
+        trainer = make_trainer(config, self._begun, self._folder)
+        return judge_all(trainer, texts, seed, what, self._callbacks)
+
+    def _scores(self, candidates: Sequence[Candidate], proxy: Sequence[Evaluation]) -> Iterator[Scores]:
+        """Yield what each evaluator says of the networks."""
+        texts = [candidate.architecture.to_text() for candidate in candidates]
+        training = _mean_seconds(proxy)
+        yield from self._proxies(proxy, training)
+        setting = make_setting(self._config, self._begun, self._folder, self._callbacks)
+        zero_cost = _Judged.by("zero-cost", ZeroCostEvaluator(setting.training, setting.device), setting, texts)
+        for metric, title in (("grad_norm", "gradient norm"), ("naswot", "NASWOT")):
+            values = np.array([found.tasks[TASK][metric] for found in zero_cost.evaluations])
+            yield Scores(title, values, seconds=zero_cost.seconds)
+        anchors = len(texts) * training
+        yield self._predicted("predictor", candidates, proxy, [zero_cost], anchors)
+        if self._options.supernet is None:
+            return
+        evaluator = make_supernet(setting, self._options.supernet)
+        supernet = _Judged.by("supernet", evaluator, setting, texts)
+        once, title = training_seconds(evaluator.weights), f"supernet, {self._options.supernet.steps} steps"
+        yield self._by_accuracy(title, supernet.evaluations, supernet.seconds, once)
+        yield self._predicted("stack", candidates, proxy, [zero_cost, supernet], once + anchors)
+
+    def _proxies(self, proxy: Sequence[Evaluation], seconds: float) -> Iterator[Scores]:
+        """Yield the short training, what it said on the way, and the sum of its losses."""
+        steps = self._config.training.recipe.steps
+        yield self._by_accuracy(f"proxy, {steps} steps", proxy, seconds)
+        on_the_way = [{point.step: point.metrics for point in one.curve if point.metrics} for one in proxy]
+        for step in sorted(set.intersection(*map(set, on_the_way))):
+            seen = [
+                Evaluation(points[step], one.higher_is_better) for points, one in zip(on_the_way, proxy, strict=True)
+            ]
+            yield self._by_accuracy(f"proxy, its first {step} steps", seen, seconds * step / steps)
+        losses = {
+            task: -np.array([_mean_log([p.losses[task] for p in one.curve if p.losses]) for one in proxy])
+            for task in proxy[0].tasks
+        }
+        total = np.mean(list(losses.values()), axis=0)
+        yield Scores(f"proxy, sum of the losses over {steps} steps", total, losses, seconds)
+
+    def _predicted(
+        self,
+        name: str,
+        candidates: Sequence[Candidate],
+        anchors: Sequence[Evaluation],
+        judged: Sequence[_Judged],
+        once: float,
+    ) -> Scores:
+        """Return what a predictor says of each network that learned from the others."""
+        rows = [
+            features_of(candidate.architecture, candidate.cost, {own.name: own.evaluations[i] for own in judged})
+            for i, candidate in enumerate(candidates)
+        ]
+        names = sorted({feature for row in rows for feature in row})
+        genes = [candidate.genes for candidate in candidates]
+        order = np.random.default_rng(self._config.training.seed).permutation(len(rows)).tolist()
+        found: dict[int, Evaluation] = {}
+        for part in np.array_split(order, min(FOLDS, len(rows))):
+            rest = sorted(set(order) - set(part.tolist()))
+            predictors = fit_metrics(
+                [rows[i] for i in rest], [genes[i] for i in rest], [anchors[i] for i in rest], names
+            )
+            predictor = PredictorEvaluator(
+                self._begun.space, self._begun.cost, {}, names, predictors, anchors[0].higher_is_better
+            )
+            own = part.tolist()
+            found |= zip(own, predictor.predict([rows[i] for i in own], [genes[i] for i in own]), strict=True)
+        seconds = sum(own.seconds for own in judged)
+        return self._by_accuracy(name, [found[i] for i in range(len(rows))], seconds, once)
+
+    def _by_accuracy(self, name: str, evaluations: Sequence[Evaluation], seconds: float, once: float = 0.0) -> Scores:
+        """Return the accuracies that an evaluator measured or predicted."""
+        tasks = {
+            task: np.array([self._log_accuracy(one, task) for one in evaluations]) for task in evaluations[0].tasks
+        }
+        return Scores(name, np.array([self._log_accuracy(one) for one in evaluations]), tasks, seconds, once)
+
+    def _log_accuracy(self, evaluation: Evaluation, task: str | None = None) -> float:
+        """Return the logarithm of the accuracy (Eq. 6), of all tasks or of one."""
+        tasks = evaluation.tasks if task is None else {task: evaluation.tasks[task]}
+        return math.log(max(self._begun.objective.accuracy(replace(evaluation, tasks=tasks)), SMALLEST))
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What an evaluator said of all networks, and the processor seconds that one took."""
+
+    name: str
+    evaluations: Sequence[Evaluation]
+    seconds: float
+
+    @classmethod
+    def by(cls, name: str, evaluator: Evaluator, setting: Setting, texts: Sequence[str]) -> _Judged:
+        """Have networks judged.
+
+        Raises:
+            StudyError: One could not be.
+        """
+        found = setting.judge(evaluator, texts, f"judging by {name}")
+        if missing := [text for text in texts if text not in found]:
+            raise StudyError(f"{name}: could not judge {missing[0]}; see the warnings")
+        evaluations = [found[text] for text in texts]
+        return cls(name, evaluations, _mean_seconds(evaluations))
+
+
+def _costs(candidates: Sequence[Candidate], seed: int) -> Iterator[Scores]:
+    """Yield what any evaluator should be better than: costs, of which more is better, and chance."""
+    for name in ("macs", "params", "latency_ms"):
+        if all(name in candidate.cost for candidate in candidates):
+            values = np.array([candidate.cost[name] for candidate in candidates])
+            yield Scores(QUANTITIES[name].title, values, seconds=0.0, is_cost=True)
+    chance = np.random.default_rng(derive_seed(seed, "chance")).permutation(len(candidates)).astype(np.float64)
+    yield Scores("chance", chance, seconds=0.0, is_cost=True)
+
+
+def _distance(cost: Mapping[str, float], limits: Mapping[str, float]) -> float:
+    """Return how far the cost that is nearest to its limit, or furthest above it, is from that, as a share of it."""
+    return abs(max(cost[name] / limit for name, limit in limits.items()) - 1)
+
+
+def _with_recipe(config: SearchConfig, **changes: Any) -> SearchConfig:
+    training = config.training
+    recipe = training.recipe.model_copy(update=changes)
+    return config.model_copy(update={"training": training.model_copy(update={"recipe": recipe})})
+
+
+def _mean_seconds(evaluations: Sequence[Evaluation]) -> float:
+    return float(np.mean([evaluation.cpu_seconds for evaluation in evaluations]))
+
+
+def _mean_log(values: Sequence[float]) -> float:
+    return float(np.mean(np.log(np.maximum(values, SMALLEST))))
