@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from ednas.arch import Architecture
 from ednas.config import StrictModel
 from ednas.exceptions import ConfigError, StudyError
 from ednas.files import exclusive, write_json
@@ -107,6 +108,7 @@ def check_evaluators(
     out: Path | str,
     options: CheckOptions | None = None,
     *,
+    networks: Sequence[Architecture] = (),
     callbacks: Sequence[SearchCallback] = (),
     decode_progress: Callable[[int, int], None] | None = None,
 ) -> Check:
@@ -116,11 +118,13 @@ def check_evaluators(
         config: The search; its recipe is that of the proxy and of the anchors.
         out: The folder: trainings are in its bank, unless the configuration names another.
         options: What is compared.
+        networks: Which networks to judge; none = those that :func:`choose_networks` draws.
         callbacks: Told how far it is.
         decode_progress: Called with samples done and in all while the dataset is decoded.
 
     Raises:
         ConfigError: The configuration is wrong, or the space has too few networks within the limits.
+        ArchitectureError: One of the networks is not in the space.
         StudyError: Too few networks could be trained; or a bank is damaged.
         EdnasError: Data, device or architecture are wrong, or the folder cannot be written.
     """
@@ -131,8 +135,11 @@ def check_evaluators(
     with exclusive(folder.path):
         begun = begin(config, None, {}, decode_progress)
         config.save(folder.config)
-        chosen = choose_networks(begun, options.networks, config.training.seed)
-        if len(chosen) < options.networks:
+        if networks:
+            chosen = [Candidate(begun.space.encode(own), own, begun.cost(own)) for own in networks]
+        else:
+            chosen = choose_networks(begun, options.networks, config.training.seed)
+        if not networks and len(chosen) < options.networks:
             raise ConfigError(
                 f"the space has only {len(chosen)} networks to judge within the limits; raise a limit, widen the space "
                 "or lower the number of networks"
