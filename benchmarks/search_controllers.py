@@ -3,21 +3,22 @@
 No network is trained here. Latency is the simulator's, of the real networks at 256x512; accuracy is a made-up smooth
 function of the architecture (see ``surrogate_accuracy``), so that the table says how the controllers search, and
 nothing about which architecture is good. Everything else is the real thing: the paper's space, Eq. 4 and 5, the target
-"as fast as the base network", candidates above twice of it refused without an evaluation.
+"as fast as the base network", and slower candidates refused without an evaluation.
 
     python benchmarks/search_controllers.py
     python benchmarks/search_controllers.py --initial       # the base network is evaluated first
-    python benchmarks/search_controllers.py --noise 0.02    # as short trainings are noisy
+    python benchmarks/search_controllers.py --noise 0.02    # accuracies as uncertain as those of short trainings
+    python benchmarks/search_controllers.py --prune-factor 1 --controllers evolution,ppo,nsga2,local_search,random
     python benchmarks/search_controllers.py --controllers ppo,nsga2 --seeds 2 --option ppo.batch_size=8
 
 ``reward after n`` is that of the candidate among the first n evaluated which seemed the best. ``front`` is what the
 Pareto set is worth up to the target: the best accuracy for a latency, averaged over all latencies from the lowest in
 the space to the target. With noise, controllers are told accuracies with an error (``--noise`` is its standard
-deviation), by which the candidates are chosen, too; what the table shows is without error. All figures are means over
-the seeds with standard deviations.
+deviation), by which the candidates are chosen, too; what the table shows is without error. Both are means over the
+seeds with standard deviations. ``ms`` is the processor time of an evaluation, with the refused ones before it.
 
-Another accuracy can take the surrogate's place: :func:`compare` takes any function of the architecture, for example a
-predictor that was fitted on trained networks.
+Another accuracy can take the surrogate's place: :func:`paper_problem` takes any function of the architecture, for
+example a predictor that was fitted on trained networks.
 """
 
 from __future__ import annotations
@@ -35,8 +36,6 @@ from operator import itemgetter
 from typing import Any
 
 import yaml
-from rich.console import Console
-from rich.table import Table
 
 from ednas.arch import Architecture, SearchSpace, load_architecture
 from ednas.hw.sources import load_source
@@ -117,7 +116,7 @@ class Problem:
 
 
 def paper_problem(
-    accuracy: Accuracy, prune_factor: float = 1.0, noise: float = 0.0, *, initial: bool = False
+    accuracy: Accuracy, prune_factor: float = 2.0, noise: float = 0.0, *, initial: bool = False
 ) -> Problem:
     """Return the paper's space on a Coral USB stick, with the base network's latency as the target."""
     cost = lru_cache(None)(DeviceCost(load_source("coral_usb"), HEADS, INPUT_SIZE))
@@ -176,9 +175,7 @@ def compare(
         started = time.process_time()
         found = [search(problem, config, evaluations, seed) for seed in seeds]
         per_evaluation_ms = 1000 * (time.process_time() - started) / (evaluations * len(seeds))
-        rewards = [
-            spread([best_reward(problem, trials[:count]) for trials in found]) for count in moments(evaluations)
-        ]
+        rewards = [spread([best_reward(problem, trials[:count]) for trials in found]) for count in moments(evaluations)]
         front = spread([front_value(problem, trials, lowest_ms) for trials in found])
         yield [name, *rewards, front, f"{per_evaluation_ms:.1f}"]
 
@@ -202,6 +199,10 @@ def read_options(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
     return options
 
 
+def print_row(cells: Sequence[str]) -> None:
+    print(f"{cells[0]:<13}", *(f"{cell:>17}" for cell in cells[1:-1]), f"{cells[-1]:>7}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--evaluations", type=int, default=400)
@@ -210,7 +211,7 @@ def main() -> None:
     parser.add_argument("--controllers", default=",".join(controller_names()))
     parser.add_argument("--option", action="append", default=[], help="CONTROLLER.KEY=VALUE; can be repeated")
     parser.add_argument("--initial", action="store_true", help="evaluate the base network first")
-    parser.add_argument("--prune-factor", type=float, default=1.0, help="2 is what a search has by default")
+    parser.add_argument("--prune-factor", type=float, default=2.0, help="times the target; slower ones are refused")
     parser.add_argument("--noise", type=float, default=0.0, help="standard deviation of the accuracies' error")
     parser.add_argument("--variant", type=int, default=0, help="of the surrogate")
     arguments = parser.parse_args()
@@ -226,20 +227,13 @@ def main() -> None:
         for name in arguments.controllers.split(",")
     }
     base_reward = reward(surrogate_accuracy(BASE, arguments.variant), problem.target_ms, problem.target_ms)
-    table = Table(
-        title=f"Seeds {arguments.first_seed} to {arguments.first_seed + arguments.seeds - 1}; target "
-        f"{problem.target_ms:.2f} ms, reward of the base network {base_reward:.4f}",
-        title_justify="left",
-    )
-    table.add_column("controller")
-    for count in moments(arguments.evaluations):
-        table.add_column(f"reward after {count}", justify="right")
-    table.add_column("front", justify="right")
-    table.add_column("ms", justify="right")
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    print(
+        f"seeds {seeds[0]} to {seeds[-1]}; target {problem.target_ms:.2f} ms, base network's reward {base_reward:.4f}"
+    )
+    print_row(["controller", *(f"reward after {count}" for count in moments(arguments.evaluations)), "front", "ms"])
     for row in compare(problem, configs, arguments.evaluations, seeds):
-        table.add_row(*row)
-    Console(width=120).print(table)
+        print_row(row)
 
 
 if __name__ == "__main__":

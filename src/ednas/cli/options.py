@@ -71,18 +71,31 @@ def parse_data_options(texts: Sequence[str] | None) -> dict[str, Any]:
     Raises:
         ConfigError: A text is not ``NAME=VALUE``, or a name comes twice.
     """
+    return _parse_values(texts or (), "data option", "num_classes=7")
+
+
+def parse_controller_options(texts: Sequence[str] | None) -> dict[str, Any]:
+    """Parse ``population_size=20`` into names and values, which are written as in YAML.
+
+    Raises:
+        ConfigError: A text is not ``NAME=VALUE``, or a name comes twice.
+    """
+    return _parse_values(texts or (), "controller option", "population_size=20")
+
+
+def _parse_values(texts: Iterable[str], what: str, example: str) -> dict[str, Any]:
     import yaml
 
-    options: dict[str, Any] = {}
-    for text in texts or ():
+    values: dict[str, Any] = {}
+    for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
-        if not (name and equals and value) or name in options:
-            raise ConfigError(f"data option '{text}': write each option once, NAME=VALUE, like num_classes=7")
+        if not (name and equals and value) or name in values:
+            raise ConfigError(f"{what} '{text}': write each option once, NAME=VALUE, like {example}")
         try:
-            options[name] = yaml.safe_load(value)
+            values[name] = yaml.safe_load(value)
         except yaml.YAMLError:
-            raise ConfigError(f"data option '{text}': the value cannot be read; write it as in YAML") from None
-    return options
+            raise ConfigError(f"{what} '{text}': the value cannot be read; write it as in YAML") from None
+    return values
 
 
 def parse_size(text: str, name: str = "input size") -> tuple[int, int]:

@@ -12,6 +12,7 @@ from ednas.cli.options import (
     AsJson,
     DataOptions,
     Plugins,
+    parse_controller_options,
     parse_data_options,
     parse_limits,
     parse_size,
@@ -70,8 +71,17 @@ def search(
         ),
     ] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Candidates to train.")] = None,
-    population: Annotated[int | None, typer.Option(min=1, help="Population of the evolution.")] = None,
-    tournament: Annotated[int | None, typer.Option(min=1, help="Tournament of the evolution.")] = None,
+    controller: Annotated[
+        str | None,
+        typer.Option(
+            help="What proposes candidates: evolution, local_search, nsga2, ppo, pyglove, random, or one of a plugin. "
+            "Default: evolution."
+        ),
+    ] = None,
+    controller_option: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE: an option of the controller, like population_size=20; can be repeated."),
+    ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="The proxy training: mini, proxy (5k steps) or full. Default: proxy.")
     ] = None,
@@ -117,13 +127,16 @@ def search(
     ednas search --data streets --latency '0.9*baseline' --limit peak_memory_kb=2048 --limit params=baseline
     --prune-factor 1.2 --objectives accuracy,latency_ms,params --recipe mini --trials 50 --out runs/small
 
+    ednas search --data streets --initial baseline --controller evolution --controller-option population_size=10
+    --controller-option initial_mutations=8 --recipe mini --trials 50 --out runs/near
+
     ednas train runs/nyuv2/best.json --data examples/nyuv2.yaml --tasks segmentation,depth,normals
     """
     from ednas.cli.progress import decoding
     from ednas.cli.report import write_page
     from ednas.config import parse, read_yaml
     from ednas.exceptions import ConfigError
-    from ednas.search.config import SearchConfig, canonical, training_of, with_evolution, with_given
+    from ednas.search.config import SearchConfig, canonical, training_of, with_controller, with_given
     from ednas.search.progress import SearchProgress
     from ednas.search.results import next_command
     from ednas.search.run import run_search
@@ -162,7 +175,7 @@ def search(
         "device": device,
     }
     values = with_given(values, given)
-    values = with_evolution(values, {"population_size": population, "tournament_size": tournament})
+    values = with_controller(values, controller, parse_controller_options(controller_option))
     settings = parse(SearchConfig, values, str(config or "search"))
     with decoding() as decode, SearchProgress() as progress:
         result = run_search(

@@ -23,7 +23,7 @@ CHANGEABLE = frozenset(
     {"trials", "finalists", "repeats", "executor", "workers", "threads", "timeout_s", "device", "objectives"}
 )
 """Keys that a search may be resumed with other values of: they decide how far and how fast it goes and what is shown of
-it, not where it goes."""
+it, not where it goes. Where the controller follows the objectives, they belong to the search's identity after all."""
 
 LATENCY, TARGET = "latency_ms", "target_latency_ms"
 
@@ -54,8 +54,8 @@ class SearchConfig(StrictModel):
         latency_input_size: ``(height, width)`` that the network will run at on the device; None = that of training.
         prune_factor: Candidates above this multiple of the target latency or of another limit are not trained (they are
             recorded as pruned, with their cost); None = all are.
-        objectives: What the Pareto set is drawn over: ``accuracy`` and quantities; None = accuracy, latency and what is
-            limited.
+        objectives: What the Pareto set is drawn over, and the controller ``nsga2`` looks for: ``accuracy`` and
+            quantities; None = accuracy, latency and what is limited.
         reward: How accuracy and the limited costs make the reward.
         controller: What proposes candidates.
         trials: How many candidates to train; pruned ones do not count.
@@ -243,19 +243,24 @@ def with_given(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
     return {**values, **given}
 
 
-def with_evolution(values: Mapping[str, Any], options: Mapping[str, int | None]) -> dict[str, Any]:
-    """Return a configuration's values with other options of its controller; what is none is left to be refused.
+def with_controller(values: Mapping[str, Any], name: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration's values with another controller, or other options; what is none is left to be refused.
 
     Args:
         values: The values, as they were read.
-        options: Of the controller, which is evolution where the values have none; None = as it is.
+        name: The controller to take; if it is another one, without the options of the one that is there. None = as it
+            is.
+        options: Of the controller.
     """
-    given = {key: value for key, value in options.items() if value is not None}
-    own: Any = values.get("controller")
-    own = {"name": "evolution"} if own is None else own
-    if not given or not isinstance(own, Mapping) or not isinstance(own.get("options", {}), Mapping):
+    own = values.get("controller", {})
+    if (name is None and not options) or not isinstance(own, Mapping):
         return dict(values)
-    return {**values, "controller": {**own, "options": {**own.get("options", {}), **given}}}
+    known, kept = own.get("name", ControllerConfig().name), own.get("options", {})
+    if name not in (None, known):
+        known, kept = name, {}
+    if not isinstance(kept, Mapping):
+        return dict(values)
+    return {**values, "controller": {**own, "name": known, "options": {**kept, **options}}}
 
 
 def load_search_config(path: Path | str) -> SearchConfig:

@@ -233,11 +233,15 @@ def _begin(
         "evaluator": None if evaluator is None else type(evaluator).__qualname__,
     }
     sizes = [len(decision.candidates) for decision in space.decisions]
+    seed = config.training.seed
+    controller = config.controller.make(sizes, seed, objective.limits, initial, objective.objectives)
+    if controller.follows_objectives:
+        identity["objectives"] = list(objective.objectives)
     return _Begun(
         space=space,
         cost=cost,
         objective=objective,
-        controller=config.controller.make(sizes, config.training.seed, objective.limits, initial),
+        controller=controller,
         judge=evaluator or ProxyEvaluator(training, config.device, train_split.digest),
         heads=heads,
         input_size=size,

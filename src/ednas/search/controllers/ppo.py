@@ -190,9 +190,7 @@ class PPO(Controller):
         baseline, decay = mean if math.isnan(self._baseline) else self._baseline, self._options.baseline_decay
         self._baseline = decay * baseline + (1 - decay) * mean
         unit = _root_mean_square(rewards - baseline)
-        advantages = np.array(
-            [-unit * self._penalty(t) if t.reward is None else t.reward - baseline for t in trials]
-        )
+        advantages = np.array([-unit * self._penalty(t) if t.reward is None else t.reward - baseline for t in trials])
         return np.asarray(advantages / _root_mean_square(advantages))
 
     def _penalty(self, trial: Trial) -> float:
