@@ -22,6 +22,9 @@ from ednas.hw.graph.layer_list import LayerEntry, NetworkEntry
 from ednas.pipeline import StudyConfig
 from ednas.search import SearchConfig
 from ednas.search.controllers.evolution import RegularizedEvolution
+from ednas.search.controllers.local_search import LocalSearch
+from ednas.search.controllers.nsga2 import NSGA2
+from ednas.search.controllers.ppo import PPO
 from ednas.search.controllers.pyglove import PyGlove
 from ednas.training import RECIPES, TrainConfig
 from generate.text import as_markdown, attributes, table
@@ -55,6 +58,9 @@ PAGES = {
         {
             "Search": SearchConfig,
             "Options of the controller evolution": RegularizedEvolution.Options,
+            "Options of the controller local_search": LocalSearch.Options,
+            "Options of the controller nsga2": NSGA2.Options,
+            "Options of the controller ppo": PPO.Options,
             "Options of the controller pyglove": PyGlove.Options,
             "study.yaml of a demo": StudyConfig,
         },

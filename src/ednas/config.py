@@ -165,6 +165,8 @@ def _in_words(problem: ErrorDetails, key: str) -> str:
     if problem["type"] == "union_tag_invalid":
         return f"'{tag}': must be one of {tags} (got {context.get('tag')!r:.80})"
     message = _MESSAGES.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    if problem["type"] == "value_error" and isinstance(problem.get("input"), Mapping):
+        return f"'{key}': {message}" if key else message  # a validator of ours, which names what is wrong inside
     return f"'{key}': {message} (got {problem.get('input')!r:.80})" if key else message
 
 

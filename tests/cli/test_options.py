@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ednas.cli.options import parse_limits, parse_tiling
+from ednas.cli.options import parse_limits, parse_tiling, parse_values
 from ednas.exceptions import ConfigError
 from ednas.training.tiles import DEFAULT_OVERLAP, Tiling
 
@@ -17,6 +17,13 @@ def test_limits() -> None:
 def test_limits_that_cannot_be_read(texts: list[str]) -> None:
     with pytest.raises(ConfigError, match="write each quantity once, QUANTITY=VALUE"):
         parse_limits(texts)
+
+
+def test_controller_options_are_written_as_in_yaml() -> None:
+    texts = ["population_size=20", "kick = null", "arguments={population_size: 6}", "algorithm=hill_climb"]
+    expected = {"population_size": 20, "kick": None, "arguments": {"population_size": 6}, "algorithm": "hill_climb"}
+    assert parse_values(texts, "controller option", "a=1") == expected
+    assert parse_values(None, "controller option", "a=1") == {}
 
 
 def test_tiles() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 
 import pytest
 import yaml
 from helpers.cli import Run
+
+from ednas.cli.search import search
+from ednas.search.controllers import controller_names
 
 
 def test_wrong_yaml_key_names_the_nearest(run: Run, tmp_path: Path) -> None:
@@ -41,7 +45,7 @@ def test_search_under_limits(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
     )
     search = ["search", "--config", tmp_path / "s.yaml", "--out", tmp_path / "out", "--device", "cpu", "--json"]
     search += ["--limit", "params=0.9*baseline", "--limit", "latency_ms=2*baseline", "--prune-factor", "1.1"]
-    search += ["--tournament", "3"]
+    search += ["--controller-option", "tournament_size=3"]
     code, out, err = run(*search, "--objectives", "accuracy,params")
     assert code == 0, err
     options = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())["controller"]["options"]
@@ -67,6 +71,29 @@ def test_search_under_limits(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
     code, _, err = run(*search, "--resume")
     assert code == 2
     assert "belongs to another search: 'target_latency_ms' was" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--controller", "evolutoin"], "unknown controller 'evolutoin'; did you mean 'evolution'?"),
+        (["--controller-option", "popullation_size=3"], "did you mean 'population_size'?"),
+        (["--controller", "nsga2", "--controller-option", "ofspring=3"], "did you mean 'offspring'?"),
+        (["--controller", "ppo", "--controller-option", "clip=wide"], "'clip': Input should be a valid number"),
+        (["--controller-option", "population_size"], "write each option once, NAME=VALUE, like population_size=20"),
+    ],
+)
+def test_a_wrong_controller_is_one_line_that_helps(run: Run, tmp_path: Path, options: list[str], said: str) -> None:
+    code, _, err = run("search", "--data", "streets", "--out", tmp_path / "out", *options)
+    assert code == 2
+    assert said in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_help_names_every_controller() -> None:
+    described = inspect.get_annotations(search, eval_str=True)["controller"].__metadata__[0].help
+    assert [name for name in controller_names() if name not in described] == []
 
 
 def test_retrying_is_for_a_search_that_is_there(run: Run, tmp_path: Path) -> None:

@@ -20,12 +20,25 @@ SIZES = (2, 3, 4, 2, 5, 3)
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "evolution": {"population_size": 6, "tournament_size": 3},
+    "nsga2": {"population_size": 6, "offspring": 2},
+    "ppo": {"batch_size": 4},
     "pyglove": {"arguments": {"population_size": 6, "tournament_size": 3}},
 }
 
 
+LIMITS = {"latency_ms": 900.0}
+"""What half of the random points of that space meet; see :func:`finished`."""
+
+
 def controller(name: str, sizes: Sequence[int] = SIZES, seed: int = 0) -> Controller:
-    return ControllerConfig(name=name, options=OPTIONS.get(name, {})).make(sizes, seed)
+    return ControllerConfig(name=name, options=OPTIONS.get(name, {})).make(sizes, seed, LIMITS)
+
+
+def ask(subject: Controller) -> Proposal:
+    """Ask a controller whose space is not exhausted."""
+    proposal = subject.ask()
+    assert proposal is not None
+    return proposal
 
 
 def smooth(genes: Genes) -> float:
@@ -42,6 +55,7 @@ def finished(number: int, proposal: Proposal, order: int, asked_after: int, stat
         asked_after=asked_after,
         done_order=order,
         reward=reward if state is TrialState.DONE else None,
+        accuracy=reward if state is TrialState.DONE else None,
         cost={"latency_ms": 100.0 * (1 + sum(proposal.genes))},
     )
 

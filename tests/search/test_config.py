@@ -11,7 +11,7 @@ import yaml
 from ednas.arch import load_architecture
 from ednas.config import parse
 from ednas.exceptions import ConfigError
-from ednas.search.config import CHANGEABLE, SearchConfig, load_search_config, with_evolution, with_given
+from ednas.search.config import CHANGEABLE, SearchConfig, load_search_config, with_chosen, with_given
 from ednas.training import TrainConfig
 from ednas.training.recipe import RECIPES, recipe
 
@@ -165,13 +165,19 @@ def test_what_is_given_wins_and_limits_are_added() -> None:
 
 
 @pytest.mark.parametrize(
-    ("own", "found"),
+    ("own", "name", "found"),
     [
-        ({}, {"name": "evolution", "options": {"population_size": 9}}),
-        ({"controller": {"name": "x", "options": {"a": 1}}}, {"name": "x", "options": {"a": 1, "population_size": 9}}),
-        ({"controller": 3}, 3),
+        ({}, None, {"name": "evolution", "options": {"b": 9}}),
+        ({}, "ppo", {"name": "ppo", "options": {"b": 9}}),
+        ({"controller": {"name": "x", "options": {"a": 1, "b": 2}}}, None, {"name": "x", "options": {"a": 1, "b": 9}}),
+        ({"controller": {"name": "x", "options": {"a": 1}}}, "x", {"name": "x", "options": {"a": 1, "b": 9}}),
+        ({"controller": {"name": "x", "options": {"a": 1}}}, "ppo", {"name": "ppo", "options": {"b": 9}}),
+        ({"controller": {"options": {"a": 1}}}, "evolution", {"name": "evolution", "options": {"a": 1, "b": 9}}),
+        ({"controller": {"options": 3}}, "ppo", {"name": "ppo", "options": {"b": 9}}),
+        ({"controller": {"options": 3}}, None, {"options": 3}),
+        ({"controller": 3}, "ppo", 3),
     ],
 )
-def test_options_of_the_evolution(own: dict[str, Any], found: Any) -> None:
-    assert with_evolution(own, {"population_size": 9, "tournament_size": None}) == {"controller": found}
-    assert with_evolution(own, {"population_size": None}) == own
+def test_another_controller_and_its_options(own: dict[str, Any], name: str | None, found: Any) -> None:
+    assert with_chosen(own, "controller", name, {"b": 9}) == {"controller": found}
+    assert with_chosen(own, "controller", None, {}) == own

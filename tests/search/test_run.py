@@ -262,6 +262,16 @@ def test_several_limits_and_objectives(tmp_path: Path) -> None:
         assert written["objectives"] == ["accuracy", "params", "latency_ms"]
 
 
+@pytest.mark.slow
+def test_objectives_that_the_controller_follows_stay_the_same(tmp_path: Path) -> None:
+    search = small_search(controller={"name": "nsga2", "options": {"population_size": 2, "offspring": 1}}, trials=3)
+    run_search(search, tmp_path)
+    with pytest.raises(StudyError, match="belongs to another search: 'objectives' was"):
+        run_search(search.model_copy(update={"objectives": ("accuracy", "macs")}), tmp_path, resume=True)
+    same = search.model_copy(update={"objectives": ("accuracy", "latency_ms"), "trials": 4})
+    assert run_search(same, tmp_path, resume=True).objectives == ("accuracy", "latency_ms")
+
+
 def test_without_a_target_latency(tmp_path: Path) -> None:
     result = run_search(small_search(limits={"params": "baseline"}, target_latency_ms=None, trials=2), tmp_path)
     assert result.target_ms is None

@@ -66,23 +66,33 @@ def run_plugins(plugins: Iterable[str] | None, allowed: bool = True) -> None:
 
 
 def parse_data_options(texts: Sequence[str] | None) -> dict[str, Any]:
-    """Parse ``num_classes=7`` into names and values, which are written as in YAML.
+    """Parse the options of a dataset's format; see :func:`parse_values`."""
+    return parse_values(texts, "data option", "num_classes=7")
+
+
+def parse_values(texts: Sequence[str] | None, what: str, example: str) -> dict[str, Any]:
+    """Parse texts like ``num_classes=7`` into names and values, which are written as in YAML.
+
+    Args:
+        texts: The texts.
+        what: What they are, for errors.
+        example: A right one, for errors.
 
     Raises:
         ConfigError: A text is not ``NAME=VALUE``, or a name comes twice.
     """
     import yaml
 
-    options: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for text in texts or ():
         name, equals, value = (part.strip() for part in text.partition("="))
-        if not (name and equals and value) or name in options:
-            raise ConfigError(f"data option '{text}': write each option once, NAME=VALUE, like num_classes=7")
+        if not (name and equals and value) or name in values:
+            raise ConfigError(f"{what} '{text}': write each option once, NAME=VALUE, like {example}")
         try:
-            options[name] = yaml.safe_load(value)
+            values[name] = yaml.safe_load(value)
         except yaml.YAMLError:
-            raise ConfigError(f"data option '{text}': the value cannot be read; write it as in YAML") from None
-    return options
+            raise ConfigError(f"{what} '{text}': the value cannot be read; write it as in YAML") from None
+    return values
 
 
 def parse_size(text: str, name: str = "input size") -> tuple[int, int]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +19,7 @@ from ednas.cli.options import (
     parse_limits,
     parse_size,
     parse_tasks,
+    parse_values,
     run_plugins,
 )
 from ednas.cli.printing import print_json
@@ -26,6 +28,7 @@ from ednas.plugins import all_plugins, configured_plugins, teacher_plugins
 from ednas.runs import RunFolder
 
 if TYPE_CHECKING:
+    from ednas.search.config import SearchConfig
     from ednas.search.results import SearchResult
 
 
@@ -72,8 +75,40 @@ def search(
         ),
     ] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Candidates to train.")] = None,
-    population: Annotated[int | None, typer.Option(min=1, help="Population of the evolution.")] = None,
-    tournament: Annotated[int | None, typer.Option(min=1, help="Tournament of the evolution.")] = None,
+    controller: Annotated[
+        str | None,
+        typer.Option(
+            help="What proposes candidates: evolution, local_search, nsga2, ppo, pyglove, random, or one of a plugin. "
+            "Default: evolution."
+        ),
+    ] = None,
+    controller_option: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE: an option of the controller, like population_size=20; can be repeated."),
+    ] = None,
+    evaluator: Annotated[
+        str | None,
+        typer.Option(
+            help="What judges candidates: proxy (a short training of each), supernet, predictor, stack, zero_cost, or "
+            "one of a plugin; docs/search.md says how far each can be trusted. Default: proxy."
+        ),
+    ] = None,
+    evaluator_option: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE: an option of the evaluator, like anchors=32; can be repeated."),
+    ] = None,
+    bank: Annotated[
+        Path | None,
+        typer.Option(help="A file of trainings that searches share: what is there is not trained again."),
+    ] = None,
+    check_proxy: Annotated[
+        bool,
+        typer.Option("--check-proxy", help="Do not search: say how far each evaluator can be trusted on these data."),
+    ] = False,
+    check_option: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE: an option of the check: networks=32, doubles=8, longer=4; can be repeated."),
+    ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="The proxy training: mini, proxy (5k steps) or full. Default: proxy.")
     ] = None,
@@ -133,19 +168,29 @@ def search(
     ednas search --data streets --latency '0.9*baseline' --limit peak_memory_kb=2048 --limit params=baseline
     --prune-factor 1.2 --objectives accuracy,latency_ms,params --recipe mini --trials 50 --out runs/small
 
+    ednas search --data streets --initial baseline --controller evolution --controller-option population_size=10
+    --controller-option initial_mutations=8 --recipe mini --trials 50 --out runs/near
+
+    ednas search --data streets --recipe mini --steps 200 --check-proxy --check-option networks=32 --out runs/check
+
+    ednas search --data streets --recipe mini --evaluator stack --evaluator-option anchors=24 --bank runs/bank.jsonl
+    --trials 300 --out runs/stack
+
     ednas train runs/nyuv2/best.json --data examples/nyuv2.yaml --tasks segmentation,depth,normals
     """
     from ednas.cli.progress import decoding
     from ednas.cli.report import write_page
     from ednas.config import parse, read_yaml
     from ednas.exceptions import ConfigError
-    from ednas.search.config import SearchConfig, canonical, training_of, with_evolution, with_given
+    from ednas.search.config import SearchConfig, canonical, training_of, with_chosen, with_given
     from ednas.search.progress import SearchProgress
     from ednas.search.results import next_command
     from ednas.search.run import run_search
     from ednas.training.config import with_data_options
     from ednas.training.recipe import with_recipe
 
+    if check_option and not check_proxy:
+        raise ConfigError("--check-option: is about a check of the evaluators; add --check-proxy")
     if retry_failed and not resume:
         raise ConfigError("--retry-failed: is about the search in --out; add --resume")
     values = canonical(read_yaml(config)) if config else {}
@@ -173,6 +218,7 @@ def search(
         "initial": initial or None,
         "trials": trials,
         "finalists": finalists,
+        "bank": None if bank is None else str(bank),
         "executor": executor,
         "workers": workers,
         "threads": threads,
@@ -181,8 +227,14 @@ def search(
         "device": device,
     }
     values = with_given(values, given)
-    values = with_evolution(values, {"population_size": population, "tournament_size": tournament})
+    options = parse_values(controller_option, "controller option", "population_size=20")
+    values = with_chosen(values, "controller", controller, options)
+    options = parse_values(evaluator_option, "evaluator option", "anchors=24")
+    values = with_chosen(values, "evaluator", evaluator, options)
     settings = parse(SearchConfig, values, str(config or "search"))
+    if check_proxy:
+        _check(settings, out, parse_values(check_option, "check option", "networks=32"), as_json)
+        return
     # Ray tells of its machines on standard output, which is the result's.
     with redirect_stdout(sys.stderr), decoding() as decode, SearchProgress() as progress:
         result = run_search(
@@ -194,6 +246,27 @@ def search(
         return
     _print(result)
     typer.echo(f"wrote {out / 'best.json'} and {page}\nnext: {next_command(out, settings.training)}")
+
+
+def _check(settings: SearchConfig, out: Path, options: Mapping[str, Any], as_json: bool) -> None:
+    """Check the evaluators, and print the table of what they are worth."""
+    from ednas.cli.printing import print_table
+    from ednas.cli.progress import decoding
+    from ednas.config import parse
+    from ednas.report.tables.check import check_remarks, check_table
+    from ednas.search.check import CheckOptions, check_evaluators
+    from ednas.search.progress import SearchProgress
+
+    chosen = parse(CheckOptions, options, "check option")
+    with redirect_stdout(sys.stderr), decoding() as decode, SearchProgress() as progress:
+        check = check_evaluators(settings, out, chosen, callbacks=[progress], decode_progress=decode)
+    if as_json:
+        print_json(check.to_json())
+        return
+    print_table(check_table(check))
+    for line in check_remarks(check):
+        typer.echo(line)
+    typer.echo(f"wrote {RunFolder(out).check}")
 
 
 def _print(result: SearchResult) -> None:

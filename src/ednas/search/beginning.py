@@ -126,11 +126,15 @@ def begin(
         "evaluator": _name_evaluator(config, evaluator),
     }
     sizes = [len(decision.candidates) for decision in space.decisions]
+    seed = config.training.seed
+    controller = config.controller.make(sizes, seed, objective.limits, initial, objective.objectives)
+    if controller.follows_objectives:
+        identity["objectives"] = list(objective.objectives)
     return Begun(
         space=space,
         cost=cost,
         objective=objective,
-        controller=config.controller.make(sizes, config.training.seed, objective.limits, initial),
+        controller=controller,
         initial=initial,
         heads=heads,
         input_size=size,

@@ -27,7 +27,7 @@ CHANGEABLE = frozenset(
     }
 )  # fmt: skip
 """Keys that a search may be resumed with other values of: they decide how far and how fast it goes and what is shown of
-it, not where it goes."""
+it, not where it goes. Where the controller follows the objectives, they belong to the search's identity after all."""
 
 FINALISTS = 4
 """How many of the best are trained in the end, where candidates are judged without training."""
@@ -61,8 +61,8 @@ class SearchConfig(StrictModel):
         latency_input_size: ``(height, width)`` that the network will run at on the device; None = that of training.
         prune_factor: Candidates above this multiple of the target latency or of another limit are not trained (they are
             recorded as pruned, with their cost); None = all are.
-        objectives: What the Pareto set is drawn over: ``accuracy`` and quantities; None = accuracy, latency and what is
-            limited.
+        objectives: What the Pareto set is drawn over, and the controller ``nsga2`` looks for: ``accuracy`` and
+            quantities; None = accuracy, latency and what is limited.
         reward: How accuracy and the limited costs make the reward.
         evaluator: What judges candidates: ``proxy`` trains each for a short while, the others learn from some trainings
             what all come to (docs/search.md).
@@ -295,19 +295,25 @@ def with_given(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
     return {**values, **given}
 
 
-def with_evolution(values: Mapping[str, Any], options: Mapping[str, int | None]) -> dict[str, Any]:
-    """Return a configuration's values with other options of its controller; what is none is left to be refused.
+def with_chosen(values: Mapping[str, Any], key: str, name: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration's values with another controller or evaluator; what is none is left to be refused.
 
     Args:
         values: The values, as they were read.
-        options: Of the controller, which is evolution where the values have none; None = as it is.
+        key: ``controller`` or ``evaluator``.
+        name: The one to take; if it is another one, without the options of the one that is there. None = as it is.
+        options: Its options, which are added to those that it has.
     """
-    given = {key: value for key, value in options.items() if value is not None}
-    own: Any = values.get("controller")
-    own = {"name": "evolution"} if own is None else own
-    if not given or not isinstance(own, Mapping) or not isinstance(own.get("options", {}), Mapping):
+    own = values.get(key, {})
+    if (name is None and not options) or not isinstance(own, Mapping):
         return dict(values)
-    return {**values, "controller": {**own, "options": {**own.get("options", {}), **given}}}
+    defaults = {"controller": ControllerConfig().name, "evaluator": EvaluatorConfig().name}
+    known, kept = own.get("name", defaults[key]), own.get("options", {})
+    if name not in (None, known):
+        known, kept = name, {}
+    if not isinstance(kept, Mapping):
+        return dict(values)
+    return {**values, key: {**own, "name": known, "options": {**kept, **options}}}
 
 
 def load_search_config(path: Path | str) -> SearchConfig:

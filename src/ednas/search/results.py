@@ -99,14 +99,24 @@ def pareto(trials: Iterable[Trial], objectives: Sequence[str] = Objective.object
     """
     costs_first = sorted(objectives, key=lambda name: name == ACCURACY)
     points = sorted(
-        ((_point(trial, costs_first), trial) for trial in _scored(trials)), key=lambda p: (p[0], p[1].number)
+        ((point(trial, costs_first), trial) for trial in _scored(trials)), key=lambda p: (p[0], p[1].number)
     )
     front: list[tuple[tuple[float, ...], Trial]] = []
     # In this order a trial can only be beaten by one before it; and if by any, then by one of the front.
-    for point, trial in points:
-        if not any(all(map(float.__le__, other, point)) for other, _ in front):
-            front.append((point, trial))
+    for own, trial in points:
+        if not any(all(map(float.__le__, other, own)) for other, _ in front):
+            front.append((own, trial))
     return tuple(trial for _, trial in front)
+
+
+def point(trial: Trial, objectives: Sequence[str]) -> tuple[float, ...]:
+    """Return a done trial's objectives as numbers of which lower is better.
+
+    Args:
+        trial: The trial.
+        objectives: As :func:`pareto`.
+    """
+    return tuple(float(-(trial.accuracy or 0.0) if name == ACCURACY else trial.cost[name]) for name in objectives)
 
 
 def best(trials: Iterable[Trial], limits: Mapping[str, float]) -> Trial | None:
@@ -234,8 +244,3 @@ def _architecture(trial: Trial) -> Architecture:
 
 def _scored(trials: Iterable[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.scored]
-
-
-def _point(trial: Trial, objectives: Sequence[str]) -> tuple[float, ...]:
-    """Return the trial's objectives as numbers of which lower is better."""
-    return tuple(float(-(trial.accuracy or 0.0) if name == ACCURACY else trial.cost[name]) for name in objectives)

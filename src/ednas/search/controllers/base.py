@@ -27,18 +27,23 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import Field
 
 from ednas.arch.space import Genes
 from ednas.config import StrictModel, parse
 from ednas.exceptions import ConfigError, StudyError, hint
+from ednas.scoring import violation
+from ednas.search.objective import Objective
 from ednas.search.trial import Trial, TrialState
 from ednas.seeding import derive_seed
 
 MAX_ATTEMPTS = 200
 """Draws for one proposal before the controller falls back to the first free point after a random one."""
+
+MIN_REDRAWS = 10
+"""Draws with one mutation more before another one is added."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +71,14 @@ class Controller(ABC):
         told: How many trials were told.
         limits: What candidates should not exceed, by quantity, for controllers that look at costs; none unless
             :meth:`ControllerConfig.make` was given some.
+        objectives: What the Pareto set is drawn over: ``accuracy`` and quantities.
+        follows_objectives: Whether proposals depend on the objectives, so that they may not change in a search.
         initial: What is proposed before anything else.
     """
 
     limits: Mapping[str, float] = MappingProxyType({})
+    objectives: Sequence[str] = Objective.objectives
+    follows_objectives: ClassVar[bool] = False
     initial: Sequence[Genes] = ()
 
     class Options(StrictModel):
@@ -84,6 +93,7 @@ class Controller(ABC):
         self._asked = 0
         self._space_size = prod(self.sizes)
         self._proposed: set[Genes] = set()
+        self._mutable = [index for index, size in enumerate(self.sizes) if size > 1]
 
     def ask(self) -> Proposal | None:
         """Return the next candidate, one that was never proposed before; None when every point of the space was."""
@@ -129,6 +139,25 @@ class Controller(ABC):
 
     def _random_genes(self, rng: random.Random) -> Genes:
         return tuple(rng.randrange(size) for size in self.sizes)
+
+    def _first_genes(self, rng: random.Random, attempt: int, initial_mutations: int | None) -> Genes:
+        """Return a member of a first population: a variant of an initial candidate, or a random one for None."""
+        if self.initial and initial_mutations is not None:
+            return self._mutate(rng, rng.choice(self.initial), initial_mutations, attempt)
+        return self._random_genes(rng)
+
+    def _mutate(self, rng: random.Random, genes: Genes, mutations: int, attempt: int) -> Genes:
+        """Change that many decisions, drawn uniformly, to other values, drawn uniformly; more in later attempts."""
+        more = attempt // max(MIN_REDRAWS, MAX_ATTEMPTS // max(1, len(self._mutable)))
+        child = list(genes)
+        for index in rng.sample(self._mutable, min(mutations + more, len(self._mutable))):
+            step = rng.randrange(1, self.sizes[index])
+            child[index] = (child[index] + step) % self.sizes[index]
+        return tuple(child)
+
+    def _excess(self, trial: Trial) -> tuple[float, float]:
+        """Return how far a candidate is from meeting the limits, then its latency: what to order refused ones by."""
+        return violation(trial.cost, self.limits), trial.latency_ms or 0.0
 
     def _fresh(self, rng: random.Random) -> Proposal:
         for attempt in range(MAX_ATTEMPTS):
@@ -218,6 +247,7 @@ class ControllerConfig(StrictModel):
         seed: int,
         limits: Mapping[str, float] | None = None,
         initial: Iterable[Genes] = (),
+        objectives: Sequence[str] = Objective.objectives,
     ) -> Controller:
         """Return a fresh controller for a space.
 
@@ -226,6 +256,7 @@ class ControllerConfig(StrictModel):
             seed: The search's seed.
             limits: What candidates should not exceed, by quantity.
             initial: What is proposed before anything else; what comes again is proposed once.
+            objectives: What the Pareto set is drawn over: ``accuracy`` and quantities.
 
         Raises:
             ConfigError: As :meth:`complete`.
@@ -233,6 +264,7 @@ class ControllerConfig(StrictModel):
         controller = _find(self.name)(sizes, seed, **self.complete().options)
         controller.limits = dict(limits or {})
         controller.initial = tuple(dict.fromkeys(initial))
+        controller.objectives = tuple(objectives)
         return controller
 
 

@@ -16,17 +16,12 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from ednas.arch.space import Genes
 from ednas.config import StrictModel, parse
-from ednas.scoring import violation
-from ednas.search.controllers.base import MAX_ATTEMPTS, Controller, Proposal, register_controller
+from ednas.search.controllers.base import Controller, Proposal, register_controller
 from ednas.search.trial import Trial
 
 TOURNAMENT_SIZE = 10
 """The paper's."""
-
-MIN_REDRAWS = 10
-"""Draws with one mutation more before another one is added."""
 
 PATIENCE = 20
 """Refused candidates per member of the population before the initial candidates are no longer drawn at random."""
@@ -115,7 +110,6 @@ class RegularizedEvolution(Controller):
         self._population: deque[Trial] = deque(maxlen=population_size)
         self._num_refused = 0
         self._nearest_refused: list[Trial] = []
-        self._mutable = [index for index, size in enumerate(self.sizes) if size > 1]
 
     @property
     def population(self) -> tuple[Trial, ...]:
@@ -127,36 +121,22 @@ class RegularizedEvolution(Controller):
             self._population.append(trial)
             return
         self._num_refused += 1
-        insort(self._nearest_refused, trial, key=self._distance)
+        insort(self._nearest_refused, trial, key=self._excess)
         del self._nearest_refused[REFUSED_KEPT:]
 
     def _propose(self, rng: random.Random, attempt: int) -> Proposal:
         options = self._options
-        more = attempt // max(MIN_REDRAWS, MAX_ATTEMPTS // max(1, len(self._mutable)))
         if len(self._population) == options.population_size:
             parent = self._tournament(rng)
         elif self._num_refused >= PATIENCE * options.population_size:
             parent = rng.choice(self._nearest_refused)
-        elif self.initial and options.initial_mutations is not None:
-            return Proposal(self._mutate(rng, rng.choice(self.initial), options.initial_mutations + more))
         else:
-            return Proposal(self._random_genes(rng))
-        return Proposal(self._mutate(rng, parent.genes, options.mutations + more), parent.number)
-
-    def _distance(self, trial: Trial) -> tuple[float, float]:
-        """How far a refused candidate is from being accepted."""
-        return violation(trial.cost, self.limits), trial.latency_ms or 0.0
+            return Proposal(self._first_genes(rng, attempt, options.initial_mutations))
+        return Proposal(self._mutate(rng, parent.genes, options.mutations, attempt), parent.number)
 
     def _tournament(self, rng: random.Random) -> Trial:
         drawn = sorted(rng.sample(range(len(self._population)), self._options.tournament_size))
         return max((self._population[index] for index in drawn), key=_reward)
-
-    def _mutate(self, rng: random.Random, genes: Genes, mutations: int) -> Genes:
-        child = list(genes)
-        for index in rng.sample(self._mutable, min(mutations, len(self._mutable))):
-            step = rng.randrange(1, self.sizes[index])
-            child[index] = (child[index] + step) % self.sizes[index]
-        return tuple(child)
 
 
 def _reward(trial: Trial) -> float:

@@ -1,0 +1,89 @@
+"""How far evaluators can be trusted, as ``ednas search --check-proxy`` shows it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from rich.table import Table
+from rich.text import Text
+
+from ednas.durations import show_seconds
+from ednas.report.labels import MISSING
+from ednas.report.tables.layout import names, new_table, numbers
+from ednas.search.agreement import Interval, ceiling
+from ednas.search.check import BAND, FEW, Check
+from ednas.search.verdict import Row, Verdict
+
+_COLOURS: dict[Verdict, str] = {"trust": "green", "filter only": "yellow", "do not trust": "red"}
+
+
+def check_table(check: Check) -> Table:
+    """Return a row for each evaluator, the best first, then those for costs and chance."""
+    tasks = sorted({task for row in check.rows for task in row.tasks})
+    figures = numbers(
+        "Tau [95 %]", "In the band", *(f"Tau, {task}" for task in tasks), "Of ceiling", "Top quarter", "Worst half",
+        "Regret", "A judgement", "Before",
+    )  # fmt: skip
+    title = f"{check.networks} networks, {check.in_band} in the band; reference: {check.reference_steps} steps"
+    table = new_table(title, *names("Evaluator"), *figures, *names("Verdict"))
+    for row in check.rows:
+        table.add_row(Text(row.name), *_figures(row, tasks), _verdict(row))
+    table.caption = Text(
+        "tau: Kendall's, of the accuracy (Eq. 6), with the 95 % interval over networks; the band: within "
+        f"{BAND:.0%} of the limits; top quarter: share of the truly best that is found in it; worst half: share of it "
+        "that is truly below the median; regret: of its best network, in standard deviations between seeds; "
+        "times are processor time"
+    )
+    return table
+
+
+def check_remarks(check: Check) -> Iterator[str]:
+    """Yield what the table does not say: how far the reference itself can be trusted, and what would raise that."""
+    most = ceiling(check.reliability)
+    yield (
+        f"reference: trainings of {show_seconds(check.reference_seconds)}; {check.doubles} networks were trained from "
+        f"two seeds, whose logarithm of the accuracy differs by {check.noise:.3f} (standard deviation); "
+        f"{check.reliability:.0%} of its variance is the networks' own, so that a perfect evaluator would reach a tau "
+        f"of {most:.2f}"
+    )
+    if check.networks < FEW:
+        yield f"few networks: take {FEW} or more (--check-option networks={FEW}) before you rely on this"
+    trusted = [row for row in check.rows if row.verdict == "trust"]
+    if trusted:
+        cheapest = min(trusted, key=lambda row: row.seconds)
+        yield f"trusted: {', '.join(row.name for row in trusted)}; the cheapest judgement is {cheapest.name}'s"
+    else:
+        yield (
+            "none is to be trusted here: train longer (--steps), give the reference more seeds or steps "
+            "(--check-option doubles, longer), or widen the space, so that networks differ more than seeds do"
+        )
+
+
+def _figures(row: Row, tasks: list[str]) -> Iterator[str]:
+    yield _interval(row.tau)
+    yield _interval(row.tau_in_band)
+    for task in tasks:
+        yield _number(row.tasks.get(task, math.nan))
+    yield _share(row.tau_of_ceiling)
+    yield _share(row.top_quarter)
+    yield _share(row.worst_half)
+    yield _number(row.regret)
+    yield show_seconds(row.seconds)
+    yield show_seconds(row.once) if row.once else MISSING
+
+
+def _verdict(row: Row) -> Text:
+    return Text(MISSING) if row.is_cost else Text(row.verdict, _COLOURS[row.verdict])
+
+
+def _interval(found: Interval) -> str:
+    return f"{_number(found.value)} [{_number(found.low)}, {_number(found.high)}]"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else MISSING
+
+
+def _share(value: float) -> str:
+    return f"{value:.0%}" if math.isfinite(value) else MISSING
