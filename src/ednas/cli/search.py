@@ -253,7 +253,7 @@ def _check(settings: SearchConfig, out: Path, options: Mapping[str, Any], as_jso
     from ednas.cli.printing import print_table
     from ednas.cli.progress import decoding
     from ednas.config import parse
-    from ednas.report.tables.check import check_remarks, check_table
+    from ednas.report.tables.check import check_remarks, check_tables
     from ednas.search.check import CheckOptions, check_evaluators
     from ednas.search.progress import SearchProgress
 
@@ -263,7 +263,8 @@ def _check(settings: SearchConfig, out: Path, options: Mapping[str, Any], as_jso
     if as_json:
         print_json(check.to_json())
         return
-    print_table(check_table(check))
+    for table in check_tables(check):
+        print_table(table)
     for line in check_remarks(check):
         typer.echo(line)
     typer.echo(f"wrote {RunFolder(out).check}")

@@ -1,0 +1,45 @@
+"""What a search settles before its first candidate."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+from helpers.small_searches import small_search
+from helpers.small_training import small_architecture
+
+from ednas.search.beginning import begin, find_start
+
+
+@pytest.fixture(autouse=True)
+def _small(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDNAS_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    torch.set_num_threads(1)
+
+
+def begun(**changes):
+    space = {"kinds": ["ibn"], "multipliers": [0.5, 1.0], "expand_ratios": [2, 3]}
+    return begin(small_search(architecture=small_architecture().to_dict(), space=space, **changes), None, {}, None)
+
+
+def test_costs_travel_to_other_processes():
+    found = begun()
+    cost = pickle.loads(pickle.dumps(found.cost))
+    assert cost(found.space.base) == found.cost(found.space.base)
+
+
+@pytest.mark.parametrize("limit", ["baseline", "0.98 * baseline", "none"])
+def test_the_start_is_the_base_or_another_network_within_the_limits(limit):
+    found = begun(target_latency_ms=limit)
+    start = find_start(found)
+    cost = found.cost(found.space.decode(start))
+    assert all(cost[name] <= most for name, most in found.objective.limits.items())
+    assert (start == found.space.encode(found.space.base)) is ("*" not in limit)
+
+
+def test_the_evaluator_is_part_of_what_a_search_is():
+    assert begun().identity["evaluator"] is None
+    found = begun(evaluator={"name": "supernet", "options": {"steps": 7}}).identity["evaluator"]
+    assert found == {"name": "supernet", "options": {"steps": 7, "at_once": 4, "networks": 1000, "calibration": 256}}
+    assert "bank" not in begun(bank="b.jsonl").identity
