@@ -74,6 +74,7 @@ def render(report: ReportData) -> str:
         front=[trials[number] for number in report.pareto if number in trials],
         judged=judged,
         standings=_standings(report, judged),
+        most_drawn=plots.MAX_DRAWN,
         scored=sum(trial.scored for trial in report.trials),
         failed_count=sum(trial.state is TrialState.FAILED for trial in report.trials),
         pruned=sum(trial.state is TrialState.PRUNED for trial in report.trials),
