@@ -43,6 +43,7 @@ class RunFolder:
         study: Of a search: its trials.
         best: The architecture that it found.
         pareto: Those of which none is better in everything.
+        trials: What its trials are exported to, without an ending.
         trivial: What the mean training label of each pixel scores.
         noise: How much of the difference between candidates is chance.
         job: Of the whole job: what is searched, and how its result is trained.
@@ -69,6 +70,7 @@ class RunFolder:
         self.study = self.path / "study.db"
         self.best = self.path / "best.json"
         self.pareto = self.path / "pareto.json"
+        self.trials = self.path / "trials"
         self.trivial = self.path / "trivial.json"
         self.noise = self.path / "noise.json"
         self.job = self.path / "study.yaml"

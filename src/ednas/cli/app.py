@@ -15,6 +15,7 @@ from ednas.cli import (
     doctor,
     evaluate,
     export,
+    export_study,
     latency,
     predict,
     report,
@@ -63,4 +64,5 @@ app.add_typer(targets.app, name="targets")
 app.add_typer(arch.app, name="arch")
 app.add_typer(data.app, name="data")
 app.command("report")(report.report)
+app.command("export-study")(export_study.export_study)
 app.command("doctor")(doctor.doctor)

@@ -35,7 +35,7 @@ from ednas.search.schema import (
     SCHEMA_VERSION,
     TABLES,
     definitions,
-    flat,
+    flat_rows,
     known_definitions,
     to_row,
     to_trial,
@@ -101,9 +101,7 @@ class StudyReader(Closing):
         Raises:
             StudyError: The file is damaged.
         """
-        rows = [flat(trial) for trial in self.trials()]
-        columns = dict.fromkeys(column for row in rows for column in row)
-        return [{column: row.get(column) for column in columns} for row in rows]
+        return flat_rows(self.trials())
 
     def trials_dataframe(self) -> pandas.DataFrame:
         """Return :meth:`rows` as a pandas table, a row for each trial; polars takes ``polars.DataFrame(study.rows())``.
