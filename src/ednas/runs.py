@@ -88,6 +88,15 @@ class RunFolder:
         """Whether it holds a training, finished or broken off."""
         return self.checkpoint.path.exists() or self.state.exists()
 
+    @property
+    def changing(self) -> tuple[Path, ...]:
+        """What is written while a run goes on and says something of it; not all of it need be there."""
+        log = self.study.with_name(f"{self.study.name}-wal")  # what SQLite has not yet put into the study
+        return (
+            *(self.config, self.study, log, self.best, self.trivial, self.noise, self.job, self.comparison),
+            *(self.steps, self.validation, self.checkpoint.metrics, self.best_checkpoint.metrics, self.summary),
+        )
+
     def seed(self, seed: int) -> RunFolder:
         """Return the folder of one of several trainings."""
         return RunFolder(self.path / f"seed_{seed}")
@@ -96,3 +105,7 @@ class RunFolder:
         """Return the folders of several trainings that are there, by their seeds."""
         found = {path.name.removeprefix("seed_"): path for path in self.path.glob("seed_*") if path.is_dir()}
         return [RunFolder(found[seed]) for seed in sorted(filter(str.isdecimal, found), key=int)]
+
+    def finals(self) -> list[RunFolder]:
+        """Return the folders of the final trainings of a whole job that are there."""
+        return [RunFolder(path) for path in sorted(self.trained.glob("*")) if path.is_dir()]

@@ -100,18 +100,22 @@ def fake_trials(count: int, seed: int = 1) -> tuple[Trial, ...]:
 
 def write_study(folder, trials, identity=IDENTITY):
     """Store trials as a search on the base network's space would; those that are not finished run."""
-    space = SearchSpace(load_architecture("base"))
     with Study(folder / "study.db", identity) as study:
         for trial in trials:
-            state = TrialState.PRUNED if trial.state is TrialState.PRUNED else TrialState.RUNNING
-            stored = study.add(
-                Proposal(trial.genes), space.decode(trial.genes), trial.cost, asked_after=trial.asked_after, state=state
-            )
-            if trial.state in (TrialState.DONE, TrialState.FAILED):
-                study.finish(
-                    stored, trial.state, metrics=trial.metrics, accuracy=trial.accuracy, reward=trial.reward,
-                    error=trial.error, seconds=trial.seconds,
-                )  # fmt: skip
+            store_trial(study, trial)
+
+
+def store_trial(study, trial):
+    space = SearchSpace(load_architecture("base"))
+    state = TrialState.PRUNED if trial.state is TrialState.PRUNED else TrialState.RUNNING
+    stored = study.add(
+        Proposal(trial.genes), space.decode(trial.genes), trial.cost, asked_after=trial.asked_after, state=state
+    )
+    if trial.state in (TrialState.DONE, TrialState.FAILED):
+        study.finish(
+            stored, trial.state, metrics=trial.metrics, accuracy=trial.accuracy, reward=trial.reward,
+            error=trial.error, seconds=trial.seconds,
+        )  # fmt: skip
 
 
 def fake_comparison() -> ComparisonTable:

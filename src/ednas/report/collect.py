@@ -68,6 +68,11 @@ class Resolved(BaseModel):
     input_size: tuple[int, int] | None = None
     target_definition: dict[str, Any] = Field(default_factory=dict, alias="target definition")
 
+    @property
+    def all_limits(self) -> dict[str, float]:
+        """The target latency, if there is one, and the other limits."""
+        return self.limits | ({} if self.target_latency_ms is None else {"latency_ms": self.target_latency_ms})
+
 
 @dataclass(frozen=True)
 class Setting:

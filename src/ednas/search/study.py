@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from ednas.arch import Architecture
 from ednas.closing import Closing
 from ednas.exceptions import ConfigError, EdnasError, StudyError
-from ednas.files import locked
+from ednas.files import is_locked, locked
 from ednas.metrics import TaskValues
 from ednas.search.controllers.base import Proposal
 from ednas.search.schema import (
@@ -376,13 +376,22 @@ class Study(StudyReader):
                 raise
 
 
+def is_written(path: Path | str) -> bool:
+    """Whether a process writes to a study, evaluates its trials for example."""
+    return is_locked(_lock_file(Path(path)))
+
+
 def _connect(uri: str) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=_READER_PATIENCE_S, isolation_level=None)
 
 
+def _lock_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
+
+
 def _lock(path: Path) -> ExitStack:
     """Take the writer's lock, which stands beside the study until it is closed, or its process ends."""
-    file, lock = path.with_name(f"{path.name}.lock"), ExitStack()
+    file, lock = _lock_file(path), ExitStack()
     try:
         lock.enter_context(locked(file, wait=False))
     except BlockingIOError:
