@@ -135,13 +135,14 @@ def test_a_narrow_screen_does_not_scroll_sideways(browser, report_file):
     assert width <= inner
 
 
+@pytest.mark.slow
 def test_a_watched_page_follows_its_run_and_stays_where_its_reader_is(browser, tmp_path):
     from selenium.common import JavascriptException
     from selenium.webdriver.support.ui import WebDriverWait
 
     def shows(script: str, value: object) -> None:
         """Wait for what a script returns; while the page is loaded anew there may be nothing to ask."""
-        WebDriverWait(browser, 60, ignored_exceptions=[JavascriptException]).until(
+        WebDriverWait(browser, 120, ignored_exceptions=[JavascriptException]).until(
             lambda b: b.execute_script(f"return {script}") == value
         )
 
@@ -150,6 +151,7 @@ def test_a_watched_page_follows_its_run_and_stays_where_its_reader_is(browser, t
     run.config.write_text("training: {data: streets}\ntrials: 3\n")
     first, second, third, *_ = (trial for trial in fake_trials(12) if trial.scored)
     watcher = threading.Thread(
+        daemon=True,
         target=watch,
         args=(run, lambda goes_on: write_page(run.path, run.report, 1.0 if goes_on else None), 0.2, print),
     )
@@ -158,7 +160,7 @@ def test_a_watched_page_follows_its_run_and_stays_where_its_reader_is(browser, t
     with Study(run.study, {}) as study:
         store_trial(study, first)
         watcher.start()
-        WebDriverWait(browser, 60).until(lambda _: run.report.is_file())
+        WebDriverWait(browser, 120).until(lambda _: run.report.is_file())
         browser.get(run.report.as_uri())
         shows(evaluated, "1 / 3")
         browser.execute_script(f"{part}.open = false; scrollTo({{top: 432, behavior: 'instant'}})")
