@@ -1,9 +1,11 @@
-"""What a search costs beside its trainings: milliseconds per trial as the study grows, and seconds for its report.
+"""What a search costs beside its trainings: time per trial and to resume it, and its report's time and size.
 
-Every trial is proposed, costed, scored by a made-up accuracy and stored, as in a real search; none is trained. Asked
-for: the last tenth of the trials costs no more per trial than 1.5 times the first, and the report takes seconds. ::
+Every trial is proposed, costed, scored by a made-up accuracy and stored, as in a real search; none is trained. All
+times are of the processor. Asked for at 100,000 trials: the last tenth of them costs no more per trial than 1.5 times
+the first, and less than 20 ms; resuming, which asks and tells the controller the whole history again, takes less than
+60 s, the report less than 20 s and 10 MB. ::
 
-    python benchmarks/search_loop.py --trials 20000
+    python benchmarks/search_loop.py --trials 100000
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -40,11 +43,11 @@ class Stopwatch(SearchCallback):
             self.ended.append(time.process_time())
 
 
-def search(folder: Path, trials: int) -> list[float]:
-    """Run a search in a folder; return the milliseconds per trial of each tenth."""
-    space, watch = SearchSpace(BASE), Stopwatch()
+def search(folder: Path, trials: int, watch: Stopwatch) -> None:
+    """Run a search in a folder, or resume the one that is there."""
+    space = SearchSpace(BASE)
     sizes = [len(decision.candidates) for decision in space.decisions]
-    with Study(folder / "study.db", {"trials": trials}) as study:
+    with Study(folder / "study.db", {"trials": trials}, resume=True) as study:
         Search(
             space=space,
             cost=DeviceCost(load_source("coral_usb"), HEADS, INPUT_SIZE),
@@ -55,27 +58,38 @@ def search(folder: Path, trials: int) -> list[float]:
             trials=trials,
             callbacks=(watch,),
         ).run()
-    ends = [round(part * trials / PARTS) for part in range(PARTS + 1)]
-    return [1e3 * (watch.ended[stop] - watch.ended[start]) / (stop - start) for start, stop in pairwise(ends)]
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return the processor time that something takes."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=20_000)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        pace = search(Path(folder), arguments.trials)
-        began = time.process_time()
-        page = write_report(collect(folder), Path(folder) / "report.html")
-        seconds = time.process_time() - began
+    parser.add_argument("--trials", type=int, default=100_000)
+    trials = parser.parse_args().trials
+    with tempfile.TemporaryDirectory() as name:
+        folder, watch = Path(name), Stopwatch()
+        search(folder, trials, watch)
+        resuming = seconds(lambda: search(folder, trials, Stopwatch()))
+        page = folder / "report.html"
+        reporting = seconds(lambda: write_report(collect(folder), page))
         size = page.stat().st_size / 1e6
-    table = Table(title=f"{arguments.trials} trials, processor ms per trial", title_justify="left")
+    ends = [round(part * trials / PARTS) for part in range(PARTS + 1)]
+    pace = [1e3 * (watch.ended[stop] - watch.ended[start]) / (stop - start) for start, stop in pairwise(ends)]
+    table = Table(title=f"{trials} trials, processor ms per trial", title_justify="left")
     for part in range(PARTS):
         table.add_column(f"{part + 1}/{PARTS}", justify="right")
     table.add_row(*(f"{ms:.1f}" for ms in pace))
     console = Console(width=100)
     console.print(table)
-    console.print(f"last tenth / first tenth: {pace[-1] / pace[0]:.2f}; report: {seconds:.1f} s, {size:.1f} MB")
+    console.print(
+        f"last tenth / first tenth: {pace[-1] / pace[0]:.2f}; resuming: {resuming:.1f} s; "
+        f"report: {reporting:.1f} s, {size:.1f} MB"
+    )
 
 
 if __name__ == "__main__":

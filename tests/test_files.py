@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import os
 import subprocess
 import sys
@@ -12,7 +14,18 @@ import pytest
 from filelock import FileLock
 
 from ednas.exceptions import EdnasError
-from ednas.files import _HOST, atomic_path, exclusive, locked, read_json, recover, require_writable, write_json
+from ednas.files import (
+    _HOST,
+    atomic_path,
+    csv_text,
+    exclusive,
+    is_busy,
+    locked,
+    read_json,
+    recover,
+    require_writable,
+    write_json,
+)
 
 
 def test_a_file_is_replaced_when_complete(tmp_path: Path) -> None:
@@ -166,6 +179,19 @@ def hold(file: Path) -> subprocess.Popen[str]:
     return process
 
 
+def test_whether_somebody_works_in_a_folder_can_be_asked(tmp_path: Path) -> None:
+    assert not is_busy(tmp_path)
+    with exclusive(tmp_path):
+        assert is_busy(tmp_path)
+        assert is_busy(tmp_path)  # asking takes nothing from the holder
+        with pytest.raises(EdnasError, match="another process works in this folder"), exclusive(tmp_path):
+            pass
+    assert not is_busy(tmp_path)
+    (tmp_path / ".lock").touch()  # of a process that was killed
+    assert not is_busy(tmp_path)
+    assert not is_busy(tmp_path / "gone")
+
+
 def test_a_lock_is_waited_for(tmp_path: Path) -> None:
     with hold(tmp_path / "lock") as holder:
         with pytest.raises(BlockingIOError), locked(tmp_path / "lock", wait=False):
@@ -205,6 +231,16 @@ def test_wrong_json_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(EdnasError, match="a.json"):
         read_json(tmp_path / "a.json")
+
+
+def test_csv_is_read_as_it_was_written() -> None:
+    rows = [{"name": 'a "b", c', "value": 0.1}, {"value": None, "name": "two\nlines"}, {"name": "x"}]
+    text = csv_text(["name", "value"], rows)
+    assert list(csv.DictReader(io.StringIO(text))) == [
+        {"name": 'a "b", c', "value": "0.1"},
+        {"name": "two\nlines", "value": ""},
+        {"name": "x", "value": ""},
+    ]
 
 
 def test_what_cannot_be_written_is_told_before(tmp_path: Path) -> None:

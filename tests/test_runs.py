@@ -13,6 +13,15 @@ def test_seeds_come_in_their_order(tmp_path):
     assert RunFolder(tmp_path).seed(2).path == tmp_path / "seed_2"
 
 
+def test_final_trainings_come_by_their_names(tmp_path):
+    run = RunFolder(tmp_path)
+    assert run.finals() == []
+    for name in ("found", "base_depth", "base"):
+        (run.trained / name).mkdir(parents=True)
+    (run.trained / "notes.txt").touch()
+    assert [final.path.name for final in run.finals()] == ["base", "base_depth", "found"]
+
+
 def test_what_a_folder_is_is_seen_from_its_files(tmp_path):
     run = RunFolder(tmp_path)
     assert not run.is_search

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import glob
+import io
 import json
 import os
 import platform
@@ -11,7 +13,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ _LONGEST_REPLACING_S = 60.0
 
 _HOST = re.sub(r"[^A-Za-z0-9]+", "_", platform.node())
 
+_LOCK = ".lock"
+"""The lock of a folder, in it."""
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 """What a file system without locks answers."""
@@ -124,7 +128,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(folder / ".lock", wait=False))
+            stack.enter_context(locked(folder / _LOCK, wait=False))
         except BlockingIOError:
             raise EdnasError(
                 f"{folder}: another process works in this folder; wait for it, or choose another"
@@ -162,6 +166,27 @@ def locked(file: Path, *, wait: bool) -> Iterator[bool]:
             with suppress(OSError):  # Windows removes no file that is open
                 file.unlink()
             lock.release()
+
+
+def is_busy(folder: Path) -> bool:
+    """Whether a process works in a folder by :func:`exclusive`."""
+    return is_locked(folder / _LOCK)
+
+
+def is_locked(file: Path) -> bool:
+    """Whether a process holds the lock of a file (:func:`locked`); false where that cannot be found out.
+
+    A lock whose holder is gone is removed.
+    """
+    if not is_file(file):
+        return False
+    try:
+        with locked(file, wait=False):
+            return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
 
 def exists(path: Path | str) -> bool:
@@ -216,6 +241,15 @@ def write_text(path: Path | str, text: str) -> None:
     """Write ``text`` to ``path`` atomically (UTF-8)."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return rows as CSV below a line of the columns; what a row lacks is empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def write_json(path: Path | str, value: Any) -> None:

@@ -43,6 +43,7 @@ class RunFolder:
         study: Of a search: its trials.
         best: The architecture that it found.
         pareto: Those of which none is better in everything.
+        trials: What its trials are exported to, without an ending.
         trivial: What the mean training label of each pixel scores.
         noise: How much of the difference between candidates is chance.
         evaluator: Folder of what its evaluator learned before the first trial.
@@ -72,6 +73,7 @@ class RunFolder:
         self.study = self.path / "study.db"
         self.best = self.path / "best.json"
         self.pareto = self.path / "pareto.json"
+        self.trials = self.path / "trials"
         self.trivial = self.path / "trivial.json"
         self.noise = self.path / "noise.json"
         self.evaluator = self.path / "evaluator"
@@ -92,6 +94,15 @@ class RunFolder:
         """Whether it holds a training, finished or broken off."""
         return self.checkpoint.path.exists() or self.state.exists()
 
+    @property
+    def changing(self) -> tuple[Path, ...]:
+        """What is written while a run goes on and says something of it; not all of it need be there."""
+        log = self.study.with_name(f"{self.study.name}-wal")  # what SQLite has not yet put into the study
+        return (
+            *(self.config, self.study, log, self.best, self.trivial, self.noise, self.job, self.comparison),
+            *(self.steps, self.validation, self.checkpoint.metrics, self.best_checkpoint.metrics, self.summary),
+        )
+
     def seed(self, seed: int) -> RunFolder:
         """Return the folder of one of several trainings."""
         return RunFolder(self.path / f"seed_{seed}")
@@ -100,3 +111,7 @@ class RunFolder:
         """Return the folders of several trainings that are there, by their seeds."""
         found = {path.name.removeprefix("seed_"): path for path in self.path.glob("seed_*") if path.is_dir()}
         return [RunFolder(found[seed]) for seed in sorted(filter(str.isdecimal, found), key=int)]
+
+    def finals(self) -> list[RunFolder]:
+        """Return the folders of the final trainings of a whole job that are there."""
+        return [RunFolder(path) for path in sorted(self.trained.glob("*")) if path.is_dir()]

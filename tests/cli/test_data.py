@@ -36,7 +36,7 @@ def test_nothing_is_overwritten_unasked(run, folder, tmp_path):
     out.write_text("precious")
     code, _, error = run("data", "guess", folder, "--out", out)
     assert (code, out.read_text()) == (2, "precious")
-    assert "exists already; choose another file, or replace it with --force" in error
+    assert "exists already; choose another file, or overwrite it with --force" in error
     assert run("data", "guess", folder, "--out", out, "--force")[0] == 0
     assert "targets:" in out.read_text()
 

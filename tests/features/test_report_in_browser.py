@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import pytest
-from helpers.reports import HOSTILE, fake_report
+from helpers.reports import HOSTILE, fake_report, fake_trials, store_trial
 
+from ednas.cli.report import write_page
 from ednas.report.html import write_report
+from ednas.report.watch import watch
+from ednas.runs import RunFolder
+from ednas.search.study import Study
 
 webdriver = pytest.importorskip("selenium.webdriver")
 
@@ -127,6 +133,47 @@ def test_a_narrow_screen_does_not_scroll_sideways(browser, report_file):
     width, inner = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
     screenshot(browser, "narrow")
     assert width <= inner
+
+
+@pytest.mark.slow
+def test_a_watched_page_follows_its_run_and_stays_where_its_reader_is(browser, tmp_path):
+    from selenium.common import JavascriptException
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def shows(script: str, value: object) -> None:
+        """Wait for what a script returns; while the page is loaded anew there may be nothing to ask."""
+        WebDriverWait(browser, 120, ignored_exceptions=[JavascriptException]).until(
+            lambda b: b.execute_script(f"return {script}") == value
+        )
+
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    run.config.write_text("training: {data: streets}\ntrials: 3\n")
+    first, second, third, *_ = (trial for trial in fake_trials(12) if trial.scored)
+    watcher = threading.Thread(
+        daemon=True,
+        target=watch,
+        args=(run, lambda goes_on: write_page(run.path, run.report, 1.0 if goes_on else None), 0.2, print),
+    )
+    browser.set_window_size(WIDTHS["wide"], 700)
+    evaluated, part = "document.querySelector('.tiles dd').textContent", "document.querySelector('#pareto details')"
+    with Study(run.study, {}) as study:
+        store_trial(study, first)
+        watcher.start()
+        WebDriverWait(browser, 120).until(lambda _: run.report.is_file())
+        browser.get(run.report.as_uri())
+        shows(evaluated, "1 / 3")
+        browser.execute_script(f"{part}.open = false; scrollTo({{top: 432, behavior: 'instant'}})")
+        for trial, text in ((second, "2 / 3"), (third, "3")):
+            store_trial(study, trial)
+            shows(evaluated, text)
+            shows(f"[scrollY, {part}.open]", [432, False])
+    watcher.join()
+    shows("document.querySelector('header').textContent.includes('reloads')", False)
+    browser.execute_script("window.isStill = true")
+    time.sleep(2.5)
+    shows("[window.isStill, scrollY]", [True, 432])
+    assert browser.get_log("browser") == []
 
 
 def test_hostile_text_runs_nothing(browser, tmp_path):

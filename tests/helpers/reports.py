@@ -26,8 +26,12 @@ from ednas.report.content import (
     choice_shares,
     select_winners,
 )
+from ednas.search.controllers.base import Proposal
 from ednas.search.results import pareto
+from ednas.search.study import Study
 from ednas.search.trial import Trial, TrialState
+
+IDENTITY = {"heads": {"segmentation": 19, "depth": 1}, "input_size": [64, 128]}
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)> & \"'{{7*7}}"
 
@@ -92,6 +96,26 @@ def fake_trials(count: int, seed: int = 1) -> tuple[Trial, ...]:
             trial = replace(trial, state=TrialState.PRUNED, cost={"latency_ms": 1.6 * latency}, **nothing)
         trials.append(trial)
     return tuple(trials)
+
+
+def write_study(folder, trials, identity=IDENTITY):
+    """Store trials as a search on the base network's space would; those that are not finished run."""
+    with Study(folder / "study.db", identity) as study:
+        for trial in trials:
+            store_trial(study, trial)
+
+
+def store_trial(study, trial):
+    space = SearchSpace(load_architecture("base"))
+    state = TrialState.PRUNED if trial.state is TrialState.PRUNED else TrialState.RUNNING
+    stored = study.add(
+        Proposal(trial.genes), space.decode(trial.genes), trial.cost, asked_after=trial.asked_after, state=state
+    )
+    if trial.state in (TrialState.DONE, TrialState.FAILED):
+        study.finish(
+            stored, trial.state, metrics=trial.metrics, accuracy=trial.accuracy, reward=trial.reward,
+            error=trial.error, seconds=trial.seconds,
+        )  # fmt: skip
 
 
 def fake_comparison() -> ComparisonTable:

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 import yaml
-from helpers.reports import fake_comparison, fake_trials, png
+from helpers.reports import IDENTITY, fake_comparison, fake_trials, png, write_study
 
-from ednas.arch import Architecture, SearchSpace, load_architecture
+from ednas.arch import Architecture, load_architecture
 from ednas.exceptions import CheckpointError, ConfigError, DataError, EdnasError, StudyError
 from ednas.files import read_json, write_json, write_text
 from ednas.hw import Cost, load_target, simulate
@@ -16,9 +16,7 @@ from ednas.report import collect, render
 from ednas.report.comparison import save_comparison
 from ednas.report.content import Picture
 from ednas.report.pictures import save_pictures
-from ednas.search.controllers.base import Proposal
 from ednas.search.results import pareto, summarise, write_results
-from ednas.search.study import Study
 from ednas.search.trial import TrialState
 
 FACTS = {
@@ -29,22 +27,6 @@ FACTS = {
     "prune_factor": None,
 }
 CONFIG = f"# a made-up search\n{yaml.safe_dump(FACTS)}"
-IDENTITY = {"heads": {"segmentation": 19, "depth": 1}, "input_size": [64, 128]}
-
-
-def write_study(folder, trials, identity=IDENTITY):
-    space = SearchSpace(load_architecture("base"))
-    with Study(folder / "study.db", identity) as study:
-        for trial in trials:
-            state = TrialState.PRUNED if trial.state is TrialState.PRUNED else TrialState.RUNNING
-            stored = study.add(
-                Proposal(trial.genes), space.decode(trial.genes), trial.cost, asked_after=trial.asked_after, state=state
-            )
-            if trial.state in (TrialState.DONE, TrialState.FAILED):
-                study.finish(
-                    stored, trial.state, metrics=trial.metrics, accuracy=trial.accuracy, reward=trial.reward,
-                    error=trial.error, seconds=trial.seconds,
-                )  # fmt: skip
 
 
 @pytest.fixture

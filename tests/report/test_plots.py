@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from helpers.reports import fake_report, fake_trials
@@ -33,7 +34,44 @@ def test_pareto_points_are_the_scored_trials_and_the_slow_ones_are_marked():
 
 def test_running_best_never_falls():
     points, line = plots.reward_figure(fake_report())["data"]
-    assert line["y"] == [max(points["y"][: index + 1]) for index in range(len(points["y"]))]
+    assert line["x"][-1] == len(points["y"])
+    for place in range(1, len(points["y"]) + 1):
+        (*_, reached) = (y for x, y in zip(line["x"], line["y"], strict=True) if x <= place)
+        assert reached == max(points["y"][:place])
+
+
+def test_of_very_many_trials_the_front_the_best_and_evenly_spaced_others_are_drawn(monkeypatch):
+    report = fake_report(400)
+    scored = [trial for trial in report.trials if trial.scored]
+    best = sorted(scored, key=lambda trial: -trial.reward)[:5]
+    monkeypatch.setattr(plots, "MAX_DRAWN", 60)
+    monkeypatch.setattr(plots, "MAX_DETAILED", 30)
+    monkeypatch.setattr(plots, "_BEST_DETAILED", len(best))
+
+    traces = {trace.get("name"): trace for trace in plots.pareto_figure(report)["data"]}
+    named = ("candidate", "slower than the target", "Pareto front")
+    drawn = {int(number): text for name in named for number, text in zip(*_texts(traces[name]), strict=True)}
+    assert len(best) + len(report.pareto) < len(drawn) <= 60
+    assert {*report.pareto, *(trial.number for trial in best)} <= drawn.keys()
+    assert sum(map(bool, drawn.values())) <= 30
+    others = [place for place, trial in enumerate(scored) if trial.number in drawn]
+    assert max(after - before for before, after in pairwise(others)) < 4 * len(scored) / 60
+    assert len(traces["too slow, not trained"]["x"]) <= 60
+
+    points, line = plots.reward_figure(report)["data"]
+    assert len(points["x"]) <= 60
+    assert line["x"][-1] == len(scored)
+    assert line["y"][-1] == pytest.approx(best[0].reward, rel=1e-5)
+    rewards = {place: trial.reward for place, trial in enumerate(_in_order(scored), start=1)}
+    assert points["y"] == pytest.approx([rewards[place] for place in points["x"]], rel=1e-5)
+
+
+def _texts(trace):
+    return trace["text"], trace["customdata"]
+
+
+def _in_order(trials):
+    return sorted(trials, key=lambda trial: trial.number if trial.done_order is None else trial.done_order)
 
 
 def test_hover_shows_all_blocks_and_metrics():

@@ -123,6 +123,17 @@ def test_the_command_writes_the_page(run, two, tmp_path):
     assert "no run to report on" in err
 
 
+def test_a_page_of_a_run_that_goes_on_reloads_and_looks_at_no_image(one):
+    report = collect_training(one, progress=lambda *_: pytest.fail("looked at an image"), pictures=False)
+    page = Page(render_training(report, reload_s=10))
+    assert "this page reloads every 10 s" in page.text
+    assert "No pictures: the run goes on" in page.text
+    assert any("location.reload()" in script for script in page.scripts)
+    page = Page(render_training(collect_training(one)))
+    assert "reloads" not in page.text
+    assert not any("location.reload()" in script for script in page.scripts)
+
+
 def test_what_is_a_training(one, two, tmp_path):
     (tmp_path / "seed_x").mkdir()
     assert is_training(one)

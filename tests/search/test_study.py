@@ -22,7 +22,7 @@ from ednas.arch import load_architecture
 from ednas.exceptions import EdnasError, StudyError
 from ednas.search.controllers import Proposal
 from ednas.search.schema import SCHEMA_VERSION
-from ednas.search.study import Study, StudyReader
+from ednas.search.study import Study, StudyReader, is_written
 from ednas.search.trial import Trial, TrialState
 
 IDENTITY: dict[str, Any] = {"space": "abc", "config": {"seed": 0, "controller": {"name": "evolution"}}}
@@ -272,6 +272,7 @@ def test_only_one_writer_and_any_number_of_readers(path: Path) -> None:
         with pytest.raises(StudyError, match="another process is writing"):
             Study(path, IDENTITY, resume=True)
         readers = [StudyReader(path) for _ in range(3)]
+        assert is_written(path)
         trial = add(study, 1)
         assert all(reader.trials() == [trial] for reader in readers)
         code = (
@@ -286,6 +287,7 @@ def test_only_one_writer_and_any_number_of_readers(path: Path) -> None:
         assert "another process is writing to this study" in other.stderr.splitlines()[-1]
         finished = study.finish(trial, TrialState.FAILED)
         assert all(reader.trials() == [finished] for reader in readers)
+    assert not is_written(path)
     for reader in readers:
         assert reader.trials() == [finished]
         reader.close()

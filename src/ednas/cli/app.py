@@ -15,9 +15,11 @@ from ednas.cli import (
     doctor,
     evaluate,
     export,
+    export_study,
     latency,
     predict,
     report,
+    runs,
     search,
     targets,
     train,
@@ -62,5 +64,7 @@ app.command("benchmark")(benchmark.benchmark)
 app.add_typer(targets.app, name="targets")
 app.add_typer(arch.app, name="arch")
 app.add_typer(data.app, name="data")
+app.command("runs")(runs.runs)
 app.command("report")(report.report)
+app.command("export-study")(export_study.export_study)
 app.command("doctor")(doctor.doctor)

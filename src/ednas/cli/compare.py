@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ednas.cli.options import parse_tasks
+from ednas.cli.options import TableFormat, parse_tasks
 from ednas.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
     from ednas.metrics import ModelMetrics
-
-
-class Format(StrEnum):
-    """How a comparison is printed: for people, for a paper, for a text file, for a spreadsheet, for programs."""
-
-    TABLE = "table"
-    LATEX = "latex"
-    MARKDOWN = "markdown"
-    CSV = "csv"
-    JSON = "json"
 
 
 def compare(
@@ -36,7 +25,7 @@ def compare(
     ],
     tasks: Annotated[str | None, typer.Option(help="Compare these tasks only, like segmentation,depth.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Also compare results of other data or another size.")] = False,
-    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TABLE,
+    form: Annotated[TableFormat, typer.Option("--format", help="How to print it.")] = TableFormat.TABLE,
 ) -> None:
     """Relative gains per metric, per task and overall (Eq. 9-12), in percent; positive is better.
 
@@ -65,7 +54,7 @@ def compare(
     reference = merge_metrics(parts)
     comparison = scoring.compare(reference, results, tasks=parse_tasks(tasks) if tasks else None)
     chances = [scoring.paired_p_values(reference, result) for result in results]
-    if form is Format.JSON:
+    if form is TableFormat.JSON:
         content = {"baseline": _measured(reference), **comparison.to_json()}
         for entry, result, chance in zip(content["models"], results, chances, strict=True):
             entry.update(_measured(result) | ({"p_values": chance} if result.by_seed else {}))
@@ -76,19 +65,19 @@ def compare(
     from ednas.report.tables.comparison import chances_table, comparison_table
 
     rows = tabulate(reference, results, comparison)
-    if form is Format.CSV:
+    if form is TableFormat.CSV:
         typer.echo(formats.comparison_csv(rows, chances))
         return
     tables = [comparison_table(rows)]
     if any(chances):
         tables.append(chances_table([result.name for result in results], chances))
-    if form is Format.TABLE:
+    if form is TableFormat.TABLE:
         for table in tables:
             print_table(table)
         if any(chances):
             typer.echo("p: how probable such differences are by chance, by a paired permutation test over the seeds")
         return
-    show = formats.latex if form is Format.LATEX else formats.markdown
+    show = formats.latex if form is TableFormat.LATEX else formats.markdown
     typer.echo("\n\n".join(map(show, tables)))
 
 

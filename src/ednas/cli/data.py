@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ednas.cli.options import AsJson, DataOptions, parse_data_options, parse_size
+from ednas.cli.options import AsJson, DataOptions, Force, check_new_file, parse_data_options, parse_size
 from ednas.cli.printing import print_json
 
 app = typer.Typer(help="Check, look at and make datasets.", no_args_is_help=True)
@@ -48,7 +48,7 @@ def check(
 def guess(
     folder: Annotated[Path, typer.Argument(help="The folder that holds the images and their labels.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The dataset.yaml to write.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Force = False,
 ) -> None:
     """Propose a dataset.yaml for a folder, with the reasons, and check it.
 
@@ -67,11 +67,10 @@ def guess(
     from ednas.data.check import check_dataset
     from ednas.data.guess import propose
     from ednas.data.readers.folder import FILE_NAME
-    from ednas.exceptions import ConfigError
     from ednas.files import write_text
 
-    if out is not None and out.exists() and not force:
-        raise ConfigError(f"{out}: exists already; choose another file, or replace it with --force")
+    if out is not None:
+        check_new_file(out, force)
     place = folder.resolve()
     root = str(place) if out is None else os.path.relpath(place, out.resolve().parent)
     with counting("reading") as progress:

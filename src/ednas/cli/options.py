@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ednas.training import Tiling
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
 ModelPath = Annotated[
     Path,
     typer.Argument(
@@ -56,6 +58,29 @@ AllowPlugins = Annotated[
     bool,
     typer.Option("--allow-plugins", help="Also run a plugin that is in a run's folder; look at its code first."),
 ]
+
+
+class TableFormat(StrEnum):
+    """How a table is printed: for people, for a paper, for a text file, for a spreadsheet, for programs."""
+
+    TABLE = "table"
+    LATEX = "latex"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    JSON = "json"
+
+
+def check_new_file(path: Path, force: bool) -> None:
+    """Refuse a file that is there already, unless forced, or cannot be written, before anything is computed for it.
+
+    Raises:
+        ConfigError: It must not or cannot be written.
+    """
+    from ednas.files import require_writable
+
+    if path.exists() and not force:
+        raise ConfigError(f"{path}: exists already; choose another file, or overwrite it with --force")
+    require_writable(path, ConfigError)
 
 
 def run_plugins(plugins: Iterable[str] | None, allowed: bool = True) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ednas.cli.options import Plugins, run_plugins
+from ednas.cli.printing import say
 from ednas.runs import RunFolder
 
 
@@ -16,6 +17,15 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The page; default: report.html in the folder.")
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="While the run goes on, write the page again whenever something has changed; it reloads itself. Ends "
+            "with the run, or with Ctrl-C.",
+        ),
+    ] = False,
+    every: Annotated[float, typer.Option(min=1, help="With --watch: seconds between two looks.")] = 10.0,
     plugin: Plugins = None,
 ) -> None:
     """Write a run's self-contained report.html.
@@ -27,16 +37,32 @@ def report(
 
     ednas report runs/nyuv2
 
+    ednas report runs/nyuv2 --watch --every 30
+
     ednas report runs/base
 
     ednas report runs/edges --plugin examples/edge_task.py
     """
     run_plugins(plugin)
-    typer.echo(f"wrote {write_page(run, out or RunFolder(run).report)}")
+    page = out or RunFolder(run).report
+    if watch:
+        from ednas.report.watch import watch as write_again
+
+        say(f"watching {run}: {page} is written again as it goes on; Ctrl-C ends that")
+        write_again(RunFolder(run), lambda goes_on: write_page(run, page, every if goes_on else None), every, say)
+    else:
+        write_page(run, page)
+    typer.echo(f"wrote {page}")
 
 
-def write_page(run: Path, page: Path) -> Path:
-    """Write the report of a run's folder and return its path."""
+def write_page(run: Path, page: Path, reload_s: float | None = None) -> Path:
+    """Write the report of a run's folder and return its path.
+
+    Args:
+        run: The folder.
+        page: The file.
+        reload_s: Of a run that goes on: after how many seconds the page reloads itself; None = it does not.
+    """
     from ednas.report.collect import collect
     from ednas.report.html import write_report
 
@@ -48,6 +74,8 @@ def write_page(run: Path, page: Path) -> Path:
             from ednas.cli.progress import counting, decoding
 
             with decoding() as decode, counting("looking at") as progress:
-                found = collect_training(run, decode, lambda done, total: progress("images", done, total))
-            return write_training_report(found, page)
-    return write_report(collect(run), page)
+                found = collect_training(
+                    run, decode, lambda done, total: progress("images", done, total), pictures=reload_s is None
+                )
+            return write_training_report(found, page, reload_s)
+    return write_report(collect(run), page, reload_s)

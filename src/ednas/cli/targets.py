@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ednas.cli.options import AsJson
+from ednas.cli.options import AsJson, Force, check_new_file
 from ednas.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ app = typer.Typer(cls=_NameOrCommand, subcommand_metavar="[NAME | COMMAND] ...",
 
 _From = Annotated[str, typer.Option("--from", help="The device to start from: a name or a YAML file.")]
 _Name = Annotated[str | None, typer.Option(help="The new device's name; default: the file's.")]
-_Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
 
 
 @app.callback()
@@ -94,7 +93,7 @@ def new(
     file: Annotated[Path, typer.Argument(help="The YAML file to write.")],
     start: _From,
     name: _Name = None,
-    force: _Force = False,
+    force: Force = False,
 ) -> None:
     """Write a device of your own: a copy of another one's file, with its comments, to edit.
 
@@ -131,7 +130,7 @@ def calibrate(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The YAML file to write.")],
     name: _Name = None,
-    force: _Force = False,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Fit a device's free constants to latencies that you measured, and report the error on rows left out of the fit.
@@ -190,15 +189,12 @@ def _as_dict(result: Calibration, out: Path) -> dict[str, Any]:
 
 
 def _check_file(path: Path, force: bool) -> None:
-    """Refuse a file that cannot or must not be written, before anything is computed for it."""
+    """Refuse a file that cannot or must not be a device's, before anything is computed for it."""
     from ednas.exceptions import ConfigError
-    from ednas.files import require_writable
 
     if path.suffix not in (".yaml", ".yml"):
         raise ConfigError(f"{path}: a device is a YAML file, end its name with .yaml")
-    if path.exists() and not force:
-        raise ConfigError(f"{path}: exists already; choose another file, or overwrite it with --force")
-    require_writable(path, ConfigError)
+    check_new_file(path, force)
 
 
 def _name_of(file: Path) -> str:

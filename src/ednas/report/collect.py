@@ -38,7 +38,7 @@ from ednas.report.content import BestModel, ComparisonTable, Gain, ReportData, c
 from ednas.report.pictures import INDEX, load_pictures
 from ednas.runs import RunFolder
 from ednas.search import results
-from ednas.search.config import SearchConfig, load_search_config
+from ednas.search.config import SearchConfig, config_of_run
 from ednas.search.quantities import ACCURACY, BASELINE
 from ednas.search.study import StudyReader
 from ednas.search.trial import Judgement, Trial, TrialState
@@ -67,6 +67,11 @@ class Resolved(BaseModel):
     heads: dict[str, int] = Field(default_factory=dict)
     input_size: tuple[int, int] | None = None
     target_definition: dict[str, Any] = Field(default_factory=dict, alias="target definition")
+
+    @property
+    def all_limits(self) -> dict[str, float]:
+        """The target latency, if there is one, and the other limits."""
+        return self.limits | ({} if self.target_latency_ms is None else {"latency_ms": self.target_latency_ms})
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def collect(run_folder: Path | str) -> ReportData:
         names = ", ".join(file.name for file in known)
         raise StudyError(f"{run.path}: no run to report on (none of {names} is there)")
     identity, trials, judgements = _read_study(run.study)
-    config = _read_config(run, identity)
+    config = config_of_run(run, identity)
     best = _read_best(run.best)
     setting = _read_setting(config, parse(Resolved, identity, str(run.study), StudyError), best)
     comparison = load_comparison(run.comparison) if run.comparison.is_file() else None
@@ -176,19 +181,6 @@ def _pruned_by(trials: Sequence[Trial], setting: Setting) -> dict[str, int]:
     allowed = {name: limit * (setting.prune_factor or 1.0) for name, limit in setting.limits.items()}
     counts = {name: sum(cost.get(name, 0.0) > most for cost in pruned) for name, most in allowed.items()}
     return {name: count for name, count in counts.items() if count}
-
-
-def _read_config(run: RunFolder, identity: Mapping[str, Any]) -> SearchConfig | None:
-    """Return the configuration; without its file that of the study, which lacks what does not decide the search.
-
-    Raises:
-        ConfigError: It is wrong.
-    """
-    if run.config.is_file():
-        return load_search_config(run.config)
-    if "data" not in identity:  # a study of somebody's own program
-        return None
-    return parse(SearchConfig, SearchConfig.from_identity(identity), str(run.study))
 
 
 def _read_best(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -273,26 +273,23 @@ def choice_shares(winners: Sequence[Trial], trials: Iterable[Trial], base: Archi
     Raises:
         ArchitectureError: A trial's architecture text is damaged.
     """
-    everyone = [_choices(trial.architecture, base) for trial in trials if trial.scored and trial.architecture]
-    best = [_choices(trial.architecture, base) for trial in winners if trial.architecture]
-    if not everyone or not best:
+    count_all, of_all = _count_choices((trial for trial in trials if trial.scored), base)
+    count_best, of_best = _count_choices(winners, base)
+    if not of_all or not of_best:
         return ()
     seen: dict[_Place, set[_Value]] = {}
-    for candidate in everyone:
-        for place, value in candidate.items():
-            seen.setdefault(place, set()).add(value)
+    for place, value in count_all:
+        seen.setdefault(place, set()).add(value)
     values: dict[str, set[_Value]] = {}
     for (_, name), some in seen.items():
         values.setdefault(name, set()).update(some if len(some) > 1 else ())
-    count_best = Counter(pair for candidate in best for pair in candidate.items())
-    count_all = Counter(pair for candidate in everyone for pair in candidate.items())
     return tuple(
         ChoiceShare(
             block=place[0],
             field=place[1],
             value=value[1],
-            winners=count_best[place, value] / len(best),
-            everyone=count_all[place, value] / len(everyone),
+            winners=count_best[place, value] / of_best,
+            everyone=count_all[place, value] / of_all,
         )
         for place, some in seen.items()
         if len(some) > 1
@@ -300,18 +297,32 @@ def choice_shares(winners: Sequence[Trial], trials: Iterable[Trial], base: Archi
     )
 
 
-def _choices(text: str, base: Architecture) -> dict[_Place, _Value]:
-    """Return an architecture's choices by block and field."""
-    texts = [part for part in text.split() if part != "|"][1 : len(base.blocks) + 1]
-    if len(texts) < len(base.blocks):
-        raise ArchitectureError(f"architecture: {text!r:.80} is not an architecture's text form")
-    choices: dict[_Place, _Value] = {}
-    for index, (block, origin) in enumerate(zip(map(Block.from_text, texts), base.blocks, strict=True), start=1):
-        choices[index, "kind"] = (float(block_kinds().index(block.kind)), block.label)
-        for own in block_fields(type(block)):
-            if own.name not in ("stride", "filters"):
-                value = getattr(block, own.name)
-                choices[index, own.title] = (float(value), str(value))
-        multiplier = round(block.filters / origin.filters, 2)
-        choices[index, "filters"] = (multiplier, f"×{multiplier:g}")
-    return choices
+def _count_choices(trials: Iterable[Trial], base: Architecture) -> tuple[Counter[tuple[_Place, _Value]], int]:
+    """Count the choices of trials by block and field; of how many trials, those without an architecture left out."""
+    total = 0
+    blocks: Counter[tuple[int, str]] = Counter()
+    for trial in trials:
+        if not trial.architecture:
+            continue
+        texts = [part for part in trial.architecture.split() if part != "|"][1 : len(base.blocks) + 1]
+        if len(texts) < len(base.blocks):
+            raise ArchitectureError(f"architecture: {trial.architecture!r:.80} is not an architecture's text form")
+        blocks.update(enumerate(texts))
+        total += 1
+    # Only then the fields, of blocks that are few and come again and again.
+    counts: Counter[tuple[_Place, _Value]] = Counter()
+    for (index, text), count in sorted(blocks.items(), key=lambda item: item[0][0]):
+        for name, value in _choices(Block.from_text(text), base.blocks[index]):
+            counts[(index + 1, name), value] += count
+    return counts, total
+
+
+def _choices(block: Block, origin: Block) -> Iterator[tuple[str, _Value]]:
+    """Yield a block's choices by field."""
+    yield "kind", (float(block_kinds().index(block.kind)), block.label)
+    for own in block_fields(type(block)):
+        if own.name not in ("stride", "filters"):
+            value = getattr(block, own.name)
+            yield own.title, (float(value), str(value))
+    multiplier = round(block.filters / origin.filters, 2)
+    yield "filters", (multiplier, f"×{multiplier:g}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from ednas.files import csv_text
 from ednas.metrics import TaskValues
 from ednas.report.content import ComparisonTable
 
@@ -59,29 +59,27 @@ def comparison_csv(content: ComparisonTable, chances: Sequence[TaskValues]) -> s
         content: The comparison.
         chances: p-values of all models but the baseline, in their order.
     """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, CSV_COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
+    return csv_text(CSV_COLUMNS, _comparison_rows(content, chances)).rstrip("\n")
+
+
+def _comparison_rows(content: ComparisonTable, chances: Sequence[TaskValues]) -> Iterator[dict[str, Any]]:
     by_model = iter(chances)
     for model in content.models:
         p_values = {} if model.delta is None else next(by_model)
         for task, metrics in content.metrics.items():
             for metric in metrics:
-                writer.writerow(
-                    {
-                        "model": model.name,
-                        "task": task,
-                        "metric": metric,
-                        "unit": content.units.get(task, {}).get(metric, ""),
-                        "value": model.values.get(task, {}).get(metric),
-                        "std": model.spread.get(task, {}).get(metric),
-                        "gain_percent": model.metric_deltas.get(task, {}).get(metric),
-                        "p_value": p_values.get(task, {}).get(metric),
-                    }
-                )
-            writer.writerow({"model": model.name, "task": task, "gain_percent": model.task_deltas.get(task)})
-        writer.writerow({"model": model.name, "gain_percent": model.delta})
-    return text.getvalue().rstrip("\n")
+                yield {
+                    "model": model.name,
+                    "task": task,
+                    "metric": metric,
+                    "unit": content.units.get(task, {}).get(metric, ""),
+                    "value": model.values.get(task, {}).get(metric),
+                    "std": model.spread.get(task, {}).get(metric),
+                    "gain_percent": model.metric_deltas.get(task, {}).get(metric),
+                    "p_value": p_values.get(task, {}).get(metric),
+                }
+            yield {"model": model.name, "task": task, "gain_percent": model.task_deltas.get(task)}
+        yield {"model": model.name, "gain_percent": model.delta}
 
 
 def _cells(table: Table) -> Iterator[list[str]]:

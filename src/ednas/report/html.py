@@ -57,8 +57,12 @@ class Gallery:
     rows: tuple[Picture, ...]
 
 
-def render(report: ReportData) -> str:
+def render(report: ReportData, reload_s: float | None = None) -> str:
     """Return the report as an HTML page; sections without content are left out.
+
+    Args:
+        report: What it says.
+        reload_s: After how many seconds it reloads itself; None = it does not.
 
     Raises:
         ConfigError: plotly, which brings the plots' script, is not installed.
@@ -68,12 +72,14 @@ def render(report: ReportData) -> str:
     trials = {trial.number: trial for trial in report.trials}
     return template("search.html").render(
         report=report,
+        reload_s=reload_s,
         tiles=_tiles(report),
         plots=page_plots,
         plotly=plotly_script() if page_plots else "",
         front=[trials[number] for number in report.pareto if number in trials],
         judged=judged,
         standings=_standings(report, judged),
+        most_drawn=plots.MAX_DRAWN,
         scored=sum(trial.scored for trial in report.trials),
         failed_count=sum(trial.state is TrialState.FAILED for trial in report.trials),
         pruned=sum(trial.state is TrialState.PRUNED for trial in report.trials),
@@ -92,14 +98,14 @@ def render(report: ReportData) -> str:
     )
 
 
-def write_report(report: ReportData, path: Path | str) -> Path:
-    """Write the report to ``path`` atomically and return the path.
+def write_report(report: ReportData, path: Path | str, reload_s: float | None = None) -> Path:
+    """Write the report, as :func:`render` returns it, to ``path`` atomically and return the path.
 
     Raises:
         ConfigError: plotly is not installed.
         EdnasError: The file cannot be written.
     """
-    write_text(path, render(report))
+    write_text(path, render(report, reload_s))
     return Path(path)
 
 

@@ -7,8 +7,9 @@ Everything that comes from outside is escaped, since plotly reads a little HTML 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
-from itertools import accumulate
+import math
+from collections.abc import Collection, Iterable, Sequence
+from itertools import accumulate, count, pairwise
 from typing import Any
 
 from ednas.arch import Architecture, InvertedBottleneck
@@ -23,8 +24,13 @@ from ednas.search.trial import Trial, TrialState
 Figure = dict[str, Any]
 """A figure for plotly.js."""
 
+MAX_DRAWN = 10_000
+"""Above so many trials a plot shows the Pareto front, the best ones, and others at even distances: a browser draws no
+more in reasonable time."""
+
 MAX_DETAILED = 1200
-"""Above so many trials, only the Pareto front and the best ones show their architecture: the file stays small."""
+"""Above so many trials, only the Pareto front and the best ones, so many at most, show their architecture: the file
+stays small."""
 
 _BEST_DETAILED = 500
 
@@ -43,7 +49,7 @@ def pareto_figure(report: ReportData) -> Figure:
     scored = [trial for trial in report.trials if trial.scored]
     detailed = _detailed(scored, front)
     limit = report.target_latency_ms
-    others = [trial for trial in scored if trial.number not in front]
+    others = [trial for trial in _drawn(scored, front | detailed) if trial.number not in front]
     within = [trial for trial in others if not _is_slow(trial, limit)]
     slow = [trial for trial in others if _is_slow(trial, limit)]
     best = sorted((trial for trial in scored if trial.number in front), key=_latency)
@@ -59,7 +65,7 @@ def pareto_figure(report: ReportData) -> Figure:
     pruned = [trial for trial in report.trials if trial.state is TrialState.PRUNED and trial.latency_ms is not None]
     accuracies = [_accuracy(trial) for trial in scored]
     if pruned and accuracies:
-        data.append(_pruned_ticks(pruned, min(accuracies) - 0.04 * (max(accuracies) - min(accuracies) or 1)))
+        data.append(_pruned_ticks(_drawn(pruned), min(accuracies) - 0.04 * (max(accuracies) - min(accuracies) or 1)))
     layout = _layout("latency (ms)", "accuracy")
     if pruned and scored:
         # Hopelessly slow candidates may lie 30 times as far out; zooming out (double click) shows them.
@@ -86,18 +92,23 @@ def reward_figure(report: ReportData) -> Figure:
     """Reward of the trials in the order in which they finished, with the best so far."""
     scored = [trial for trial in report.trials if trial.scored]
     scored.sort(key=lambda trial: trial.number if trial.done_order is None else trial.done_order)
+    places = {trial.number: place for place, trial in enumerate(scored, start=1)}
+    best = list(enumerate(accumulate(map(_reward, scored), max), start=1))
+    rises = best[:1] + [after for before, after in pairwise(best) if after[1] > before[1]]
+    drawn = _drawn(scored, {scored[place - 1].number for place, _ in rises})
     marker = {"color": CANDIDATE, "size": 6, "opacity": 0.7}
     points = {
-        **_trace(range(1, len(scored) + 1), [trial.reward or 0.0 for trial in scored], "trial", marker),
-        "customdata": [trial.number for trial in scored],
+        **_trace([places[trial.number] for trial in drawn], map(_reward, drawn), "trial", marker),
+        "customdata": [trial.number for trial in drawn],
         "hovertemplate": "<b>trial %{customdata}</b><br>reward %{y:.4f}<extra></extra>",
     }
+    steps = [*rises, *best[-1:]]
     line = {
         "type": "scatter",
         "mode": "lines",
         "name": "best so far",
-        "x": points["x"],
-        "y": list(accumulate(points["y"], max)),
+        "x": [place for place, _ in steps],
+        "y": [_rounded(reward) for _, reward in steps],
         "line": {"color": FRONT, "width": 2, "shape": "hv"},
         "hovertemplate": "best so far %{y:.4f}<extra></extra>",
     }
@@ -188,11 +199,24 @@ def _architecture_lines(text: str) -> list[str]:
     return lines
 
 
+def _drawn(trials: Sequence[Trial], kept: Collection[int] = ()) -> list[Trial]:
+    """Return the trials that are drawn: those of certain numbers, and as many others as there is room for."""
+    if len(trials) <= MAX_DRAWN:
+        return list(trials)
+    others = sum(trial.number not in kept for trial in trials)
+    step = math.ceil(others / max(1, MAX_DRAWN - len(kept)))
+    places = count()
+    return [trial for trial in trials if trial.number in kept or next(places) % step == 0]
+
+
 def _detailed(scored: Sequence[Trial], front: set[int]) -> set[int]:
+    """Return the numbers of the trials that show their architecture."""
     if len(scored) <= MAX_DETAILED:
         return {trial.number for trial in scored}
-    best = sorted(scored, key=lambda trial: -(trial.reward or 0.0))[:_BEST_DETAILED]
-    return front | {trial.number for trial in best}
+    ranked = sorted(scored, key=lambda trial: -_reward(trial))
+    best = {trial.number for trial in ranked[:_BEST_DETAILED]}
+    chosen = [trial.number for trial in ranked if trial.number in front | best]
+    return set(chosen[:MAX_DETAILED])
 
 
 def _points(trials: Sequence[Trial], detailed: set[int], name: str, marker: dict[str, Any]) -> dict[str, Any]:
@@ -210,8 +234,8 @@ def _trace(x: Iterable[float], y: Iterable[float], name: str, marker: dict[str, 
         "type": "scatter",
         "mode": "markers",
         "name": name,
-        "x": [float(f"{value:.6g}") for value in x],
-        "y": [float(f"{value:.6g}") for value in y],
+        "x": [_rounded(value) for value in x],
+        "y": [_rounded(value) for value in y],
         "marker": marker,
     }
 
@@ -308,3 +332,12 @@ def _latency(trial: Trial) -> float:
 
 def _accuracy(trial: Trial) -> float:
     return trial.accuracy or 0.0
+
+
+def _reward(trial: Trial) -> float:
+    return trial.reward or 0.0
+
+
+def _rounded(value: float) -> float:
+    """Return a number with six digits, which take less room in a page."""
+    return float(f"{value:.6g}")

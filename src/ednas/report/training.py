@@ -59,6 +59,25 @@ class SeedRun:
     validation: list[dict[str, float]]
     best_step: int | None
 
+    @property
+    def step(self) -> int:
+        """How many steps are done, as far as that is written down."""
+        logged = int(self.steps[-1]["step"]) if self.steps else 0
+        measured = 0 if self.metrics is None else self.metrics["steps"] or self.planned or 0
+        return max(logged, measured)
+
+    @property
+    def planned(self) -> int | None:
+        """How many steps there will be; None where that is not written down."""
+        return None if self.config is None else self.config.recipe.steps
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it was measured after its last step; not yet, where it is being lengthened."""
+        if self.metrics is None:
+            return False
+        return self.metrics["steps"] is None or self.metrics["steps"] >= (self.planned or 0)
+
 
 @dataclass(frozen=True)
 class TrainingReport:
@@ -133,7 +152,11 @@ def is_training(folder: Path | str) -> bool:
 
 
 def collect_training(
-    folder: Path | str, decode_progress: Progress | None = None, progress: Progress | None = None
+    folder: Path | str,
+    decode_progress: Progress | None = None,
+    progress: Progress | None = None,
+    *,
+    pictures: bool = True,
 ) -> TrainingReport:
     """Return what the folder of a training has to tell; see the module's description for the files.
 
@@ -141,12 +164,13 @@ def collect_training(
         folder: A folder of which :func:`is_training` is true.
         decode_progress: Called for every validation image that is decoded, where they are not decoded yet.
         progress: Called for every image that is looked at.
+        pictures: Whether to look at images at all, which takes the time of an evaluation.
 
     Raises:
         EdnasError: One of the files is damaged; the message names it. The seeds do not belong together.
     """
     run = RunFolder(folder)
-    runs = tuple(map(_read_run, run.seeds() or [run]))
+    runs = read_seeds(run)
     finished = [run.metrics for run in runs if run.metrics is not None]
     report = TrainingReport(f"Training in {run.path.resolve().name}", datetime.now().astimezone(), runs)
     if not finished:
@@ -154,7 +178,8 @@ def collect_training(
     _check_alike(finished)
     summary = summarise(finished)
     spread = {task: {name: value["std"] for name, value in row.items()} for task, row in summary["tasks"].items()}
-    extremes, reason = _find_extremes(runs[0], decode_progress, progress)
+    missing = (), "the run goes on; they come with its last page"
+    extremes, reason = _find_extremes(runs[0], decode_progress, progress) if pictures else missing
     return TrainingReport(
         title=report.title,
         created=report.created,
@@ -177,6 +202,15 @@ def read_checked_metrics(file: Path) -> dict[str, Any]:
         raise CheckpointError(f"{file}: holds {type(content).__name__}, expected an object with 'protocol' and 'tasks'")
     metrics: dict[str, Any] = parse(_Metrics, content, str(file), CheckpointError).model_dump()
     return metrics
+
+
+def read_seeds(run: RunFolder) -> tuple[SeedRun, ...]:
+    """Return the trainings in a folder, one or several, as far as they are.
+
+    Raises:
+        EdnasError: One of the files is damaged; the message names it.
+    """
+    return tuple(map(_read_run, run.seeds() or [run]))
 
 
 def _read_run(folder: RunFolder) -> SeedRun:

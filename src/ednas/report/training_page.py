@@ -25,11 +25,17 @@ _LOSS, _RATE, _SPEED = "loss", "learning_rate", "images_per_second"
 """Columns of ``steps.csv``."""
 
 
-def render_training(report: TrainingReport) -> str:
-    """Return the report as an HTML page; sections without content are left out."""
+def render_training(report: TrainingReport, reload_s: float | None = None) -> str:
+    """Return the report as an HTML page; sections without content are left out.
+
+    Args:
+        report: What it says.
+        reload_s: After how many seconds it reloads itself; None = it does not.
+    """
     config, metrics = report.runs[0].config, report.metrics
     return template("training.html").render(
         report=report,
+        reload_s=reload_s,
         tiles=_tiles(report),
         facts=_facts(report),
         warnings=[*_unfinished(report), *(shortcomings(metrics) if metrics else ())],
@@ -50,13 +56,13 @@ def render_training(report: TrainingReport) -> str:
     )
 
 
-def write_training_report(report: TrainingReport, path: Path | str) -> Path:
-    """Write the report to ``path`` atomically and return the path.
+def write_training_report(report: TrainingReport, path: Path | str, reload_s: float | None = None) -> Path:
+    """Write the report, as :func:`render_training` returns it, to ``path`` atomically and return the path.
 
     Raises:
         EdnasError: The file cannot be written.
     """
-    write_text(path, render_training(report))
+    write_text(path, render_training(report, reload_s))
     return Path(path)
 
 
@@ -174,7 +180,6 @@ def _unfinished(report: TrainingReport) -> list[str]:
     lines = []
     for run in report.runs:
         if run.metrics is None:
-            done = f"{run.steps[-1]['step']:,.0f}" if run.steps else "0"
-            of = f" of {run.config.recipe.steps:,}" if run.config else ""
-            lines.append(f"{run.name} is not finished: step {done}{of}")
+            of = "" if run.planned is None else f" of {run.planned:,}"
+            lines.append(f"{run.name} is not finished: step {run.step:,}{of}")
     return lines

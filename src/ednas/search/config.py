@@ -13,6 +13,7 @@ from ednas.config import StrictModel, parse, read_yaml
 from ednas.exceptions import ConfigError
 from ednas.files import is_file
 from ednas.hw.quantities import QUANTITIES
+from ednas.runs import RunFolder
 from ednas.search.controllers import ControllerConfig, controller_names
 from ednas.search.evaluators.setting import PROXY, EvaluatorConfig, evaluator_names
 from ednas.search.objective import RewardConfig
@@ -323,3 +324,23 @@ def load_search_config(path: Path | str) -> SearchConfig:
         ConfigError: The file is missing, not YAML, or a key or value is wrong; the nearest right key is offered.
     """
     return parse(SearchConfig, read_yaml(path), str(path))
+
+
+def config_of_run(run: RunFolder, identity: Mapping[str, Any]) -> SearchConfig | None:
+    """Return the configuration of a run; without its file that of the study, which lacks what does not decide a search.
+
+    Args:
+        run: The run's folder.
+        identity: That of its study.
+
+    Returns:
+        None for a study of somebody's own program.
+
+    Raises:
+        ConfigError: The configuration is wrong.
+    """
+    if run.config.is_file():
+        return load_search_config(run.config)
+    if "data" not in identity:
+        return None
+    return parse(SearchConfig, SearchConfig.from_identity(identity), str(run.study))

@@ -102,9 +102,10 @@ def pareto(trials: Iterable[Trial], objectives: Sequence[str] = Objective.object
         ((point(trial, costs_first), trial) for trial in _scored(trials)), key=lambda p: (p[0], p[1].number)
     )
     front: list[tuple[tuple[float, ...], Trial]] = []
-    # In this order a trial can only be beaten by one before it; and if by any, then by one of the front.
+    # In this order a trial can only be beaten by one before it; and if by any, then by one of the front. Of two
+    # objectives it is the last one of the front, of more most often one of the last.
     for own, trial in points:
-        if not any(all(map(float.__le__, other, own)) for other, _ in front):
+        if not any(all(map(float.__le__, other, own)) for other, _ in reversed(front)):
             front.append((own, trial))
     return tuple(trial for _, trial in front)
 

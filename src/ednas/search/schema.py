@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import fields
 from functools import cache
@@ -117,3 +118,10 @@ def flat(trial: Trial) -> dict[str, Any]:
     costs, metrics = row.pop("cost"), row.pop("metrics")
     measured = {f"metrics.{task}.{metric}": v for task, values in metrics.items() for metric, v in values.items()}
     return {**row, **{f"cost.{name}": value for name, value in costs.items()}, **measured}
+
+
+def flat_rows(trials: Iterable[Trial]) -> list[dict[str, Any]]:
+    """Return trials as rows without nested values, all with the same columns; None where a trial has no such value."""
+    rows = [flat(trial) for trial in trials]
+    columns = dict.fromkeys(column for row in rows for column in row)
+    return [{column: row.get(column) for column in columns} for row in rows]

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from ednas.arch import Architecture
 from ednas.closing import Closing
 from ednas.exceptions import ConfigError, EdnasError, StudyError
-from ednas.files import locked
+from ednas.files import is_locked, locked
 from ednas.metrics import TaskValues
 from ednas.search.controllers.base import Proposal
 from ednas.search.schema import (
@@ -35,7 +35,7 @@ from ednas.search.schema import (
     SCHEMA_VERSION,
     TABLES,
     definitions,
-    flat,
+    flat_rows,
     known_definitions,
     to_row,
     to_trial,
@@ -101,9 +101,7 @@ class StudyReader(Closing):
         Raises:
             StudyError: The file is damaged.
         """
-        rows = [flat(trial) for trial in self.trials()]
-        columns = dict.fromkeys(column for row in rows for column in row)
-        return [{column: row.get(column) for column in columns} for row in rows]
+        return flat_rows(self.trials())
 
     def trials_dataframe(self) -> pandas.DataFrame:
         """Return :meth:`rows` as a pandas table, a row for each trial; polars takes ``polars.DataFrame(study.rows())``.
@@ -378,13 +376,22 @@ class Study(StudyReader):
                 raise
 
 
+def is_written(path: Path | str) -> bool:
+    """Whether a process writes to a study, evaluates its trials for example."""
+    return is_locked(_lock_file(Path(path)))
+
+
 def _connect(uri: str) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=_READER_PATIENCE_S, isolation_level=None)
 
 
+def _lock_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
+
+
 def _lock(path: Path) -> ExitStack:
     """Take the writer's lock, which stands beside the study until it is closed, or its process ends."""
-    file, lock = path.with_name(f"{path.name}.lock"), ExitStack()
+    file, lock = _lock_file(path), ExitStack()
     try:
         lock.enter_context(locked(file, wait=False))
     except BlockingIOError:

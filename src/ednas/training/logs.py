@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import csv
-import io
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ednas.closing import Closing
 from ednas.exceptions import EdnasError
-from ednas.files import write_text
+from ednas.files import csv_text, write_text
 from ednas.runs import RunFolder
 from ednas.training.callbacks import StepReport
 
@@ -84,7 +83,7 @@ class RunLogs(Closing):
         row = {"step": report.step, **report_values(report)}
         try:
             if not self._is_begun:
-                _write_rows(self._csv, list(row), _rows_before(self._csv, list(row), report.step))
+                write_text(self._csv, csv_text(list(row), _rows_before(self._csv, list(row), report.step)))
                 self._is_begun = True
             self._open_board(report.step)
             with self._csv.open("a", newline="", encoding="utf-8") as file:
@@ -104,7 +103,8 @@ class RunLogs(Closing):
             EdnasError: The file cannot be written.
         """
         row = {"step": step, **_by_column(metrics)}
-        _write_rows(self._validation, list(row), [*_rows_before(self._validation, list(row), step), row])
+        before = _rows_before(self._validation, list(row), step)
+        write_text(self._validation, csv_text(list(row), [*before, row]))
         self._open_board(step)
         self.write_metrics(metrics, step)
 
@@ -145,14 +145,6 @@ def metric_values(metrics: Mapping[str, Any]) -> dict[str, float]:
 def _by_column(metrics: Mapping[str, Any]) -> dict[str, float]:
     tasks: Mapping[str, Mapping[str, float]] = metrics["tasks"]
     return {f"{task}/{name}": value for task, values in tasks.items() for name, value in values.items()}
-
-
-def _write_rows(file: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(file, text.getvalue())
 
 
 def _rows_before(file: Path, columns: list[str], step: int) -> list[dict[str, str]]:
