@@ -220,7 +220,7 @@ def run(job: Job, nyuv2: str, scenes: Path = SCENES) -> dict[str, Any]:
     """Train and measure once."""
     train, val = open_splits(job.data, nyuv2, scenes)
     chosen = recipe("mini", input_size=None, **job.changes)
-    weights = None if chosen.init is None else load_weights(chosen.init)
+    weights = None if chosen.init is None else load_weights(chosen.init, load_architecture(job.architecture))
     options = chosen.options_of(job.tasks)
     for own in options.values():
         if (rule := own.get("class_weights")) in COUNTED_WEIGHTS:

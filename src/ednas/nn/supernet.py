@@ -41,6 +41,7 @@ class Supernet(nn.Module):
         networks: Text forms of those that are trained, in turns of random order; at least ``at_once``.
         at_once: How many networks a training step runs, each on as many samples.
         seed: Of the weights and the order.
+        start: Gives each of the networks that the supernet is put together from its first weights; None = chance does.
 
     Attributes:
         drawn: How many networks were run in training; part of the state, so that a resumed training goes on with the
@@ -54,7 +55,14 @@ class Supernet(nn.Module):
     drawn: Tensor
 
     def __init__(
-        self, space: SearchSpace, heads: Mapping[str, int], networks: Sequence[str], *, at_once: int, seed: int = 0
+        self,
+        space: SearchSpace,
+        heads: Mapping[str, int],
+        networks: Sequence[str],
+        *,
+        at_once: int,
+        seed: int = 0,
+        start: Callable[[MultiTaskNetwork], None] | None = None,
     ) -> None:
         super().__init__()
         if space.base.has_own_parts:
@@ -71,7 +79,10 @@ class Supernet(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "weights"))
             for architecture in _covering(space):
-                for name, weights in MultiTaskNetwork(architecture, heads).named_parameters():
+                network = MultiTaskNetwork(architecture, heads)
+                if start is not None:
+                    start(network)
+                for name, weights in network.named_parameters():
                     place = place_of(name, architecture)
                     tensors[place] = _grown(tensors.get(place), weights.detach())
         owners: dict[str, dict[str, nn.Parameter]] = {}

@@ -30,7 +30,7 @@ from ednas.search.beginning import Begun, begin, find_start
 from ednas.search.evaluators.base import Evaluation, Evaluator
 from ednas.search.evaluators.setting import Setting
 from ednas.search.evaluators.stack import SMALLEST, PredictorEvaluator, features_of, fit_metrics
-from ednas.search.evaluators.supernet import SupernetOptions, make_supernet, training_seconds
+from ednas.search.evaluators.supernet import SupernetOptions, make_supernet
 from ednas.search.evaluators.zero_cost import TASK, ZeroCostEvaluator
 from ednas.search.judging import judge_all, make_setting, make_trainer
 from ednas.search.objective import lowest
@@ -239,6 +239,8 @@ class _Checker:
 
     def _scores(self, candidates: Sequence[Candidate], proxy: Sequence[Evaluation]) -> Iterator[Scores]:
         """Yield what each evaluator says of the networks."""
+        from ednas.training.supernet.file import TrainedSupernet
+
         texts = [candidate.architecture.to_text() for candidate in candidates]
         training = _mean_seconds(proxy)
         yield from self._proxies(proxy, training)
@@ -253,7 +255,8 @@ class _Checker:
             return
         evaluator = make_supernet(setting, self._options.supernet)
         supernet = _Judged.by("supernet", evaluator, setting, texts)
-        once, title = training_seconds(evaluator.weights), f"supernet, {self._options.supernet.steps} steps"
+        trained = TrainedSupernet.load(evaluator.folder)
+        once, title = trained.notes.cpu_seconds, f"supernet, {self._options.supernet.steps} steps"
         yield self._by_accuracy(title, supernet.evaluations, supernet.seconds, once)
         yield self._predicted("stack", candidates, proxy, [zero_cost, supernet], once + anchors)
 

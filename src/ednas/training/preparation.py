@@ -92,7 +92,7 @@ def make_model(
         decode_progress: Called with samples done and in all while it decodes.
     """
     architecture = config.load_architecture()
-    weights = None if config.recipe.init is None else load_weights(config.recipe.init)
+    weights = None if config.recipe.init is None else load_weights(config.recipe.init, architecture)
     train_set = datasets[0]
     task_options = config.recipe.options_of(config.tasks)
     for task, options in task_options.items():
