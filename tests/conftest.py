@@ -11,6 +11,7 @@ it; these modules need no file of their own:
 - ``arch/kinds/uib.py``: the conformance suite ``arch/test_kinds.py`` runs on every kind
 - ``cli/demo.py``: ``test_demo.py`` calls it
 - ``cli/report.py``: ``report/test_training.py`` calls it on a training, ``features/test_own_task.py`` on more
+- ``cli/specialise.py``: ``test_specialise.py`` calls it
 - ``data/classes.py``: names alone; ``data/readers/test_cityscapes.py`` and ``examples/test_datasets.py`` compare them
 - ``data/guess/layout.py``: a step of a proposal, which ``data/test_guess.py`` opens and compares
 - ``data/guess/proposal.py``: a step of a proposal, which ``data/test_guess.py`` opens and compares

@@ -21,11 +21,14 @@ from ednas.hw import Target
 from ednas.hw.graph.layer_list import LayerEntry, NetworkEntry
 from ednas.pipeline import StudyConfig
 from ednas.search import SearchConfig
+from ednas.search.check import CheckOptions
 from ednas.search.controllers.evolution import RegularizedEvolution
 from ednas.search.controllers.local_search import LocalSearch
 from ednas.search.controllers.nsga2 import NSGA2
 from ednas.search.controllers.ppo import PPO
 from ednas.search.controllers.pyglove import PyGlove
+from ednas.search.evaluators.stack import PredictorOptions, StackOptions
+from ednas.search.evaluators.supernet import SupernetOptions
 from ednas.training import RECIPES, TrainConfig
 from generate.text import as_markdown, attributes, table
 
@@ -62,6 +65,10 @@ PAGES = {
             "Options of the controller nsga2": NSGA2.Options,
             "Options of the controller ppo": PPO.Options,
             "Options of the controller pyglove": PyGlove.Options,
+            "Options of the evaluator supernet": SupernetOptions,
+            "Options of the evaluator predictor": PredictorOptions,
+            "Options of the evaluator stack": StackOptions,
+            "Options of --check-proxy": CheckOptions,
             "study.yaml of a demo": StudyConfig,
         },
     ),

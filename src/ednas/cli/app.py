@@ -21,6 +21,7 @@ from ednas.cli import (
     report,
     runs,
     search,
+    specialise,
     targets,
     train,
 )
@@ -54,6 +55,7 @@ def _main(
 
 app.command("demo")(demo.demo)
 app.command("search")(search.search)
+app.command("specialise")(specialise.specialise)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)

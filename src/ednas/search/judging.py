@@ -18,6 +18,7 @@ from ednas.search.beginning import Begun, find_start
 from ednas.search.evaluators.base import Evaluation, Evaluator
 from ednas.search.evaluators.proxy import MODULES, ProxyEvaluator
 from ednas.search.evaluators.setting import Setting
+from ednas.search.evaluators.supernet import SupernetEvaluator
 from ednas.search.executors import Attempts, Executor, InlineExecutor, Job, ProcessExecutor, RayExecutor
 from ednas.search.progress import SearchCallback
 
@@ -47,6 +48,16 @@ def make_executor(config: SearchConfig, evaluator: Evaluator) -> Executor:
     )
 
 
+def make_judge(config: SearchConfig, begun: Begun, evaluator: Evaluator) -> Executor:
+    """Return what has candidates judged; what a supernet said of one for another search is not asked again."""
+    executor = make_executor(config, evaluator)
+    if not isinstance(evaluator, SupernetEvaluator):
+        return executor
+    context = training_context(evaluator.config, begun.train.digest, begun.model.input_size)
+    own = {"by": evaluator.identity(), "calibration": evaluator.calibration, **context}
+    return BankedExecutor(executor, Bank(evaluator.folder / "scores.jsonl"), own)
+
+
 def make_trainer(config: SearchConfig, begun: Begun, folder: RunFolder) -> Executor:
     """Return what trains networks as the search does, unless the bank knows what would come of it."""
     training = config.train_config(begun.space.base)
@@ -67,8 +78,10 @@ def make_setting(config: SearchConfig, begun: Begun, folder: RunFolder, callback
         return judge_all(make_trainer(config, begun, folder), networks, seed, what, callbacks)
 
     def judge(scorer: Evaluator, networks: Sequence[str], what: str) -> Mapping[str, Evaluation]:
-        scores = Bank(folder.evaluator / "scores.jsonl")
-        executor = BankedExecutor(make_executor(config, scorer), scores, {"by": type(scorer).__name__, **context})
+        executor = make_judge(config, begun, scorer)
+        if not isinstance(executor, BankedExecutor):
+            scores = Bank(folder.evaluator / "scores.jsonl")
+            executor = BankedExecutor(executor, scores, {"by": type(scorer).__name__, **context})
         return judge_all(executor, networks, seed, what, callbacks)
 
     return Setting(

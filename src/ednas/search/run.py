@@ -19,7 +19,7 @@ from ednas.search.beginning import Begun, begin, stored_identity
 from ednas.search.evaluators.base import Evaluation, Evaluator
 from ednas.search.evaluators.setting import PROXY
 from ednas.search.executors.ray import check_ray
-from ednas.search.judging import ended_by_sigterm, make_executor, make_setting, make_trainer
+from ednas.search.judging import ended_by_sigterm, make_judge, make_setting, make_trainer
 from ednas.search.loop import Search
 from ednas.search.noise import measure_noise, spread_evenly
 from ednas.search.objective import Objective
@@ -93,7 +93,7 @@ def run_search(
         with ended_by_sigterm():
             judge = evaluator or config.evaluator.make(make_setting(config, begun, folder, callbacks))
         trains = evaluator is not None or config.evaluator.name == PROXY
-        executor = make_executor(config, judge)
+        executor = make_judge(config, begun, judge)
         if evaluator is None and trains and config.bank:
             executor = make_trainer(config, begun, folder)
         if retry_failed:

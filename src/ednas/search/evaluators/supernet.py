@@ -5,6 +5,8 @@ Its batch statistics are measured anew before it is judged (:mod:`ednas.training
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,6 +95,13 @@ class SupernetEvaluator:
     folder: Path
     calibration: int
     device: str = "auto"
+
+    def identity(self) -> str:
+        """Return hex digits of what decided the supernet's weights."""
+        from ednas.training.supernet.file import TrainedSupernet
+
+        notes = TrainedSupernet.load(self.folder).notes
+        return hashlib.sha256(json.dumps(notes.identity, sort_keys=True).encode()).hexdigest()[:16]
 
     def evaluate(self, architecture: Architecture, seed: int) -> Evaluation:  # noqa: ARG002 - nothing is drawn
         """Measure a candidate.
