@@ -30,6 +30,7 @@ from ednas.search.trial import Trial, TrialState
 if TYPE_CHECKING:
     from ednas.search.config import SearchConfig, load_search_config
     from ednas.search.evaluators.proxy import ProxyEvaluator
+    from ednas.search.exchange import export_study
     from ednas.search.run import DeviceCost, run_search
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "best",
     "check_feasible",
     "controller_names",
+    "export_study",
     "load_search_config",
     "lowest",
     "pareto",
@@ -75,6 +77,7 @@ _LAZY = {
     "DeviceCost": "ednas.search.run",
     "ProxyEvaluator": "ednas.search.evaluators.proxy",
     "SearchConfig": "ednas.search.config",
+    "export_study": "ednas.search.exchange",
     "load_search_config": "ednas.search.config",
     "run_search": "ednas.search.run",
 }
