@@ -39,8 +39,8 @@ def export_study(
     """Write a search's trials to a file: their genes, costs, metrics, accuracies and rewards.
 
     For Optuna, each decision of the space is a categorical parameter. The value is the reward, or the search's
-    objectives where its configuration names them; costs and metrics are user attributes. Optuna takes about 0.2 s a
-    trial, the other formats take seconds.
+    objectives where its configuration names them; costs and metrics are user attributes. Optuna takes minutes for
+    thousands of trials, the other formats take seconds.
 
     [bold]Examples[/bold]
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ednas.search.config import SearchConfig, load_search_config
     from ednas.search.evaluators.proxy import ProxyEvaluator
     from ednas.search.evaluators.setting import EvaluatorConfig, Setting, evaluator_names, register_evaluator
+    from ednas.search.exchange import export_study
     from ednas.search.run import run_search
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "check_feasible",
     "controller_names",
     "evaluator_names",
+    "export_study",
     "load_search_config",
     "lowest",
     "merge_banks",
@@ -95,6 +97,7 @@ _LAZY = {
     "Setting": "ednas.search.evaluators.setting",
     "check_evaluators": "ednas.search.check",
     "evaluator_names": "ednas.search.evaluators.setting",
+    "export_study": "ednas.search.exchange",
     "load_search_config": "ednas.search.config",
     "register_evaluator": "ednas.search.evaluators.setting",
     "run_search": "ednas.search.run",
