@@ -4,12 +4,16 @@ Efficiency is the time that the sleeping alone takes, divided by that of the sea
 workers. Processors are Ray's own count of them, so that any number of workers sleeps on any machine. Each worker is
 warm: it has done a trial before the clock starts, as in a search of hours. ::
 
-    python benchmarks/search_ray.py --seconds 20 --waves 3
+    python benchmarks/search_ray.py --seconds 60 --waves 2
+    python benchmarks/search_ray.py --in-hand 1000
+    python benchmarks/search_ray.py --data
 
 The driver's processor time per trial is that of the process that proposes, costs, submits, waits and stores, with the
 threads of Ray in it. ``--in-hand`` gives that many trials to Ray at once, of which ``--at-once`` run: what a driver of
 so many workers does, without the workers. The machines of a cluster have processors of their own; here all share one
 machine, so that what starting a trial costs its machine is in the efficiency, too.
+
+``--data`` measures what every machine does with the data: it decodes them once, and opens them for each candidate.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import os
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from rich.console import Console
@@ -97,18 +102,41 @@ def measure(workers: int, seconds: float, waves: int) -> tuple[float, float]:
     return waves * seconds / wall, processor / trials
 
 
+def measure_data() -> str:
+    """Say what 200 street scenes cost a machine once, and each candidate."""
+    from ednas.training import TrainConfig, prepare_judgement, recipe
+
+    config = TrainConfig(data="streets", data_options={"count": 200}, recipe=recipe("mini", input_size=(128, 256)))
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["EDNAS_CACHE"] = folder
+        ends = [time.process_time()]
+        for _ in range(2):
+            prepare_judgement(config)
+            ends.append(time.process_time())
+        size = sum(file.stat().st_size for file in Path(folder).rglob("*.npy"))
+    decoding, opening = (stop - start for start, stop in pairwise(ends))
+    return (
+        f"200 street scenes of 128x256, {size / 1e6:.0f} MB: {decoding:.1f} s of a processor to decode them once, "
+        f"{opening:.2f} s to open them for each candidate"
+    )
+
+
 def main() -> None:
     # Evaluators are sent to other processes, which know this file by its own name alone.
     import search_ray
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=20.0, help="that each trial sleeps")
-    parser.add_argument("--waves", type=int, default=3, help="trials of each worker")
+    parser.add_argument("--seconds", type=float, default=60.0, help="that each trial sleeps")
+    parser.add_argument("--waves", type=int, default=2, help="trials of each worker")
     parser.add_argument("--workers", type=int, nargs="*", default=list(WORKERS))
     parser.add_argument("--in-hand", type=int, help="only measure the driver, with so many trials in hand")
     parser.add_argument("--at-once", type=int, default=4, help="with --in-hand: trials that run")
+    parser.add_argument("--data", action="store_true", help="only measure what every machine does with the data")
     arguments = parser.parse_args()
     console = Console(width=100)
+    if arguments.data:
+        console.print(measure_data())
+        return
     if arguments.in_hand:
         with own_ray(arguments.at_once):
             trials = arguments.in_hand + arguments.in_hand // 4
