@@ -93,6 +93,16 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
     return call
 
 
+@pytest.fixture(scope="module")
+def ray() -> Iterator[str]:
+    """A Ray on this machine for all tests of a module, to which this program is connected; its address."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'ednas[ray]'")
+    from ednas.search.executors.ray import own_ray
+
+    with own_ray(processors=4):
+        yield ray.get_runtime_context().gcs_address
+
+
 @pytest.fixture
 def clean_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Undo what a test registers as tasks, and what it imports as plugins."""

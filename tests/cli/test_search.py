@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,16 @@ def test_the_help_names_every_controller() -> None:
 def test_retrying_is_for_a_search_that_is_there(run: Run, tmp_path: Path) -> None:
     code, _, err = run("search", "--data", "streets", "--retry-failed", "--out", tmp_path / "run")
     assert (code, err) == (2, "error: --retry-failed: is about the search in --out; add --resume\n")
+
+
+@pytest.mark.slow
+def test_an_address_where_nobody_answers_is_said_in_one_line(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'ednas[ray]'")
+    options = ["--data", "streets", "--executor", "ray", "--ray-address", "127.0.0.1:1", "--out", tmp_path / "run"]
+    started = time.monotonic()
+    code, out, err = run("search", *options)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ray_address '127.0.0.1:1': nobody answers at ")
+    assert err.count("\n") == 1
+    assert time.monotonic() - started < 60
+    assert not (tmp_path / "run").exists()

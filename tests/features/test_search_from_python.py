@@ -21,6 +21,9 @@ from ednas.search import StudyReader, TrialState, run_search
 
 HEADS = {"segmentation": 19, "depth": 1}
 
+PROCESSES = ("process", "ray")
+"""Executors that judge in other processes."""
+
 
 @pytest.fixture(autouse=True)
 def _small(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -30,8 +33,10 @@ def _small(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
         yield
 
 
-@pytest.mark.parametrize("executor", ["inline", pytest.param("process", marks=pytest.mark.slow)])
-def test_an_evaluator_of_ones_own_judges(tmp_path: Path, executor: str) -> None:
+@pytest.mark.parametrize("executor", ["inline", *(pytest.param(name, marks=pytest.mark.slow) for name in PROCESSES)])
+def test_an_evaluator_of_ones_own_judges(tmp_path: Path, request: pytest.FixtureRequest, executor: str) -> None:
+    if executor == "ray":
+        request.getfixturevalue("ray")
     own = small_search(trials=3, executor=executor, finalists=1)
     result = run_search(own, tmp_path, evaluator=SmallFilters())
     with StudyReader(tmp_path / "study.db") as study:

@@ -60,6 +60,11 @@ def test_yaml_round_trip(tmp_path: Path) -> None:
         ({"trials": 0}, "'trials'"),
         ({"workers": 0}, "'workers'"),
         ({"executor": "threads"}, "'executor'"),
+        ({"ray_address": "auto"}, "ray_address is for searches through Ray; add executor: ray"),
+        ({"executor": "process", "gpus_per_trial": 1}, "gpus_per_trial is for searches through Ray"),
+        ({"executor": "ray", "gpus_per_trial": 1.5}, "a part of one GPU, like 0.25, or a whole number of them"),
+        ({"executor": "ray", "gpus_per_trial": -1}, "'gpus_per_trial'"),
+        ({"executor": "ray", "device": "cuda"}, "device: cuda needs gpus_per_trial above 0"),
         ({"target_latency_ms": 0}, "'target_latency_ms': must be above 0"),
         ({"target_latency_ms": -1}, "'target_latency_ms': write a number of at least 0, baseline, or a multiple like"),
         ({"target_latency_ms": "base"}, "'target_latency_ms': write a number"),
@@ -91,6 +96,20 @@ def test_mistakes_are_named(values: dict[str, Any], message: str) -> None:
         parse(SearchConfig, {"training": {"data": "streets"}, **values}, "search.yaml")
     assert str(error.value).startswith("search.yaml: ")
     assert "\n" not in str(error.value)
+
+
+def test_where_candidates_are_trained_is_not_what_a_search_is() -> None:
+    near = SearchConfig(training=STREETS)
+    far = SearchConfig(
+        training=STREETS,
+        executor="ray",
+        ray_address="head:6379",
+        gpus_per_trial=0.25,
+        workers=8,
+        threads=4,
+        device="cuda",
+    )
+    assert near.identity() == far.identity()
 
 
 def test_the_target_latency_is_one_of_the_limits() -> None:

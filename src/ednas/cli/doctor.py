@@ -14,7 +14,7 @@ from ednas.cli.printing import print_json
 
 _PACKAGES = (
     "ednas", "torch", "lightning", "numpy", "pyglove", "pydantic", "safetensors", "plotly", "h5py", "scipy",
-    "ai-edge-litert", "litert-torch", "ai-edge-quantizer", "ethos-u-vela", "onnx", "onnxruntime",
+    "ai-edge-litert", "litert-torch", "ai-edge-quantizer", "ethos-u-vela", "onnx", "onnxruntime", "ray",
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from helpers.processes import is_alive, survivors
 from helpers.searches import Environment, FakeEvaluator, Meeting, Misbehaving
 
 from ednas.arch import load_architecture
@@ -77,7 +78,7 @@ def test_leaving_ends_what_still_runs() -> None:
         executor.submit(job(1))
         processes = [worker.process for worker in executor._running.values()]
         identifiers = [process.pid for process in processes]
-    assert all(not _is_alive(identifier) for identifier in identifiers)
+    assert not any(is_alive(identifier) for identifier in identifiers)
 
 
 @pytest.mark.slow
@@ -135,19 +136,8 @@ def test_workers_end_with_a_coordinator_that_is_killed(tmp_path: Path) -> None:
     assert coordinator.stdout is not None
     worker = int(coordinator.stdout.readline())
     time.sleep(1.0)
-    assert _is_alive(worker)
+    assert is_alive(worker)
     coordinator.send_signal(signal.SIGKILL)
     coordinator.wait()
     coordinator.stdout.close()
-    deadline = time.monotonic() + 20
-    while _is_alive(worker) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not _is_alive(worker)
-
-
-def _is_alive(identifier: int | None) -> bool:
-    """Whether a process runs; one that ended and was not yet asked for its result (a zombie) does not."""
-    try:
-        return Path(f"/proc/{identifier}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    assert survivors([worker]) == []

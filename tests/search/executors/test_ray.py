@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.processes import is_alive, survivors
 from helpers.searches import BASE_TEXT, FakeEvaluator, Meeting, Misbehaving
 
 from ednas.exceptions import ConfigError
@@ -122,11 +124,8 @@ class TestJobs:
             while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
                 time.sleep(0.05)
             (number,) = (int(path.name) for path in tmp_path.iterdir())
-            assert Path(f"/proc/{number}").exists()
-        deadline = time.monotonic() + 20
-        while Path(f"/proc/{number}").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert not Path(f"/proc/{number}").exists()
+            assert is_alive(number)
+        assert survivors([number]) == []
 
     def test_a_full_disk_of_the_only_machine_is_everybodys(self) -> None:
         with RayExecutor(Misbehaving("disk")) as executor:
@@ -142,3 +141,19 @@ class TestJobs:
             executor.submit(job())
             assert executor.wait().error == ""
         assert ray.is_initialized()
+
+    def test_an_evaluator_of_a_script(self, ray: str, tmp_path: Path) -> None:
+        script = tmp_path / "mine.py"
+        script.write_text(
+            "from ednas.search import Evaluation\n"
+            "from ednas.search.executors import Job, RayExecutor\n"
+            "class Mine:\n"
+            "    def evaluate(self, architecture, seed):\n"
+            "        return Evaluation({'mine': {'miou': len(architecture.blocks)}})\n"
+            "if __name__ == '__main__':\n"
+            f"    with RayExecutor(Mine(), address={ray!r}) as executor:\n"
+            f"        executor.submit(Job(0, {BASE_TEXT!r}, 0))\n"
+            "        print(executor.wait().evaluation.tasks)\n"
+        )
+        done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True, timeout=300)
+        assert done.stdout == "{'mine': {'miou': 16.0}}\n"

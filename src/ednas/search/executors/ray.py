@@ -15,15 +15,17 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from ednas.closing import Closing
 from ednas.exceptions import ConfigError, EdnasError
+from ednas.files import is_file
 from ednas.search.evaluators.base import Evaluator
 from ednas.search.executors.base import Job, Outcome, Packed, one_line
 from ednas.search.executors.process import ProcessExecutor
@@ -48,6 +50,7 @@ def check_ray(address: str | None) -> None:
     Raises:
         ConfigError: Ray is not installed, or nobody answers at the address.
     """
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what fails is said in one line, here
     try:
         from ray._private.services import canonicalize_bootstrap_address
     except ImportError:
@@ -109,8 +112,8 @@ class RayExecutor(Closing):
             raise ConfigError("executor: workers must be above 0")
         if gpus < 0 or (gpus > 1 and gpus % 1):
             raise ConfigError("executor: gpus must be a part of 1, or a whole number")
-        self._options = {"threads": threads, "timeout_s": timeout_s, "preload": tuple(preload)}
-        ProcessExecutor(evaluator, **self._options).close()  # refuses what every machine would refuse
+        self._start = partial(ProcessExecutor, threads=threads, timeout_s=timeout_s, preload=tuple(preload))
+        self._start(evaluator).close()  # refuses what every machine would refuse
         self._packed = Packed.of(evaluator)
         self._address = address
         self._asked_workers = workers
@@ -164,6 +167,8 @@ class RayExecutor(Closing):
         import ray
 
         try:
+            machine: str
+            outcome: Outcome
             machine, outcome = ray.get(reference)
         except ray.exceptions.RayTaskError as error:
             # Not even the task could be loaded: there is no ednas, or another one.
@@ -176,14 +181,16 @@ class RayExecutor(Closing):
         except ray.exceptions.RayError as error:
             lost = f"its machine or its Ray worker was lost ({type(error).__name__})"
             return Outcome(job.number, error=lost, fault="killed", elsewhere=True)
-        if outcome.fault != "environment":
-            return outcome
+        return self._without(machine, outcome) if outcome.fault == "environment" else outcome
+
+    def _without(self, machine: str, outcome: Outcome) -> Outcome:
+        """Leave a machine out whose disk or data are not in order; say whether there is another one."""
+        is_new = machine not in self._left_out
         self._left_out.add(machine)
-        others = self._machines()
-        error = f"{outcome.error} (on {self._describe(machine)})"
-        if others:
+        others = bool(self._machines())
+        if others and is_new:
             _log.warning("%s is left out: %s", self._describe(machine), outcome.error)
-        return replace(outcome, error=error, elsewhere=bool(others))
+        return replace(outcome, error=f"{outcome.error} (on {self._describe(machine)})", elsewhere=others)
 
     def _connect(self) -> None:
         """Connect to Ray, or start it, once."""
@@ -208,11 +215,7 @@ class RayExecutor(Closing):
             # Unlike Ray's default for tasks with GPUs, a Ray worker serves many: what takes memory is not in it.
             remote = ray.remote(max_retries=0, max_calls=0, num_cpus=self._threads, num_gpus=self._gpus)
             self._task = remote(_evaluate)
-            self._arguments = (
-                ray.put(self._packed),
-                self._options,
-                [str(Path(place).absolute()) for place in sys.path],
-            )
+            self._arguments = (ray.put(self._packed), self._start, _Program.running())
             self._connection = connection.pop_all()
 
     def _machines(self) -> dict[str, int]:
@@ -232,18 +235,48 @@ class RayExecutor(Closing):
     def _describe(self, machine: str) -> str:
         import ray
 
-        return next((node["NodeManagerHostname"] for node in ray.nodes() if node["NodeID"] == machine), machine)
+        return next((str(node["NodeManagerHostname"]) for node in ray.nodes() if node["NodeID"] == machine), machine)
 
 
-def _evaluate(job: Job, evaluator: Packed, options: Mapping[str, Any], path: Sequence[str]) -> tuple[str, Outcome]:
+@dataclass(frozen=True)
+class _Program:
+    """What a new process knows of the program that searches, as far as it lies at the same place.
+
+    Attributes:
+        script: Its main file, which defines what a script defines; None if there is none.
+        path: Where modules are looked for.
+    """
+
+    script: str | None
+    path: tuple[str, ...]
+
+    @classmethod
+    def running(cls) -> _Program:
+        """Return this one."""
+        main = sys.modules["__main__"]
+        is_script = main.__spec__ is None and hasattr(main, "__file__")
+        script = str(Path(str(main.__file__)).absolute()) if is_script else None
+        return cls(script, tuple(str(Path(place).absolute()) for place in sys.path))
+
+    def adopt(self) -> None:
+        """Let the processes that this one starts know of the program, instead of Ray's own."""
+        main = vars(sys.modules["__main__"])
+        if self.script is not None and is_file(self.script):
+            main["__file__"] = self.script
+        else:
+            main.pop("__file__", None)
+        sys.path += [place for place in self.path if place not in sys.path]
+
+
+def _evaluate(
+    job: Job, evaluator: Packed, start: Callable[[Packed], ProcessExecutor], program: _Program
+) -> tuple[str, Outcome]:
     """Body of a Ray task: do a job in a process of its own; return which machine this is, and the outcome."""
     import ray
 
-    # A new process runs the main program of the one that starts it, for what a script defines; Ray's defines nothing.
-    vars(sys.modules["__main__"]).pop("__file__", None)
-    sys.path += [place for place in path if place not in sys.path]
+    program.adopt()
     try:
-        with ProcessExecutor(evaluator, **options) as executor:
+        with start(evaluator) as executor:
             executor.submit(job)
             outcome = executor.wait()
     except (EdnasError, OSError) as error:  # without memory or disk no process starts
@@ -271,7 +304,10 @@ def _cluster(address: str, **options: Any) -> Iterator[None]:
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **options)
     except (ConnectionError, OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise ConfigError(f"executor 'ray': cannot connect to {address} ({one_line(error)})") from error
+        raise ConfigError(
+            f"executor 'ray': cannot connect to {address} ({one_line(error)}); where the cluster asks for a token, set "
+            "RAY_AUTH_MODE=token, and search on one of its machines"
+        ) from error
     finally:
         if is_main:
             signal.signal(signal.SIGTERM, handler or signal.SIG_DFL)  # Ray puts its own in place
