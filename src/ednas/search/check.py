@@ -270,12 +270,9 @@ class _Checker:
                 Evaluation(points[step], one.higher_is_better) for points, one in zip(on_the_way, proxy, strict=True)
             ]
             yield self._by_accuracy(f"proxy, its first {step} steps", seen, seconds * step / steps)
-        losses = {
-            task: -np.array([_mean_log([p.losses[task] for p in one.curve if p.losses]) for one in proxy])
-            for task in proxy[0].tasks
-        }
+        losses = {task: -np.array([_late_loss(one, task, steps) for one in proxy]) for task in proxy[0].tasks}
         total = np.mean(list(losses.values()), axis=0)
-        yield Scores(f"proxy, sum of the losses over {steps} steps", total, losses, seconds)
+        yield Scores(f"proxy, training loss of the last {steps // 2} steps", total, losses, seconds)
 
     def _predicted(
         self,
@@ -367,5 +364,7 @@ def _mean_seconds(evaluations: Sequence[Evaluation]) -> float:
     return float(np.mean([evaluation.cpu_seconds for evaluation in evaluations]))
 
 
-def _mean_log(values: Sequence[float]) -> float:
-    return float(np.mean(np.log(np.maximum(values, SMALLEST))))
+def _late_loss(evaluation: Evaluation, task: str, steps: int) -> float:
+    """Return the mean logarithm of a task's training loss over the last half of the steps."""
+    losses = [point.losses[task] for point in evaluation.curve if point.losses and point.step > steps / 2]
+    return float(np.mean(np.log(np.maximum(losses, SMALLEST))))

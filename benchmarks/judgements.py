@@ -1,0 +1,181 @@
+"""What tells networks apart early: trainings of networks that cost the same, looked at on the way and at the end.
+
+Each network is trained on the street scenes as a search trains a candidate, by the recipe ``mini`` with JAReD, 800
+steps of 8 samples, from seed 1 and some from seed 2, and is measured on the held-out part of the training split every
+100 steps. The networks are the base, and in turns one that costs within 10 % of it on a Coral at 256x512 and one that costs
+at most as much. ::
+
+    python benchmarks/judgements.py
+    python benchmarks/judgements.py --train --seed 1 --networks 24
+    python benchmarks/judgements.py --train --seed 2 --networks 8
+
+Trainings are kept in a bank, ``results/streets_bank.jsonl``; what is there is not trained again, and what is not there
+is only trained with ``--train``. What is said of 19 networks is unsure: an interval of tau is 0.3 wide on either side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from recipes import SCENES
+from rich.console import Console
+from rich.table import Table
+
+from ednas.arch import Architecture, SearchSpace, SpaceConfig, load_architecture
+from ednas.demo import DEPLOYED_SIZE, JARED, SIZE, make_streets
+from ednas.hw.sources import load_source
+from ednas.scoring import accuracy
+from ednas.search import Bank, DeviceCost
+from ednas.search.agreement import bootstrap, ceiling, kendall
+from ednas.search.bank import Anchor, training_context
+from ednas.search.evaluators import Evaluation
+from ednas.search.evaluators.proxy import ProxyEvaluator
+from ednas.search.executors import InlineExecutor, Job
+from ednas.search.features import describe
+from ednas.search.objective import RememberedCost
+from ednas.search.sampling import Candidate, draw
+from ednas.search.verdict import measure_reference
+from ednas.training import TrainConfig, prepare_judgement, recipe
+
+RESULTS = Path(__file__).parent / "results" / "streets_bank.jsonl"
+STEPS, EVERY, LOSSES_EVERY = 800, 100, 50
+HEADS = {"segmentation": 19, "depth": 1}
+DRAWN = 16
+"""Networks of each half."""
+
+Vector = npt.NDArray[np.float64]
+
+
+def networks() -> list[Candidate]:
+    """Return the networks, the base first, then one of the band and one within the limit in turns."""
+    base = load_architecture("base")
+    space = SearchSpace(base, SpaceConfig(bifpn_widths=(64, 96), bifpn_depths=(1, 2, 4)))
+    cost = RememberedCost(DeviceCost(load_source("coral_usb"), HEADS, DEPLOYED_SIZE), 100_000)
+    limit, start = cost(base)["latency_ms"], space.encode(base)
+    within = draw(space, cost, lambda own: own["latency_ms"] <= limit, DRAWN, start, seed=1)
+    band = draw(space, cost, lambda own: 0.9 * limit <= own["latency_ms"] <= 1.1 * limit, DRAWN, start, seed=2)
+    return [Candidate(start, base, cost(base)), *(own for pair in zip(band, within, strict=True) for own in pair)]
+
+
+def train(chosen: Sequence[Candidate], seed: int) -> None:
+    """Train networks that the bank does not know."""
+    data = make_streets(SCENES / "seed_0")
+    for candidate in chosen:
+        own = recipe(
+            "mini", steps=STEPS, input_size=SIZE, task_options=JARED, evaluate_every=EVERY, log_every=LOSSES_EVERY
+        )
+        config = TrainConfig(data=str(data), tasks=tuple(HEADS), recipe=own)
+        model, split, _ = prepare_judgement(config)
+        context, text = training_context(config, split.digest, model.input_size), candidate.architecture.to_text()
+        if any(anchor.architecture == text and anchor.seed == seed for anchor in Bank(RESULTS).anchors(context)):
+            continue
+        with InlineExecutor(ProxyEvaluator(config, "cpu")) as executor:
+            executor.submit(Job(0, text, seed))
+            outcome = executor.wait()
+        if outcome.evaluation is None:
+            print(f"{text}: {outcome.error}")
+            continue
+        Bank(RESULTS).add([Anchor(context, text, seed, outcome.evaluation)])
+        print(f"seed {seed}: {outcome.evaluation.cpu_seconds:.0f} s {outcome.evaluation.tasks}", flush=True)
+
+
+def log_accuracy(evaluation: Evaluation, task: str | None = None) -> float:
+    """Return the logarithm of the accuracy (Eq. 6), of all tasks or of one."""
+    return math.log(accuracy(evaluation.tasks if task is None else {task: evaluation.tasks[task]}))
+
+
+def late_loss(evaluation: Evaluation, task: str, step: int) -> float:
+    """Return minus the mean logarithm of a task's training loss over the last half of the steps up to ``step``."""
+    points = [p.losses[task] for p in evaluation.curve if p.losses and step / 2 < p.step <= step]
+    return -float(np.mean(np.log(points)))
+
+
+def on_the_way(evaluation: Evaluation, task: str, step: int) -> float:
+    """Return the logarithm of a task's accuracy on what is held out, as it was at a step."""
+    if step == STEPS:
+        return log_accuracy(evaluation, task)
+    metrics = next(point.metrics for point in evaluation.curve if point.step == step and point.metrics)
+    return math.log(accuracy({task: metrics[task]}))
+
+
+def show_spread(first: Sequence[Anchor], second: dict[str, Anchor]) -> Table:
+    """How far networks differ, and how far seeds do."""
+    table = Table(title=f"{len(first)} networks, {len(second)} from two seeds", title_justify="left")
+    for heading in ("", "std of networks", "std of seeds", "share of the networks' own", "ceiling of tau"):
+        table.add_column(heading, justify="right")
+    for task in (None, *HEADS):
+        values = [
+            [log_accuracy(run.evaluation, task) for run in (one, second.get(one.architecture)) if run is not None]
+            for one in first
+        ]
+        found = measure_reference(values, {}, [True] * len(values))
+        cells = (found.accuracy.std(ddof=1), found.noise, found.reliability, ceiling(found.reliability))
+        table.add_row(task or "accuracy", *(f"{cell:.3f}" for cell in cells))
+    return table
+
+
+def show_early(first: Sequence[Anchor]) -> Table:
+    """How well what is seen early ranks networks as they are in the end, of the same training."""
+    title = f"tau with the end, {len(first)} networks: held-out metrics at a step, training loss of the half before it"
+    table = Table(title=title, title_justify="left")
+    table.add_column("step", justify="right")
+    for task in ("both", *HEADS):
+        table.add_column(f"{task}: metrics", justify="right")
+        table.add_column(f"{task}: losses", justify="right")
+    for step in range(EVERY, STEPS + 1, EVERY):
+        cells = []
+        for tasks in (tuple(HEADS), *((task,) for task in HEADS)):
+            end = _sum(first, tasks, log_accuracy)
+            cells.append(kendall(_sum(first, tasks, lambda own, task: on_the_way(own, task, step)), end))  # noqa: B023
+            cells.append(kendall(_sum(first, tasks, lambda own, task: late_loss(own, task, step)), end))  # noqa: B023
+        table.add_row(str(step), *(f"{cell:.2f}" for cell in cells))
+    return table
+
+
+def show_features(first: Sequence[Anchor]) -> Table:
+    """How well what is known of an untrained network ranks it."""
+    cost = DeviceCost(load_source("coral_usb"), HEADS, DEPLOYED_SIZE)
+    rows = [describe(own, cost(own)) for own in (Architecture.from_text(one.architecture) for one in first)]
+    end = np.array([log_accuracy(one.evaluation) for one in first])
+    table = Table(title="tau of single features with the accuracy in the end", title_justify="left")
+    for heading in ("feature", "tau", "95 %"):
+        table.add_column(heading, justify="right")
+    found = []
+    for name in sorted({name for row in rows for name in row}):
+        values = np.array([row.get(name, 0.0) for row in rows])
+        if values.std() > 0:
+            tau = bootstrap(len(rows), lambda chosen: kendall(values[chosen], end[chosen]))  # noqa: B023
+            found.append((name, tau))
+    for name, tau in sorted(found, key=lambda pair: -abs(pair[1].value))[:8]:
+        table.add_row(name, f"{tau.value:+.2f}", f"{tau.low:+.2f} to {tau.high:+.2f}")
+    return table
+
+
+def _sum(first: Sequence[Anchor], tasks: Sequence[str], value: Callable[[Evaluation, str], float]) -> Vector:
+    return np.array([sum(value(one.evaluation, task) for task in tasks) for one in first])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", action="store_true", help="train what is not there yet")
+    parser.add_argument("--seed", type=int, default=1, help="of the trainings")
+    parser.add_argument("--networks", type=int, default=24, help="how many of the networks to train")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.train:
+        train(networks()[: options.networks], options.seed)
+    anchors = Bank(RESULTS).anchors()
+    first = [anchor for anchor in anchors if anchor.seed == 1]
+    second = {anchor.architecture: anchor for anchor in anchors if anchor.seed == 2}
+    for table in (show_spread(first, second), show_early(first), show_features(first)):
+        Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()
