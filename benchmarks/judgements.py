@@ -2,8 +2,8 @@
 
 Each network is trained on the street scenes as a search trains a candidate, by the recipe ``mini`` with JAReD, 800
 steps of 8 samples, from seed 1 and some from seed 2, and is measured on the held-out part of the training split every
-100 steps. The networks are the base, and in turns one that costs within 10 % of it on a Coral at 256x512 and one that costs
-at most as much. ::
+100 steps. The networks are the base, and in turns one that costs within 10 % of it on a Coral at 256x512 and one that
+costs at most as much. ::
 
     python benchmarks/judgements.py
     python benchmarks/judgements.py --train --seed 1 --networks 24

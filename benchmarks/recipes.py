@@ -153,9 +153,8 @@ def choices() -> Iterator[Job]:
     weighed = {**longer, "augment": colours, "loss_weights": {**NYUV2["loss_weights"], "segmentation": 2.0}}
     yield Job("finetune, 3,000 steps, colours, segmentation weighs 2", "nyuv2:rooms", weighed, tasks=NYUV2_TASKS)
     rare = {"task_options": {**JARED["task_options"], "segmentation": {"class_weights": "sqrt_frequency"}}}
-    for name, augment in (("", FINETUNE["augment"]), (", colours", colours)):
-        changes = {**longer, **rare, "augment": augment}
-        yield Job(f"finetune, 3,000 steps{name}, sqrt_frequency", "nyuv2:rooms", changes, tasks=NYUV2_TASKS)
+    changes = {**longer, **rare, "augment": colours}
+    yield Job("finetune, 3,000 steps, colours, sqrt_frequency", "nyuv2:rooms", changes, tasks=NYUV2_TASKS)
 
 
 def networks() -> Iterator[Job]:

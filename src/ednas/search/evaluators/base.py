@@ -42,7 +42,7 @@ class Evaluation:
     higher_is_better: Mapping[str, bool] = field(default_factory=dict)
     remark: str = ""
     curve: tuple[CurvePoint, ...] = ()
-    cpu_seconds: float = 0.0
+    cpu_seconds: float = field(default=0.0, compare=False)
     deviation: float = 0.0
 
 
