@@ -149,11 +149,19 @@ def ended_by_sigterm() -> Iterator[None]:
         yield
         return
 
+    ended = False
+
     def end(number: int, _frame: FrameType | None) -> None:
+        nonlocal ended
+        ended = True
         raise SystemExit(128 + number)
 
     previous = signal.signal(signal.SIGTERM, end)
     try:
         yield
+    except SystemExit as error:
+        if ended:  # Ray, where it waits, puts an exit code of its own in the place of any
+            error.code = 128 + signal.SIGTERM
+        raise
     finally:
         signal.signal(signal.SIGTERM, previous or signal.SIG_DFL)

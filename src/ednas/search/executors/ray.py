@@ -50,7 +50,6 @@ def check_ray(address: str | None) -> None:
     Raises:
         ConfigError: Ray is not installed, or nobody answers at the address.
     """
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what fails is said in one line, here
     try:
         from ray._private.services import canonicalize_bootstrap_address
     except ImportError:
