@@ -110,11 +110,14 @@ class TestPPO:
         assert probability > 1000 * uniform
         assert tuple(row.index(max(row)) for row in subject.probabilities) == self.optimum
 
-    def test_noise_alone_does_not_settle_it(self) -> None:
-        rng = random.Random(0)
-        subject = PPO((4,) * 20)
-        self.drive(subject, 300, lambda _: rng.random())
-        assert max(max(row) for row in subject.probabilities) < 0.9
+    def test_entropy_keeps_it_open_where_there_is_nothing_to_learn(self) -> None:
+        def surest(entropy: float) -> float:
+            rng = random.Random(0)
+            subject = PPO((4,) * 20, entropy=entropy)
+            self.drive(subject, 300, lambda _: rng.random())
+            return sum(max(row) for row in subject.probabilities) / 20
+
+        assert surest(1.0) < 0.45 < 0.6 < surest(0.0)
 
     def test_the_scale_of_rewards_does_not_matter(self) -> None:
         def proposals(scale: float) -> list[Genes]:
@@ -129,6 +132,7 @@ class TestPPO:
 
         assert proposals(1.0) == proposals(1024.0)
 
+    @pytest.mark.slow
     def test_pruned_candidates_teach_it_to_stay_within_the_limits(self) -> None:
         """Of random candidates, one in 23 is within; the reward would lead out of the limits."""
         sizes = (4,) * 12
@@ -136,7 +140,7 @@ class TestPPO:
         assert isinstance(subject, PPO)
         states = self.drive(subject, 1200, lambda genes: sum(genes) / 100, lambda genes: sum(genes) <= 12)
         assert states[:48].count(TrialState.DONE) < 8
-        assert states[-200:].count(TrialState.DONE) > 120
+        assert states[200:].count(TrialState.DONE) > 400
 
     @pytest.mark.parametrize("workers", [1, 5])
     def test_results_are_weighed_by_the_policy_that_they_were_asked_of(

@@ -59,7 +59,7 @@ class LocalSearch(Controller):
             kick: In how many decisions the beginning of a new climb differs from the best network; None = it is random.
         """
 
-        kick: int | None = Field(default=6, ge=2)
+        kick: int | None = Field(default=3, ge=2)
 
     def __init__(self, sizes: Sequence[int], seed: int = 0, **options: Any) -> None:
         super().__init__(sizes, seed)

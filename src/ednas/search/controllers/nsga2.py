@@ -86,7 +86,7 @@ class NSGA2(Controller):
                 None = it is random.
         """
 
-        population_size: int = Field(default=50, ge=1)
+        population_size: int = Field(default=30, ge=1)
         offspring: int = Field(default=10, ge=1)
         crossover: float = Field(default=0.9, ge=0, le=1)
         mutations: int = Field(default=1, ge=1)

@@ -60,9 +60,8 @@ def gradient(logits: Array, batch: Batch, clip: float, entropy: float) -> Array:
     the policy makes the choice as the one that made it: each decision is an action of its own, as each step of
     MnasNet's recurrent policy is.
     """
-    log_p = log_softmax(logits)
-    p = np.exp(log_p)
-    log_p = np.where(p > 0, log_p, 0.0)
+    log_p = np.where(np.isfinite(logits), log_softmax(logits), 0.0)
+    p = np.where(np.isfinite(logits), np.exp(log_p), 0.0)
     ratios = np.exp(chosen(log_p, batch.genes) - batch.log_odds)
     advantages = batch.advantages[:, None]
     is_free = np.where(advantages > 0, ratios < 1 + clip, ratios > 1 - clip)
@@ -133,11 +132,11 @@ class PPO(Controller):
             baseline_decay: What the average of the rewards keeps of its value at each batch.
         """
 
-        batch_size: int = Field(default=16, ge=1)
-        epochs: int = Field(default=4, ge=1)
-        learning_rate: float = Field(default=0.05, gt=0, allow_inf_nan=False)
+        batch_size: int = Field(default=8, ge=1)
+        epochs: int = Field(default=8, ge=1)
+        learning_rate: float = Field(default=0.05, gt=0, le=1)
         clip: float = Field(default=0.2, gt=0, allow_inf_nan=False)
-        entropy: float = Field(default=0.01, ge=0, allow_inf_nan=False)
+        entropy: float = Field(default=0.03, ge=0, allow_inf_nan=False)
         baseline_decay: float = Field(default=0.5, ge=0, lt=1)
 
     def __init__(self, sizes: Sequence[int], seed: int = 0, **options: Any) -> None:
