@@ -199,24 +199,3 @@ def fit(features: Matrix, genes: npt.NDArray[np.int64], targets: Sequence[float]
     ridge = fit_ridge(features, y)
     # Residuals of targets that were left out: those of the fit are smaller than what a new candidate will show.
     return Predictor(ridge, fit_process(genes, y - ridge.left_out))
-
-
-def cross_predict(
-    features: Matrix, genes: npt.NDArray[np.int64], targets: Sequence[float] | Vector, folds: int = 8, seed: int = 0
-) -> Vector:
-    """Return what would be predicted of each candidate by the others alone, ``(N,)``.
-
-    Args:
-        features: ``(N, D)``.
-        genes: ``(N, G)``.
-        targets: ``(N,)``.
-        folds: Into how many parts the candidates are divided, each predicted by the others.
-        seed: Of the division.
-    """
-    y = np.array(targets, dtype=np.float64)
-    parts = np.array_split(np.random.default_rng(seed).permutation(len(y)), min(folds, len(y)))
-    predicted = np.empty(len(y))
-    for part in parts:
-        rest = np.setdiff1d(np.arange(len(y)), part)
-        predicted[part] = fit(features[rest], genes[rest], y[rest]).predict(features[part], genes[part]).means
-    return predicted

@@ -85,7 +85,9 @@ def run_search(
     if config.executor == "ray":  # before the data are decoded
         check_ray(config.ray_address)
     load_plugins(config.training.plugins)
-    config = config.model_copy(update={"controller": config.controller.complete()})  # which a plugin may have brought
+    # What a plugin may have brought could not be checked before.
+    chosen = {"controller": config.controller.complete(), "evaluator": config.evaluator.complete()}
+    config = config.model_copy(update=chosen)
     begun = begin(config, evaluator, stored_identity(folder.study) if resume else {}, decode_progress)
     objective = begun.objective
     with Study(folder.study, begun.identity, resume=resume) as study:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import Field
 
-from ednas.arch import Architecture, SearchSpace
+from ednas.arch import SearchSpace
 from ednas.arch.space import Genes
 from ednas.config import StrictModel, parse
 from ednas.exceptions import ConfigError, hint
@@ -77,10 +77,6 @@ class Setting:
     def accepts(self, cost: Mapping[str, float]) -> bool:
         """Whether a candidate of these costs would be evaluated."""
         return not self.objective.hopeless(cost)
-
-    def encode(self, architecture: Architecture) -> Genes:
-        """Return an architecture's genes."""
-        return self.space.encode(architecture)
 
 
 Maker = Callable[[Setting, Any], Evaluator]
