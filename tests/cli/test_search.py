@@ -113,3 +113,40 @@ def test_an_address_where_nobody_answers_is_said_in_one_line(run: Run, tmp_path:
     assert err.count("\n") == 1
     assert time.monotonic() - started < 60
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--evaluator", "supernett"], "unknown evaluator 'supernett'; did you mean 'supernet'"),
+        (["--evaluator", "stack", "--evaluator-option", "anchor=9"], "did you mean 'anchors'"),
+        (["--check-option", "networks=9"], "add --check-proxy"),
+        (["--check-proxy", "--check-option", "network=9"], "did you mean 'networks'"),
+        (["--check-proxy", "--check-option", "networks=3"], "networks"),
+    ],
+)
+def test_a_wrong_evaluator_or_check_is_one_line(run: Run, tmp_path: Path, options: list[str], said: str) -> None:
+    code, _, err = run("search", "--data", "streets", *options, "--out", tmp_path / "out")
+    assert code == 2
+    assert said in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_check_prints_what_can_be_trusted(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "s.yaml").write_text(
+        "training:\n  data: streets\n  data_options: {count: 6, size: [32, 64]}\n"
+        "  recipe: {name: mini, steps: 1, batch_size: 2, input_size: [32, 64]}\n"
+        "space: {kinds: [ibn], kernel_sizes: [3], multipliers: [0.5, 1.0]}\nexecutor: inline\n"
+    )
+    check = ["search", "--config", tmp_path / "s.yaml", "--out", tmp_path / "out", "--device", "cpu", "--check-proxy"]
+    check += ["--check-option", "networks=8", "--check-option", "doubles=2", "--check-option", "supernet=null"]
+    code, out, err = run(*check)
+    assert code == 0, err
+    assert "a perfect evaluator would reach a tau" in out
+    assert "few networks" in out
+    code, again, _ = run(*check, "--json")
+    assert code == 0
+    assert json.loads(again) == json.loads((tmp_path / "out" / "check.json").read_text())
