@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing
 import os
 import signal
 import time
@@ -171,6 +172,9 @@ def misbehave(mode: str) -> None:
         raise EdnasError("cannot write cache: No space left on device")
     if mode == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if mode == "orphan":  # whoever waits for the result is killed
+        os.kill(multiprocessing.parent_process().pid, signal.SIGKILL)
+        time.sleep(600)
     if mode == "segfault":
         os.kill(os.getpid(), signal.SIGSEGV)
     if mode == "exit":

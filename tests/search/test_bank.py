@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
-from pathlib import Path
 
 import pytest
+from helpers.anchors import CONTEXT, add_anchors, anchor
 from helpers.small_searches import small_search
 from helpers.small_training import small_architecture
 
 from ednas.arch import Architecture
 from ednas.exceptions import EdnasError, StudyError
-from ednas.search.bank import Anchor, Bank, BankedExecutor, anchor_key, merge_banks, training_context
-from ednas.search.evaluators import CurvePoint, Evaluation
+from ednas.search.bank import Bank, BankedExecutor, anchor_key, merge_banks, training_context
+from ednas.search.evaluators import Evaluation
 from ednas.search.executors import InlineExecutor, Job
-
-CONTEXT = {"data": "abc", "recipe": {"steps": 3}}
-
-
-def anchor(seed: int = 0, miou: float = 40.0, context=CONTEXT) -> Anchor:
-    curve = (CurvePoint(1, {"segmentation": 2.5}), CurvePoint(2, metrics={"segmentation": {"miou": 3.0}}))
-    tasks = {"segmentation": {"miou": miou}, "depth": {"rel_err": 0.3}}
-    evaluation = Evaluation(tasks, {"miou": True}, "", curve, cpu_seconds=12.5)
-    return Anchor(context, small_architecture().to_text(), seed, evaluation)
 
 
 def test_what_is_added_is_read_back(tmp_path):
@@ -103,16 +94,11 @@ def test_banks_are_merged(tmp_path):
     assert not (tmp_path / "other.jsonl").exists()
 
 
-def add_some(path: Path, first: int) -> None:
-    for seed in range(first, first + 20):
-        Bank(path).add([anchor(seed)])
-
-
 @pytest.mark.slow
 def test_several_processes_share_a_bank(tmp_path):
     path = tmp_path / "bank.jsonl"
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=add_some, args=(path, first)) for first in (0, 10, 20)]
+    writers = [context.Process(target=add_anchors, args=(path, first)) for first in (0, 10, 20)]
     for writer in writers:
         writer.start()
     for writer in writers:

@@ -68,7 +68,8 @@ class TestAddresses:
         assert time.monotonic() - started < 20
 
     @pytest.mark.parametrize("address", ["auto", "somewhere", "somewhere:port", "ray://somewhere:10001"])
-    def test_what_is_no_cluster(self, address: str) -> None:
+    def test_what_is_no_cluster(self, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("ray._private.services.find_gcs_addresses", set)  # of other programs
         with pytest.raises(ConfigError, match=f"ray_address '{address}': no Ray cluster is found"):
             check_ray(address)
 
@@ -104,6 +105,13 @@ class TestJobs:
             executor.submit(job())
             outcome = executor.wait()
         assert (outcome.error, outcome.fault, outcome.elsewhere) == (error, fault, False)
+
+    def test_a_ray_worker_that_is_killed_is_told_from_its_job(self) -> None:
+        with RayExecutor(Misbehaving("orphan")) as executor:
+            executor.submit(job())
+            outcome = executor.wait()
+        assert (outcome.fault, outcome.elsewhere) == ("killed", True)
+        assert outcome.error == "its machine or its Ray worker was lost (WorkerCrashedError)"
 
     def test_a_job_that_takes_too_long_fails(self) -> None:
         with RayExecutor(Misbehaving("hang"), timeout_s=1.0) as executor:
@@ -141,6 +149,16 @@ class TestJobs:
             executor.submit(job())
             assert executor.wait().error == ""
         assert ray.is_initialized()
+
+    def test_a_program_that_is_connected_to_another_cluster(self, ray: str) -> None:
+        with socket.create_server(("", 0)) as other:
+            port = other.getsockname()[1]
+            message = rf"connected to the Ray at {ray}, not to the one at .+:{port};"
+            executor = RayExecutor(FakeEvaluator(), address=f"127.0.0.1:{port}")
+            with executor, pytest.raises(ConfigError, match=message):
+                executor.submit(job())
+        with RayExecutor(FakeEvaluator(), address=ray) as executor:
+            assert executor.workers == 4
 
     def test_an_evaluator_of_a_script(self, ray: str, tmp_path: Path) -> None:
         script = tmp_path / "mine.py"

@@ -41,11 +41,14 @@ _LOOK_AROUND_S = 30.0
 _log = logging.getLogger(__name__)
 
 
-def check_ray(address: str | None) -> None:
+def check_ray(address: str | None) -> str | None:
     """Find at once what would cost minutes: Ray itself tries an address where nobody answers for two.
 
     Args:
         address: ``HOST:PORT`` of a cluster's head, ``auto`` for the cluster of this machine, or None for none.
+
+    Returns:
+        Where the cluster's head is, as Ray itself writes it; None where none is asked for.
 
     Raises:
         ConfigError: Ray is not installed, or nobody answers at the address.
@@ -55,7 +58,7 @@ def check_ray(address: str | None) -> None:
     except ImportError:
         raise ConfigError("executor 'ray': it is not installed; pip install 'ednas[ray]'") from None
     if address is None:
-        return
+        return None
     try:
         place = canonicalize_bootstrap_address(address)
     except (ConnectionError, ValueError):
@@ -73,6 +76,7 @@ def check_ray(address: str | None) -> None:
             f"ray_address '{address}': nobody answers at {host}:{port} ({error.strerror or error}); is the cluster's "
             "head running?"
         ) from None
+    return place
 
 
 class RayExecutor(Closing):
@@ -84,7 +88,8 @@ class RayExecutor(Closing):
     Args:
         evaluator: The evaluator; it is pickled, so that its class must be one that every machine can import.
         address: ``HOST:PORT`` of the cluster's head, ``auto`` for the cluster that this machine belongs to; None = a
-            Ray of our own on this machine, which ends with the executor. A program that is connected to Ray stays so.
+            Ray of our own on this machine, which ends with the executor. A program that is connected to Ray stays so,
+            and gives None or the address of that Ray.
         workers: Jobs at a time; None = as many as the machines have room for when the first job comes.
         threads: Processors that each job holds, and threads that it computes with.
         gpus: GPUs that each job holds: 0.25 lets four share one; whole numbers above 1.
@@ -93,7 +98,8 @@ class RayExecutor(Closing):
 
     Raises:
         ConfigError: A number is out of range, or the evaluator cannot be pickled; on first use, that Ray is missing or
-            cannot be reached, or that no machine is large enough for a job.
+            cannot be reached, that the program is connected to another one, or that no machine is large enough for a
+            job.
     """
 
     def __init__(
@@ -172,7 +178,7 @@ class RayExecutor(Closing):
         except ray.exceptions.RayTaskError as error:
             # Not even the task could be loaded: there is no ednas, or another one.
             cause = one_line(error.cause) if isinstance(error.cause, Exception) else str(error)
-            return Outcome(job.number, error=f"{cause} (on {error.ip})", details=str(error), fault="environment")
+            return Outcome(job.number, error=cause, details=str(error), fault="environment")
         except ray.exceptions.OutOfMemoryError:
             return Outcome(
                 job.number, error="Ray ended it: its machine ran out of memory", fault="killed", elsewhere=True
@@ -195,11 +201,18 @@ class RayExecutor(Closing):
         """Connect to Ray, or start it, once."""
         if self._task is not None:
             return
-        check_ray(self._address)
+        place = check_ray(self._address)
         import ray
 
         with ExitStack() as connection:
-            if not ray.is_initialized():
+            if ray.is_initialized():
+                connected = ray.get_runtime_context().gcs_address
+                if place not in (None, connected):
+                    raise ConfigError(
+                        f"executor 'ray': the program is connected to the Ray at {connected}, not to the one at "
+                        f"{place}; call ray.shutdown() before, or leave the address out"
+                    )
+            else:
                 connection.enter_context(
                     own_ray(self._asked_workers and self._asked_workers * self._threads)
                     if self._address is None
