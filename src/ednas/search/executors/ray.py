@@ -60,7 +60,7 @@ def check_ray(address: str | None) -> str | None:
     if address is None:
         return None
     try:
-        place = canonicalize_bootstrap_address(address)
+        place: str | None = canonicalize_bootstrap_address(address)
     except (ConnectionError, ValueError):
         place = None
     host, _, port = (place or "").rpartition(":")
