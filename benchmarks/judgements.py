@@ -8,9 +8,14 @@ costs at most as much. ::
     python benchmarks/judgements.py
     python benchmarks/judgements.py --train --seed 1 --networks 24
     python benchmarks/judgements.py --train --seed 2 --networks 8
+    python benchmarks/judgements.py --check runs/streets_check --networks 32
+
+``--check`` compares the evaluators on these networks as ``ednas search --check-proxy`` does on networks of its own: a
+candidate's training has 200 steps, and the 800 are the reference.
 
 Trainings are kept in a bank, ``results/streets_bank.jsonl``; what is there is not trained again, and what is not there
-is only trained with ``--train``. What is said of 19 networks is unsure: an interval of tau is 0.3 wide on either side.
+is only trained with ``--train`` and ``--check``. What is said of 19 networks is unsure: an interval of tau is 0.3 wide
+on either side.
 """
 
 from __future__ import annotations
@@ -30,21 +35,25 @@ from rich.table import Table
 from ednas.arch import Architecture, SearchSpace, SpaceConfig, load_architecture
 from ednas.demo import DEPLOYED_SIZE, JARED, SIZE, make_streets
 from ednas.hw.sources import load_source
+from ednas.report.tables.check import check_tables
 from ednas.scoring import accuracy
-from ednas.search import Bank, DeviceCost
+from ednas.search import Bank, DeviceCost, SearchConfig
 from ednas.search.agreement import bootstrap, ceiling, kendall
 from ednas.search.bank import Anchor, training_context
+from ednas.search.check import Check, check_evaluators
 from ednas.search.evaluators import Evaluation
 from ednas.search.evaluators.proxy import ProxyEvaluator
 from ednas.search.executors import InlineExecutor, Job
 from ednas.search.features import describe
 from ednas.search.objective import RememberedCost
+from ednas.search.progress import SearchProgress
 from ednas.search.sampling import Candidate, draw
 from ednas.search.verdict import measure_reference
 from ednas.training import TrainConfig, prepare_judgement, recipe
 
 RESULTS = Path(__file__).parent / "results" / "streets_bank.jsonl"
 STEPS, EVERY, LOSSES_EVERY = 800, 100, 50
+PROXY_STEPS = 200
 HEADS = {"segmentation": 19, "depth": 1}
 DRAWN = 16
 """Networks of each half."""
@@ -52,10 +61,13 @@ DRAWN = 16
 Vector = npt.NDArray[np.float64]
 
 
+SPACE = SpaceConfig(bifpn_widths=(64, 96), bifpn_depths=(1, 2, 4))
+
+
 def networks() -> list[Candidate]:
     """Return the networks, the base first, then one of the band and one within the limit in turns."""
     base = load_architecture("base")
-    space = SearchSpace(base, SpaceConfig(bifpn_widths=(64, 96), bifpn_depths=(1, 2, 4)))
+    space = SearchSpace(base, SPACE)
     cost = RememberedCost(DeviceCost(load_source("coral_usb"), HEADS, DEPLOYED_SIZE), 100_000)
     limit, start = cost(base)["latency_ms"], space.encode(base)
     within = draw(space, cost, lambda own: own["latency_ms"] <= limit, DRAWN, start, seed=1)
@@ -83,6 +95,21 @@ def train(chosen: Sequence[Candidate], seed: int) -> None:
             continue
         Bank(RESULTS).add([Anchor(context, text, seed, outcome.evaluation)])
         print(f"seed {seed}: {outcome.evaluation.cpu_seconds:.0f} s {outcome.evaluation.tasks}", flush=True)
+
+
+def check(chosen: Sequence[Candidate], out: Path, workers: int) -> Check:
+    """Compare what a search could judge these networks by."""
+    own = recipe("mini", steps=PROXY_STEPS, input_size=SIZE, task_options=JARED, log_every=LOSSES_EVERY // 2)
+    config = SearchConfig(
+        training=TrainConfig(data=str(make_streets(SCENES / "seed_0")), tasks=tuple(HEADS), recipe=own),
+        space=SPACE,
+        latency_input_size=DEPLOYED_SIZE,
+        bank=str(RESULTS),
+        workers=workers,
+        device="cpu",
+    )
+    with SearchProgress() as progress:
+        return check_evaluators(config, out, networks=[one.architecture for one in chosen], callbacks=[progress])
 
 
 def log_accuracy(evaluation: Evaluation, task: str | None = None) -> float:
@@ -165,11 +192,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", action="store_true", help="train what is not there yet")
     parser.add_argument("--seed", type=int, default=1, help="of the trainings")
-    parser.add_argument("--networks", type=int, default=24, help="how many of the networks to train")
+    parser.add_argument("--networks", type=int, default=24, help="how many of the networks to train or to judge")
+    parser.add_argument("--check", type=Path, metavar="DIR", help="compare evaluators, and keep what they need there")
+    parser.add_argument("--workers", type=int, default=1, help="of a check")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.train:
         train(networks()[: options.networks], options.seed)
+    if options.check:
+        for table in check_tables(check(networks()[: options.networks], options.check, options.workers)):
+            Console(width=160).print(table)
+        return
     anchors = Bank(RESULTS).anchors()
     first = [anchor for anchor in anchors if anchor.seed == 1]
     second = {anchor.architecture: anchor for anchor in anchors if anchor.seed == 2}
