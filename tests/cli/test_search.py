@@ -118,6 +118,8 @@ def test_an_address_where_nobody_answers_is_said_in_one_line(run: Run, tmp_path:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (["--reward-by", "loss"], "'reward.by': Input should be 'metrics' or 'training_loss'"),
+        (["--finalists-longer", "inf"], "finalists_longer"),
         (["--evaluator", "supernett"], "unknown evaluator 'supernett'; did you mean 'supernet'"),
         (["--evaluator", "stack", "--evaluator-option", "anchor=9"], "did you mean 'anchors'"),
         (["--check-option", "networks=9"], "add --check-proxy"),

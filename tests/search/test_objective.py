@@ -13,7 +13,7 @@ from ednas.arch.space import StageConfig
 from ednas.config import parse
 from ednas.exceptions import ConfigError, TargetError, TrainingError
 from ednas.scoring import accuracy, reward
-from ednas.search.evaluators.base import Evaluation
+from ednas.search.evaluators.base import CurvePoint, Evaluation
 from ednas.search.objective import Objective, RewardConfig, check_feasible, lowest
 
 TARGET = {"latency_ms": 10.0}
@@ -37,6 +37,24 @@ def test_metrics_of_ones_own_bring_their_direction() -> None:
     assert Objective(TARGET, RewardConfig()).score(evaluation, {"latency_ms": 5.0}) == (0.5, 0.5)
     with pytest.raises(ConfigError, match="f_score"):
         Objective(TARGET, RewardConfig()).score(Evaluation(evaluation.tasks), {"latency_ms": 5.0})
+
+
+def test_losses_stand_for_metrics() -> None:
+    """By hand: of 4 steps the last two count; (0.5 * 2 * 0.1 * 0.4) ** (1/4) is the geometric mean."""
+    curve = [
+        CurvePoint(1, {"segmentation": 9.0, "depth": 9.0}),
+        CurvePoint(2, {"segmentation": 8.0, "depth": 8.0}),
+        CurvePoint(3, {"segmentation": 0.5, "depth": 0.1}),
+        CurvePoint(3, metrics=METRICS),
+        CurvePoint(4, {"segmentation": 2.0, "depth": 0.4}),
+        CurvePoint(4, metrics=METRICS),
+    ]
+    by_loss = Objective(TARGET, RewardConfig(by="training_loss"))
+    evaluation = Evaluation(METRICS, curve=tuple(curve))
+    assert by_loss.score(evaluation, {"latency_ms": 5.0})[0] == pytest.approx(0.04**-0.25)
+    assert by_loss.by_metrics().accuracy(evaluation) == Objective(TARGET).accuracy(evaluation)
+    with pytest.raises(TrainingError, match=r"no training losses to judge by; choose reward\.by: metrics"):
+        by_loss.accuracy(Evaluation(METRICS, curve=(CurvePoint(3, metrics=METRICS),)))
 
 
 def test_nan_has_no_score() -> None:

@@ -25,6 +25,7 @@ from ednas.metrics import load_metrics
 from ednas.report.collect import collect
 from ednas.scoring import accuracy
 from ednas.search import (
+    Bank,
     SearchCallback,
     StudyReader,
     Trial,
@@ -200,6 +201,30 @@ def test_finalists_are_judged_again_once(tmp_path: Path, monkeypatch: pytest.Mon
     assert gain.seeds == 2
     monkeypatch.setattr(ProxyEvaluator, "evaluate", lambda *_: pytest.fail("judged already"))
     assert run_search(searched, tmp_path / "run", resume=True) == result
+
+
+@pytest.mark.slow
+def test_finalists_are_trained_for_longer_and_that_alone_counts(tmp_path: Path) -> None:
+    searched = small_search(
+        trials=4, finalists=2, finalists_longer=2, reward={"by": "training_loss"}, initial=["baseline"]
+    )
+    result = run_search(searched, tmp_path / "run")
+    with StudyReader(tmp_path / "run" / "study.db") as reader:
+        trials, judgements = {trial.number: trial for trial in reader.trials()}, reader.judgements()
+    assert (result.best.accuracy, result.best.reward) == (
+        judgements[result.best.number].accuracy,
+        judgements[result.best.number].reward,
+    )
+    # What is computed from losses is not the accuracy of the metrics, which are stored beside it.
+    assert all(trial.accuracy != pytest.approx(accuracy(trial.metrics)) for trial in trials.values())
+    assert len(judgements) == 3  # two finalists and the base network
+    gain = collect(tmp_path / "run").gain
+    assert gain is not None
+    assert gain.seeds == 1
+    trained = [anchor.context["recipe"]["steps"] for anchor in Bank(tmp_path / "run" / "bank.jsonl").anchors()]
+    assert trained == [4, 4, 4]
+    with pytest.raises(StudyError, match="finalists_longer"):
+        run_search(searched.model_copy(update={"finalists_longer": 3}), tmp_path / "run", resume=True)
 
 
 @pytest.mark.slow

@@ -128,6 +128,13 @@ def search(
     finalists: Annotated[
         int | None, typer.Option(min=0, help="Train this many of the best again from another seed, then choose.")
     ] = None,
+    finalists_longer: Annotated[
+        float | None, typer.Option(min=1, help="Train finalists this many times as long as candidates.")
+    ] = None,
+    reward_by: Annotated[
+        str | None,
+        typer.Option(help="What candidates are compared by: metrics, or training_loss, which tells more early on."),
+    ] = None,
     executor: Annotated[
         str | None,
         typer.Option(help="Where candidates are trained: process (on this machine), ray (on a cluster) or inline."),
@@ -217,7 +224,9 @@ def search(
         "objectives": [name.strip() for name in objectives.split(",")] if objectives else None,
         "initial": initial or None,
         "trials": trials,
+        "reward": {"by": reward_by} if reward_by else None,
         "finalists": finalists,
+        "finalists_longer": finalists_longer,
         "bank": None if bank is None else str(bank),
         "executor": executor,
         "workers": workers,

@@ -136,7 +136,7 @@ def collect(run_folder: Path | str) -> ReportData:
         target=setting.target,
         baseline_latency_ms=_baseline_latency(setting, judged_base, comparison),
         baseline_accuracy=None if judged_base is None else judged_base.accuracy,
-        gain=_gain(best, trials, results.judged_again(trials, judgements, identity), setting.base),
+        gain=_gain(best, trials, judgements, identity, setting.base),
         baseline_trial=None if judged_base is None else judged_base.number,
         judgements=judgements,
         pruned_by=_pruned_by(trials, setting),
@@ -165,9 +165,16 @@ def _read_study(path: Path) -> tuple[dict[str, Any], tuple[Trial, ...], dict[int
         return study.identity, tuple(study.trials()), study.judgements()
 
 
-def _gain(best: Mapping[str, Any], trials: Sequence[Trial], again: Sequence[Trial], base: Architecture) -> Gain | None:
+def _gain(
+    best: Mapping[str, Any],
+    trials: Sequence[Trial],
+    judgements: Mapping[int, Judgement],
+    identity: Mapping[str, Any],
+    base: Architecture,
+) -> Gain | None:
     """Compare the best trial with the base network, where both were judged again by that, else by the first time."""
-    for seeds, judged in ((2, again), (1, trials)):
+    again = results.judged_again(trials, judgements, identity)
+    for seeds, judged in ((2 if results.judged_alike(identity) else 1, again), (1, trials)):
         found = next((trial for trial in judged if trial.number == best.get("trial")), None)
         reference = results.find_trial(judged, base)
         if found is not None and found.accuracy is not None and reference is not None and reference.accuracy:

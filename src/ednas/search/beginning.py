@@ -104,6 +104,8 @@ def begin(
     model, train_split, held_out = prepare_judgement(training, decode_progress)
     if evaluator is None:
         _check_weights(config, model)
+    elif config.finalists_longer != 1:
+        raise ConfigError("finalists_longer: is about the package's own trainings, not an evaluator of your own")
     heads = {name: task.channels for name, task in model.tasks.items()}
     size = config.latency_input_size or model.input_size
     cost = RememberedCost(DeviceCost(source, heads, size), REMEMBERED)
@@ -124,6 +126,7 @@ def begin(
         "space fingerprint": space.fingerprint(),
         "data digest": train_split.digest,
         "evaluator": _name_evaluator(config, evaluator),
+        "judged alike": config.judged_alike,
     }
     sizes = [len(decision.candidates) for decision in space.decisions]
     seed = config.training.seed

@@ -27,9 +27,9 @@ from ednas.hw.quantities import QUANTITIES
 from ednas.plugins import load_plugins
 from ednas.runs import RunFolder
 from ednas.search.beginning import Begun, begin, find_start
-from ednas.search.evaluators.base import Evaluation, Evaluator
+from ednas.search.evaluators.base import SMALLEST, Evaluation, Evaluator
 from ednas.search.evaluators.setting import Setting
-from ednas.search.evaluators.stack import SMALLEST, PredictorEvaluator, features_of, fit_metrics
+from ednas.search.evaluators.stack import PredictorEvaluator, features_of, fit_metrics
 from ednas.search.evaluators.supernet import SupernetOptions, make_supernet
 from ednas.search.evaluators.zero_cost import TASK, ZeroCostEvaluator
 from ednas.search.judging import judge_all, make_setting, make_trainer
@@ -190,8 +190,8 @@ class _Checker:
         callbacks: Sequence[SearchCallback],
     ) -> None:
         recipe = config.training.recipe
-        self._config = _with_recipe(config, evaluate_every=max(1, recipe.steps // 4))
-        self._longer = _with_recipe(config, steps=round(options.longer * recipe.steps))
+        self._config = config.with_recipe(evaluate_every=max(1, recipe.steps // 4))
+        self._longer = config.with_recipe(steps=round(options.longer * recipe.steps))
         self._begun = begun
         self._folder = folder
         self._options = options
@@ -270,7 +270,8 @@ class _Checker:
                 Evaluation(points[step], one.higher_is_better) for points, one in zip(on_the_way, proxy, strict=True)
             ]
             yield self._by_accuracy(f"proxy, its first {step} steps", seen, seconds * step / steps)
-        losses = {task: -np.array([_late_loss(one, task, steps) for one in proxy]) for task in proxy[0].tasks}
+        late = [one.late_losses() for one in proxy]
+        losses = {task: -np.array([own[task] for own in late]) for task in proxy[0].tasks}
         total = np.mean(list(losses.values()), axis=0)
         yield Scores(f"proxy, training loss of the last {steps // 2} steps", total, losses, seconds)
 
@@ -354,17 +355,5 @@ def _distance(cost: Mapping[str, float], limits: Mapping[str, float]) -> float:
     return abs(max(cost[name] / limit for name, limit in limits.items()) - 1)
 
 
-def _with_recipe(config: SearchConfig, **changes: Any) -> SearchConfig:
-    training = config.training
-    recipe = training.recipe.model_copy(update=changes)
-    return config.model_copy(update={"training": training.model_copy(update={"recipe": recipe})})
-
-
 def _mean_seconds(evaluations: Sequence[Evaluation]) -> float:
     return float(np.mean([evaluation.cpu_seconds for evaluation in evaluations]))
-
-
-def _late_loss(evaluation: Evaluation, task: str, steps: int) -> float:
-    """Return the mean logarithm of a task's training loss over the last half of the steps."""
-    losses = [point.losses[task] for point in evaluation.curve if point.losses and point.step > steps / 2]
-    return float(np.mean(np.log(np.maximum(losses, SMALLEST))))

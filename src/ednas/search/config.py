@@ -16,7 +16,7 @@ from ednas.hw.quantities import QUANTITIES
 from ednas.runs import RunFolder
 from ednas.search.controllers import ControllerConfig, controller_names
 from ednas.search.evaluators.setting import PROXY, EvaluatorConfig, evaluator_names
-from ednas.search.objective import RewardConfig
+from ednas.search.objective import METRICS, RewardConfig
 from ednas.search.quantities import ACCURACY, BASELINE, Limit, Limits, check_names
 from ednas.training.config import TrainConfig
 from ednas.training.recipe import AUTO, recipe
@@ -31,7 +31,7 @@ CHANGEABLE = frozenset(
 it, not where it goes. Where the controller follows the objectives, they belong to the search's identity after all."""
 
 FINALISTS = 4
-"""How many of the best are trained in the end, where candidates are judged without training."""
+"""How many of the best are trained in the end, where candidates are judged otherwise than finalists."""
 
 LATENCY, TARGET = "latency_ms", "target_latency_ms"
 
@@ -73,10 +73,11 @@ class SearchConfig(StrictModel):
         trials: How many candidates to train; pruned ones do not count.
         finalists: How many of the best to train once more in the end, from another seed, the base network too where it
             is a candidate; the one that is best on average is chosen. 0 = the best of the first time, who may have been
-            lucky. Where candidates are not trained when they are judged, these are, and by that alone the best is
-            chosen; None = 4 there, and 0 elsewhere.
+            lucky. Where candidates are not judged as finalists are (:attr:`judged_alike`), the finalists' trainings
+            alone decide; None = 4 there, and 0 elsewhere.
+        finalists_longer: How many times as many steps the finalists are trained for as candidates are.
         repeats: How many of all candidates to train once more in the end, from another seed, to say how much of the
-            difference between candidates is chance; 0 = none.
+            difference between candidates is chance; 0 = none. Only where candidates are judged as finalists are.
         executor: ``process`` (a fresh process for every candidate), ``inline`` (this process) or ``ray`` (a fresh
             process on a machine of a Ray cluster).
         workers: Candidates at a time; None = one, and with ``ray`` as many as the machines have room for.
@@ -103,6 +104,7 @@ class SearchConfig(StrictModel):
     controller: ControllerConfig = Field(default_factory=lambda: ControllerConfig().complete())
     trials: int = Field(default=2000, gt=0)
     finalists: int | None = Field(default=None, ge=0)
+    finalists_longer: float = Field(default=1.0, ge=1.0, allow_inf_nan=False)
     repeats: int = Field(default=0, ge=0)
     executor: Literal["process", "inline", "ray"] = "process"
     workers: int | None = Field(default=None, gt=0)
@@ -197,12 +199,40 @@ class SearchConfig(StrictModel):
             raise ValueError(f"device: {self.device} needs gpus_per_trial above 0 where Ray hands out the GPUs")
         return self
 
+    @model_validator(mode="after")
+    def _check_judgements(self) -> Self:
+        if self.reward.by != METRICS and self.evaluator.name != PROXY:
+            raise ValueError(
+                f"reward.by: {self.reward.by} is for candidates that are trained; choose evaluator: {PROXY}, or by: "
+                f"{METRICS}"
+            )
+        if self.repeats and not self.judged_alike:
+            raise ValueError(
+                "repeats: candidates are not judged as finalists are, so that two judgements of one cannot be "
+                "compared; leave it out"
+            )
+        return self
+
+    @property
+    def judged_alike(self) -> bool:
+        """Whether candidates are judged in the search as finalists are in the end: by trainings of the same length."""
+        return self.evaluator.name == PROXY and self.reward.by == METRICS and self.finalists_longer == 1
+
     @property
     def final_judgements(self) -> int:
         """How many of the best are trained in the end."""
         if self.finalists is not None:
             return self.finalists
-        return 0 if self.evaluator.name == PROXY else FINALISTS
+        return 0 if self.judged_alike else FINALISTS
+
+    def with_recipe(self, **changes: Any) -> SearchConfig:
+        """Return the same with another training of candidates."""
+        recipe = self.training.recipe.model_copy(update=changes)
+        return self.model_copy(update={"training": self.training.model_copy(update={"recipe": recipe})})
+
+    def for_finalists(self) -> SearchConfig:
+        """Return the same with the finalists' training."""
+        return self.with_recipe(steps=round(self.finalists_longer * self.training.recipe.steps))
 
     def all_limits(self) -> dict[str, float | str]:
         """Return the target latency, if there is one, and the other limits, by quantity."""
@@ -283,16 +313,17 @@ def training_of(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_given(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration's canonical values with others, which win; limits are added to those that are there.
+    """Return a configuration's canonical values with others, which win; limits and the reward's values are merged.
 
     Args:
         values: The values, as they were read.
         given: The others; None = as it is.
     """
     given = canonical({key: value for key, value in given.items() if value is not None})
-    own = values.get("limits")
-    if "limits" in given and isinstance(own, Mapping):
-        given["limits"] = {**own, **given["limits"]}
+    for key in ("limits", "reward"):
+        own = values.get(key)
+        if key in given and isinstance(own, Mapping):
+            given[key] = {**own, **given[key]}
     return {**values, **given}
 
 

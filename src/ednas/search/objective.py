@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from operator import itemgetter
+from typing import Literal
 
 from pydantic import Field
 
 from ednas.arch import Architecture, SearchSpace
 from ednas.arch.space import Genes
 from ednas.config import StrictModel
-from ednas.exceptions import ConfigError, EdnasError
+from ednas.exceptions import ConfigError, EdnasError, TrainingError
 from ednas.hw.quantities import QUANTITIES, show
 from ednas.scoring import RewardMode, accuracy, limited_reward, violation
 from ednas.search.evaluators.base import Evaluation
 from ednas.search.quantities import ACCURACY, pick
+
+METRICS: Literal["metrics"] = "metrics"
 
 CostModel = Callable[[Architecture], Mapping[str, float]]
 """What a candidate costs on the target device: quantities by their names in
@@ -49,6 +53,8 @@ class RewardConfig(StrictModel):
     """How accuracy and the limited costs make the reward; see :func:`ednas.scoring.limited_reward`.
 
     Attributes:
+        by: What the accuracy of a candidate is computed from: ``metrics`` (Eq. 6) or ``training_loss``, the reciprocal
+            of the geometric mean of the tasks' losses over the last half of a training.
         mode: ``mnasnet`` (Eq. 5 as printed: a soft penalty above a limit), ``hard`` or ``absolute``.
         p: Exponent at or below a limit.
         q: Exponent above a limit.
@@ -59,6 +65,7 @@ class RewardConfig(StrictModel):
             scale the rewards and never change which of two candidates has the higher accuracy.
     """
 
+    by: Literal["metrics", "training_loss"] = METRICS
     mode: RewardMode = "mnasnet"
     p: float = Field(default=0.0, le=0, allow_inf_nan=False)
     q: float = Field(default=-0.07, le=0, allow_inf_nan=False)
@@ -104,13 +111,22 @@ class Objective:
             if known[name] > factor * limit
         )
 
+    def by_metrics(self) -> Objective:
+        """Return the same with accuracies that are computed from metrics, as the final networks' are."""
+        return replace(self, config=self.config.model_copy(update={"by": METRICS}))
+
     def accuracy(self, evaluation: Evaluation) -> float:
-        """Return the accuracy (Eq. 6).
+        """Return the accuracy (Eq. 6), or what the losses of a training say in its place.
 
         Raises:
-            TrainingError: A metric is NaN, infinite or negative.
+            TrainingError: A metric is NaN, infinite or negative; or there are no losses to compute it from.
             ConfigError: A weight belongs to no metric, or a metric has no direction.
         """
+        if self.config.by != METRICS:
+            losses = evaluation.late_losses()
+            if not losses:
+                raise TrainingError("the evaluator tells no training losses to judge by; choose reward.by: metrics")
+            return math.exp(-math.fsum(losses.values()) / len(losses))
         return accuracy(
             evaluation.tasks,
             reference=self.config.reference,

@@ -182,15 +182,15 @@ def judged_again(
 ) -> list[Trial]:
     """Return the trials that were trained in the end, with the accuracy and the reward that they have then.
 
-    Where they had been trained before, by another seed, these are the means of both; a judgement without training, by a
-    supernet for example, counts no longer.
+    Where they had been judged alike before, by another seed, these are the means of both; another judgement, by a
+    supernet or a shorter training for example, counts no longer.
 
     Args:
         trials: The trials.
         judgements: By number.
         identity: Of the search, which says how its trials were judged.
     """
-    share = 0.0 if isinstance(identity.get("evaluator"), Mapping) else 0.5
+    share = 0.5 if judged_alike(identity) else 0.0
     return [
         replace(
             trial,
@@ -200,6 +200,11 @@ def judged_again(
         for trial in _scored(trials)
         if trial.number in judgements
     ]
+
+
+def judged_alike(identity: Mapping[str, Any]) -> bool:
+    """Whether a search's candidates were judged as its finalists are, so that the two judgements can be compared."""
+    return bool(identity.get("judged alike", True))
 
 
 def next_command(folder: Path, training: TrainConfig) -> str:

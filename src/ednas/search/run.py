@@ -22,7 +22,7 @@ from ednas.search.executors.ray import check_ray
 from ednas.search.judging import ended_by_sigterm, make_judge, make_setting, make_trainer
 from ednas.search.loop import Search
 from ednas.search.noise import measure_noise, spread_evenly
-from ednas.search.objective import Objective
+from ednas.search.objective import METRICS, Objective
 from ednas.search.progress import SearchCallback
 from ednas.search.results import (
     SearchResult,
@@ -133,8 +133,9 @@ def run_search(
         trials = study.trials()
         _warn_if_worthless(trials, trivial)
         write_results(outcome(trials), folder.path)
-        trainer = executor if trains else make_trainer(config, begun, folder)
-        again = SecondJudge(study, trainer, objective, config.training.seed + 1, callbacks)
+        is_same = evaluator is not None or config.judged_alike
+        trainer = executor if is_same else make_trainer(config.for_finalists(), begun, folder)
+        again = SecondJudge(study, trainer, objective.by_metrics(), config.training.seed + 1, callbacks)
         with ended_by_sigterm():
             judgements = _judge_again(again, trials, config, begun.space.base, folder)
         result = outcome(trials, judged=judged_again(trials, judgements, begun.identity))
@@ -165,14 +166,14 @@ def _finalists(trials: Sequence[Trial], objective: Objective, count: int, base: 
 
 
 def _trivial(config: SearchConfig, begun: Begun) -> dict[str, Any]:
-    """Return ``trivial.json``; its accuracy is None unless every task has a trivial prediction."""
+    """Return ``trivial.json``; its accuracy is None unless every task has a trivial prediction, by which one judges."""
     from ednas.training.trivial import measure_trivial
 
     tasks, protocol = begun.model.tasks, config.training.protocol
     measured = measure_trivial(tasks, begun.train, begun.held_out, protocol)
     metrics = [task.metrics(protocol).higher_is_better for task in tasks.values()]
     directions = {name: higher for task in metrics for name, higher in task.items()}
-    is_complete = measured["tasks"].keys() == tasks.keys()
+    is_complete = measured["tasks"].keys() == tasks.keys() and config.reward.by == METRICS
     accuracy = begun.objective.accuracy(Evaluation(measured["tasks"], directions)) if is_complete else None
     return {"protocol": protocol, **measured, "higher_is_better": directions, "accuracy": accuracy}
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from ednas.arch import Architecture
 from ednas.metrics import TaskValues
+
+SMALLEST = 1e-6
+"""In place of a metric or a loss of 0, whose logarithm is not finite."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,19 @@ class Evaluation:
     curve: tuple[CurvePoint, ...] = ()
     cpu_seconds: float = field(default=0.0, compare=False)
     deviation: float = 0.0
+
+    def late_losses(self) -> dict[str, float]:
+        """Return the mean logarithm of each task's training loss over the last half of the steps.
+
+        Empty where no losses were seen on the way. This ranks networks earlier in a training than metrics do, which
+        follow the learning rate (Ru et al., 2021, call the sum of losses TSE).
+        """
+        seen = [point for point in self.curve if point.losses]
+        late = [point.losses for point in seen if point.step > seen[-1].step / 2]
+        return {
+            task: math.fsum(math.log(max(losses[task], SMALLEST)) for losses in late) / len(late)
+            for task in (late[0] if late else ())
+        }
 
 
 class Evaluator(Protocol):

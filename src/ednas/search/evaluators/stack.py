@@ -21,7 +21,7 @@ from ednas.arch import Architecture, SearchSpace
 from ednas.config import StrictModel
 from ednas.exceptions import StudyError
 from ednas.metrics import METRICS
-from ednas.search.evaluators.base import Evaluation, Evaluator
+from ednas.search.evaluators.base import SMALLEST, Evaluation, Evaluator
 from ednas.search.evaluators.setting import Setting, register_evaluator
 from ednas.search.evaluators.supernet import SupernetOptions, make_supernet
 from ednas.search.evaluators.zero_cost import ZeroCostEvaluator
@@ -33,9 +33,6 @@ from ednas.seeding import derive_seed
 
 ROUND = 4
 """Anchors that are trained before the next ones are chosen."""
-
-SMALLEST = 1e-6
-"""In place of a metric of 0, whose logarithm is not finite."""
 
 
 class PredictorOptions(StrictModel):
