@@ -26,6 +26,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "predictor": {"anchors": 8, "pool": 4},
     "stack": {"anchors": 10, "pool": 4, "supernet": SUPERNET},
 }
+RUNGS = {
+    "reward": {"by": "training_loss"},
+    "recipe": {"name": "mini", "steps": 8, "batch_size": 2, "input_size": [32, 64]},
+    "evaluator": {"name": "proxy", "options": {"rungs": 3, "eta": 2}},
+}
+CASES: dict[str, dict[str, Any]] = {
+    **{name: {"evaluator": {"name": name, "options": options}} for name, options in OPTIONS.items()},
+    "rungs": RUNGS,
+}
 LEARNED = ("predictor", "stack")
 
 
@@ -38,11 +47,7 @@ def _small(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 def search(name: str, **changes: Any):
     small = small_architecture().to_dict()
     return small_search(
-        evaluator={"name": name, "options": OPTIONS[name]},
-        architecture=small,
-        prune_factor=None,
-        target_latency_ms="none",
-        **changes,
+        **{**CASES[name], "architecture": small, "prune_factor": None, "target_latency_ms": "none", **changes}
     )
 
 
@@ -56,20 +61,20 @@ def test_all_have_options_here():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", CASES)
 def test_a_search_ends_with_a_best_and_another_with_the_same(name, tmp_path):
     results = [run_search(search(name, finalists=1), tmp_path / str(number)) for number in range(2)]
     assert results[0].best.genes == results[1].best.genes
     assert trials(tmp_path / "0") == trials(tmp_path / "1")
     assert all(math.isfinite(reward) for *_, reward in trials(tmp_path / "0"))
     assert results[0].judged_twice
-    pickle.dumps(EvaluatorConfig(name=name, options=OPTIONS[name]))
+    pickle.dumps(EvaluatorConfig(**CASES[name]["evaluator"]))
     if name in LEARNED:
         assert len(Bank(tmp_path / "0" / "bank.jsonl").anchors()) >= OPTIONS[name]["anchors"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", CASES)
 def test_a_search_that_was_ended_goes_on_as_if_it_was_not(name, tmp_path):
     run_search(search(name, trials=3, finalists=1), tmp_path / "whole")
 

@@ -13,7 +13,6 @@ from ednas.arch.space import Genes
 from ednas.exceptions import ArchitectureError, ConfigError, StudyError
 from ednas.scoring import violation
 from ednas.search.evaluators.base import Evaluator
-from ednas.search.evaluators.setting import PROXY
 from ednas.search.objective import CostModel, Objective, RememberedCost, check_feasible, lowest
 from ednas.search.quantities import ACCURACY, resolve
 from ednas.search.study import StudyReader
@@ -178,8 +177,7 @@ def _name_evaluator(config: SearchConfig, evaluator: Evaluator | None) -> Any:
     """Return what must be the same when the search is resumed."""
     if evaluator is not None:
         return type(evaluator).__qualname__
-    chosen = config.evaluator.complete()
-    return None if chosen.name == PROXY else chosen.model_dump(mode="json")
+    return config.evaluator.complete().model_dump(mode="json")
 
 
 def _objective(config: SearchConfig, baseline: Mapping[str, float]) -> Objective:

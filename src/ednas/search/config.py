@@ -216,7 +216,7 @@ class SearchConfig(StrictModel):
     @property
     def judged_alike(self) -> bool:
         """Whether candidates are judged in the search as finalists are in the end: by trainings of the same length."""
-        return self.evaluator.name == PROXY and self.reward.by == METRICS and self.finalists_longer == 1
+        return self.evaluator.trains_all and self.reward.by == METRICS and self.finalists_longer == 1
 
     @property
     def final_judgements(self) -> int:

@@ -91,6 +91,7 @@ def make_setting(config: SearchConfig, begun: Begun, folder: RunFolder, callback
         objective=begun.objective,
         initial=(find_start(begun), *begun.initial),
         digest=begun.train.digest,
+        input_size=begun.model.input_size,
         device=config.device,
         folder=folder.evaluator,
         train=train,

@@ -17,7 +17,6 @@ from ednas.runs import RunFolder
 from ednas.search.again import SecondJudge, finalists
 from ednas.search.beginning import Begun, begin, stored_identity
 from ednas.search.evaluators.base import Evaluation, Evaluator
-from ednas.search.evaluators.setting import PROXY
 from ednas.search.executors.ray import check_ray
 from ednas.search.judging import ended_by_sigterm, make_judge, make_setting, make_trainer
 from ednas.search.loop import Search
@@ -94,9 +93,8 @@ def run_search(
         config.save(folder.config)
         with ended_by_sigterm():
             judge = evaluator or config.evaluator.make(make_setting(config, begun, folder, callbacks))
-        trains = evaluator is not None or config.evaluator.name == PROXY
         executor = make_judge(config, begun, judge)
-        if evaluator is None and trains and config.bank:
+        if evaluator is None and config.evaluator.trains_all and config.bank:
             executor = make_trainer(config, begun, folder)
         if retry_failed:
             _log.info("%d candidates that failed are evaluated anew", study.retry_failed())

@@ -1,17 +1,26 @@
-"""The proxy task of the paper: every candidate is trained from scratch, for a short while (supplement A)."""
+"""The proxy task of the paper: every candidate is trained from scratch, for a short while (supplement A).
+
+With ``rungs``, those that do badly are trained for a shorter while still (:mod:`ednas.search.rungs`).
+"""
 
 from __future__ import annotations
 
 import gc
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from pydantic import Field
+
 from ednas.arch import Architecture
 from ednas.config import StrictModel
-from ednas.exceptions import DataError
+from ednas.exceptions import ConfigError, DataError
 from ednas.files import exists
+from ednas.search.bank import training_context
 from ednas.search.evaluators.base import CurvePoint, Evaluation
 from ednas.search.evaluators.setting import PROXY, Setting, register_evaluator
+from ednas.search.objective import METRICS
+from ednas.search.rungs import Rungs
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,13 +36,49 @@ MOST_PARTS = 8
 
 
 class ProxyOptions(StrictModel):
-    """The short training has no options of its own: the search's recipe says how long and how it trains."""
+    """How candidates are trained, beside the search's recipe.
+
+    Attributes:
+        rungs: In how many parts of growing length a candidate is trained; between two it is stopped unless it is among
+            the best ``1 / eta`` so far. 1 = every candidate is trained to the end.
+        eta: How many times as many steps have been done at the end of a part as at its beginning.
+    """
+
+    rungs: int = Field(default=1, ge=1)
+    eta: int = Field(default=4, ge=2)
 
 
 @register_evaluator(PROXY, ProxyOptions)
-def make_proxy(setting: Setting, options: ProxyOptions) -> ProxyEvaluator:  # noqa: ARG001 - there are none
-    """Return what trains candidates."""
-    return ProxyEvaluator(setting.training, setting.device, setting.digest)
+def make_proxy(setting: Setting, options: ProxyOptions) -> ProxyEvaluator:
+    """Return what trains candidates.
+
+    Raises:
+        ConfigError: The recipe's steps cannot be divided into rungs, or what is measured there says nothing yet.
+    """
+    training, recipe = setting.training, setting.training.recipe
+    if options.rungs == 1:
+        return ProxyEvaluator(training, setting.device, setting.digest)
+    parts = options.eta ** (options.rungs - 1)
+    first = recipe.steps // parts
+    if recipe.steps % parts or first < 2:
+        raise ConfigError(
+            f"{options.rungs} rungs: the recipe's {recipe.steps} steps must be a multiple of {parts}, and two of them "
+            "at least"
+        )
+    if setting.objective.config.by == METRICS and (recipe.schedule != "constant" or recipe.ema_decay is None):
+        raise ConfigError(
+            "rungs: before the learning rate has fallen, metrics say little; set reward.by to training_loss, or the "
+            "recipe's schedule to constant and its ema_decay to 0.99"
+        )
+    reports = {"evaluate_every": first, "log_every": min(recipe.log_every, max(1, first // 4))}
+    training = training.model_copy(update={"recipe": recipe.model_copy(update=reports)})
+    context = training_context(training, setting.digest, setting.input_size)
+    rungs = Rungs(setting.folder / "rungs.jsonl", context, setting.objective, first, options.eta)
+    return ProxyEvaluator(training, setting.device, setting.digest, rungs)
+
+
+class _Stopped(Exception):  # noqa: N818 - it is no error
+    """A candidate is not among the best at a rung."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +93,13 @@ class ProxyEvaluator:
         config: How to train; architecture and seed come with each candidate.
         device: Where to train.
         digest: Of the training data as the search began with them; empty = not compared.
+        rungs: Where candidates that do badly are stopped; None = nowhere.
     """
 
     config: TrainConfig
     device: str = "auto"
     digest: str = ""
+    rungs: Rungs | None = None
 
     def evaluate(self, architecture: Architecture, seed: int) -> Evaluation:
         """Train and measure a candidate.
@@ -122,21 +169,33 @@ class ProxyEvaluator:
         )
         eval_batch_size = max(1, config.recipe.eval_batch_size // parts)
 
-        def measure_on_the_way(network: nn.Module, step: int) -> None:
-            seen = replace(model, network=cast("MultiTaskNetwork", network))
-            metrics = evaluate(seen, held_out, config.protocol, batch_size=eval_batch_size)
-            curve.append(CurvePoint(step, metrics=metrics["tasks"]))
+        metrics: dict[str, Any] = {}
 
-        fit(
-            model.network,
-            model.tasks,
-            loader,
-            config.recipe,
-            normalisation=model.normalisation,
-            teacher=None if config.recipe.teacher is None else load_teacher(config.recipe.teacher, model),
-            fabric=fabric,
-            parts=parts,
-            callbacks=[lambda report: curve.append(CurvePoint(report.step, losses=report.losses))],
-            validate=measure_on_the_way if config.recipe.evaluate_every else None,
-        )
-        return evaluate(model, held_out, config.protocol, batch_size=eval_batch_size)
+        def measure_on_the_way(network: nn.Module, step: int) -> None:
+            if self.rungs is not None and step not in self.rungs:
+                return
+            seen = replace(model, network=cast("MultiTaskNetwork", network))
+            metrics.update(evaluate(seen, held_out, config.protocol, batch_size=eval_batch_size))
+            curve.append(CurvePoint(step, metrics=metrics["tasks"]))
+            if self.rungs is None:
+                return
+            evaluation = Evaluation(metrics["tasks"], metrics["higher_is_better"], curve=tuple(curve))
+            if not self.rungs.goes_on(model.architecture.to_text(), config.seed, step, evaluation):
+                metrics["remarks"] = [*metrics["remarks"], f"stopped after {step} of {config.recipe.steps} steps"]
+                raise _Stopped
+
+        with suppress(_Stopped):
+            fit(
+                model.network,
+                model.tasks,
+                loader,
+                config.recipe,
+                normalisation=model.normalisation,
+                teacher=None if config.recipe.teacher is None else load_teacher(config.recipe.teacher, model),
+                fabric=fabric,
+                parts=parts,
+                callbacks=[lambda report: curve.append(CurvePoint(report.step, losses=report.losses))],
+                validate=measure_on_the_way if config.recipe.evaluate_every else None,
+            )
+            return evaluate(model, held_out, config.protocol, batch_size=eval_batch_size)
+        return metrics

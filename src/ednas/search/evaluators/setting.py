@@ -55,6 +55,7 @@ class Setting:
         objective: What is searched for.
         initial: Networks that are known to be good, as genes; the first one is within the limits, as nearly as one is.
         digest: Of the training data.
+        input_size: ``(H, W)`` that is trained at, where an architecture does not say.
         device: Where to compute.
         folder: The evaluator's own, for what it keeps.
         train: Trains networks by ``training``, unless that was done before, and returns what came of it.
@@ -68,6 +69,7 @@ class Setting:
     objective: Objective
     initial: Sequence[Genes]
     digest: str
+    input_size: tuple[int, int]
     device: str
     folder: Path
     train: Callable[[Sequence[str], str], Mapping[str, Evaluation]]
@@ -96,6 +98,11 @@ class EvaluatorConfig(StrictModel):
 
     name: str = PROXY
     options: Mapping[str, Any] = Field(default_factory=dict)
+
+    @property
+    def trains_all(self) -> bool:
+        """Whether every candidate is trained to the end of the recipe."""
+        return self.name == PROXY and self.options.get("rungs", 1) == 1
 
     def complete(self) -> EvaluatorConfig:
         """Return the same with every option spelled out.
