@@ -87,7 +87,10 @@ def test_yaml_round_trip(tmp_path: Path) -> None:
         ({"controller": {"options": {"tournament_size": 60}}}, "tournament_size is above population_size 50"),
         ({"reward": {"mode": "soft"}}, "'reward.mode'"),
         ({"reward": {"by": "loss"}}, "'reward.by'"),
-        ({"reward": {"by": "training_loss"}, "evaluator": {"name": "supernet"}}, "choose evaluator: proxy"),
+        (
+            {"reward": {"by": "training_loss"}, "evaluator": {"name": "supernet"}},
+            "'supernet' tells no training losses",
+        ),
         ({"reward": {"by": "training_loss"}, "repeats": 4}, "repeats: candidates are not judged as finalists are"),
         ({"finalists_longer": 4, "repeats": 4}, "repeats: candidates are not judged as finalists are"),
         ({"finalists_longer": 0.5}, "'finalists_longer'"),

@@ -29,7 +29,7 @@ from ednas.runs import RunFolder
 from ednas.search.beginning import Begun, begin, find_start
 from ednas.search.evaluators.base import SMALLEST, Evaluation, Evaluator
 from ednas.search.evaluators.setting import Setting
-from ednas.search.evaluators.stack import PredictorEvaluator, features_of, fit_metrics
+from ednas.search.evaluators.stack import PredictorEvaluator, features_of, fit_results
 from ednas.search.evaluators.supernet import SupernetOptions, make_supernet
 from ednas.search.evaluators.zero_cost import TASK, ZeroCostEvaluator
 from ednas.search.judging import judge_all, make_setting, make_trainer
@@ -250,7 +250,7 @@ class _Checker:
             values = np.array([found.tasks[TASK][metric] for found in zero_cost.evaluations])
             yield Scores(title, values, seconds=zero_cost.seconds)
         anchors = len(texts) * training
-        yield self._predicted("predictor", candidates, proxy, [zero_cost], anchors)
+        yield from self._predicted("predictor", candidates, proxy, [zero_cost], anchors)
         if self._options.supernet is None:
             return
         evaluator = make_supernet(setting, self._options.supernet)
@@ -258,7 +258,7 @@ class _Checker:
         trained = TrainedSupernet.load(evaluator.folder)
         once, title = trained.notes.cpu_seconds, f"supernet, {self._options.supernet.steps} steps"
         yield self._by_accuracy(title, supernet.evaluations, supernet.seconds, once)
-        yield self._predicted("stack", candidates, proxy, [zero_cost, supernet], once + anchors)
+        yield from self._predicted("stack", candidates, proxy, [zero_cost, supernet], once + anchors)
 
     def _proxies(self, proxy: Sequence[Evaluation], seconds: float) -> Iterator[Scores]:
         """Yield the short training, what it said on the way, and the sum of its losses."""
@@ -270,10 +270,7 @@ class _Checker:
                 Evaluation(points[step], one.higher_is_better) for points, one in zip(on_the_way, proxy, strict=True)
             ]
             yield self._by_accuracy(f"proxy, its first {step} steps", seen, seconds * step / steps)
-        late = [one.late_losses() for one in proxy]
-        losses = {task: -np.array([own[task] for own in late]) for task in proxy[0].tasks}
-        total = np.mean(list(losses.values()), axis=0)
-        yield Scores(f"proxy, training loss of the last {steps // 2} steps", total, losses, seconds)
+        yield _by_losses(f"proxy, training loss of the last {steps // 2} steps", proxy, seconds)
 
     def _predicted(
         self,
@@ -282,8 +279,8 @@ class _Checker:
         anchors: Sequence[Evaluation],
         judged: Sequence[_Judged],
         once: float,
-    ) -> Scores:
-        """Return what a predictor says of each network that learned from the others."""
+    ) -> Iterator[Scores]:
+        """Yield what a predictor says of each network that learned from the others: by metrics, by training losses."""
         rows = [
             features_of(candidate.architecture, candidate.cost, {own.name: own.evaluations[i] for own in judged})
             for i, candidate in enumerate(candidates)
@@ -294,16 +291,16 @@ class _Checker:
         found: dict[int, Evaluation] = {}
         for part in np.array_split(order, min(FOLDS, len(rows))):
             rest = sorted(set(order) - set(part.tolist()))
-            predictors = fit_metrics(
-                [rows[i] for i in rest], [genes[i] for i in rest], [anchors[i] for i in rest], names
-            )
+            learned = fit_results([rows[i] for i in rest], [genes[i] for i in rest], [anchors[i] for i in rest], names)
             predictor = PredictorEvaluator(
-                self._begun.space, self._begun.cost, {}, names, predictors, anchors[0].higher_is_better
+                self._begun.space, self._begun.cost, {}, names, learned, anchors[0].higher_is_better
             )
             own = part.tolist()
             found |= zip(own, predictor.predict([rows[i] for i in own], [genes[i] for i in own]), strict=True)
         seconds = sum(own.seconds for own in judged)
-        return self._by_accuracy(name, [found[i] for i in range(len(rows))], seconds, once)
+        evaluations = [found[i] for i in range(len(rows))]
+        yield self._by_accuracy(name, evaluations, seconds, once)
+        yield _by_losses(f"{name}, by training loss", evaluations, seconds, once)
 
     def _by_accuracy(self, name: str, evaluations: Sequence[Evaluation], seconds: float, once: float = 0.0) -> Scores:
         """Return the accuracies that an evaluator measured or predicted."""
@@ -338,6 +335,13 @@ class _Judged:
             raise StudyError(f"{name}: could not judge {missing[0]}; see the warnings")
         evaluations = [found[text] for text in texts]
         return cls(name, evaluations, _mean_seconds(evaluations))
+
+
+def _by_losses(name: str, evaluations: Sequence[Evaluation], seconds: float, once: float = 0.0) -> Scores:
+    """Return what the training losses say that an evaluator measured or predicted."""
+    late = [one.late_losses() for one in evaluations]
+    tasks = {task: -np.array([losses[task] for losses in late]) for task in late[0]}
+    return Scores(name, np.mean(list(tasks.values()), axis=0), tasks, seconds, once)
 
 
 def _costs(candidates: Sequence[Candidate], seed: int) -> Iterator[Scores]:

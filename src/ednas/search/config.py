@@ -99,7 +99,7 @@ class SearchConfig(StrictModel):
     prune_factor: Annotated[float | None, BeforeValidator(_none)] = Field(default=2.0, ge=1.0, allow_inf_nan=False)
     objectives: tuple[str, ...] | None = None
     reward: RewardConfig = RewardConfig()
-    evaluator: EvaluatorConfig = EvaluatorConfig()
+    evaluator: EvaluatorConfig = Field(default_factory=lambda: EvaluatorConfig().complete())
     bank: str | None = None
     controller: ControllerConfig = Field(default_factory=lambda: ControllerConfig().complete())
     trials: int = Field(default=2000, gt=0)
@@ -201,10 +201,10 @@ class SearchConfig(StrictModel):
 
     @model_validator(mode="after")
     def _check_judgements(self) -> Self:
-        if self.reward.by != METRICS and self.evaluator.name != PROXY:
+        if self.reward.by != METRICS and not self._tells_losses:
             raise ValueError(
-                f"reward.by: {self.reward.by} is for candidates that are trained; choose evaluator: {PROXY}, or by: "
-                f"{METRICS}"
+                f"reward.by: evaluator '{self.evaluator.name}' tells no training losses; choose {PROXY} or predictor, "
+                f"or by: {METRICS}"
             )
         if self.repeats and not self.judged_alike:
             raise ValueError(
@@ -212,6 +212,10 @@ class SearchConfig(StrictModel):
                 "compared; leave it out"
             )
         return self
+
+    @property
+    def _tells_losses(self) -> bool:
+        return self.evaluator.name not in evaluator_names() or self.evaluator.tells_losses  # a plugin may bring it
 
     @property
     def judged_alike(self) -> bool:

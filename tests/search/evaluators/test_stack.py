@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,12 @@ from ednas.search.evaluators.stack import (
     PredictorEvaluator,
     PredictorOptions,
     features_of,
-    fit_metrics,
+    fit_results,
     learn,
     make_predictor,
 )
 from ednas.search.features import tabulate
-from ednas.search.objective import Objective
+from ednas.search.objective import Objective, RewardConfig
 from ednas.search.predictor import fit
 from ednas.search.sampling import draw
 
@@ -80,6 +81,7 @@ class Trainings:
             objective=Objective({"latency_ms": cost(SPACE.base)["latency_ms"]}, prune_factor=1.0),
             initial=[base, base],
             digest="",
+            input_size=(32, 64),
             device="cpu",
             folder=Path("unused"),
             train=self.train,
@@ -127,12 +129,34 @@ def test_a_prediction_is_that_of_each_metrics_logarithm():
     names = sorted(rows[0])
     genes = [c.genes for c in candidates]
     results = [truth(c.architecture) for c in candidates]
-    evaluator = PredictorEvaluator(SPACE, cost, {}, names, fit_metrics(rows, genes, results, names), DIRECTIONS)
+    evaluator = PredictorEvaluator(SPACE, cost, {}, names, fit_results(rows, genes, results, names), DIRECTIONS)
     alone = fit(tabulate(rows, names), np.array(genes), [math.log(r.tasks["depth"]["rel_err"]) for r in results])
     found = evaluator.evaluate(candidates[0].architecture, 0)
     expected = alone.predict(tabulate(rows[:1], names), np.array(genes[:1]))
     assert found.tasks["depth"]["rel_err"] == pytest.approx(math.exp(expected.means[0]))
     assert found == evaluator.predict(rows[:1], genes[:1])[0]
+    assert found.late_losses() == {}
+
+
+def test_training_losses_are_predicted_where_all_anchors_tell_them():
+    candidates = draw(SPACE, cost, lambda own: True, 16, SPACE.encode(SPACE.base), seed=1)
+    rows, genes = [features_of(c.architecture, c.cost, {}) for c in candidates], [c.genes for c in candidates]
+    names = sorted(rows[0])
+    losses = [2 * truth(c.architecture).tasks["depth"]["rel_err"] for c in candidates]
+    results = [
+        replace(truth(c.architecture), curve=(CurvePoint(9, {"depth": loss}),))
+        for c, loss in zip(candidates, losses, strict=True)
+    ]
+    evaluator = PredictorEvaluator(SPACE, cost, {}, names, fit_results(rows, genes, results, names), DIRECTIONS)
+    found = evaluator.predict(rows, genes)
+    # The same numbers but for a factor, so that the predictions are, too.
+    assert [own.late_losses()["depth"] for own in found] == pytest.approx(
+        [math.log(2 * own.tasks["depth"]["rel_err"]) for own in found]
+    )
+    by_loss = Objective({}, RewardConfig(by="training_loss"))
+    assert by_loss.accuracy(found[0]) == pytest.approx(1 / (2 * found[0].tasks["depth"]["rel_err"]))
+    results[3] = truth(candidates[3].architecture)
+    assert fit_results(rows, genes, results, names).losses == {}
 
 
 def test_scores_are_features_by_their_logarithms():

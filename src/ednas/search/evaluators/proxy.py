@@ -48,7 +48,7 @@ class ProxyOptions(StrictModel):
     eta: int = Field(default=4, ge=2)
 
 
-@register_evaluator(PROXY, ProxyOptions)
+@register_evaluator(PROXY, ProxyOptions, tells_losses=True)
 def make_proxy(setting: Setting, options: ProxyOptions) -> ProxyEvaluator:
     """Return what trains candidates.
 

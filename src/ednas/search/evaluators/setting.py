@@ -85,7 +85,15 @@ Maker = Callable[[Setting, Any], Evaluator]
 
 MakerType = TypeVar("MakerType", bound=Maker)
 
-_registry: dict[str, tuple[type[StrictModel], Maker]] = {}
+
+@dataclass(frozen=True)
+class _Registered:
+    options: type[StrictModel]
+    make: Maker
+    tells_losses: bool
+
+
+_registry: dict[str, _Registered] = {}
 
 
 class EvaluatorConfig(StrictModel):
@@ -104,13 +112,22 @@ class EvaluatorConfig(StrictModel):
         """Whether every candidate is trained to the end of the recipe."""
         return self.name == PROXY and self.options.get("rungs", 1) == 1
 
+    @property
+    def tells_losses(self) -> bool:
+        """Whether candidates can be judged by training losses.
+
+        Raises:
+            ConfigError: Unknown evaluator.
+        """
+        return _find(self.name).tells_losses
+
     def complete(self) -> EvaluatorConfig:
         """Return the same with every option spelled out.
 
         Raises:
             ConfigError: Unknown evaluator or option, with the nearest known one, or a wrong value.
         """
-        options = parse(_find(self.name)[0], self.options, "evaluator.options")
+        options = parse(_find(self.name).options, self.options, "evaluator.options")
         return EvaluatorConfig(name=self.name, options=options.model_dump(mode="json"))
 
     def make(self, setting: Setting) -> Evaluator:
@@ -119,23 +136,26 @@ class EvaluatorConfig(StrictModel):
         Raises:
             EdnasError: An option, the data, the space or what it finds in its folder are wrong.
         """
-        kind, maker = _find(self.name)
-        return maker(setting, parse(kind, self.options, "evaluator.options"))
+        found = _find(self.name)
+        return found.make(setting, parse(found.options, self.options, "evaluator.options"))
 
 
-def register_evaluator(name: str, options: type[StrictModel]) -> Callable[[MakerType], MakerType]:
+def register_evaluator(
+    name: str, options: type[StrictModel], *, tells_losses: bool = False
+) -> Callable[[MakerType], MakerType]:
     """Make an evaluator known by name; a decorator of the function that makes it.
 
     Args:
         name: What configurations call it.
         options: Its options; each has a default.
+        tells_losses: Whether its evaluations hold training losses, measured or predicted.
 
     Raises:
         ConfigError: The name is taken by another evaluator.
     """
 
     def register(maker: MakerType) -> MakerType:
-        _, known = _registry.setdefault(name, (options, maker))
+        known = _registry.setdefault(name, _Registered(options, maker, tells_losses)).make
         if (known.__module__, known.__qualname__) != (maker.__module__, maker.__qualname__):
             raise ConfigError(f"an evaluator '{name}' exists already; choose another name")
         return maker
@@ -151,7 +171,7 @@ def evaluator_names() -> tuple[str, ...]:
     return tuple(sorted(_registry))
 
 
-def _find(name: str) -> tuple[type[StrictModel], Maker]:
+def _find(name: str) -> _Registered:
     known = evaluator_names()
     if name not in known:
         raise ConfigError(f"unknown evaluator '{name}'; {hint(name, known)}")

@@ -1,10 +1,10 @@
 """Evaluators that learn from few real trainings what all others would come to: ``predictor`` and ``stack``.
 
-Both have some networks trained, the anchors, and fit a predictor of every metric (:mod:`ednas.search.predictor`) on
-what is known of a network without training: its costs, its structure, its genes, and what cheaper evaluators say of
-it. ``stack`` asks a supernet, too, which it trains first. Half of the anchors are drawn uniformly from what may be
-proposed; the others are chosen one round after the other, those that are predicted best and those that are least
-certain in turns.
+Both have some networks trained, the anchors, and fit a predictor of every metric and of every task's training loss
+(:mod:`ednas.search.predictor`) on what is known of a network without training: its costs, its structure, its genes,
+and what cheaper evaluators say of it. ``stack`` asks a supernet, too, which it trains first. Half of the anchors are
+drawn uniformly from what may be proposed; the others are chosen one round after the other, those that are predicted
+best and those that are least certain in turns.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ednas.arch import Architecture, SearchSpace
 from ednas.config import StrictModel
 from ednas.exceptions import StudyError
 from ednas.metrics import METRICS
-from ednas.search.evaluators.base import SMALLEST, Evaluation, Evaluator
+from ednas.search.evaluators.base import SMALLEST, CurvePoint, Evaluation, Evaluator
 from ednas.search.evaluators.setting import Setting, register_evaluator
 from ednas.search.evaluators.supernet import SupernetOptions, make_supernet
 from ednas.search.evaluators.zero_cost import ZeroCostEvaluator
@@ -59,14 +59,14 @@ class StackOptions(PredictorOptions):
     supernet: SupernetOptions = SupernetOptions()
 
 
-@register_evaluator("predictor", PredictorOptions)
+@register_evaluator("predictor", PredictorOptions, tells_losses=True)
 def make_predictor(setting: Setting, options: PredictorOptions) -> PredictorEvaluator:
     """Train anchors and learn from them."""
     scorers = {"zero-cost": ZeroCostEvaluator(setting.training, setting.device)} if options.zero_cost else {}
     return learn(setting, options, scorers)
 
 
-@register_evaluator("stack", StackOptions)
+@register_evaluator("stack", StackOptions, tells_losses=True)
 def make_stack(setting: Setting, options: StackOptions) -> PredictorEvaluator:
     """Train a supernet and anchors, and learn from both."""
     scorers: dict[str, Evaluator] = {"supernet": make_supernet(setting, options.supernet)}
@@ -76,15 +76,28 @@ def make_stack(setting: Setting, options: StackOptions) -> PredictorEvaluator:
 
 
 @dataclass(frozen=True)
+class Learned:
+    """What was learned from anchors.
+
+    Attributes:
+        metrics: By task and metric, what predicts the metric's logarithm.
+        losses: By task, what predicts the logarithm of its late training loss; empty where that is not known.
+    """
+
+    metrics: Mapping[str, Mapping[str, Predictor]]
+    losses: Mapping[str, Predictor]
+
+
+@dataclass(frozen=True)
 class PredictorEvaluator:
-    """Predicts a candidate's metrics.
+    """Predicts a candidate's metrics, and its training losses.
 
     Attributes:
         space: Where candidates come from.
         cost: What one costs.
         scorers: Evaluators whose judgements are features, by name.
         names: Of the features that the predictors know, in their order.
-        predictors: By task and metric; each predicts the metric's logarithm.
+        learned: The predictors.
         higher_is_better: Directions of the metrics.
     """
 
@@ -92,7 +105,7 @@ class PredictorEvaluator:
     cost: CostModel
     scorers: Mapping[str, Evaluator]
     names: Sequence[str]
-    predictors: Mapping[str, Mapping[str, Predictor]]
+    learned: Learned
     higher_is_better: Mapping[str, bool] = field(default_factory=dict)
 
     def evaluate(self, architecture: Architecture, seed: int) -> Evaluation:
@@ -110,16 +123,22 @@ class PredictorEvaluator:
         table, points = tabulate(rows, self.names), np.array(genes, dtype=np.int64)
         tasks: list[dict[str, dict[str, float]]] = [{} for _ in rows]
         deviations = np.zeros(len(rows))
-        for task, own in self.predictors.items():
+        for task, own in self.learned.metrics.items():
             for metric, predictor in own.items():
                 found = predictor.predict(table, points)
                 most = 100.0 if metric in METRICS and METRICS[metric].unit == "%" else math.inf
                 for index, mean in enumerate(np.exp(found.means)):
                     tasks[index].setdefault(task, {})[metric] = min(float(mean), most)
-                deviations += found.deviations / len(own) / len(self.predictors)
+                deviations += found.deviations / len(own) / len(self.learned.metrics)
+        losses = {task: np.exp(own.predict(table, points).means) for task, own in self.learned.losses.items()}
         return [
-            Evaluation(metrics, self.higher_is_better, deviation=float(deviation))
-            for metrics, deviation in zip(tasks, deviations, strict=True)
+            Evaluation(
+                metrics,
+                self.higher_is_better,
+                curve=(CurvePoint(1, {task: float(own[row]) for task, own in losses.items()}),) if losses else (),
+                deviation=float(deviations[row]),
+            )
+            for row, metrics in enumerate(tasks)
         ]
 
 
@@ -137,13 +156,13 @@ def features_of(
     return found
 
 
-def fit_metrics(
+def fit_results(
     rows: Sequence[Mapping[str, float]],
     genes: Sequence[Sequence[int]],
     results: Sequence[Evaluation],
     names: Sequence[str],
-) -> dict[str, dict[str, Predictor]]:
-    """Learn a predictor of every metric from networks that were trained.
+) -> Learned:
+    """Learn predictors from networks that were trained.
 
     Args:
         rows: Their features.
@@ -152,10 +171,15 @@ def fit_metrics(
         names: The features to use.
     """
     table, points = tabulate(rows, names), np.array(genes, dtype=np.int64)
-    return {
-        task: {metric: fit(table, points, _logarithms(results, task, metric)) for metric in metrics}
-        for task, metrics in results[0].tasks.items()
-    }
+    late = [result.late_losses() for result in results]
+    known = late[0] if all(late) else {}
+    return Learned(
+        {
+            task: {metric: fit(table, points, _logarithms(results, task, metric)) for metric in metrics}
+            for task, metrics in results[0].tasks.items()
+        },
+        {task: fit(table, points, [losses[task] for losses in late]) for task in known},
+    )
 
 
 def learn(setting: Setting, options: PredictorOptions, scorers: Mapping[str, Evaluator]) -> PredictorEvaluator:
@@ -239,7 +263,7 @@ class _Known:
             self._setting.cost,
             self._scorers,
             names,
-            fit_metrics(rows, [anchor.genes for anchor in self._anchors], self._results, names),
+            fit_results(rows, [anchor.genes for anchor in self._anchors], self._results, names),
             self._results[0].higher_is_better,
         )
 
