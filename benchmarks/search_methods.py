@@ -1,0 +1,229 @@
+"""What ways to search find with the same compute, beside the networks that one has without.
+
+    python benchmarks/search_methods.py
+    python benchmarks/search_methods.py --run predictor --seed 1
+
+Every search has a budget of about 44 trainings of 200 steps of 8 street scenes (64x128), looks for a network that is no
+slower than the base on a Coral at 256x512, and sees the training split alone. The network it chooses is then trained
+on the whole training split by the recipe ``mini`` (800 steps), as the base and Table 6's networks are, and measured on
+``val`` once. Seeds of a search and of the final training are the same; a row is a mean over them. ``seconds`` are those
+of the one processor that a search computes on.
+
+Searches are kept in ``runs/search_methods`` and can be ended and gone on with; what came of them is in
+``results/search_methods.jsonl``, final trainings in ``results/search_methods_final.jsonl``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from judgements import HEADS, LOSSES_EVERY, PROXY_STEPS, SPACE
+from recipes import JARED, SCENES, Job, load, run
+from rich.console import Console
+from rich.table import Table
+
+from ednas.arch import load_architecture
+from ednas.demo import DEPLOYED_SIZE, SIZE, make_streets
+from ednas.hw import estimate, load_target
+from ednas.report.labels import metric_heading, show_metric
+from ednas.scoring import accuracy
+from ednas.search import SearchConfig, SearchProgress, run_search
+from ednas.training import TrainConfig, recipe
+
+SEARCHES = Path(__file__).parent / "results" / "search_methods.jsonl"
+FINALS = SEARCHES.with_name("search_methods_final.jsonl")
+RUNS = Path("runs/search_methods")
+SEEDS = (0, 1, 2)
+SHOWN = {"segmentation": ("miou", "pixel_acc"), "depth": ("abs_err", "rel_err")}
+NEAR = {"population_size": 10, "tournament_size": 4, "mutations": 3, "initial_mutations": 8}
+"""Evolution among the base network's variants, as the demo has it."""
+
+BY_LOSS = {"reward": {"by": "training_loss"}, "finalists": 4, "finalists_longer": 4.0}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to search.
+
+    Attributes:
+        title: For the table.
+        changes: What of a search's configuration it changes.
+        tasks: What candidates learn.
+    """
+
+    title: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    tasks: tuple[str, ...] = tuple(HEADS)
+
+
+def _evolution(**options: Any) -> dict[str, Any]:
+    return {"controller": {"name": "evolution", "options": options}}
+
+
+METHODS = {
+    "random": Method("random search", {"controller": {"name": "random"}, "trials": 24, **BY_LOSS}),
+    "paper": Method(
+        "the paper's way: evolution, by metrics", {**_evolution(population_size=12, tournament_size=4), "trials": 44}
+    ),
+    "near": Method(
+        "evolution near the base, by training loss",
+        {**_evolution(**NEAR), "initial": ["baseline"], "trials": 24, **BY_LOSS},
+    ),
+    "predictor": Method(
+        "predictor, by training loss",
+        {
+            **_evolution(population_size=50, tournament_size=10),
+            "initial": ["baseline"],
+            "evaluator": {"name": "predictor", "options": {"anchors": 24, "pool": 500, "zero_cost": False}},
+            "trials": 2000,
+            **BY_LOSS,
+        },
+    ),
+    "transfer": Method(
+        "evolution near the base, segmentation alone",
+        {**_evolution(**NEAR), "initial": ["baseline"], "trials": 24, **BY_LOSS},
+        ("segmentation",),
+    ),
+}
+FIXED = {
+    "base": "base network",
+    "ednas_cityscapes": "Table 6 as printed",
+    "ednas_cityscapes_published": "Table 6 as counted",
+}
+
+
+def search(name: str, seed: int) -> dict[str, Any]:
+    """Search, or go on with a search; return its row."""
+    method, folder = METHODS[name], RUNS / f"{name}_{seed}"
+    options = {task: own for task, own in JARED["task_options"].items() if task in method.tasks}
+    own = recipe("mini", steps=PROXY_STEPS, input_size=SIZE, task_options=options, log_every=LOSSES_EVERY // 2)
+    config = SearchConfig(
+        training=TrainConfig(
+            data=str(make_streets(SCENES / "seed_0").resolve()), tasks=method.tasks, recipe=own, seed=seed
+        ),
+        space=SPACE,
+        latency_input_size=DEPLOYED_SIZE,
+        prune_factor=1.0,
+        executor="inline",
+        device="cpu",
+        **method.changes,
+    )
+    with _timed(folder) as times, SearchProgress() as progress:
+        result = run_search(config, folder, resume=True, callbacks=[progress])
+    return {
+        "method": name,
+        "seed": seed,
+        "seconds": sum(json.loads(times.read_text())),
+        "architecture": result.architecture.to_text(),
+        "is_base": result.architecture.fingerprint() == load_architecture("base").fingerprint(),
+    }
+
+
+@contextmanager
+def _timed(folder: Path) -> Iterator[Path]:
+    """Add the processor time of this process to a file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path, before = folder / "seconds.json", time.process_time()
+    try:
+        yield path
+    finally:
+        known = json.loads(path.read_text()) if path.is_file() else []
+        path.write_text(json.dumps([*known, time.process_time() - before]))
+
+
+def final(name: str, architecture: str, seed: int) -> Job:
+    """Return the training by which a network is compared."""
+    return Job(name, "streets", JARED, architecture, seed=seed)
+
+
+def train(job: Job) -> None:
+    """Train a network in full, unless that was done."""
+    if job.key not in _finals():
+        _add(FINALS, run(job, nyuv2=""))
+
+
+def _finals() -> dict[str, dict[str, Any]]:
+    return {**load(), **load(FINALS)}  # the recipes' benchmark has trained the base, too
+
+
+def _add(path: Path, row: Mapping[str, Any]) -> None:
+    with path.open("a") as stream:
+        stream.write(json.dumps(row) + "\n")
+
+
+def _searches() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in SEARCHES.read_text().splitlines()] if SEARCHES.exists() else []
+
+
+def show() -> Table:
+    """Return the table of what is known so far."""
+    table = Table(title="networks, trained by one recipe and measured on val", title_justify="left")
+    table.add_column("")
+    headings = [metric_heading(metric) for metrics in SHOWN.values() for metric in metrics]
+    for heading in ("seeds", "processor seconds", "ms on a Coral", "accuracy (Eq. 6)", *headings):
+        table.add_column(heading, justify="right")
+    finals = _finals()
+    for name, title in FIXED.items():
+        text = load_architecture(name).to_text() if name != "base" else "base"
+        jobs = [final(name, own, seed) for seed in SEEDS for own in dict.fromkeys((text, name))]
+        table.add_row(title, *_cells([(finals[job.key], 0.0) for job in jobs if job.key in finals]))
+    for name, method in METHODS.items():
+        rows = [row for row in _searches() if row["method"] == name]
+        keys = [(final(name, row["architecture"], row["seed"]).key, row["seconds"]) for row in rows]
+        table.add_row(method.title, *_cells([(finals[key], own) for key, own in keys if key in finals]))
+    return table
+
+
+def _cells(rows: list[tuple[dict[str, Any], float]]) -> list[str]:
+    """Return a line's figures, from trainings and the seconds of the searches before them."""
+    if not rows:
+        return ["0"]
+    found = [row["metrics"] for row, _ in rows]
+    latencies = [
+        estimate(load_architecture(row["architecture"]), HEADS, DEPLOYED_SIZE, load_target("coral_usb")).latency_ms
+        for row, _ in rows
+    ]
+    accuracies = [accuracy(metrics) for metrics in found]
+    cells = [str(len(rows)), f"{statistics.mean(own for _, own in rows):.0f}", f"{statistics.mean(latencies):.2f}"]
+    cells.append(f"{statistics.mean(accuracies):.3f} ± {_spread(accuracies) or 0:.3f}")
+    for task, metrics in SHOWN.items():
+        for metric in metrics:
+            values = [own[task][metric] for own in found]
+            cells.append(show_metric(metric, statistics.mean(values), _spread(values)))
+    return cells
+
+
+def _spread(values: list[float]) -> float | None:
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", choices=[*METHODS, *FIXED], help="what to search by or to train")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.run in METHODS:
+        known = next((r for r in _searches() if (r["method"], r["seed"]) == (options.run, options.seed)), None)
+        row = known or search(options.run, options.seed)
+        if known is None:
+            _add(SEARCHES, row)
+        print(f"chosen: {row['architecture']}", file=sys.stderr)
+        train(final(options.run, row["architecture"], options.seed))
+    elif options.run:
+        train(final(options.run, options.run, options.seed))
+    Console(width=180).print(show())
+
+
+if __name__ == "__main__":
+    main()
