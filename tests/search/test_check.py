@@ -58,7 +58,7 @@ def test_a_check_is_kept_goes_on_and_is_the_same_again(tmp_path):
     names = [row["name"] for row in written["rows"]]
     assert {"proxy, 2 steps", "gradient norm", "NASWOT", "predictor", "supernet, 2 steps", "stack"} <= set(names)
     assert names[-1] in ("chance", "MACs", "Parameters", "Latency")
-    assert (written["networks"], written["doubles"], written["steps"], written["reference_steps"]) == (9, 2, 2, 8)
+    assert (len(written["judged"]), written["doubles"], written["steps"], written["reference_steps"]) == (9, 2, 2, 8)
     bank = Bank(folder / "bank.jsonl")
     assert len(bank.anchors()) == 9 + 9 + 2
     first = next(row for row in written["rows"] if row["name"] == "proxy, 2 steps")

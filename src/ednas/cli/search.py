@@ -262,6 +262,7 @@ def _check(settings: SearchConfig, out: Path, options: Mapping[str, Any], as_jso
     from ednas.cli.printing import print_table
     from ednas.cli.progress import decoding
     from ednas.config import parse
+    from ednas.report.check_page import CheckReport, write_check_report
     from ednas.report.tables.check import check_remarks, check_tables
     from ednas.search.check import CheckOptions, check_evaluators
     from ednas.search.progress import SearchProgress
@@ -269,14 +270,17 @@ def _check(settings: SearchConfig, out: Path, options: Mapping[str, Any], as_jso
     chosen = parse(CheckOptions, options, "check option")
     with redirect_stdout(sys.stderr), decoding() as decode, SearchProgress() as progress:
         check = check_evaluators(settings, out, chosen, callbacks=[progress], decode_progress=decode)
+    folder = RunFolder(out)
+    title = f"Check of evaluators in {folder.path.resolve().name}"
+    page = write_check_report(CheckReport(title, check, folder.config.read_text(encoding="utf-8")), folder.report)
     if as_json:
-        print_json(check.to_json())
+        print_json({**check.to_json(), "report": str(page)})
         return
     for table in check_tables(check):
         print_table(table)
     for line in check_remarks(check):
         typer.echo(line)
-    typer.echo(f"wrote {RunFolder(out).check}")
+    typer.echo(f"wrote {folder.check} and {page}")
 
 
 def _print(result: SearchResult) -> None:

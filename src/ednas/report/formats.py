@@ -37,7 +37,7 @@ CSV_COLUMNS = ("model", "task", "metric", "unit", "value", "std", "gain_percent"
 def latex(table: Table) -> str:
     """Return a table as a ``tabular`` for the package booktabs; its title is a comment."""
     places = "".join("r" if column.justify == "right" else "l" for column in table.columns)
-    header, *rows = [" & ".join(cell.translate(_LATEX) for cell in row) + r" \\" for row in _cells(table)]
+    header, *rows = [" & ".join(cell.translate(_LATEX) for cell in row) + r" \\" for row in cells(table)]
     lines = [f"% {_plain(table.title)}", rf"\begin{{tabular}}{{{places}}}", r"\toprule", header, r"\midrule"]
     for number, (row, line) in enumerate(zip(table.rows, rows, strict=True), start=1):
         lines += [line, *([r"\midrule"] if row.end_section and number < len(rows) else [])]
@@ -47,7 +47,7 @@ def latex(table: Table) -> str:
 def markdown(table: Table) -> str:
     """Return a table in Markdown, below its title."""
     rule = ["---:" if column.justify == "right" else "---" for column in table.columns]
-    header, *rows = ([cell.replace("|", r"\|") for cell in row] for row in _cells(table))
+    header, *rows = ([cell.replace("|", r"\|") for cell in row] for row in cells(table))
     lines = [f"| {' | '.join(cells)} |" for cells in (header, rule, *rows)]
     return "\n".join([f"**{_plain(table.title)}**", "", *lines])
 
@@ -82,7 +82,7 @@ def _comparison_rows(content: ComparisonTable, chances: Sequence[TaskValues]) ->
         yield {"model": model.name, "gain_percent": model.delta}
 
 
-def _cells(table: Table) -> Iterator[list[str]]:
+def cells(table: Table) -> Iterator[list[str]]:
     """Yield the headings and then the rows, as plain texts."""
     yield [_plain(column.header) for column in table.columns]
     for row in zip(*(column.cells for column in table.columns), strict=True):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,13 +72,27 @@ class CheckOptions(StrictModel):
 
 
 @dataclass(frozen=True)
+class Judged:
+    """A network of a check.
+
+    Attributes:
+        architecture: Its text form.
+        log_accuracy: Logarithm of its accuracy by the reference, mean over seeds.
+        in_band: Whether it costs about as much as the limits allow.
+    """
+
+    architecture: str
+    log_accuracy: float
+    in_band: bool
+
+
+@dataclass(frozen=True)
 class Check:
     """What came of a check.
 
     Attributes:
         rows: The evaluators, the best first, then costs and chance.
-        networks: How many networks were judged.
-        in_band: How many of them are in the band of costs.
+        judged: The networks that were judged.
         doubles: How many the reference trained from two seeds.
         steps: Steps of the search's trainings.
         reference_steps: Steps of the reference's.
@@ -88,8 +102,7 @@ class Check:
     """
 
     rows: Sequence[Row]
-    networks: int
-    in_band: int
+    judged: Sequence[Judged]
     doubles: int
     steps: int
     reference_steps: int
@@ -97,10 +110,20 @@ class Check:
     noise: float
     reference_seconds: float
 
+    @property
+    def networks(self) -> int:
+        """How many networks were judged."""
+        return len(self.judged)
+
+    @property
+    def in_band(self) -> int:
+        """How many of them are in the band of costs."""
+        return sum(own.in_band for own in self.judged)
+
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``check.json``."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "rows"}
-        return {**values, "rows": [row.to_json() for row in self.rows]}
+        lists = {"rows": [row.to_json() for row in self.rows], "judged": [asdict(own) for own in self.judged]}
+        return {name: lists.get(name, getattr(self, name)) for name in self.__dataclass_fields__}
 
 
 def check_evaluators(
@@ -223,8 +246,12 @@ class _Checker:
         scores = [*self._scores(sound, [proxy[text] for text in texts]), *_costs(sound, seed)]
         return Check(
             judge(scores, reference),
-            len(sound),
-            int(reference.in_band.sum()),
+            [
+                Judged(text, accuracy, in_band)
+                for text, accuracy, in_band in zip(
+                    texts, reference.accuracy.tolist(), reference.in_band.tolist(), strict=True
+                )
+            ],
             sum(len(own) > 1 for own in trainings),
             self._config.training.recipe.steps,
             self._longer.training.recipe.steps,
@@ -245,7 +272,7 @@ class _Checker:
         training = _mean_seconds(proxy)
         yield from self._proxies(proxy, training)
         setting = make_setting(self._config, self._begun, self._folder, self._callbacks)
-        zero_cost = _Judged.by("zero-cost", ZeroCostEvaluator(setting.training, setting.device), setting, texts)
+        zero_cost = _Opinion.by("zero-cost", ZeroCostEvaluator(setting.training, setting.device), setting, texts)
         for metric, title in (("grad_norm", "gradient norm"), ("naswot", "NASWOT")):
             values = np.array([found.tasks[TASK][metric] for found in zero_cost.evaluations])
             yield Scores(title, values, seconds=zero_cost.seconds)
@@ -254,7 +281,7 @@ class _Checker:
         if self._options.supernet is None:
             return
         evaluator = make_supernet(setting, self._options.supernet)
-        supernet = _Judged.by("supernet", evaluator, setting, texts)
+        supernet = _Opinion.by("supernet", evaluator, setting, texts)
         trained = TrainedSupernet.load(evaluator.folder)
         once, title = trained.notes.cpu_seconds, f"supernet, {self._options.supernet.steps} steps"
         yield self._by_accuracy(title, supernet.evaluations, supernet.seconds, once)
@@ -277,7 +304,7 @@ class _Checker:
         name: str,
         candidates: Sequence[Candidate],
         anchors: Sequence[Evaluation],
-        judged: Sequence[_Judged],
+        judged: Sequence[_Opinion],
         once: float,
     ) -> Iterator[Scores]:
         """Yield what a predictor says of each network that learned from the others: by metrics, by training losses."""
@@ -316,7 +343,7 @@ class _Checker:
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _Opinion:
     """What an evaluator said of all networks, and the processor seconds that one took."""
 
     name: str
@@ -324,7 +351,7 @@ class _Judged:
     seconds: float
 
     @classmethod
-    def by(cls, name: str, evaluator: Evaluator, setting: Setting, texts: Sequence[str]) -> _Judged:
+    def by(cls, name: str, evaluator: Evaluator, setting: Setting, texts: Sequence[str]) -> _Opinion:
         """Have networks judged.
 
         Raises:

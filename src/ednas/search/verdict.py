@@ -89,6 +89,7 @@ class Row:
         once: Processor seconds before the first judgement.
         is_cost: Whether it is a cost or chance.
         verdict: What may be done with it.
+        values: What it says of each network.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Row:
     once: float
     is_cost: bool
     verdict: Verdict
+    values: Sequence[float]
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; what is unknown is None."""
@@ -181,6 +183,7 @@ def _row(own: Scores, best_cost: Scores | None, reference: Reference) -> Row:
         once=own.once,
         is_cost=own.is_cost,
         verdict=verdict,
+        values=own.values.tolist(),
     )
 
 
