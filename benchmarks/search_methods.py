@@ -92,7 +92,7 @@ METHODS = {
     ),
     "transfer": Method(
         "evolution near the base, segmentation alone",
-        {**_evolution(**NEAR), "initial": ["baseline"], "trials": 24, **LONGER},
+        {**_evolution(**NEAR), "initial": ["baseline"], "trials": 24, "final_tasks": tuple(HEADS), **LONGER},
         ("segmentation",),
     ),
 }

@@ -134,7 +134,7 @@ def _check_recipe(config: StudyConfig, file: Path) -> None:
 
 
 def _finals(config: SearchConfig, found: Architecture) -> list[Final]:
-    base, tasks = config.training.load_architecture(), config.training.tasks
+    base, tasks = config.training.load_architecture(), config.learned_in_the_end
     single = [Final(SINGLE_TASK, f"base_{task}", base, (task,)) for task in tasks]
     return [*single, Final(MULTI_TASK, "base", base, tasks), Final(FOUND, "found", found, tasks)]
 
@@ -193,7 +193,7 @@ def _pictures(
     splits = {model.input_size: open_cache(dataset, model.input_size) for _, model in models}
     step = max(1, len(dataset) // config.pictures)
     for index in range(0, min(len(dataset), step * config.pictures), step):
-        for task in config.search.training.tasks:
+        for task in config.search.learned_in_the_end:
             chosen = [(final.name, model) for final, model in models if task in final.tasks]
             found = chosen[-1][1]
             split = splits[found.input_size]

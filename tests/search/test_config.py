@@ -87,6 +87,7 @@ def test_yaml_round_trip(tmp_path: Path) -> None:
         ({"controller": {"options": {"tournament_size": 60}}}, "tournament_size is above population_size 50"),
         ({"reward": {"mode": "soft"}}, "'reward.mode'"),
         ({"reward": {"by": "loss"}}, "'reward.by'"),
+        ({"final_tasks": ["depth", "depth"]}, "'final_tasks': name one task at least, and each once"),
         (
             {"reward": {"by": "training_loss"}, "evaluator": {"name": "supernet"}},
             "'supernet' tells no training losses",

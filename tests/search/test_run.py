@@ -204,6 +204,31 @@ def test_finalists_are_judged_again_once(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
+def test_a_transfer_search_judges_by_one_task_what_will_learn_two(tmp_path: Path) -> None:
+    """Table 5: what a network costs is that of the one with both heads."""
+    recipe = {"name": "mini", "steps": 2, "batch_size": 2, "input_size": [32, 64]}
+    searched = small_search(
+        trials=2, tasks=["segmentation"], final_tasks=["segmentation", "depth"], initial=["baseline"], recipe=recipe
+    )
+    result = run_search(searched, tmp_path / "run")
+    with StudyReader(tmp_path / "run" / "study.db") as reader:
+        trials, heads = reader.trials(), reader.identity["heads"]
+    assert all(trial.metrics.keys() == {"segmentation"} for trial in trials if trial.scored)
+    assert heads == result.heads == HEADS
+    assert result.target_ms == trials[0].latency_ms
+    assert (
+        trials[0].latency_ms
+        == estimate(load_architecture("base"), HEADS, (32, 64), load_target("coral_usb")).latency_ms
+    )
+    assert "--tasks segmentation,depth" in collect(tmp_path / "run").next_command
+
+
+def test_what_cannot_be_learned_in_the_end_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown task 'dpth'"):
+        run_search(small_search(final_tasks=["dpth"]), tmp_path / "run")
+
+
+@pytest.mark.slow
 def test_finalists_are_trained_for_longer_and_that_alone_counts(tmp_path: Path) -> None:
     searched = small_search(
         trials=4, finalists=2, finalists_longer=2, reward={"by": "training_loss"}, initial=["baseline"]

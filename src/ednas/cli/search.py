@@ -38,6 +38,9 @@ def search(
     ] = None,
     data_option: DataOptions = None,
     tasks: Annotated[str | None, typer.Option(help="Tasks to learn together, like segmentation,depth.")] = None,
+    final_tasks: Annotated[
+        str | None, typer.Option(help="Tasks that the found network will learn, where candidates learn others.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")] = Path("runs/search"),
     config: Annotated[
         Path | None, typer.Option(help="A YAML file; options on the command line replace its values.")
@@ -216,6 +219,7 @@ def search(
     changes = {"steps": steps, "input_size": parse_size(size) if size else None}
     given = {
         "training": with_recipe(training, recipe, changes, default="proxy"),
+        "final_tasks": parse_tasks(final_tasks) if final_tasks else None,
         "target": target,
         "target_latency_ms": latency,
         "latency_input_size": parse_size(latency_size) if latency_size else None,
@@ -254,7 +258,7 @@ def search(
         print_json({**result.to_dict(), "report": str(page)})
         return
     _print(result)
-    typer.echo(f"wrote {out / 'best.json'} and {page}\nnext: {next_command(out, settings.training)}")
+    typer.echo(f"wrote {out / 'best.json'} and {page}\nnext: {next_command(out, settings)}")
 
 
 def _check(settings: SearchConfig, out: Path, options: Mapping[str, Any], as_json: bool) -> None:

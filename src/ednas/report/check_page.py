@@ -71,7 +71,8 @@ def render_check(report: CheckReport) -> str:
         tables=[_content(table) for table in check_tables(check)],
         intervals=Markup(draw_intervals(check)),
         scatters=[Markup(draw_scatter(check, row)) for row in check.rows],
-        colours={"over all networks": _OVERALL, "in the band": _BAND},
+        overall=_OVERALL,
+        band=_BAND,
     )
 
 

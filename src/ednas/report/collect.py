@@ -140,7 +140,7 @@ def collect(run_folder: Path | str) -> ReportData:
         baseline_trial=None if judged_base is None else judged_base.number,
         judgements=judgements,
         pruned_by=_pruned_by(trials, setting),
-        next_command=results.next_command(run.path, config.training) if best and config else "",
+        next_command=results.next_command(run.path, config) if best and config else "",
         target_latency_ms=setting.target_ms,
         planned_trials=setting.planned,
         trials=trials,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ednas.hw.sources import Source
     from ednas.search.config import SearchConfig
     from ednas.search.controllers import Controller
+    from ednas.training.config import TrainConfig
     from ednas.training.model import Model
 
 REMEMBERED = 4096
@@ -105,7 +106,7 @@ def begin(
         _check_weights(config, model)
     elif config.finalists_longer != 1:
         raise ConfigError("finalists_longer: is about the package's own trainings, not an evaluator of your own")
-    heads = {name: task.channels for name, task in model.tasks.items()}
+    heads = {name: task.channels for name, task in _final_model(config, training, model).tasks.items()}
     size = config.latency_input_size or model.input_size
     cost = RememberedCost(DeviceCost(source, heads, size), REMEMBERED)
     initial = _initial_genes(config, space)
@@ -171,6 +172,17 @@ def find_start(begun: Begun) -> Genes:
     except ArchitectureError:  # the base need not be in the space
         base = None
     return lowest(space, begun.cost, partial(violation, limits=objective.limits), base)[0]
+
+
+def _final_model(config: SearchConfig, training: TrainConfig, judged: Model) -> Model:
+    """Return a network with the heads that the one that is found will have."""
+    from ednas.training import prepare_judgement
+
+    if config.final_tasks is None:
+        return judged
+    own = {task: options for task, options in training.recipe.task_options.items() if task in config.final_tasks}
+    recipe = training.recipe.model_copy(update={"task_options": own, "loss_weights": {}})
+    return prepare_judgement(training.model_copy(update={"tasks": config.final_tasks, "recipe": recipe}))[0]
 
 
 def _name_evaluator(config: SearchConfig, evaluator: Evaluator | None) -> Any:

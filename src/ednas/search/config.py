@@ -48,6 +48,9 @@ class SearchConfig(StrictModel):
         training: How candidates are trained, and on what. Its ``architecture`` is the base network whose values the
             space varies, its ``recipe`` the short training by which candidates are compared (the proxy task; ``proxy``
             if nothing is said), and its ``seed`` gives every random number of the search.
+        final_tasks: What the network that is found will learn, where candidates learn others: a transfer search (Table
+            5) judges by ``training: {tasks: [segmentation]}`` what ``final_tasks: [segmentation, depth]`` shall learn.
+            Costs are those of a network with heads for these. None = what candidates learn.
         space: Which values may be chosen.
         initial: Networks of the space that are judged before any other, each as ``architecture`` takes it, or
             ``baseline`` for the base network: it tells whether what is found is better than what one had. Like other
@@ -90,6 +93,7 @@ class SearchConfig(StrictModel):
     """
 
     training: TrainConfig
+    final_tasks: tuple[str, ...] | None = None
     space: SpaceConfig = SpaceConfig()
     initial: tuple[str | dict[str, Any], ...] = ()
     target: str = "coral_usb"
@@ -137,6 +141,13 @@ class SearchConfig(StrictModel):
         own = value.get("recipe", {})
         is_change = isinstance(own, Mapping) and "name" not in own and "steps" not in own
         return {**value, "recipe": {"name": "proxy", **own}} if is_change else value
+
+    @field_validator("final_tasks")
+    @classmethod
+    def _names_tasks_once(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and (not value or len(set(value)) < len(value)):
+            raise ValueError("name one task at least, and each once")
+        return value
 
     @field_validator("training")
     @classmethod
@@ -237,6 +248,11 @@ class SearchConfig(StrictModel):
     def for_finalists(self) -> SearchConfig:
         """Return the same with the finalists' training."""
         return self.with_recipe(steps=round(self.finalists_longer * self.training.recipe.steps))
+
+    @property
+    def learned_in_the_end(self) -> tuple[str, ...]:
+        """What the network that is found will learn."""
+        return self.final_tasks or self.training.tasks
 
     def all_limits(self) -> dict[str, float | str]:
         """Return the target latency, if there is one, and the other limits, by quantity."""

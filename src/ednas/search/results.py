@@ -18,7 +18,7 @@ from ednas.search.quantities import ACCURACY
 from ednas.search.trial import Judgement, Trial
 
 if TYPE_CHECKING:
-    from ednas.training import TrainConfig
+    from ednas.search.config import SearchConfig
 
 
 @dataclass(frozen=True)
@@ -207,14 +207,16 @@ def judged_alike(identity: Mapping[str, Any]) -> bool:
     return bool(identity.get("judged alike", True))
 
 
-def next_command(folder: Path, training: TrainConfig) -> str:
-    """Return how the network of a search is trained in full, as it is typed; ``training`` is that of the candidates."""
+def next_command(folder: Path, config: SearchConfig) -> str:
+    """Return how the network of a search is trained in full, as it is typed."""
+    training = config.training
     options = [
         *(f"--data-option {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in training.data_options.items()),
         *(f"--plugin {shlex.quote(plugin)}" for plugin in training.plugins),
     ]
     words = ["ednas train", shlex.quote(str(RunFolder(folder).best)), "--data", shlex.quote(training.data), *options]
-    return " ".join([*words, "--tasks", ",".join(training.tasks), "--out", shlex.quote(str(folder / "trained"))])
+    tasks = ",".join(config.learned_in_the_end)
+    return " ".join([*words, "--tasks", tasks, "--out", shlex.quote(str(folder / "trained"))])
 
 
 def write_results(result: SearchResult, folder: Path | str) -> None:
