@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import multiprocessing
 import pickle
+import random
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +18,9 @@ from helpers.small_searches import small_search
 from helpers.small_training import small_architecture
 
 from ednas.exceptions import ConfigError, StudyError
-from ednas.search import run_search
+from ednas.search import SearchConfig, run_search
 from ednas.search.bank import Bank
+from ednas.search.evaluators.proxy import MODULES
 from ednas.search.evaluators.setting import EvaluatorConfig, evaluator_names
 from ednas.search.study import StudyReader
 
@@ -74,34 +80,37 @@ def test_a_search_ends_with_a_best_and_another_with_the_same(name, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="a process that has all imported")
 @pytest.mark.parametrize("name", CASES)
-def test_a_search_that_was_ended_goes_on_as_if_it_was_not(name, tmp_path):
-    run_search(search(name, trials=3, finalists=1), tmp_path / "whole")
+def test_a_search_that_was_killed_goes_on_as_if_it_was_not(name, tmp_path):
+    """SIGKILL, at random moments of the preparation, the search and the final judgements."""
+    config = search(name, trials=3, finalists=1)
+    started = time.monotonic()
+    assert run_in_child(config, tmp_path / "whole") == 0
+    seconds = time.monotonic() - started
+    rng, killed = random.Random(name), 0
+    for _ in range(3):
+        killed += run_in_child(config, tmp_path / "killed", rng.uniform(0.1, 0.6) * seconds) == -signal.SIGKILL
+    assert killed >= 1
+    assert run_in_child(config, tmp_path / "killed") == 0
+    assert trials(tmp_path / "killed") == trials(tmp_path / "whole")
+    with StudyReader(tmp_path / "killed" / "study.db") as one, StudyReader(tmp_path / "whole" / "study.db") as other:
+        assert one.judgements() == other.judgements()
 
-    class End:
-        """Ends the search at its n-th sign of life."""
 
-        def __init__(self, after: int) -> None:
-            self.left = after
-
-        def __getattr__(self, name: str) -> Any:
-            def seen(*_args: Any) -> None:
-                self.left -= 1
-                if self.left == 0:
-                    raise KeyboardInterrupt
-
-            return seen
-
-    ended = 0
-    for after in (2, 5, 9, 14, 20, 26):
-        folder = tmp_path / str(after)
-        try:
-            run_search(search(name, trials=3, finalists=1), folder, callbacks=[End(after)])
-        except KeyboardInterrupt:
-            ended += 1
-        run_search(search(name, trials=3, finalists=1), folder, resume=True)
-        assert trials(folder) == trials(tmp_path / "whole")
-    assert ended >= 2
+def run_in_child(config: SearchConfig, folder: Path, kill_after_s: float | None = None) -> int | None:
+    """Begin a search in a process of its own, or go on with it; return the process's exit code."""
+    for module in MODULES:  # once, and not in every process
+        importlib.import_module(module)
+    process = multiprocessing.get_context("fork").Process(
+        target=run_search, args=(config, folder), kwargs={"resume": True}
+    )
+    process.start()
+    process.join(kill_after_s)
+    if process.is_alive() and kill_after_s is not None:
+        process.kill()
+        process.join()
+    return process.exitcode
 
 
 @pytest.mark.slow
