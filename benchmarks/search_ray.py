@@ -27,7 +27,6 @@ from itertools import pairwise
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from search_controllers import BASE, HEADS, INPUT_SIZE, surrogate_accuracy
 
 from ednas.arch import Architecture, SearchSpace
@@ -146,13 +145,12 @@ def main() -> None:
             f"{1e3 * processor / trials:.1f} ms of the driver's processor per trial"
         )
         return
-    table = Table(title=f"{arguments.waves} trials of {arguments.seconds:g} s per worker", title_justify="left")
-    for column in ("workers", "efficiency", "driver's processor ms per trial"):
-        table.add_column(column, justify="right")
-    for workers in arguments.workers:
+    console.print(
+        f"{arguments.waves} trials of {arguments.seconds:g} s per worker\n\nworkers  efficiency  driver ms/trial"
+    )
+    for workers in arguments.workers:  # printed as they come: the last ones take minutes
         efficiency, processor = search_ray.measure(workers, arguments.seconds, arguments.waves)
-        table.add_row(str(workers), f"{efficiency:.3f}", f"{1e3 * processor:.1f}")
-    console.print(table)
+        console.print(f"{workers:7d}  {efficiency:10.3f}  {1e3 * processor:15.1f}")
 
 
 if __name__ == "__main__":

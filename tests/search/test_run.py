@@ -23,6 +23,7 @@ from ednas.hw.sources import Source, base, register_source
 from ednas.hw.targets.files import target_text
 from ednas.metrics import load_metrics
 from ednas.report.collect import collect
+from ednas.report.html import render
 from ednas.scoring import accuracy
 from ednas.search import (
     Bank,
@@ -246,6 +247,9 @@ def test_finalists_are_trained_for_longer_and_that_alone_counts(tmp_path: Path) 
     gain = collect(tmp_path / "run").gain
     assert gain is not None
     assert gain.seeds == 1
+    page = render(collect(tmp_path / "run"))
+    assert "Candidates are compared by their training losses" in page
+    assert "The best ones were trained in the end" in page
     trained = [anchor.context["recipe"]["steps"] for anchor in Bank(tmp_path / "run" / "bank.jsonl").anchors()]
     assert trained == [4, 4, 4]
     with pytest.raises(StudyError, match="finalists_longer"):

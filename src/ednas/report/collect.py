@@ -39,6 +39,8 @@ from ednas.report.pictures import INDEX, load_pictures
 from ednas.runs import RunFolder
 from ednas.search import results
 from ednas.search.config import SearchConfig, config_of_run
+from ednas.search.evaluators.setting import PROXY
+from ednas.search.objective import METRICS
 from ednas.search.quantities import ACCURACY, BASELINE
 from ednas.search.study import StudyReader
 from ednas.search.trial import Judgement, Trial, TrialState
@@ -147,6 +149,8 @@ def collect(run_folder: Path | str) -> ReportData:
         signal_ratio=_number(read_json(run.noise, StudyError).get("ratio")) if run.noise.is_file() else None,
         trivial=load_metrics(run.trivial).tasks if has_trivial else {},
         trivial_accuracy=_number(read_json(run.trivial, StudyError).get("accuracy")) if has_trivial else None,
+        judged_by=_judged_by(config),
+        judged_alike=results.judged_alike(identity),
         objectives=objectives,
         pareto=tuple(trial.number for trial in results.pareto(trials, objectives)),
         choices=choice_shares(winners, trials, setting.base),
@@ -156,6 +160,24 @@ def collect(run_folder: Path | str) -> ReportData:
         comparison=comparison,
         pictures=load_pictures(run.predictions) if has_pictures else (),
     )
+
+
+def _judged_by(config: SearchConfig | None) -> str:
+    """Say how candidates' accuracies were found."""
+    name = PROXY if config is None else config.evaluator.name
+    if config is not None and config.reward.by != METRICS:
+        return (
+            "Candidates are compared by their training losses in its place: it is the reciprocal of the geometric mean "
+            "of the tasks' losses over the last half of a short training"
+            f"{'' if name == PROXY else ', as they are predicted from those of other networks'}."
+        )
+    held_out = "on a part of the training split that no candidate learns from"
+    return {
+        PROXY: f"It is measured {held_out}, after a short training.",
+        "supernet": f"It is measured {held_out}, with the weights that a supernet has for a candidate.",
+        "predictor": "It is predicted from the short trainings of other networks.",
+        "stack": "It is predicted from the short trainings of other networks, and what a supernet says.",
+    }.get(name, f"It is what the evaluator {name} says.")
 
 
 def _read_study(path: Path) -> tuple[dict[str, Any], tuple[Trial, ...], dict[int, Judgement]]:

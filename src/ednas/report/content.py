@@ -215,6 +215,8 @@ class ReportData:
         signal_ratio: How many times further candidates differ in accuracy than one candidate does between seeds.
         trivial: What the mean training label of each pixel scores, without a network; may be empty.
         trivial_accuracy: Its accuracy on the search's scale, where it predicts all tasks.
+        judged_by: How a candidate's accuracy was found, a sentence.
+        judged_alike: Whether ``judgements`` were found in the same way.
         objectives: What the Pareto front is drawn over.
         pareto: Numbers of the trials on it, in the order of :func:`ednas.search.results.pareto`.
         choices: Which values the winners share.
@@ -242,6 +244,8 @@ class ReportData:
     signal_ratio: float | None = None
     trivial: TaskValues = field(default_factory=dict)
     trivial_accuracy: float | None = None
+    judged_by: str = ""
+    judged_alike: bool = True
     objectives: tuple[str, ...] = Objective.objectives
     pareto: tuple[int, ...] = ()
     choices: tuple[ChoiceShare, ...] = ()
