@@ -26,10 +26,10 @@ demo: $(VENV)/.run  ## search, train and compare on built-in data; the result is
 	$(BIN)/ednas demo --out runs/demo
 
 test: $(VENV)/.dev  ## all tests, one thread a worker
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS) --dist worksteal
 
 test-quick: $(VENV)/.dev  ## the tests of seconds: no conversions, no whole trainings and searches, fewer random examples
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS) -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS) --dist worksteal -m "not slow"
 
 lint: $(VENV)/.dev  ## style, strict types, import contracts
 	$(BIN)/ruff check .

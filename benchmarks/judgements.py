@@ -31,8 +31,9 @@ import torch
 from recipes import SCENES
 from rich.console import Console
 from rich.table import Table
+from search_controllers import BANK_SPACE as SPACE
 
-from ednas.arch import Architecture, SearchSpace, SpaceConfig, load_architecture
+from ednas.arch import Architecture, SearchSpace, load_architecture
 from ednas.demo import DEPLOYED_SIZE, JARED, SIZE, make_streets
 from ednas.hw.sources import load_source
 from ednas.report.tables.check import check_tables
@@ -59,9 +60,6 @@ DRAWN = 16
 """Networks of each half."""
 
 Vector = npt.NDArray[np.float64]
-
-
-SPACE = SpaceConfig(bifpn_widths=(64, 96), bifpn_depths=(1, 2, 4))
 
 
 def networks() -> list[Candidate]:

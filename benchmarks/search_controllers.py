@@ -3,9 +3,11 @@
 No network is trained here. Latency is the simulator's, of the real networks at 256x512; accuracy is a made-up smooth
 function of the architecture (see ``surrogate_accuracy``), so that the table says how the controllers search, and
 nothing about which architecture is good. Everything else is the real thing: the paper's space, Eq. 4 and 5, the target
-"as fast as the base network", and slower candidates refused without an evaluation.
+"as fast as the base network", and slower candidates refused without an evaluation. With ``--bank``, accuracy is what a
+predictor says that has learned from the trainings of benchmarks/judgements.py, in their space.
 
     python benchmarks/search_controllers.py
+    python benchmarks/search_controllers.py --bank benchmarks/results/streets_bank.jsonl
     python benchmarks/search_controllers.py --initial       # the base network is evaluated first
     python benchmarks/search_controllers.py --noise 0.02    # accuracies as uncertain as those of short trainings
     python benchmarks/search_controllers.py --prune-factor 1 --controllers evolution,ppo,nsga2,local_search,random
@@ -17,8 +19,7 @@ the space to the target. With noise, controllers are told accuracies with an err
 deviation), by which the candidates are chosen, too; what the table shows is without error. Both are means over the
 seeds with standard deviations. ``ms`` is the processor time of an evaluation, with the refused ones before it.
 
-Another accuracy can take the surrogate's place: :func:`paper_problem` takes any function of the architecture, for
-example a predictor that was fitted on trained networks.
+Another accuracy can take the surrogate's place: :func:`paper_problem` takes any function of the architecture.
 """
 
 from __future__ import annotations
@@ -33,14 +34,18 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import pairwise
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
-from ednas.arch import Architecture, SearchSpace, load_architecture
+from ednas.arch import Architecture, SearchSpace, SpaceConfig, load_architecture
 from ednas.hw.sources import load_source
+from ednas.scoring import accuracy as score
 from ednas.scoring import reward
 from ednas.search import (
+    Bank,
     ControllerConfig,
     CostModel,
     DeviceCost,
@@ -51,9 +56,14 @@ from ednas.search import (
     lowest,
     pareto,
 )
+from ednas.search.features import describe, tabulate
+from ednas.search.predictor import fit
 from ednas.seeding import derive_seed
 
 BASE = load_architecture("base")
+BANK_SPACE = SpaceConfig(bifpn_widths=(64, 96), bifpn_depths=(1, 2, 4))
+"""Of the networks that benchmarks/judgements.py trains."""
+
 HEADS = {"segmentation": 19, "depth": 1}
 INPUT_SIZE = (256, 512)
 
@@ -81,6 +91,33 @@ def surrogate_accuracy(architecture: Architecture, variant: int = 0) -> float:
         gain += size - 0.3 * abs(size - previous)
         previous = size
     return 1 - math.exp(-gain / 8)
+
+
+def learned_accuracy(path: Path, space: SearchSpace, cost: CostModel) -> Accuracy:
+    """Return what the longest trainings of a bank say of other networks, by a ridge regression and a Gaussian process.
+
+    Args:
+        path: The bank.
+        space: Of its networks, and of those that are asked for.
+        cost: What a network costs.
+    """
+    anchors = Bank(path).anchors()
+    longest = max(anchors, key=lambda own: own.context["recipe"].get("steps", 0)).context
+    found: dict[str, list[float]] = {}
+    for anchor in anchors:
+        if anchor.context == longest:
+            found.setdefault(anchor.architecture, []).append(math.log(score(anchor.evaluation.tasks)))
+    networks = [Architecture.from_text(text) for text in found]
+    rows = [describe(own, cost(own)) for own in networks]
+    names = sorted({name for row in rows for name in row})
+    genes = np.array([space.encode(own) for own in networks])
+    predictor = fit(tabulate(rows, names), genes, [statistics.mean(values) for values in found.values()])
+
+    def predict(architecture: Architecture) -> float:
+        table = tabulate([describe(architecture, cost(architecture))], names)
+        return math.exp(predictor.predict(table, np.array([space.encode(architecture)])).means[0])
+
+    return predict
 
 
 @dataclass(frozen=True)
@@ -119,9 +156,24 @@ def paper_problem(
     accuracy: Accuracy, prune_factor: float = 2.0, noise: float = 0.0, *, initial: bool = False
 ) -> Problem:
     """Return the paper's space on a Coral USB stick, with the base network's latency as the target."""
-    cost = lru_cache(None)(DeviceCost(load_source("coral_usb"), HEADS, INPUT_SIZE))
+    return _problem(SearchSpace(BASE), _coral(), accuracy, prune_factor, noise, initial)
+
+
+def bank_problem(path: Path, prune_factor: float = 2.0, noise: float = 0.0, *, initial: bool = False) -> Problem:
+    """Return the space of a bank's networks on the same device, with the accuracies that they tell."""
+    space, cost = SearchSpace(BASE, BANK_SPACE), _coral()
+    return _problem(space, cost, learned_accuracy(path, space, cost), prune_factor, noise, initial)
+
+
+def _coral() -> CostModel:
+    return lru_cache(None)(DeviceCost(load_source("coral_usb"), HEADS, INPUT_SIZE))
+
+
+def _problem(
+    space: SearchSpace, cost: CostModel, accuracy: Accuracy, prune_factor: float, noise: float, initial: bool
+) -> Problem:
     objective = Objective({"latency_ms": cost(BASE)["latency_ms"]}, prune_factor=prune_factor)
-    return Problem(SearchSpace(BASE), cost, accuracy, noise, objective, (BASE,) if initial else ())
+    return Problem(space, cost, accuracy, noise, objective, (BASE,) if initial else ())
 
 
 def search(problem: Problem, config: ControllerConfig, evaluations: int, seed: int) -> list[Trial]:
@@ -214,19 +266,20 @@ def main() -> None:
     parser.add_argument("--prune-factor", type=float, default=2.0, help="times the target; slower ones are refused")
     parser.add_argument("--noise", type=float, default=0.0, help="standard deviation of the accuracies' error")
     parser.add_argument("--variant", type=int, default=0, help="of the surrogate")
+    parser.add_argument("--bank", type=Path, help="trainings that say how good networks are, instead of the surrogate")
     arguments = parser.parse_args()
-    problem = paper_problem(
-        partial(surrogate_accuracy, variant=arguments.variant),
-        arguments.prune_factor,
-        arguments.noise,
-        initial=arguments.initial,
-    )
+    options = {"initial": arguments.initial}
+    if arguments.bank:
+        problem = bank_problem(arguments.bank, arguments.prune_factor, arguments.noise, **options)
+    else:
+        accuracy = partial(surrogate_accuracy, variant=arguments.variant)
+        problem = paper_problem(accuracy, arguments.prune_factor, arguments.noise, **options)
     given, own = read_options(arguments.option), SHORT_SEARCH if arguments.initial else {}
     configs = {
         name: ControllerConfig(name=name, options={**own.get(name, {}), **given.get(name, {})})
         for name in arguments.controllers.split(",")
     }
-    base_reward = reward(surrogate_accuracy(BASE, arguments.variant), problem.target_ms, problem.target_ms)
+    base_reward = reward(problem.accuracy(BASE), problem.target_ms, problem.target_ms)
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     print(
         f"seeds {seeds[0]} to {seeds[-1]}; target {problem.target_ms:.2f} ms, base network's reward {base_reward:.4f}"

@@ -57,7 +57,7 @@ from ednas.cli import main
 from ednas.tasks import base as tasks
 
 # No deadlines: a loaded machine is slow, not wrong.
-settings.register_profile("full", deadline=None)
+settings.register_profile("full", deadline=None, max_examples=50)
 settings.register_profile("quick", deadline=None, max_examples=10)
 
 

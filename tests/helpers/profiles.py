@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import settings
 
 _USUAL = 100
-"""Hypothesis's own number of examples, which the full profile keeps."""
+"""Hypothesis's own number of examples, by which ``count`` is chosen; the full profile tries half of that."""
 
 
 def examples(count: int) -> int:
