@@ -163,6 +163,37 @@ def show_early(first: Sequence[Anchor]) -> Table:
     return table
 
 
+def show_short(anchors: Sequence[Anchor]) -> Table:
+    """How well a short training, to its end, ranks networks as long ones of other seeds do."""
+    long: dict[str, list[Evaluation]] = {}
+    short: dict[str, Evaluation] = {}
+    for anchor in anchors:
+        if anchor.context["recipe"].get("steps") == PROXY_STEPS:
+            short[anchor.architecture] = anchor.evaluation
+        else:
+            long.setdefault(anchor.architecture, []).append(anchor.evaluation)
+    known = [text for text in short if text in long]
+    title = f"tau of {PROXY_STEPS} steps to the end with {STEPS} of other seeds, {len(known)} networks"
+    table = Table(title=title, title_justify="left")
+    for heading in ("", "both", "95 %", *HEADS):
+        table.add_column(heading, justify="right")
+
+    def means(task: str | None) -> Vector:
+        return np.array([np.mean([log_accuracy(own, task) for own in long[text]]) for text in known])
+
+    late = [short[text].late_losses() for text in known]
+    for name, of_task in (
+        ("metrics", lambda task: np.array([log_accuracy(short[text], task) for text in known])),
+        ("training losses", lambda task: -np.array([losses[task] for losses in late])),
+    ):
+        values = {task: of_task(task) for task in HEADS}
+        total, truth = sum(values.values()), means(None)
+        tau = bootstrap(len(known), lambda rows: kendall(total[rows], truth[rows]))  # noqa: B023
+        own = [f"{kendall(values[task], means(task)):.2f}" for task in HEADS]
+        table.add_row(name, f"{tau.value:.2f}", f"{tau.low:.2f} to {tau.high:.2f}", *own)
+    return table
+
+
 def show_features(first: Sequence[Anchor]) -> Table:
     """How well what is known of an untrained network ranks it."""
     cost = DeviceCost(load_source("coral_usb"), HEADS, DEPLOYED_SIZE)
@@ -174,7 +205,7 @@ def show_features(first: Sequence[Anchor]) -> Table:
     found = []
     for name in sorted({name for row in rows for name in row}):
         values = np.array([row.get(name, 0.0) for row in rows])
-        if values.std() > 0:
+        if values.std() > 1e-6:
             tau = bootstrap(len(rows), lambda chosen: kendall(values[chosen], end[chosen]))  # noqa: B023
             found.append((name, tau))
     for name, tau in sorted(found, key=lambda pair: -abs(pair[1].value))[:8]:
@@ -204,7 +235,8 @@ def main() -> None:
     anchors = Bank(RESULTS).anchors()
     first = [anchor for anchor in anchors if anchor.seed == 1]
     second = {anchor.architecture: anchor for anchor in anchors if anchor.seed == 2}
-    for table in (show_spread(first, second), show_early(first), show_features(first)):
+    watched = [anchor for anchor in first if any(point.metrics for point in anchor.evaluation.curve)]
+    for table in (show_spread(first, second), show_early(watched), show_short(anchors), show_features(first)):
         Console(width=120).print(table)
 
 

@@ -52,8 +52,8 @@ class Evaluation:
     def late_losses(self) -> dict[str, float]:
         """Return the mean logarithm of each task's training loss over the last half of the steps.
 
-        Empty where no losses were seen on the way. This ranks networks earlier in a training than metrics do, which
-        follow the learning rate (Ru et al., 2021, call the sum of losses TSE).
+        Empty where no losses were seen on the way. Before the learning rate has fallen, this ranks networks better than
+        metrics do (Ru et al., 2021, call the sum of losses TSE).
         """
         seen = [point for point in self.curve if point.losses]
         late = [point.losses for point in seen if point.step > seen[-1].step / 2]
