@@ -136,7 +136,7 @@ def search(
     ] = None,
     reward_by: Annotated[
         str | None,
-        typer.Option(help="What candidates are compared by: metrics, or training_loss, for trainings that are cut short."),
+        typer.Option(help="What candidates are compared by: metrics, or training_loss, for trainings cut short."),
     ] = None,
     executor: Annotated[
         str | None,
