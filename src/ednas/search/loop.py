@@ -129,7 +129,13 @@ class Search:
         if remark := outcome.evaluation.remark:
             _log.warning("trial %d: %s", trial.number, remark)
         return self.study.finish(
-            trial, TrialState.DONE, metrics=metrics, accuracy=accuracy, reward=reward, error=remark, seconds=seconds
+            trial,
+            TrialState.DONE,
+            metrics=metrics,
+            accuracy=accuracy,
+            reward=reward,
+            error="; ".join(filter(None, (remark, outcome.evaluation.note))),
+            seconds=seconds,
         )
 
     def _tell(self, trial: Trial) -> None:

@@ -39,6 +39,7 @@ class Evaluation:
         remark: What is wrong with it that no metric tells, one line; empty if nothing is.
         curve: What was seen on the way, by step; empty where there was no way.
         cpu_seconds: Processor time that it took, as far as the executor knows.
+        note: What is to be known of it though nothing is wrong, one line.
         deviation: How far the logarithms of the metrics may be off, standard deviation; 0 for what was measured.
     """
 
@@ -48,6 +49,7 @@ class Evaluation:
     curve: tuple[CurvePoint, ...] = ()
     cpu_seconds: float = field(default=0.0, compare=False)
     deviation: float = 0.0
+    note: str = ""
 
     def late_losses(self) -> dict[str, float]:
         """Return the mean logarithm of each task's training loss over the last half of the steps.

@@ -138,7 +138,13 @@ class ProxyEvaluator:
                 f"for want of GPU memory, batches of {batch_size} were trained in {parts} parts: batch normalisation "
                 f"saw {batch_size // parts} images at a time"
             )
-        return Evaluation(metrics["tasks"], metrics["higher_is_better"], "; ".join(remarks), tuple(curve))
+        return Evaluation(
+            metrics["tasks"],
+            metrics["higher_is_better"],
+            "; ".join(remarks),
+            tuple(curve),
+            note=metrics.get("note", ""),
+        )
 
     def _find_files(self) -> None:
         """Find out in one line, and as no candidate's fault, that this machine lacks what the others have."""
@@ -181,7 +187,7 @@ class ProxyEvaluator:
                 return
             evaluation = Evaluation(metrics["tasks"], metrics["higher_is_better"], curve=tuple(curve))
             if not self.rungs.goes_on(model.architecture.to_text(), config.seed, step, evaluation):
-                metrics["remarks"] = [*metrics["remarks"], f"stopped after {step} of {config.recipe.steps} steps"]
+                metrics["note"] = f"stopped after {step} of {config.recipe.steps} steps"
                 raise _Stopped
 
         with suppress(_Stopped):
