@@ -57,7 +57,7 @@ class Trial:
         metrics: Metrics by task; empty unless it was evaluated.
         accuracy: Eq. 6; None unless done.
         reward: Eq. 4; None unless done.
-        error: Why it failed or was pruned, or what is wrong with what it predicts though it is done, one line.
+        error: Why it failed or was pruned, or what is remarked though it is done, one line.
         done_order: Position among the finished trials, in which the controller was told; None while running.
         seconds: How long the evaluation took.
     """
