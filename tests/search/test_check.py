@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ import torch
 from helpers.small_searches import small_search
 from helpers.small_training import small_architecture
 
+from ednas.cli.options import parse_values
 from ednas.exceptions import ConfigError
 from ednas.search.bank import Bank
 from ednas.search.beginning import begin
 from ednas.search.check import CheckOptions, check_evaluators, choose_networks
+from ednas.search.evaluators.setting import EvaluatorConfig, evaluator_names
 from ednas.search.evaluators.supernet import SupernetOptions
 
 OPTIONS = CheckOptions(networks=9, doubles=2, supernet=SupernetOptions(steps=2, at_once=2, networks=4, calibration=4))
@@ -61,6 +65,15 @@ def test_a_check_is_kept_goes_on_and_is_the_same_again(tmp_path):
     assert (len(written["judged"]), written["doubles"], written["steps"], written["reference_steps"]) == (9, 2, 2, 8)
     bank = Bank(folder / "bank.jsonl")
     assert len(bank.anchors()) == 9 + 9 + 2
+    found = {row["name"]: row["options"] for row in written["rows"] if row["options"]}
+    for options in found.values():  # each is what a command line takes, and a search can do
+        words = shlex.split(options)
+        given = dict(zip(words[::2], words[1::2], strict=True))
+        assert given["--evaluator"] in evaluator_names()
+        named = [word for flag, word in pairwise(words) if flag == "--evaluator-option"]
+        chosen = parse_values(named, "evaluator option", "anchors=24")
+        EvaluatorConfig(name=given["--evaluator"], options=chosen).complete()
+    assert len(found) == 7
     first = next(row for row in written["rows"] if row["name"] == "proxy, 2 steps")
     assert set(first["tasks"]) == {"segmentation", "depth"}
     before = bank.path.read_bytes()

@@ -52,6 +52,8 @@ FEW = 32
 FOLDS = 8
 """Into how many parts the networks are divided, each predicted from the others."""
 
+_BY_LOSS = "--reward-by training_loss"
+
 _log = logging.getLogger(__name__)
 
 
@@ -277,27 +279,33 @@ class _Checker:
             values = np.array([found.tasks[TASK][metric] for found in zero_cost.evaluations])
             yield Scores(title, values, seconds=zero_cost.seconds)
         anchors = len(texts) * training
-        yield from self._predicted("predictor", candidates, proxy, [zero_cost], anchors)
+        learned = f"--evaluator-option anchors={len(texts)}"
+        options = f"--evaluator predictor {learned}"
+        yield from self._predicted("predictor", candidates, proxy, [zero_cost], anchors, options)
         if self._options.supernet is None:
             return
         evaluator = make_supernet(setting, self._options.supernet)
         supernet = _Opinion.by("supernet", evaluator, setting, texts)
         trained = TrainedSupernet.load(evaluator.folder)
         once, title = trained.notes.cpu_seconds, f"supernet, {self._options.supernet.steps} steps"
-        yield self._by_accuracy(title, supernet.evaluations, supernet.seconds, once)
-        yield from self._predicted("stack", candidates, proxy, [zero_cost, supernet], once + anchors)
+        folder = evaluator.folder
+        options = f"--evaluator supernet --evaluator-option folder={folder}"
+        yield self._by_accuracy(title, supernet.evaluations, supernet.seconds, once, options)
+        options = f"--evaluator stack {learned} --evaluator-option 'supernet={{folder: {folder}}}'"
+        yield from self._predicted("stack", candidates, proxy, [zero_cost, supernet], once + anchors, options)
 
     def _proxies(self, proxy: Sequence[Evaluation], seconds: float) -> Iterator[Scores]:
         """Yield the short training, what it said on the way, and the sum of its losses."""
         steps = self._config.training.recipe.steps
-        yield self._by_accuracy(f"proxy, {steps} steps", proxy, seconds)
+        yield self._by_accuracy(f"proxy, {steps} steps", proxy, seconds, options="--evaluator proxy")
         on_the_way = [{point.step: point.metrics for point in one.curve if point.metrics} for one in proxy]
         for step in sorted(set.intersection(*map(set, on_the_way))):
             seen = [
                 Evaluation(points[step], one.higher_is_better) for points, one in zip(on_the_way, proxy, strict=True)
             ]
             yield self._by_accuracy(f"proxy, its first {step} steps", seen, seconds * step / steps)
-        yield _by_losses(f"proxy, training loss of the last {steps // 2} steps", proxy, seconds)
+        title, options = f"proxy, training loss of the last {steps // 2} steps", f"--evaluator proxy {_BY_LOSS}"
+        yield _by_losses(title, proxy, seconds, options=options)
 
     def _predicted(
         self,
@@ -306,6 +314,7 @@ class _Checker:
         anchors: Sequence[Evaluation],
         judged: Sequence[_Opinion],
         once: float,
+        options: str,
     ) -> Iterator[Scores]:
         """Yield what a predictor says of each network that learned from the others: by metrics, by training losses."""
         rows = [
@@ -326,15 +335,18 @@ class _Checker:
             found |= zip(own, predictor.predict([rows[i] for i in own], [genes[i] for i in own]), strict=True)
         seconds = sum(own.seconds for own in judged)
         evaluations = [found[i] for i in range(len(rows))]
-        yield self._by_accuracy(name, evaluations, seconds, once)
-        yield _by_losses(f"{name}, by training loss", evaluations, seconds, once)
+        yield self._by_accuracy(name, evaluations, seconds, once, options)
+        yield _by_losses(f"{name}, by training loss", evaluations, seconds, once, f"{options} {_BY_LOSS}")
 
-    def _by_accuracy(self, name: str, evaluations: Sequence[Evaluation], seconds: float, once: float = 0.0) -> Scores:
+    def _by_accuracy(
+        self, name: str, evaluations: Sequence[Evaluation], seconds: float, once: float = 0.0, options: str = ""
+    ) -> Scores:
         """Return the accuracies that an evaluator measured or predicted."""
         tasks = {
             task: np.array([self._log_accuracy(one, task) for one in evaluations]) for task in evaluations[0].tasks
         }
-        return Scores(name, np.array([self._log_accuracy(one) for one in evaluations]), tasks, seconds, once)
+        values = np.array([self._log_accuracy(one) for one in evaluations])
+        return Scores(name, values, tasks, seconds, once, options=options)
 
     def _log_accuracy(self, evaluation: Evaluation, task: str | None = None) -> float:
         """Return the logarithm of the accuracy (Eq. 6), of all tasks or of one."""
@@ -364,11 +376,13 @@ class _Opinion:
         return cls(name, evaluations, _mean_seconds(evaluations))
 
 
-def _by_losses(name: str, evaluations: Sequence[Evaluation], seconds: float, once: float = 0.0) -> Scores:
+def _by_losses(
+    name: str, evaluations: Sequence[Evaluation], seconds: float, once: float = 0.0, options: str = ""
+) -> Scores:
     """Return what the training losses say that an evaluator measured or predicted."""
     late = [one.late_losses() for one in evaluations]
     tasks = {task: -np.array([losses[task] for losses in late]) for task in late[0]}
-    return Scores(name, np.mean(list(tasks.values()), axis=0), tasks, seconds, once)
+    return Scores(name, np.mean(list(tasks.values()), axis=0), tasks, seconds, once, options=options)
 
 
 def _costs(candidates: Sequence[Candidate], seed: int) -> Iterator[Scores]:

@@ -60,6 +60,7 @@ class Scores:
         seconds: Processor seconds that a judgement takes; NaN if unknown.
         once: Processor seconds before the first judgement.
         is_cost: Whether it is a cost or chance, which any evaluator should be better than.
+        options: Of ``ednas search``, which make a search judge by it; empty if none do.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Scores:
     seconds: float = math.nan
     once: float = 0.0
     is_cost: bool = False
+    options: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class Row:
         is_cost: Whether it is a cost or chance.
         verdict: What may be done with it.
         values: What it says of each network.
+        options: Of ``ednas search``, which make a search judge by it; empty if none do.
     """
 
     name: str
@@ -107,6 +110,7 @@ class Row:
     is_cost: bool
     verdict: Verdict
     values: Sequence[float]
+    options: str
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; what is unknown is None."""
@@ -184,6 +188,7 @@ def _row(own: Scores, best_cost: Scores | None, reference: Reference) -> Row:
         is_cost=own.is_cost,
         verdict=verdict,
         values=own.values.tolist(),
+        options=own.options,
     )
 
 

@@ -29,7 +29,8 @@ def test_the_table_shows_figures_and_verdicts(check):
 
 def test_remarks_say_what_is_trusted_and_what_the_reference_allows(check):
     lines = list(check_remarks(check))
-    assert "trusted: proxy [bold]x[/bold]" in lines[-1]
+    assert "trusted: proxy [bold]x[/bold]" in lines[-2]
+    assert "to search by it: --evaluator mine;" in lines[-1]
     assert f"a tau of {2 / math.pi * math.asin(math.sqrt(check.reliability)):.2f}" in lines[0]
     distrusted = replace(check, judged=check.judged[:9], rows=[replace(check.rows[0], verdict="filter only")])
     lines = list(check_remarks(distrusted))

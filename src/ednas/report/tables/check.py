@@ -78,6 +78,8 @@ def check_remarks(check: Check) -> Iterator[str]:
     if trusted:
         cheapest = min(trusted, key=lambda row: row.seconds)
         yield f"trusted: {', '.join(row.name for row in trusted)}; the cheapest judgement is {cheapest.name}'s"
+        if cheapest.options:
+            yield f"to search by it: {cheapest.options}; with --bank, what the check has trained is not trained again"
     else:
         yield (
             "none is to be trusted here: train longer (--steps), give the reference more seeds or steps "
