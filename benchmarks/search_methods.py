@@ -2,13 +2,14 @@
 
     python benchmarks/search_methods.py
     python benchmarks/search_methods.py --run predictor --seed 1
+    python benchmarks/search_methods.py --run predictor --seed 1 --trainings 0 1 2
 
 Every search has a budget of about 44 trainings of 200 steps of 8 street scenes (64x128), looks for a network that is no
 slower than the base on a Coral at 256x512, and sees the training split alone. It may vary the blocks as the paper does,
-and the width and depth of the BiFPN. The network it chooses is then trained
-on the whole training split by the recipe ``mini`` (800 steps), as the base and Table 6's networks are, and measured on
-``val`` once. Seeds of a search and of the final training are the same; a row is a mean over them. ``seconds`` are those
-of the one processor that a search computes on.
+and the width and depth of the BiFPN. The network it chooses is then trained on the whole training split by the recipe
+``mini`` (800 steps), as the base and Table 6's networks are, and measured on ``val`` once, from one seed or from
+several; a row is a mean over all trainings of its searches. ``seconds`` are those of the one processor that a search
+computes on.
 
 Searches are kept in ``runs/search_methods`` and can be ended and gone on with; what came of them is in
 ``results/search_methods.jsonl``, final trainings in ``results/search_methods_final.jsonl``.
@@ -171,31 +172,33 @@ def show() -> Table:
     table = Table(title="networks, trained by one recipe and measured on val", title_justify="left")
     table.add_column("")
     headings = [metric_heading(metric) for metrics in SHOWN.values() for metric in metrics]
-    for heading in ("seeds", "processor seconds", "ms on a Coral", "accuracy (Eq. 6)", *headings):
+    for heading in ("searches", "processor seconds", "trainings", "ms on a Coral", "accuracy (Eq. 6)", *headings):
         table.add_column(heading, justify="right")
     finals = _finals()
     for name, title in FIXED.items():
         text = load_architecture(name).to_text() if name != "base" else "base"
         jobs = [final(name, own, seed) for seed in SEEDS for own in dict.fromkeys((text, name))]
-        table.add_row(title, *_cells([(finals[job.key], 0.0) for job in jobs if job.key in finals]))
+        table.add_row(title, "", "", *_cells([finals[job.key] for job in jobs if job.key in finals]))
     for name, method in METHODS.items():
-        rows = [row for row in _searches() if row["method"] == name]
-        keys = [(final(name, row["architecture"], row["seed"]).key, row["seconds"]) for row in rows]
-        table.add_row(method.title, *_cells([(finals[key], own) for key, own in keys if key in finals]))
+        searches = [row for row in _searches() if row["method"] == name]
+        jobs = [final(name, row["architecture"], seed) for row in searches for seed in SEEDS]
+        seconds = f"{statistics.mean(row['seconds'] for row in searches):.0f}" if searches else ""
+        cells = _cells([finals[job.key] for job in jobs if job.key in finals])
+        table.add_row(method.title, str(len(searches)), seconds, *cells)
     return table
 
 
-def _cells(rows: list[tuple[dict[str, Any], float]]) -> list[str]:
-    """Return a line's figures, from trainings and the seconds of the searches before them."""
+def _cells(rows: list[dict[str, Any]]) -> list[str]:
+    """Return a line's figures, from trainings."""
     if not rows:
         return ["0"]
-    found = [row["metrics"] for row, _ in rows]
+    found = [row["metrics"] for row in rows]
     latencies = [
         estimate(load_architecture(row["architecture"]), HEADS, DEPLOYED_SIZE, load_target("coral_usb")).latency_ms
-        for row, _ in rows
+        for row in rows
     ]
     accuracies = [accuracy(metrics) for metrics in found]
-    cells = [str(len(rows)), f"{statistics.mean(own for _, own in rows):.0f}", f"{statistics.mean(latencies):.2f}"]
+    cells = [str(len(rows)), f"{statistics.mean(latencies):.2f}"]
     cells.append(f"{statistics.mean(accuracies):.3f} ± {_spread(accuracies) or 0:.3f}")
     for task, metrics in SHOWN.items():
         for metric in metrics:
@@ -211,18 +214,22 @@ def _spread(values: list[float]) -> float | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", choices=[*METHODS, *FIXED], help="what to search by or to train")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the search")
+    parser.add_argument("--trainings", type=int, nargs="*", help="seeds of the final trainings; default: the search's")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    seeds = options.trainings or [options.seed]
     if options.run in METHODS:
         known = next((r for r in _searches() if (r["method"], r["seed"]) == (options.run, options.seed)), None)
         row = known or search(options.run, options.seed)
         if known is None:
             _add(SEARCHES, row)
         print(f"chosen: {row['architecture']}", file=sys.stderr)
-        train(final(options.run, row["architecture"], options.seed))
+        for seed in seeds:
+            train(final(options.run, row["architecture"], seed))
     elif options.run:
-        train(final(options.run, options.run, options.seed))
+        for seed in seeds:
+            train(final(options.run, options.run, seed))
     Console(width=180).print(show())
 
 
