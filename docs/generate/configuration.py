@@ -27,6 +27,7 @@ from ednas.search.controllers.local_search import LocalSearch
 from ednas.search.controllers.nsga2 import NSGA2
 from ednas.search.controllers.ppo import PPO
 from ednas.search.controllers.pyglove import PyGlove
+from ednas.search.evaluators.proxy import ProxyOptions
 from ednas.search.evaluators.stack import PredictorOptions, StackOptions
 from ednas.search.evaluators.supernet import SupernetOptions
 from ednas.training import RECIPES, TrainConfig
@@ -65,6 +66,7 @@ PAGES = {
             "Options of the controller nsga2": NSGA2.Options,
             "Options of the controller ppo": PPO.Options,
             "Options of the controller pyglove": PyGlove.Options,
+            "Options of the evaluator proxy": ProxyOptions,
             "Options of the evaluator supernet": SupernetOptions,
             "Options of the evaluator predictor": PredictorOptions,
             "Options of the evaluator stack": StackOptions,

@@ -303,3 +303,18 @@ def test_nearest_takes_the_pixel_under_the_centre(height: int, width: int, new_h
             row = int((i + 0.5) * height / new_height + 1e-9)
             column = int((j + 0.5) * width / new_width + 1e-9)
             assert resized[i, j] == ids[row, column]
+
+
+def test_threads_that_parse_at_once_do_not_blame_the_file(tmp_path, monkeypatch):
+    """Python 3.11 raises SystemError then, whatever the file."""
+    np.save(tmp_path / "a.npy", np.arange(4.0))
+    load, calls = np.load, []
+
+    def confused(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise SystemError("AST constructor recursion depth mismatch (before=48, after=50)")
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(np, "load", confused)
+    assert read_npy(tmp_path / "a.npy").tolist() == [0.0, 1.0, 2.0, 3.0]

@@ -47,7 +47,7 @@ def test_an_evaluator_of_ones_own_judges(tmp_path: Path, request: pytest.Fixture
         assert trial.metrics == {"any": {"filters": filters}}
     assert result.best.accuracy == max(trial.accuracy for trial in trials if trial.accuracy is not None)
     assert not (tmp_path / "trivial.json").exists()
-    with pytest.raises(StudyError, match="'evaluator' was \"SmallFilters\", is null"):
+    with pytest.raises(StudyError, match='\'evaluator\' was "SmallFilters", is {"name": "proxy"'):
         run_search(own, tmp_path, resume=True)
 
 

@@ -39,7 +39,7 @@ def test_the_start_is_the_base_or_another_network_within_the_limits(limit):
 
 
 def test_the_evaluator_is_part_of_what_a_search_is():
-    assert begun().identity["evaluator"] is None
+    assert begun().identity["evaluator"] == {"name": "proxy", "options": {"rungs": 1, "eta": 4}}
     found = begun(evaluator={"name": "supernet", "options": {"steps": 7}}).identity["evaluator"]
     options = {"steps": 7, "at_once": 4, "networks": 1000, "calibration": 256, "folder": None}
     assert found == {"name": "supernet", "options": options}

@@ -141,6 +141,7 @@ def test_wrong_options_of_a_task_are_one_line(config, tmp_path, options, said):
     assert "\n" not in str(found.value)
 
 
+@pytest.mark.usefixtures("clean_registry")
 def test_a_plugins_task_is_trained(config, tmp_path):
     plugin = tmp_path / "near_task.py"
     plugin.write_text(

@@ -212,7 +212,10 @@ def read_npy(path: Path) -> Array:
     require_file(path)
     try:
         # Mapping compares the header with the file's size first, so that a hostile shape allocates nothing.
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        try:
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        except SystemError:  # of Python 3.11, where two threads parse headers at once; the file is not to blame
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as cause:  # numpy parses the header as Python text: almost any exception can come out
         raise DataError(f"{path}: cannot be read as NPY ({brief(cause)}); is the file truncated?") from cause
     if not isinstance(mapped, np.ndarray) or mapped.dtype.kind not in "biuf":
