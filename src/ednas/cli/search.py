@@ -257,7 +257,7 @@ def search(
     if as_json:
         print_json({**result.to_dict(), "report": str(page)})
         return
-    _print(result)
+    _print(result, settings)
     typer.echo(f"wrote {out / 'best.json'} and {page}\nnext: {next_command(out, settings)}")
 
 
@@ -287,7 +287,7 @@ def _check(settings: SearchConfig, out: Path, options: Mapping[str, Any], as_jso
     typer.echo(f"wrote {folder.check} and {page}")
 
 
-def _print(result: SearchResult) -> None:
+def _print(result: SearchResult, config: SearchConfig) -> None:
     from ednas.hw.quantities import show
 
     best = result.best
@@ -299,7 +299,9 @@ def _print(result: SearchResult) -> None:
     if (base := result.baseline) is not None:
         remark = ": nothing better was found" if base.number == best.number else ""
         typer.echo(f"base network: trial {base.number}, {base.latency_ms:.2f} ms, reward {base.reward:.4f}{remark}")
-    seeds = " (mean of two seeds)" if result.judged_twice else ""
+    seeds = ""
+    if result.judged_twice:  # a judgement without that training counts no longer
+        seeds = " (mean of two seeds)" if config.judged_alike else " (as it was trained in the end)"
     typer.echo(
         f"best: trial {best.number}, {costs}, reward {best.reward:.4f}{seeds}"
         f"{'' if result.feasible else ', OVER A LIMIT'}\n{result.architecture.to_text()}"
