@@ -11,7 +11,8 @@ costs at most as much. ::
     python benchmarks/judgements.py --check runs/streets_check --networks 32
 
 ``--check`` compares the evaluators on these networks as ``ednas search --check-proxy`` does on networks of its own: a
-candidate's training has 200 steps, and the 800 are the reference.
+candidate's training has 200 steps, and the 800 are the reference. Trainings of another machine count, too: there
+processors round differently, and a thousandth of the scenes' pixels differ.
 
 Trainings are kept in a bank, ``results/streets_bank.jsonl``; what is there is not trained again, and what is not there
 is only trained with ``--train`` and ``--check``. What is said of 19 networks is unsure: an interval of tau is 0.3 wide
@@ -23,6 +24,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +33,9 @@ import torch
 from recipes import SCENES
 from rich.console import Console
 from rich.table import Table
-from search_controllers import BANK_SPACE as SPACE
+from search_controllers import BANK_SPACE
 
-from ednas.arch import Architecture, SearchSpace, load_architecture
+from ednas.arch import Architecture, SearchSpace, SpaceConfig, load_architecture
 from ednas.demo import DEPLOYED_SIZE, JARED, SIZE, make_streets
 from ednas.hw.sources import load_source
 from ednas.report.tables.check import check_tables
@@ -56,6 +58,9 @@ RESULTS = Path(__file__).parent / "results" / "streets_bank.jsonl"
 STEPS, EVERY, LOSSES_EVERY = 800, 100, 50
 PROXY_STEPS = 200
 HEADS = {"segmentation": 19, "depth": 1}
+SPACE = SpaceConfig(bifpn_widths=(64, 96, 128), bifpn_depths=(1, 2, 4))
+"""What searches choose from (benchmarks/search_methods.py); the networks are drawn from a part of it."""
+
 DRAWN = 16
 """Networks of each half."""
 
@@ -65,7 +70,7 @@ Vector = npt.NDArray[np.float64]
 def networks() -> list[Candidate]:
     """Return the networks, the base first, then one of the band and one within the limit in turns."""
     base = load_architecture("base")
-    space = SearchSpace(base, SPACE)
+    space = SearchSpace(base, BANK_SPACE)
     cost = RememberedCost(DeviceCost(load_source("coral_usb"), HEADS, DEPLOYED_SIZE), 100_000)
     limit, start = cost(base)["latency_ms"], space.encode(base)
     within = draw(space, cost, lambda own: own["latency_ms"] <= limit, DRAWN, start, seed=1)
@@ -73,17 +78,16 @@ def networks() -> list[Candidate]:
     return [Candidate(start, base, cost(base)), *(own for pair in zip(band, within, strict=True) for own in pair)]
 
 
-def train(chosen: Sequence[Candidate], seed: int) -> None:
+def train(chosen: Sequence[Candidate], seed: int, steps: int, size: tuple[int, int]) -> None:
     """Train networks that the bank does not know."""
     data = make_streets(SCENES / "seed_0")
     for candidate in chosen:
-        own = recipe(
-            "mini", steps=STEPS, input_size=SIZE, task_options=JARED, evaluate_every=EVERY, log_every=LOSSES_EVERY
-        )
+        watched = {"log_every": LOSSES_EVERY, "evaluate_every": EVERY} if steps == STEPS else {"log_every": steps // 8}
+        own = recipe("mini", steps=steps, input_size=size, task_options=JARED, **watched)
         config = TrainConfig(data=str(data), tasks=tuple(HEADS), recipe=own)
         model, split, _ = prepare_judgement(config)
         context, text = training_context(config, split.digest, model.input_size), candidate.architecture.to_text()
-        if any(anchor.architecture == text and anchor.seed == seed for anchor in Bank(RESULTS).anchors(context)):
+        if (text, seed, steps, size) in map(_name, Bank(RESULTS).anchors()):
             continue
         with InlineExecutor(ProxyEvaluator(config, "cpu")) as executor:
             executor.submit(Job(0, text, seed))
@@ -97,17 +101,31 @@ def train(chosen: Sequence[Candidate], seed: int) -> None:
 
 def check(chosen: Sequence[Candidate], out: Path, workers: int) -> Check:
     """Compare what a search could judge these networks by."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    bank = Bank(out.with_name(f"{out.name}_bank.jsonl"))
     own = recipe("mini", steps=PROXY_STEPS, input_size=SIZE, task_options=JARED, log_every=LOSSES_EVERY // 2)
     config = SearchConfig(
         training=TrainConfig(data=str(make_streets(SCENES / "seed_0")), tasks=tuple(HEADS), recipe=own),
         space=SPACE,
         latency_input_size=DEPLOYED_SIZE,
-        bank=str(RESULTS),
+        bank=str(bank.path.resolve()),
         workers=workers,
         device="cpu",
     )
-    with SearchProgress() as progress:
-        return check_evaluators(config, out, networks=[one.architecture for one in chosen], callbacks=[progress])
+    _, split, _ = prepare_judgement(config.training)
+    bank.add([replace(own, context={**own.context, "data": split.digest}) for own in Bank(RESULTS).anchors()])
+    try:
+        with SearchProgress() as progress:
+            return check_evaluators(config, out, networks=[one.architecture for one in chosen], callbacks=[progress])
+    finally:
+        known = {_name(anchor) for anchor in Bank(RESULTS).anchors()}
+        Bank(RESULTS).add([own for own in bank.anchors() if _name(own) not in known])
+
+
+def _name(anchor: Anchor) -> tuple[str, int, int, tuple[int, int]]:
+    """Say which training it is, whichever machine drew the scenes."""
+    own = anchor.context["recipe"]
+    return anchor.architecture, anchor.seed, own["steps"], tuple(own["input_size"])
 
 
 def log_accuracy(evaluation: Evaluation, task: str | None = None) -> float:
@@ -164,33 +182,36 @@ def show_early(first: Sequence[Anchor]) -> Table:
 
 
 def show_short(anchors: Sequence[Anchor]) -> Table:
-    """How well a short training, to its end, ranks networks as long ones of other seeds do."""
+    """How well short trainings, to their end, rank networks as long ones of other seeds do."""
     long: dict[str, list[Evaluation]] = {}
-    short: dict[str, Evaluation] = {}
+    short: dict[tuple[int, tuple[int, int]], dict[str, Evaluation]] = {}
     for anchor in anchors:
-        if anchor.context["recipe"].get("steps") == PROXY_STEPS:
-            short[anchor.architecture] = anchor.evaluation
-        else:
+        _, _, *kind = _name(anchor)
+        if tuple(kind) == (STEPS, SIZE):
             long.setdefault(anchor.architecture, []).append(anchor.evaluation)
-    known = [text for text in short if text in long]
-    title = f"tau of {PROXY_STEPS} steps to the end with {STEPS} of other seeds, {len(known)} networks"
-    table = Table(title=title, title_justify="left")
-    for heading in ("", "both", "95 %", *HEADS):
+        else:
+            short.setdefault((kind[0], kind[1]), {})[anchor.architecture] = anchor.evaluation
+    table = Table(title=f"tau of short trainings to their end with {STEPS} steps of other seeds", title_justify="left")
+    for heading in ("steps", "size", "processor s", "judged by", "both", "95 %", *HEADS):
         table.add_column(heading, justify="right")
-
-    def means(task: str | None) -> Vector:
-        return np.array([np.mean([log_accuracy(own, task) for own in long[text]]) for text in known])
-
-    late = [short[text].late_losses() for text in known]
-    for name, of_task in (
-        ("metrics", lambda task: np.array([log_accuracy(short[text], task) for text in known])),
-        ("training losses", lambda task: -np.array([losses[task] for losses in late])),
-    ):
-        values = {task: of_task(task) for task in HEADS}
-        total, truth = sum(values.values()), means(None)
-        tau = bootstrap(len(known), lambda rows: kendall(total[rows], truth[rows]))  # noqa: B023
-        own = [f"{kendall(values[task], means(task)):.2f}" for task in HEADS]
-        table.add_row(name, f"{tau.value:.2f}", f"{tau.low:.2f} to {tau.high:.2f}", *own)
+    for (steps, size), evaluations in sorted(short.items()):
+        known = [text for text in evaluations if text in long]
+        found = [evaluations[text] for text in known]
+        late = [own.late_losses() for own in found]
+        truth = {
+            task: np.array([np.mean([log_accuracy(own, task) for own in long[text]]) for text in known])
+            for task in HEADS
+        }
+        seconds = f"{np.median([own.cpu_seconds for own in found]):.0f}"
+        for name, values in (
+            ("metrics", {task: np.array([log_accuracy(own, task) for own in found]) for task in HEADS}),
+            ("training losses", {task: -np.array([losses[task] for losses in late]) for task in HEADS}),
+        ):
+            total, end = sum(values.values()), sum(truth.values())
+            tau = bootstrap(len(known), lambda rows: kendall(total[rows], end[rows]))  # noqa: B023
+            own_tau = [f"{kendall(values[task], truth[task]):.2f}" for task in HEADS]
+            cells = (f"{tau.value:.2f}", f"{tau.low:.2f} to {tau.high:.2f}", *own_tau)
+            table.add_row(str(steps), f"{size[0]}x{size[1]}", seconds, name, *cells)
     return table
 
 
@@ -221,20 +242,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", action="store_true", help="train what is not there yet")
     parser.add_argument("--seed", type=int, default=1, help="of the trainings")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of the trainings")
+    parser.add_argument("--size", type=int, nargs=2, default=SIZE, metavar=("H", "W"), help="of their images")
     parser.add_argument("--networks", type=int, default=24, help="how many of the networks to train or to judge")
     parser.add_argument("--check", type=Path, metavar="DIR", help="compare evaluators, and keep what they need there")
     parser.add_argument("--workers", type=int, default=1, help="of a check")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.train:
-        train(networks()[: options.networks], options.seed)
+        train(networks()[: options.networks], options.seed, options.steps, tuple(options.size))
     if options.check:
         for table in check_tables(check(networks()[: options.networks], options.check, options.workers)):
             Console(width=160).print(table)
         return
     anchors = Bank(RESULTS).anchors()
-    first = [anchor for anchor in anchors if anchor.seed == 1]
-    second = {anchor.architecture: anchor for anchor in anchors if anchor.seed == 2}
+    long = [anchor for anchor in anchors if _name(anchor)[2:] == (STEPS, SIZE)]
+    first = [anchor for anchor in long if anchor.seed == 1]
+    second = {anchor.architecture: anchor for anchor in long if anchor.seed == 2}
     watched = [anchor for anchor in first if any(point.metrics for point in anchor.evaluation.curve)]
     for table in (show_spread(first, second), show_early(watched), show_short(anchors), show_features(first)):
         Console(width=120).print(table)

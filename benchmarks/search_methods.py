@@ -29,12 +29,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from judgements import HEADS, LOSSES_EVERY, PROXY_STEPS
+from judgements import HEADS, LOSSES_EVERY, PROXY_STEPS, SPACE
 from recipes import JARED, SCENES, Job, load, run
 from rich.console import Console
 from rich.table import Table
 
-from ednas.arch import SpaceConfig, load_architecture
+from ednas.arch import load_architecture
 from ednas.demo import DEPLOYED_SIZE, SIZE, make_streets
 from ednas.hw import estimate, load_target
 from ednas.report.labels import metric_heading, show_metric
@@ -47,7 +47,6 @@ FINALS = SEARCHES.with_name("search_methods_final.jsonl")
 RUNS = Path("runs/search_methods")
 SEEDS = (0, 1, 2)
 SHOWN = {"segmentation": ("miou", "pixel_acc"), "depth": ("abs_err", "rel_err")}
-SPACE = SpaceConfig(bifpn_widths=(64, 96, 128), bifpn_depths=(1, 2, 4))
 NEAR = {"population_size": 10, "tournament_size": 4, "mutations": 3, "initial_mutations": 8}
 """Evolution among the base network's variants, as the demo has it."""
 
@@ -74,23 +73,33 @@ def _evolution(**options: Any) -> dict[str, Any]:
     return {"controller": {"name": "evolution", "options": options}}
 
 
+def _judged(evaluator: str, trials: int, **options: Any) -> dict[str, Any]:
+    return {
+        **_evolution(population_size=50, tournament_size=10),
+        "initial": ["baseline"],
+        "evaluator": {"name": evaluator, "options": options},
+        "trials": trials,
+        **LONGER,
+    }
+
+
 METHODS = {
     "random": Method("random search", {"controller": {"name": "random"}, "trials": 24, **LONGER}),
     "paper": Method("the paper's way: evolution", {**_evolution(population_size=12, tournament_size=4), "trials": 44}),
+    "paper_longer": Method(
+        "the paper's way, twice as long", {**_evolution(population_size=12, tournament_size=4), "trials": 88}
+    ),
     "near": Method(
         "evolution near the base",
         {**_evolution(**NEAR), "initial": ["baseline"], "trials": 24, **LONGER},
     ),
-    "predictor": Method(
-        "predictor",
-        {
-            **_evolution(population_size=50, tournament_size=10),
-            "initial": ["baseline"],
-            "evaluator": {"name": "predictor", "options": {"anchors": 24, "pool": 500, "zero_cost": False}},
-            "trials": 2000,
-            **LONGER,
-        },
+    "predictor_small": Method(
+        "predictor, 8 anchors, no finalists",
+        {**_judged("predictor", 200, anchors=8, pool=200, zero_cost=False), "finalists": 0, "finalists_longer": 1.0},
     ),
+    "predictor": Method("predictor", _judged("predictor", 2000, anchors=24, pool=500, zero_cost=False)),
+    "supernet": Method("supernet", _judged("supernet", 200, steps=1000)),
+    "stack": Method("stack", _judged("stack", 100, supernet={"steps": 500}, anchors=12, pool=100, zero_cost=False)),
     "transfer": Method(
         "evolution near the base, segmentation alone",
         {**_evolution(**NEAR), "initial": ["baseline"], "trials": 24, "final_tasks": tuple(HEADS), **LONGER},
@@ -104,12 +113,11 @@ FIXED = {
 }
 
 
-def search(name: str, seed: int) -> dict[str, Any]:
-    """Search, or go on with a search; return its row."""
-    method, folder = METHODS[name], RUNS / f"{name}_{seed}"
+def configure(method: Method, seed: int) -> SearchConfig:
+    """Return a search."""
     options = {task: own for task, own in JARED["task_options"].items() if task in method.tasks}
     own = recipe("mini", steps=PROXY_STEPS, input_size=SIZE, task_options=options, log_every=LOSSES_EVERY // 2)
-    config = SearchConfig(
+    return SearchConfig(
         training=TrainConfig(
             data=str(make_streets(SCENES / "seed_0").resolve()), tasks=method.tasks, recipe=own, seed=seed
         ),
@@ -120,8 +128,13 @@ def search(name: str, seed: int) -> dict[str, Any]:
         device="cpu",
         **method.changes,
     )
-    with _timed(folder) as times, SearchProgress() as progress:
-        result = run_search(config, folder, resume=True, callbacks=[progress])
+
+
+def search(name: str, seed: int) -> dict[str, Any]:
+    """Search, or go on with a search; return its row."""
+    folder = RUNS / f"{name}_{seed}"
+    with timed(folder) as times, SearchProgress() as progress:
+        result = run_search(configure(METHODS[name], seed), folder, resume=True, callbacks=[progress])
     return {
         "method": name,
         "seed": seed,
@@ -132,8 +145,8 @@ def search(name: str, seed: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _timed(folder: Path) -> Iterator[Path]:
-    """Add the processor time of this process to a file."""
+def timed(folder: Path) -> Iterator[Path]:
+    """Add the processor seconds of this process to ``seconds.json`` in a folder; yield that file."""
     folder.mkdir(parents=True, exist_ok=True)
     path, before = folder / "seconds.json", time.process_time()
     try:
@@ -163,8 +176,21 @@ def _add(path: Path, row: Mapping[str, Any]) -> None:
         stream.write(json.dumps(row) + "\n")
 
 
-def _searches() -> list[dict[str, Any]]:
-    return [json.loads(line) for line in SEARCHES.read_text().splitlines()] if SEARCHES.exists() else []
+def searches(name: str) -> list[dict[str, Any]]:
+    """Return the rows of a method's searches."""
+    rows = [json.loads(line) for line in SEARCHES.read_text().splitlines()] if SEARCHES.exists() else []
+    return [row for row in rows if row["method"] == name]
+
+
+def trainings(name: str) -> list[dict[str, Any]]:
+    """Return the rows of the final trainings of what a method found, or of a network that one has without searching."""
+    if name in METHODS:
+        texts = [row["architecture"] for row in searches(name)]
+    else:  # the recipes' benchmark names networks
+        texts = [name, load_architecture(name).to_text()]
+    finals = _finals()
+    keys = dict.fromkeys(final(name, text, seed).key for text in texts for seed in SEEDS)
+    return [finals[key] for key in keys if key in finals]
 
 
 def show() -> Table:
@@ -174,17 +200,12 @@ def show() -> Table:
     headings = [metric_heading(metric) for metrics in SHOWN.values() for metric in metrics]
     for heading in ("searches", "processor seconds", "trainings", "ms on a Coral", "accuracy (Eq. 6)", *headings):
         table.add_column(heading, justify="right")
-    finals = _finals()
     for name, title in FIXED.items():
-        text = load_architecture(name).to_text() if name != "base" else "base"
-        jobs = [final(name, own, seed) for seed in SEEDS for own in dict.fromkeys((text, name))]
-        table.add_row(title, "", "", *_cells([finals[job.key] for job in jobs if job.key in finals]))
+        table.add_row(title, "", "", *_cells(trainings(name)))
     for name, method in METHODS.items():
-        searches = [row for row in _searches() if row["method"] == name]
-        jobs = [final(name, row["architecture"], seed) for row in searches for seed in SEEDS]
-        seconds = f"{statistics.mean(row['seconds'] for row in searches):.0f}" if searches else ""
-        cells = _cells([finals[job.key] for job in jobs if job.key in finals])
-        table.add_row(method.title, str(len(searches)), seconds, *cells)
+        rows = searches(name)
+        seconds = f"{statistics.mean(row['seconds'] for row in rows):.0f}" if rows else ""
+        table.add_row(method.title, str(len(rows)), seconds, *_cells(trainings(name)))
     return table
 
 
@@ -220,7 +241,7 @@ def main() -> None:
     torch.set_num_threads(1)
     seeds = options.trainings or [options.seed]
     if options.run in METHODS:
-        known = next((r for r in _searches() if (r["method"], r["seed"]) == (options.run, options.seed)), None)
+        known = next((row for row in searches(options.run) if row["seed"] == options.seed), None)
         row = known or search(options.run, options.seed)
         if known is None:
             _add(SEARCHES, row)
