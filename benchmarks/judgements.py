@@ -108,6 +108,7 @@ def check(chosen: Sequence[Candidate], out: Path, workers: int) -> Check:
         training=TrainConfig(data=str(make_streets(SCENES / "seed_0")), tasks=tuple(HEADS), recipe=own),
         space=SPACE,
         latency_input_size=DEPLOYED_SIZE,
+        prune_factor=1.0,
         bank=str(bank.path.resolve()),
         workers=workers,
         device="cpu",

@@ -98,7 +98,7 @@ METHODS = {
         {**_judged("predictor", 200, anchors=8, pool=200, zero_cost=False), "finalists": 0, "finalists_longer": 1.0},
     ),
     "predictor": Method("predictor", _judged("predictor", 2000, anchors=24, pool=500, zero_cost=False)),
-    "supernet": Method("supernet", _judged("supernet", 200, steps=1000)),
+    "supernet": Method("supernet", _judged("supernet", 200, steps=1500)),
     "stack": Method("stack", _judged("stack", 100, supernet={"steps": 500}, anchors=12, pool=100, zero_cost=False)),
     "transfer": Method(
         "evolution near the base, segmentation alone",

@@ -24,12 +24,13 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table
-from search_methods import METHODS, SHOWN, Method, configure, searches, timed, trainings
+from search_methods import METHODS, SHOWN, Method, configure, searches, trainings
 
 from ednas.report.labels import metric_heading, show_metric
 from ednas.scoring import accuracy
 from ednas.search import SearchProgress, run_search
-from ednas.specialise import SpecialiseConfig, specialise
+from ednas.specialise import SpecialiseConfig, load_supernet_search, specialise
+from ednas.training.supernet.file import TrainedSupernet
 
 RESULTS = Path(__file__).parent / "results" / "train_once.jsonl"
 RUNS = Path("runs/train_once")
@@ -46,11 +47,12 @@ ASKED = 0.2
 def run() -> None:
     """Train the supernet, and specialise it for the devices that the results do not know."""
     supernet = RUNS / "supernet"
-    with timed(supernet) as times, SearchProgress() as progress:
+    with SearchProgress() as progress:
         run_search(configure(SUPERNET, seed=0), supernet, resume=True, callbacks=[progress])
     known = {row["target"] for row in _rows()}
     if "supernet" not in known:
-        _add({"target": "supernet", "seconds": sum(json.loads(times.read_text()))})
+        _, folder = load_supernet_search(supernet)
+        _add({"target": "supernet", "seconds": TrainedSupernet.load(folder).notes.cpu_seconds})
     config = SpecialiseConfig(
         targets=tuple(target for target in TARGETS if target not in known), trials=TRIALS, export=False
     )

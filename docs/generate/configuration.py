@@ -30,6 +30,7 @@ from ednas.search.controllers.pyglove import PyGlove
 from ednas.search.evaluators.proxy import ProxyOptions
 from ednas.search.evaluators.stack import PredictorOptions, StackOptions
 from ednas.search.evaluators.supernet import SupernetOptions
+from ednas.search.evaluators.zero_cost import ZeroCostOptions
 from ednas.training import RECIPES, TrainConfig
 from generate.text import as_markdown, attributes, table
 
@@ -70,6 +71,7 @@ PAGES = {
             "Options of the evaluator supernet": SupernetOptions,
             "Options of the evaluator predictor": PredictorOptions,
             "Options of the evaluator stack": StackOptions,
+            "Options of the evaluator zero_cost": ZeroCostOptions,
             "Options of --check-proxy": CheckOptions,
             "study.yaml of a demo": StudyConfig,
         },

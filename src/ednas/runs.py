@@ -47,6 +47,7 @@ class RunFolder:
         trivial: What the mean training label of each pixel scores.
         noise: How much of the difference between candidates is chance.
         evaluator: Folder of what its evaluator learned before the first trial.
+        filter: Which candidates are bad enough not to be trained.
         bank: The trainings that were made for that.
         check: How far evaluators can be trusted.
         job: Of the whole job: what is searched, and how its result is trained.
@@ -77,6 +78,7 @@ class RunFolder:
         self.trivial = self.path / "trivial.json"
         self.noise = self.path / "noise.json"
         self.evaluator = self.path / "evaluator"
+        self.filter = self.path / "filter.json"
         self.bank = self.path / "bank.jsonl"
         self.check = self.path / "check.json"
         self.job = self.path / "study.yaml"

@@ -120,6 +120,9 @@ def test_an_address_where_nobody_answers_is_said_in_one_line(run: Run, tmp_path:
     [
         (["--reward-by", "loss"], "'reward.by': Input should be 'metrics' or 'training_loss'"),
         (["--finalists-longer", "inf"], "finalists_longer"),
+        (["--filter", "zero_cst"], "did you mean 'zero_cost'"),
+        (["--filter-share", "0.5"], "key 'filter.name' is missing"),
+        (["--evaluator", "stack", "--filter", "zero_cost"], "evaluator 'stack' does not train each candidate"),
         (["--evaluator", "supernett"], "unknown evaluator 'supernett'; did you mean 'supernet'"),
         (["--evaluator", "stack", "--evaluator-option", "anchor=9"], "did you mean 'anchors'"),
         (["--check-option", "networks=9"], "add --check-proxy"),

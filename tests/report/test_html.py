@@ -66,7 +66,7 @@ def test_the_best_trials_stand_beside_the_base_and_no_network():
     for fact in (f"{chosen.number} (chosen)", f"{base.number} (base network)", "0.1234", "0.4321", "0.9000"):
         assert fact in text, fact
     pruned = sum(t.state is TrialState.PRUNED for t in report.trials)
-    assert f"{pruned} more cost too much to be trained (3 by latency, 2 by peak memory)" in text
+    assert f"{pruned} more were not trained (3 by latency, 2 by peak memory)" in text
     assert "ednas train 'my run/best.json'" in text
     assert f"beside all {len(ranked)} that were scored" in text
     shown = re.findall(r'<th scope="row" class="text">(\d+)', render(report))

@@ -73,7 +73,7 @@ def test_a_check_is_kept_goes_on_and_is_the_same_again(tmp_path):
         named = [word for flag, word in pairwise(words) if flag == "--evaluator-option"]
         chosen = parse_values(named, "evaluator option", "anchors=24")
         EvaluatorConfig(name=given["--evaluator"], options=chosen).complete()
-    assert len(found) == 7
+    assert len(found) == 9
     first = next(row for row in written["rows"] if row["name"] == "proxy, 2 steps")
     assert set(first["tasks"]) == {"segmentation", "depth"}
     before = bank.path.read_bytes()

@@ -100,6 +100,21 @@ def search(
         list[str] | None,
         typer.Option(help="NAME=VALUE: an option of the evaluator, like anchors=32; can be repeated."),
     ] = None,
+    filtered_by: Annotated[
+        str | None,
+        typer.Option(
+            "--filter",
+            help="An evaluator whose opinion keeps candidates from being trained by the proxy: zero_cost, supernet, "
+            "predictor, or one of a plugin.",
+        ),
+    ] = None,
+    filter_option: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE: an option of that evaluator, like scores=[naswot]; can be repeated."),
+    ] = None,
+    filter_share: Annotated[
+        float | None, typer.Option(help="Which share of networks the filter leaves out, the worst. Default: 0.2.")
+    ] = None,
     bank: Annotated[
         Path | None,
         typer.Option(help="A file of trainings that searches share: what is there is not trained again."),
@@ -231,6 +246,7 @@ def search(
         "reward": {"by": reward_by} if reward_by else None,
         "finalists": finalists,
         "finalists_longer": finalists_longer,
+        "filter": None if filter_share is None else {"share": filter_share},
         "bank": None if bank is None else str(bank),
         "executor": executor,
         "workers": workers,
@@ -244,6 +260,8 @@ def search(
     values = with_chosen(values, "controller", controller, options)
     options = parse_values(evaluator_option, "evaluator option", "anchors=24")
     values = with_chosen(values, "evaluator", evaluator, options)
+    options = parse_values(filter_option, "filter option", "scores=[naswot]")
+    values = with_chosen(values, "filter", filtered_by, options)
     settings = parse(SearchConfig, values, str(config or "search"))
     if check_proxy:
         _check(settings, out, parse_values(check_option, "check option", "networks=32"), as_json)

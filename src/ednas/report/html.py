@@ -83,7 +83,10 @@ def render(report: ReportData, reload_s: float | None = None) -> str:
         scored=sum(trial.scored for trial in report.trials),
         failed_count=sum(trial.state is TrialState.FAILED for trial in report.trials),
         pruned=sum(trial.state is TrialState.PRUNED for trial in report.trials),
-        pruned_by=[f"{count} by {QUANTITIES[name].title.lower()}" for name, count in report.pruned_by.items()],
+        pruned_by=[
+            *(f"{count} by {QUANTITIES[name].title.lower()}" for name, count in report.pruned_by.items()),
+            *([f"{refused} by the filter"] if (refused := sum(trial.refused for trial in report.trials)) else []),
+        ],
         failed=[
             trial
             for trial in report.trials

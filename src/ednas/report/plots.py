@@ -42,7 +42,7 @@ _DIVERGING = ((0.0, "#2a66a8"), (0.25, "#9dbfdd"), (0.5, "#f7f7f5"), (0.75, "#ec
 def pareto_figure(report: ReportData) -> Figure:
     """Accuracy against latency of every scored trial, with the Pareto front, the baseline and the target.
 
-    Trials above the target latency are hollow; trials that were too slow to be trained are ticks on the axis. Failed
+    Trials above the target latency are hollow; trials that were not trained are ticks on the axis. Failed
     ones are left out. Hovering shows the architecture, stage by stage, and the metrics.
     """
     front = set(report.pareto)
@@ -255,9 +255,9 @@ def _front_line(best: Sequence[Trial]) -> dict[str, Any]:
 def _pruned_ticks(pruned: Sequence[Trial], y: float) -> dict[str, Any]:
     marker = {"color": SLOW, "size": 9, "symbol": "line-ns-open"}
     return {
-        **_trace(map(_latency, pruned), [y] * len(pruned), "too slow, not trained", marker),
+        **_trace(map(_latency, pruned), [y] * len(pruned), "not trained", marker),
         "text": [str(trial.number) for trial in pruned],
-        "hovertemplate": "<b>trial %{text}</b><br>latency %{x:.3r} ms: too slow, not trained<extra></extra>",
+        "hovertemplate": "<b>trial %{text}</b><br>latency %{x:.3r} ms: not trained<extra></extra>",
     }
 
 

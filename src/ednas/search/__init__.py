@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ednas.search.evaluators.proxy import ProxyEvaluator
     from ednas.search.evaluators.setting import EvaluatorConfig, Setting, evaluator_names, register_evaluator
     from ednas.search.exchange import export_study
+    from ednas.search.filtering import FilterConfig
     from ednas.search.run import run_search
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "Evaluator",
     "EvaluatorConfig",
     "Executor",
+    "FilterConfig",
     "InlineExecutor",
     "Objective",
     "ProcessExecutor",
@@ -92,6 +94,7 @@ _LAZY = {
     "CheckOptions": "ednas.search.check",
     "DeviceCost": "ednas.search.beginning",
     "EvaluatorConfig": "ednas.search.evaluators.setting",
+    "FilterConfig": "ednas.search.filtering",
     "ProxyEvaluator": "ednas.search.evaluators.proxy",
     "SearchConfig": "ednas.search.config",
     "Setting": "ednas.search.evaluators.setting",

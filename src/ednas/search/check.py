@@ -52,7 +52,8 @@ FEW = 32
 FOLDS = 8
 """Into how many parts the networks are divided, each predicted from the others."""
 
-_BY_LOSS = "--reward-by training_loss"
+BY_LOSS = "--reward-by training_loss"
+"""The option by which a search judges by training losses."""
 
 _log = logging.getLogger(__name__)
 
@@ -277,7 +278,8 @@ class _Checker:
         zero_cost = _Opinion.by("zero-cost", ZeroCostEvaluator(setting.training, setting.device), setting, texts)
         for metric, title in (("grad_norm", "gradient norm"), ("naswot", "NASWOT")):
             values = np.array([found.tasks[TASK][metric] for found in zero_cost.evaluations])
-            yield Scores(title, values, seconds=zero_cost.seconds)
+            options = f"--evaluator zero_cost --evaluator-option scores=[{metric}]"
+            yield Scores(title, values, seconds=zero_cost.seconds, options=options)
         anchors = len(texts) * training
         learned = f"--evaluator-option anchors={len(texts)}"
         options = f"--evaluator predictor {learned}"
@@ -304,7 +306,7 @@ class _Checker:
                 Evaluation(points[step], one.higher_is_better) for points, one in zip(on_the_way, proxy, strict=True)
             ]
             yield self._by_accuracy(f"proxy, its first {step} steps", seen, seconds * step / steps)
-        title, options = f"proxy, training loss of the last {steps // 2} steps", f"--evaluator proxy {_BY_LOSS}"
+        title, options = f"proxy, training loss of the last {steps // 2} steps", f"--evaluator proxy {BY_LOSS}"
         yield _by_losses(title, proxy, seconds, options=options)
 
     def _predicted(
@@ -336,7 +338,7 @@ class _Checker:
         seconds = sum(own.seconds for own in judged)
         evaluations = [found[i] for i in range(len(rows))]
         yield self._by_accuracy(name, evaluations, seconds, once, options)
-        yield _by_losses(f"{name}, by training loss", evaluations, seconds, once, f"{options} {_BY_LOSS}")
+        yield _by_losses(f"{name}, by training loss", evaluations, seconds, once, f"{options} {BY_LOSS}")
 
     def _by_accuracy(
         self, name: str, evaluations: Sequence[Evaluation], seconds: float, once: float = 0.0, options: str = ""

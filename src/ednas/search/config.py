@@ -16,6 +16,7 @@ from ednas.hw.quantities import QUANTITIES
 from ednas.runs import RunFolder
 from ednas.search.controllers import ControllerConfig, controller_names
 from ednas.search.evaluators.setting import PROXY, EvaluatorConfig, evaluator_names
+from ednas.search.filtering import FilterConfig
 from ednas.search.objective import METRICS, RewardConfig
 from ednas.search.quantities import ACCURACY, BASELINE, Limit, Limits, check_names
 from ednas.training.config import TrainConfig
@@ -70,6 +71,8 @@ class SearchConfig(StrictModel):
         reward: How accuracy and the limited costs make the reward.
         evaluator: What judges candidates: ``proxy`` trains each for a short while, the others learn from some trainings
             what all come to (docs/search.md).
+        filter: What looks at candidates before they are trained, for the evaluator ``proxy``: those that it thinks
+            least of are recorded as pruned. None = all that are cheap enough are trained.
         bank: A file of trainings that were done before, to which new ones are added; None = ``bank.jsonl`` in the run's
             folder, for the evaluators that learn from trainings.
         controller: What proposes candidates.
@@ -104,6 +107,7 @@ class SearchConfig(StrictModel):
     objectives: tuple[str, ...] | None = None
     reward: RewardConfig = RewardConfig()
     evaluator: EvaluatorConfig = Field(default_factory=lambda: EvaluatorConfig().complete())
+    filter: FilterConfig | None = None
     bank: str | None = None
     controller: ControllerConfig = Field(default_factory=lambda: ControllerConfig().complete())
     trials: int = Field(default=2000, gt=0)
@@ -169,9 +173,11 @@ class SearchConfig(StrictModel):
                 return value  # a plugin may bring it, whose code is not run by reading a configuration
             raise ValueError(str(error)) from None
 
-    @field_validator("evaluator")
+    @field_validator("evaluator", "filter")
     @classmethod
-    def _complete_evaluator(cls, value: EvaluatorConfig, info: ValidationInfo) -> EvaluatorConfig:
+    def _complete_evaluator(cls, value: EvaluatorConfig | None, info: ValidationInfo) -> EvaluatorConfig | None:
+        if value is None:
+            return None
         try:
             return value.complete()
         except ConfigError as error:
@@ -222,6 +228,17 @@ class SearchConfig(StrictModel):
                 "repeats: candidates are not judged as finalists are, so that two judgements of one cannot be "
                 "compared; leave it out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_filter(self) -> Self:
+        if self.filter is not None and self.evaluator.name != PROXY:
+            raise ValueError(
+                f"filter: is there to save trainings, but evaluator '{self.evaluator.name}' does not train each "
+                f"candidate; leave it out, or choose evaluator {PROXY}"
+            )
+        if self.filter is not None and self.filter.name == PROXY:
+            raise ValueError(f"filter: {PROXY} trains what it judges; choose another evaluator, like zero_cost")
         return self
 
     @property
@@ -333,14 +350,14 @@ def training_of(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_given(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration's canonical values with others, which win; limits and the reward's values are merged.
+    """Return a configuration's canonical values with others, which win; limits, reward and filter are merged.
 
     Args:
         values: The values, as they were read.
         given: The others; None = as it is.
     """
     given = canonical({key: value for key, value in given.items() if value is not None})
-    for key in ("limits", "reward"):
+    for key in ("limits", "reward", "filter"):
         own = values.get(key)
         if key in given and isinstance(own, Mapping):
             given[key] = {**own, **given[key]}
@@ -348,24 +365,25 @@ def with_given(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
 
 
 def with_chosen(values: Mapping[str, Any], key: str, name: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration's values with another controller or evaluator; what is none is left to be refused.
+    """Return a configuration's values with another controller, evaluator or filter; what is none is left to be refused.
 
     Args:
         values: The values, as they were read.
-        key: ``controller`` or ``evaluator``.
+        key: ``controller``, ``evaluator`` or ``filter``.
         name: The one to take; if it is another one, without the options of the one that is there. None = as it is.
         options: Its options, which are added to those that it has.
     """
-    own = values.get(key, {})
+    own = values.get(key) or {}
     if (name is None and not options) or not isinstance(own, Mapping):
         return dict(values)
     defaults = {"controller": ControllerConfig().name, "evaluator": EvaluatorConfig().name}
-    known, kept = own.get("name", defaults[key]), own.get("options", {})
+    known, kept = own.get("name", defaults.get(key)), own.get("options", {})
     if name not in (None, known):
         known, kept = name, {}
     if not isinstance(kept, Mapping):
         return dict(values)
-    return {**values, key: {**own, "name": known, "options": {**kept, **options}}}
+    named = {} if known is None else {"name": known}
+    return {**values, key: {**own, **named, "options": {**kept, **options}}}
 
 
 def load_search_config(path: Path | str) -> SearchConfig:

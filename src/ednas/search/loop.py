@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ednas.arch import SearchSpace
+from ednas.arch import Architecture, SearchSpace
 from ednas.exceptions import EdnasError, StudyError, TrainingError
 from ednas.search.controllers.base import Controller, replay
 from ednas.search.executors import Attempts, Executor, Job, Outcome
@@ -25,6 +25,11 @@ HOPELESS_PRUNED = 10_000
 """The search stops when this many candidates in a row cost too much."""
 
 
+def take_all(architecture: Architecture) -> str:  # noqa: ARG001
+    """Find every candidate worth an evaluation."""
+    return ""
+
+
 @dataclass(frozen=True)
 class Search:
     """One search, put together.
@@ -39,6 +44,7 @@ class Search:
         trials: How many candidates to evaluate; pruned ones do not count.
         seed: Of every evaluation.
         callbacks: Called as it goes on.
+        refuse: Says why a candidate that is cheap enough is not worth an evaluation; empty if it is.
     """
 
     space: SearchSpace
@@ -50,6 +56,7 @@ class Search:
     trials: int
     seed: int = 0
     callbacks: tuple[SearchCallback, ...] = ()
+    refuse: Callable[[Architecture], str] = take_all
     _ended: Counter[TrialState] = field(default_factory=Counter, init=False)
 
     def run(self) -> str:
@@ -103,10 +110,12 @@ class Search:
             state, error = TrialState.RUNNING, ""
             try:
                 cost = self.cost(architecture)
-                if error := self.objective.hopeless(cost):
-                    state = TrialState.PRUNED
+                error = self.objective.hopeless(cost)
             except EdnasError as problem:
                 state, error = TrialState.FAILED, str(problem)
+            else:
+                if error := error or self.refuse(architecture):
+                    state = TrialState.PRUNED
             told = self.controller.told
             trial = self.study.add(proposal, architecture, cost, asked_after=told, state=state, error=error)
             if state is TrialState.RUNNING:

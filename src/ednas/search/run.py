@@ -18,8 +18,9 @@ from ednas.search.again import SecondJudge, finalists
 from ednas.search.beginning import Begun, begin, stored_identity
 from ednas.search.evaluators.base import Evaluation, Evaluator
 from ednas.search.executors.ray import check_ray
+from ednas.search.filtering import make_filter
 from ednas.search.judging import ended_by_sigterm, make_judge, make_setting, make_trainer
-from ednas.search.loop import Search
+from ednas.search.loop import Search, take_all
 from ednas.search.noise import measure_noise, spread_evenly
 from ednas.search.objective import METRICS, Objective
 from ednas.search.progress import SearchCallback
@@ -86,13 +87,17 @@ def run_search(
     load_plugins(config.training.plugins)
     # What a plugin may have brought could not be checked before.
     chosen = {"controller": config.controller.complete(), "evaluator": config.evaluator.complete()}
+    if config.filter is not None:
+        chosen["filter"] = config.filter.complete()
     config = config.model_copy(update=chosen)
     begun = begin(config, evaluator, stored_identity(folder.study) if resume else {}, decode_progress)
     objective = begun.objective
     with Study(folder.study, begun.identity, resume=resume) as study:
         config.save(folder.config)
         with ended_by_sigterm():
-            judge = evaluator or config.evaluator.make(make_setting(config, begun, folder, callbacks))
+            setting = make_setting(config, begun, folder, callbacks)
+            judge = evaluator or config.evaluator.make(setting)
+            refuse = take_all if config.filter is None else make_filter(config.filter, setting, folder.filter)
         executor = make_judge(config, begun, judge)
         if evaluator is None and config.evaluator.trains_all and config.bank:
             executor = make_trainer(config, begun, folder)
@@ -111,6 +116,7 @@ def run_search(
             trials=config.trials,
             seed=config.training.seed,
             callbacks=tuple(callbacks),
+            refuse=refuse,
         )
         outcome = partial(
             summarise,

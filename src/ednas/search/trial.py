@@ -17,13 +17,17 @@ class TrialState(StrEnum):
     - ``running``: proposed and stored, being evaluated; after a crash, to be evaluated again.
     - ``done``: evaluated, with a finite accuracy and reward.
     - ``failed``: evaluated without a usable result; ``Trial.error`` says why.
-    - ``pruned``: too far above a limit to be worth an evaluation; only its cost is known.
+    - ``pruned``: too far above a limit to be worth an evaluation, or left out by the filter; only its cost is known.
     """
 
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
     PRUNED = "pruned"
+
+
+REFUSED = "filter "
+"""How it begins why a candidate that is cheap enough was not trained."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,11 @@ class Trial:
     def scored(self) -> bool:
         """Whether the trial is done with a reward that can be compared (finite)."""
         return self.state is TrialState.DONE and self.reward is not None and math.isfinite(self.reward)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the search's filter left it out."""
+        return self.state is TrialState.PRUNED and self.error.startswith(REFUSED)
 
     def meets(self, limits: Mapping[str, float]) -> bool:
         """Whether its costs are within limits, by quantity."""

@@ -10,7 +10,7 @@ from helpers.checks import small_check
 from helpers.reports import show
 
 from ednas.report.tables.check import check_remarks, check_tables
-from ednas.search.check import Check
+from ednas.search.check import BY_LOSS, Check
 
 
 @pytest.fixture
@@ -36,3 +36,7 @@ def test_remarks_say_what_is_trusted_and_what_the_reference_allows(check):
     lines = list(check_remarks(distrusted))
     assert "few networks" in lines[1]
     assert "none is to be trusted" in lines[2]
+    assert lines[3] == f"to leave out what {check.rows[0].name} thinks least of: --filter mine"
+    proxy = replace(distrusted.rows[0], options="--evaluator proxy")
+    by_losses = replace(distrusted.rows[0], options=f"--evaluator predictor {BY_LOSS}")
+    assert len(list(check_remarks(replace(distrusted, rows=[proxy, by_losses])))) == 3

@@ -45,3 +45,5 @@ def test_a_candidate_has_scores_that_depend_on_its_seed_alone(tmp_path: Path):
     assert all(math.isfinite(value) and value > 0 for value in found.tasks[TASK].values())
     assert evaluator.evaluate(small_architecture(), 1) == found
     assert evaluator.evaluate(small_architecture(), 2) != found
+    one = ZeroCostEvaluator(training, "cpu", ("naswot",)).evaluate(small_architecture(), 1)
+    assert one.tasks == {TASK: {"naswot": found.tasks[TASK]["naswot"]}}

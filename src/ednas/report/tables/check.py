@@ -12,7 +12,8 @@ from ednas.durations import show_seconds
 from ednas.report.labels import MISSING
 from ednas.report.tables.layout import names, new_table, numbers
 from ednas.search.agreement import Interval, ceiling
-from ednas.search.check import BAND, FEW, Check
+from ednas.search.check import BAND, BY_LOSS, FEW, Check
+from ednas.search.evaluators.setting import PROXY
 from ednas.search.verdict import Row, Verdict
 
 _COLOURS: dict[Verdict, str] = {"trust": "green", "filter only": "yellow", "do not trust": "red"}
@@ -85,6 +86,18 @@ def check_remarks(check: Check) -> Iterator[str]:
             "none is to be trusted here: train longer (--steps), give the reference more seeds or steps "
             "(--check-option doubles, longer), or widen the space, so that networks differ more than seeds do"
         )
+
+    filters = [row for row in check.rows if row.verdict == "filter only" and _filters(row)]
+    if filters:
+        cheapest = min(filters, key=lambda row: row.seconds)
+        yield f"to leave out what {cheapest.name} thinks least of: {_filters(cheapest)}"
+
+
+def _filters(row: Row) -> str:
+    """Return the options of a search that is filtered by an evaluator; empty if it cannot be."""
+    if not row.options or f"--evaluator {PROXY}" in row.options or row.options.endswith(BY_LOSS):
+        return ""
+    return row.options.replace("--evaluator", "--filter")
 
 
 def _verdict(row: Row) -> Text:

@@ -21,7 +21,7 @@ import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from pydantic import Field
 
@@ -104,6 +104,8 @@ class EvaluatorConfig(StrictModel):
         options: What is not given has its default.
     """
 
+    place: ClassVar[str] = "evaluator.options"
+
     name: str = PROXY
     options: Mapping[str, Any] = Field(default_factory=dict)
 
@@ -121,14 +123,14 @@ class EvaluatorConfig(StrictModel):
         """
         return _find(self.name).tells_losses
 
-    def complete(self) -> EvaluatorConfig:
+    def complete(self) -> Self:
         """Return the same with every option spelled out.
 
         Raises:
             ConfigError: Unknown evaluator or option, with the nearest known one, or a wrong value.
         """
-        options = parse(_find(self.name).options, self.options, "evaluator.options")
-        return EvaluatorConfig(name=self.name, options=options.model_dump(mode="json"))
+        options = parse(_find(self.name).options, self.options, self.place)
+        return self.model_copy(update={"options": options.model_dump(mode="json")})
 
     def make(self, setting: Setting) -> Evaluator:
         """Return the evaluator, after all that it has to do before the first candidate.
@@ -137,7 +139,7 @@ class EvaluatorConfig(StrictModel):
             EdnasError: An option, the data, the space or what it finds in its folder are wrong.
         """
         found = _find(self.name)
-        return found.make(setting, parse(found.options, self.options, "evaluator.options"))
+        return found.make(setting, parse(found.options, self.options, self.place))
 
 
 def register_evaluator(

@@ -9,7 +9,9 @@ ReLU6 has three places: off, linear, saturated.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
+
+from pydantic import Field
 
 from ednas.arch import Architecture
 from ednas.config import StrictModel
@@ -25,18 +27,27 @@ if TYPE_CHECKING:
 TASK = "untrained"
 """Under which the scores stand, in place of a task."""
 
+Score = Literal["grad_norm", "naswot"]
+SCORES: tuple[Score, ...] = get_args(Score)
+
 SAMPLES = 16
 """Training images that are looked at."""
 
 
 class ZeroCostOptions(StrictModel):
-    """The scores have no options."""
+    """Which scores there are.
+
+    Attributes:
+        scores: Of ``grad_norm`` and ``naswot``; an accuracy (Eq. 6) is their mean.
+    """
+
+    scores: tuple[Score, ...] = Field(default=SCORES, min_length=1)
 
 
 @register_evaluator("zero_cost", ZeroCostOptions)
-def make_zero_cost(setting: Setting, options: ZeroCostOptions) -> ZeroCostEvaluator:  # noqa: ARG001 - there are none
+def make_zero_cost(setting: Setting, options: ZeroCostOptions) -> ZeroCostEvaluator:
     """Return what scores candidates."""
-    return ZeroCostEvaluator(setting.training, setting.device)
+    return ZeroCostEvaluator(setting.training, setting.device, options.scores)
 
 
 @dataclass(frozen=True)
@@ -46,10 +57,12 @@ class ZeroCostEvaluator:
     Attributes:
         config: Data, tasks and losses; architecture and seed come with each candidate.
         device: Where to compute.
+        scores: Which scores to tell.
     """
 
     config: TrainConfig
     device: str = "auto"
+    scores: tuple[Score, ...] = SCORES
 
     def evaluate(self, architecture: Architecture, seed: int) -> Evaluation:
         """Score a candidate.
@@ -78,8 +91,8 @@ class ZeroCostEvaluator:
             [weights[name] * task.loss(outputs[name], batch[task.target]) for name, task in model.tasks.items()]
         ).sum()
         loss.backward()  # type: ignore[no-untyped-call]
-        scores = {"grad_norm": gradient_norm(model.network), "naswot": codes.score()}
-        return Evaluation({TASK: scores}, dict.fromkeys(scores, True))
+        found: dict[str, float] = {"grad_norm": gradient_norm(model.network), "naswot": codes.score()}
+        return Evaluation({TASK: {name: found[name] for name in self.scores}}, dict.fromkeys(self.scores, True))
 
 
 def gradient_norm(network: nn.Module) -> float:
