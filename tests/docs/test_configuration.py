@@ -16,6 +16,7 @@ MODELS = [pytest.param(model, id=model.__qualname__) for model in configuration.
 
 NOT_WRITTEN_BY_HAND = (
     "ednas.data.readers.folder.reader",  # what a fingerprint is made of
+    "ednas.search.filtering",  # filter.json
     "ednas.specialise",  # what the options of `ednas specialise` are put into
     "ednas.training.supernet.file",  # what a supernet's file says of itself
     "ednas.export",  # results, model.json, and what the options of `ednas export` are put into
