@@ -95,6 +95,8 @@ def test_yaml_round_trip(tmp_path: Path) -> None:
         ({"reward": {"by": "training_loss"}, "repeats": 4}, "repeats: candidates are not judged as finalists are"),
         ({"finalists_longer": 4, "repeats": 4}, "repeats: candidates are not judged as finalists are"),
         ({"finalists_longer": 0.5}, "'finalists_longer'"),
+        ({"finalists_input_size": [64, 9]}, "'finalists_input_size': height and width must be from 32 to 8192 pixels"),
+        ({"finalists_input_size": [64, 128], "repeats": 4}, "repeats: candidates are not judged as finalists are"),
         ({"filter": {"name": "proxy"}}, "filter: proxy trains what it judges"),
         ({"filter": {"name": "zero_cst"}}, "did you mean 'zero_cost'?"),
         ({"filter": {"share": 0.5}}, "'filter.name'"),

@@ -232,9 +232,15 @@ def test_what_cannot_be_learned_in_the_end_is_said_at_once(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_finalists_are_trained_for_longer_and_that_alone_counts(tmp_path: Path) -> None:
     searched = small_search(
-        trials=4, finalists=2, finalists_longer=2, reward={"by": "training_loss"}, initial=["baseline"]
+        trials=4,
+        finalists=2,
+        finalists_longer=2,
+        finalists_input_size=[32, 96],
+        reward={"by": "training_loss"},
+        initial=["baseline"],
     )
     result = run_search(searched, tmp_path / "run")
+    assert result.target_ms == estimate(load_architecture("base"), HEADS, (32, 96), load_target("coral_usb")).latency_ms
     with StudyReader(tmp_path / "run" / "study.db") as reader:
         trials, judgements = {trial.number: trial for trial in reader.trials()}, reader.judgements()
     assert (result.best.accuracy, result.best.reward) == (
@@ -243,15 +249,17 @@ def test_finalists_are_trained_for_longer_and_that_alone_counts(tmp_path: Path) 
     )
     # What is computed from losses is not the accuracy of the metrics, which are stored beside it.
     assert all(trial.accuracy != pytest.approx(accuracy(trial.metrics)) for trial in trials.values())
-    assert len(judgements) == 3  # two finalists and the base network
+    assert 0 in judgements  # the base network
+    assert len(judgements) in (2, 3)  # with two finalists, of which it may be one
     gain = collect(tmp_path / "run").gain
     assert gain is not None
     assert gain.seeds == 1
     page = render(collect(tmp_path / "run"))
     assert "Candidates are compared by their training losses" in page
     assert "The best ones were trained in the end" in page
-    trained = [anchor.context["recipe"]["steps"] for anchor in Bank(tmp_path / "run" / "bank.jsonl").anchors()]
-    assert trained == [4, 4, 4]
+    trained = [anchor.context for anchor in Bank(tmp_path / "run" / "bank.jsonl").anchors()]
+    assert [(own["recipe"]["steps"], own["input_size"]) for own in trained] == [(4, [32, 96])] * len(judgements)
+    assert len({own["data"] for own in trained}) == 1
     with pytest.raises(StudyError, match="finalists_longer"):
         run_search(searched.model_copy(update={"finalists_longer": 3}), tmp_path / "run", resume=True)
 

@@ -141,13 +141,17 @@ def search(
     ] = None,
     latency_size: Annotated[
         str | None,
-        typer.Option("--latency-input", help="HEIGHTxWIDTH on the device; default: that of the proxy training."),
+        typer.Option("--latency-input", help="HEIGHTxWIDTH on the device; default: that of the finalists' training."),
     ] = None,
     finalists: Annotated[
         int | None, typer.Option(min=0, help="Train this many of the best again from another seed, then choose.")
     ] = None,
     finalists_longer: Annotated[
         float | None, typer.Option(min=1, help="Train finalists this many times as long as candidates.")
+    ] = None,
+    finalists_size: Annotated[
+        str | None,
+        typer.Option("--finalists-input", help="HEIGHTxWIDTH of the finalists' training; default: as candidates'."),
     ] = None,
     reward_by: Annotated[
         str | None,
@@ -246,6 +250,7 @@ def search(
         "reward": {"by": reward_by} if reward_by else None,
         "finalists": finalists,
         "finalists_longer": finalists_longer,
+        "finalists_input_size": parse_size(finalists_size) if finalists_size else None,
         "filter": None if filter_share is None else {"share": filter_share},
         "bank": None if bank is None else str(bank),
         "executor": executor,

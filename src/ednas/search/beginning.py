@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,10 +104,11 @@ def begin(
     model, train_split, held_out = prepare_judgement(training, decode_progress)
     if evaluator is None:
         _check_weights(config, model)
-    elif config.finalists_longer != 1:
-        raise ConfigError("finalists_longer: is about the package's own trainings, not an evaluator of your own")
+    elif config.finalists_longer != 1 or config.finalists_input_size is not None:
+        key = "finalists_input_size" if config.finalists_longer == 1 else "finalists_longer"
+        raise ConfigError(f"{key}: is about the package's own trainings, not an evaluator of your own")
     heads = {name: task.channels for name, task in _final_model(config, training, model).tasks.items()}
-    size = config.latency_input_size or model.input_size
+    size = config.latency_input_size or config.finalists_input_size or model.input_size
     cost = RememberedCost(DeviceCost(source, heads, size), REMEMBERED)
     initial = _initial_genes(config, space)
     # What is measured is never the same twice: a resumed search goes on with the limits that it began with.
@@ -146,6 +147,17 @@ def begin(
         held_out=held_out,
         identity=identity,
     )
+
+
+def begin_finalists(config: SearchConfig, begun: Begun, decode_progress: Callable[[int, int], None] | None) -> Begun:
+    """Return what a search has settled with the data as its finalists see them."""
+    from ednas.training import prepare_judgement
+
+    if config.finalists_input_size is None:
+        return begun
+    training = config.for_finalists().train_config(begun.space.base)
+    model, train_split, held_out = prepare_judgement(training, decode_progress)
+    return replace(begun, model=model, train=train_split, held_out=held_out)
 
 
 def stored_identity(path: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ednas.search.filtering import FilterConfig
 from ednas.search.objective import METRICS, RewardConfig
 from ednas.search.quantities import ACCURACY, BASELINE, Limit, Limits, check_names
 from ednas.training.config import TrainConfig
-from ednas.training.recipe import AUTO, recipe
+from ednas.training.recipe import AUTO, check_size, recipe
 
 CHANGEABLE = frozenset(
     {
@@ -63,7 +63,8 @@ class SearchConfig(StrictModel):
             the same.
         limits: What else a candidate should not exceed, by the names of
             :data:`~ednas.hw.quantities.QUANTITIES`; values as for the target latency.
-        latency_input_size: ``(height, width)`` that the network will run at on the device; None = that of training.
+        latency_input_size: ``(height, width)`` that the network will run at on the device; None = that of the
+            finalists' training.
         prune_factor: Candidates above this multiple of the target latency or of another limit are not trained (they are
             recorded as pruned, with their cost); None = all are.
         objectives: What the Pareto set is drawn over, and the controller ``nsga2`` looks for: ``accuracy`` and
@@ -82,6 +83,8 @@ class SearchConfig(StrictModel):
             lucky. Where candidates are not judged as finalists are (:attr:`judged_alike`), the finalists' trainings
             alone decide; None = 4 there, and 0 elsewhere.
         finalists_longer: How many times as many steps the finalists are trained for as candidates are.
+        finalists_input_size: ``(height, width)`` that the finalists are trained at; None = as candidates are. At half
+            the height and width, candidates cost less and may be told apart as well (docs/search.md).
         repeats: How many of all candidates to train once more in the end, from another seed, to say how much of the
             difference between candidates is chance; 0 = none. Only where candidates are judged as finalists are.
         executor: ``process`` (a fresh process for every candidate), ``inline`` (this process) or ``ray`` (a fresh
@@ -113,6 +116,7 @@ class SearchConfig(StrictModel):
     trials: int = Field(default=2000, gt=0)
     finalists: int | None = Field(default=None, ge=0)
     finalists_longer: float = Field(default=1.0, ge=1.0, allow_inf_nan=False)
+    finalists_input_size: tuple[int, int] | None = None
     repeats: int = Field(default=0, ge=0)
     executor: Literal["process", "inline", "ray"] = "process"
     workers: int | None = Field(default=None, gt=0)
@@ -186,6 +190,11 @@ class SearchConfig(StrictModel):
                 return value  # a plugin may bring it
             raise ValueError(str(error)) from None
 
+    @field_validator("finalists_input_size")
+    @classmethod
+    def _is_a_size(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        return check_size(value)
+
     @field_validator("target_latency_ms")
     @classmethod
     def _is_positive(cls, value: float | str | None) -> float | str | None:
@@ -247,8 +256,9 @@ class SearchConfig(StrictModel):
 
     @property
     def judged_alike(self) -> bool:
-        """Whether candidates are judged in the search as finalists are in the end: by trainings of the same length."""
-        return self.evaluator.trains_all and self.reward.by == METRICS and self.finalists_longer == 1
+        """Whether candidates are judged in the search as finalists are in the end: by the same kind of training."""
+        same = self.finalists_longer == 1 and self.finalists_input_size is None
+        return same and self.evaluator.trains_all and self.reward.by == METRICS
 
     @property
     def final_judgements(self) -> int:
@@ -264,7 +274,8 @@ class SearchConfig(StrictModel):
 
     def for_finalists(self) -> SearchConfig:
         """Return the same with the finalists' training."""
-        return self.with_recipe(steps=round(self.finalists_longer * self.training.recipe.steps))
+        size = {} if self.finalists_input_size is None else {"input_size": self.finalists_input_size, "pixels": None}
+        return self.with_recipe(steps=round(self.finalists_longer * self.training.recipe.steps), **size)
 
     @property
     def learned_in_the_end(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from ednas.files import write_json
 from ednas.plugins import load_plugins
 from ednas.runs import RunFolder
 from ednas.search.again import SecondJudge, finalists
-from ednas.search.beginning import Begun, begin, stored_identity
+from ednas.search.beginning import Begun, begin, begin_finalists, stored_identity
 from ednas.search.evaluators.base import Evaluation, Evaluator
 from ednas.search.executors.ray import check_ray
 from ednas.search.filtering import make_filter
@@ -138,7 +138,11 @@ def run_search(
         _warn_if_worthless(trials, trivial)
         write_results(outcome(trials), folder.path)
         is_same = evaluator is not None or config.judged_alike
-        trainer = executor if is_same else make_trainer(config.for_finalists(), begun, folder)
+        if is_same:
+            trainer = executor
+        else:
+            final = begin_finalists(config, begun, decode_progress)
+            trainer = make_trainer(config.for_finalists(), final, folder)
         again = SecondJudge(study, trainer, objective.by_metrics(), config.training.seed + 1, callbacks)
         with ended_by_sigterm():
             judgements = _judge_again(again, trials, config, begun.space.base, folder)

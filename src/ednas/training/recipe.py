@@ -48,6 +48,17 @@ NYUV2_CROP = (321, 321)
 """AdaShare's training crop on NYUv2."""
 
 
+def check_size(value: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Return a size ``(H, W)`` that networks can be trained at, or None.
+
+    Raises:
+        ValueError: A side is too short or too long.
+    """
+    if value is not None and not all(32 <= side <= 8192 for side in value):
+        raise ValueError("height and width must be from 32 to 8192 pixels")
+    return value
+
+
 class Recipe(StrictModel):
     """A training recipe; lengths are counted in steps (batches), never in epochs.
 
@@ -138,9 +149,7 @@ class Recipe(StrictModel):
     @field_validator("input_size")
     @classmethod
     def _input_size_is_in_range(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
-        if value is not None and not all(32 <= side <= 8192 for side in value):
-            raise ValueError("height and width must be from 32 to 8192 pixels")
-        return value
+        return check_size(value)
 
     @model_validator(mode="after")
     def _restarts_rise(self) -> Self:
