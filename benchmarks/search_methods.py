@@ -62,11 +62,13 @@ class Method:
         title: For the table.
         changes: What of a search's configuration it changes.
         tasks: What candidates learn.
+        size: ``(height, width)`` of the images that they learn from.
     """
 
     title: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     tasks: tuple[str, ...] = tuple(HEADS)
+    size: tuple[int, int] = SIZE
 
 
 def _evolution(**options: Any) -> dict[str, Any]:
@@ -98,6 +100,14 @@ METHODS = {
         {**_judged("predictor", 200, anchors=8, pool=200, zero_cost=False), "finalists": 0, "finalists_longer": 1.0},
     ),
     "predictor": Method("predictor", _judged("predictor", 2000, anchors=24, pool=500, zero_cost=False)),
+    "predictor_half": Method(
+        "predictor, candidates at 32x64",
+        {
+            **_judged("predictor", 2000, anchors=40, pool=500, zero_cost=False),
+            "finalists_input_size": SIZE,
+        },
+        size=(SIZE[0] // 2, SIZE[1] // 2),
+    ),
     "supernet": Method("supernet", _judged("supernet", 200, steps=1500)),
     "stack": Method("stack", _judged("stack", 100, supernet={"steps": 500}, anchors=12, pool=100, zero_cost=False)),
     "transfer": Method(
@@ -116,7 +126,7 @@ FIXED = {
 def configure(method: Method, seed: int) -> SearchConfig:
     """Return a search."""
     options = {task: own for task, own in JARED["task_options"].items() if task in method.tasks}
-    own = recipe("mini", steps=PROXY_STEPS, input_size=SIZE, task_options=options, log_every=LOSSES_EVERY // 2)
+    own = recipe("mini", steps=PROXY_STEPS, input_size=method.size, task_options=options, log_every=LOSSES_EVERY // 2)
     return SearchConfig(
         training=TrainConfig(
             data=str(make_streets(SCENES / "seed_0").resolve()), tasks=method.tasks, recipe=own, seed=seed
