@@ -56,7 +56,8 @@ def test_without_limits_all_networks_may_be_taken():
 @pytest.mark.slow
 def test_a_check_is_kept_goes_on_and_is_the_same_again(tmp_path):
     folder = tmp_path / "check"
-    check = check_evaluators(config(), folder, OPTIONS)
+    own = config(finalists_input_size=[32, 96])
+    check = check_evaluators(own, folder, OPTIONS)
     written = json.loads((folder / "check.json").read_text())
     assert written == json.loads(json.dumps(check.to_json()))
     names = [row["name"] for row in written["rows"]]
@@ -64,7 +65,8 @@ def test_a_check_is_kept_goes_on_and_is_the_same_again(tmp_path):
     assert names[-1] in ("chance", "MACs", "Parameters", "Latency")
     assert (len(written["judged"]), written["doubles"], written["steps"], written["reference_steps"]) == (9, 2, 2, 8)
     bank = Bank(folder / "bank.jsonl")
-    assert len(bank.anchors()) == 9 + 9 + 2
+    sizes = [tuple(anchor.context["input_size"]) for anchor in bank.anchors()]
+    assert sizes == [(32, 64)] * 9 + [(32, 96)] * (9 + 2)  # the reference is trained as finalists are
     found = {row["name"]: row["options"] for row in written["rows"] if row["options"]}
     for options in found.values():  # each is what a command line takes, and a search can do
         words = shlex.split(options)
@@ -77,7 +79,7 @@ def test_a_check_is_kept_goes_on_and_is_the_same_again(tmp_path):
     first = next(row for row in written["rows"] if row["name"] == "proxy, 2 steps")
     assert set(first["tasks"]) == {"segmentation", "depth"}
     before = bank.path.read_bytes()
-    again = check_evaluators(config(), folder, OPTIONS)
+    again = check_evaluators(own, folder, OPTIONS)
     assert bank.path.read_bytes() == before  # nothing is trained twice
     assert again.to_json() == check.to_json()
 

@@ -26,7 +26,7 @@ from ednas.files import exclusive, write_json
 from ednas.hw.quantities import QUANTITIES
 from ednas.plugins import load_plugins
 from ednas.runs import RunFolder
-from ednas.search.beginning import Begun, begin, find_start
+from ednas.search.beginning import Begun, begin, begin_finalists, find_start
 from ednas.search.evaluators.base import SMALLEST, Evaluation, Evaluator
 from ednas.search.evaluators.setting import Setting
 from ednas.search.evaluators.stack import PredictorEvaluator, features_of, fit_results
@@ -172,7 +172,8 @@ def check_evaluators(
             )
         if len(chosen) < FEW:
             _log.warning("with %d networks the intervals are wide; take %d or more", len(chosen), FEW)
-        check = _Checker(config, begun, folder, options, callbacks).run(chosen)
+        final = begin_finalists(config, begun, decode_progress)
+        check = _Checker(config, begun, final, folder, options, callbacks).run(chosen)
     write_json(folder.check, check.to_json())
     return check
 
@@ -211,14 +212,16 @@ class _Checker:
         self,
         config: SearchConfig,
         begun: Begun,
+        final: Begun,
         folder: RunFolder,
         options: CheckOptions,
         callbacks: Sequence[SearchCallback],
     ) -> None:
         recipe = config.training.recipe
         self._config = config.with_recipe(evaluate_every=max(1, recipe.steps // 4))
-        self._longer = config.with_recipe(steps=round(options.longer * recipe.steps))
+        self._longer = config.model_copy(update={"finalists_longer": options.longer}).for_finalists()
         self._begun = begun
+        self._final = final
         self._folder = folder
         self._options = options
         self._callbacks = callbacks
@@ -227,18 +230,17 @@ class _Checker:
         """Check the evaluators on networks."""
         texts = [candidate.architecture.to_text() for candidate in candidates]
         seed = self._config.training.seed
-        proxy = self._train(self._config, texts, seed, "training by the proxy")
-        first = self._train(self._longer, texts, seed + 1, "training the reference")
-        second = self._train(
-            self._longer, texts[: self._options.doubles], seed + 2, "training the reference from another seed"
-        )
+        proxy = self._train(self._config, self._begun, texts, seed, "training by the proxy")
+        reference = partial(self._train, self._longer, self._final)
+        first = reference(texts, seed + 1, "training the reference")
+        second = reference(texts[: self._options.doubles], seed + 2, "training the reference from another seed")
         sound = [c for c, text in zip(candidates, texts, strict=True) if text in proxy and text in first]
         if len(sound) < MIN_ANCHORS:
             raise StudyError(f"only {len(sound)} networks could be trained, {MIN_ANCHORS} are needed; see the warnings")
         texts = [candidate.architecture.to_text() for candidate in sound]
         trainings = [[run[text] for run in (first, second) if text in run] for text in texts]
         limits = self._begun.objective.limits
-        reference = measure_reference(
+        truth = measure_reference(
             [[self._log_accuracy(one) for one in own] for own in trainings],
             {
                 task: [float(np.mean([self._log_accuracy(one, task) for one in own])) for own in trainings]
@@ -248,23 +250,23 @@ class _Checker:
         )
         scores = [*self._scores(sound, [proxy[text] for text in texts]), *_costs(sound, seed)]
         return Check(
-            judge(scores, reference),
+            judge(scores, truth),
             [
                 Judged(text, accuracy, in_band)
-                for text, accuracy, in_band in zip(
-                    texts, reference.accuracy.tolist(), reference.in_band.tolist(), strict=True
-                )
+                for text, accuracy, in_band in zip(texts, truth.accuracy.tolist(), truth.in_band.tolist(), strict=True)
             ],
             sum(len(own) > 1 for own in trainings),
             self._config.training.recipe.steps,
             self._longer.training.recipe.steps,
-            reference.reliability,
-            reference.noise,
+            truth.reliability,
+            truth.noise,
             _mean_seconds([first[text] for text in texts]),
         )
 
-    def _train(self, config: SearchConfig, texts: Sequence[str], seed: int, what: str) -> dict[str, Evaluation]:
-        trainer = make_trainer(config, self._begun, self._folder)
+    def _train(
+        self, config: SearchConfig, begun: Begun, texts: Sequence[str], seed: int, what: str
+    ) -> dict[str, Evaluation]:
+        trainer = make_trainer(config, begun, self._folder)
         return judge_all(trainer, texts, seed, what, self._callbacks)
 
     def _scores(self, candidates: Sequence[Candidate], proxy: Sequence[Evaluation]) -> Iterator[Scores]:
