@@ -8,11 +8,14 @@ costs at most as much. ::
     python benchmarks/judgements.py
     python benchmarks/judgements.py --train --seed 1 --networks 24
     python benchmarks/judgements.py --train --seed 2 --networks 8
+    python benchmarks/judgements.py --train --seed 0 --steps 200 --size 32 64 --networks 31
     python benchmarks/judgements.py --check runs/streets_check --networks 32
+    python benchmarks/judgements.py --calibration runs/streets_check/evaluator/supernet --networks 32
+    python benchmarks/judgements.py --check runs/streets_check_half --networks 31 --size 32 64 --supernet 0
 
 ``--check`` compares the evaluators on these networks as ``ednas search --check-proxy`` does on networks of its own: a
-candidate's training has 200 steps, and the 800 are the reference. Trainings of another machine count, too: there
-processors round differently, and a thousandth of the scenes' pixels differ.
+candidate's training has 200 steps at ``--size``, and the 800 at 64x128 are the reference. Trainings of another machine
+count, too: there processors round differently, and a thousandth of the scenes' pixels differ.
 
 Trainings are kept in a bank, ``results/streets_bank.jsonl``; what is there is not trained again, and what is not there
 is only trained with ``--train`` and ``--check``. What is said of 19 networks is unsure: an interval of tau is 0.3 wide
@@ -23,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,9 +47,10 @@ from ednas.scoring import accuracy
 from ednas.search import Bank, DeviceCost, SearchConfig
 from ednas.search.agreement import bootstrap, ceiling, kendall
 from ednas.search.bank import Anchor, training_context
-from ednas.search.check import Check, check_evaluators
+from ednas.search.check import Check, CheckOptions, check_evaluators
 from ednas.search.evaluators import Evaluation
 from ednas.search.evaluators.proxy import ProxyEvaluator
+from ednas.search.evaluators.supernet import SupernetEvaluator, SupernetOptions
 from ednas.search.executors import InlineExecutor, Job
 from ednas.search.features import describe
 from ednas.search.objective import RememberedCost
@@ -60,6 +65,9 @@ PROXY_STEPS = 200
 HEADS = {"segmentation": 19, "depth": 1}
 SPACE = SpaceConfig(bifpn_widths=(64, 96, 128), bifpn_depths=(1, 2, 4))
 """What searches choose from (benchmarks/search_methods.py); the networks are drawn from a part of it."""
+
+CALIBRATIONS = (16, 64, 256, 768)
+"""Training images by which a supernet's batch statistics are measured."""
 
 DRAWN = 16
 """Networks of each half."""
@@ -99,25 +107,29 @@ def train(chosen: Sequence[Candidate], seed: int, steps: int, size: tuple[int, i
         print(f"seed {seed}: {outcome.evaluation.cpu_seconds:.0f} s {outcome.evaluation.tasks}", flush=True)
 
 
-def check(chosen: Sequence[Candidate], out: Path, workers: int) -> Check:
-    """Compare what a search could judge these networks by."""
+def check(chosen: Sequence[Candidate], out: Path, workers: int, size: tuple[int, int], supernet: int) -> Check:
+    """Compare what a search could judge these networks by; a supernet, too, if it has steps."""
     out.parent.mkdir(parents=True, exist_ok=True)
     bank = Bank(out.with_name(f"{out.name}_bank.jsonl"))
-    own = recipe("mini", steps=PROXY_STEPS, input_size=SIZE, task_options=JARED, log_every=LOSSES_EVERY // 2)
+    own = recipe("mini", steps=PROXY_STEPS, input_size=size, task_options=JARED, log_every=LOSSES_EVERY // 2)
     config = SearchConfig(
         training=TrainConfig(data=str(make_streets(SCENES / "seed_0")), tasks=tuple(HEADS), recipe=own),
         space=SPACE,
         latency_input_size=DEPLOYED_SIZE,
         prune_factor=1.0,
+        finalists_input_size=None if size == SIZE else SIZE,
         bank=str(bank.path.resolve()),
         workers=workers,
         device="cpu",
     )
-    _, split, _ = prepare_judgement(config.training)
-    bank.add([replace(own, context={**own.context, "data": split.digest}) for own in Bank(RESULTS).anchors()])
+    digests = {size: prepare_judgement(config.with_recipe(input_size=size).training)[1].digest for size in (size, SIZE)}
+    anchors = [own for own in Bank(RESULTS).anchors() if _name(own)[3] in digests]
+    bank.add([replace(own, context={**own.context, "data": digests[_name(own)[3]]}) for own in anchors])
+    options = CheckOptions(supernet=SupernetOptions(steps=supernet) if supernet else None)
+    texts = [one.architecture for one in chosen]
     try:
         with SearchProgress() as progress:
-            return check_evaluators(config, out, networks=[one.architecture for one in chosen], callbacks=[progress])
+            return check_evaluators(config, out, options, networks=texts, callbacks=[progress])
     finally:
         known = {_name(anchor) for anchor in Bank(RESULTS).anchors()}
         Bank(RESULTS).add([own for own in bank.anchors() if _name(own) not in known])
@@ -127,6 +139,34 @@ def _name(anchor: Anchor) -> tuple[str, int, int, tuple[int, int]]:
     """Say which training it is, whichever machine drew the scenes."""
     own = anchor.context["recipe"]
     return anchor.architecture, anchor.seed, own["steps"], tuple(own["input_size"])
+
+
+def show_calibration(chosen: Sequence[Candidate], supernet: Path) -> Table:
+    """How many images a supernet's batch statistics need, to rank networks as their own trainings do."""
+    texts = [one.architecture.to_text() for one in chosen]
+    truth = _long(Bank(RESULTS).anchors())
+    known = [text for text in texts if text in truth]
+    end = np.array([np.mean([log_accuracy(own) for own in truth[text]]) for text in known])
+    own = recipe("mini", input_size=SIZE, task_options=JARED)
+    training = TrainConfig(data=str(make_streets(SCENES / "seed_0")), tasks=tuple(HEADS), recipe=own)
+    table = Table(title=f"{len(known)} networks cut out of {supernet}", title_justify="left")
+    for heading in ("images", "processor s", "mIoU %", "relative error", "tau", "95 %"):
+        table.add_column(heading, justify="right")
+    for images in CALIBRATIONS:
+        evaluator, before = SupernetEvaluator(training, supernet, images, "cpu"), time.process_time()
+        found = [evaluator.evaluate(Architecture.from_text(text), 0) for text in known]
+        seconds = (time.process_time() - before) / len(known)
+        values = np.array([log_accuracy(one) for one in found])
+        tau = bootstrap(len(known), lambda rows: kendall(values[rows], end[rows]))  # noqa: B023
+        ranges = [
+            f"{min(own):.{digits}f} to {max(own):.{digits}f}"
+            for own, digits in (
+                ([one.tasks["segmentation"]["miou"] for one in found], 1),
+                ([one.tasks["depth"]["rel_err"] for one in found], 3),
+            )
+        ]
+        table.add_row(str(images), f"{seconds:.1f}", *ranges, f"{tau.value:.2f}", f"{tau.low:.2f} to {tau.high:.2f}")
+    return table
 
 
 def log_accuracy(evaluation: Evaluation, task: str | None = None) -> float:
@@ -184,14 +224,12 @@ def show_early(first: Sequence[Anchor]) -> Table:
 
 def show_short(anchors: Sequence[Anchor]) -> Table:
     """How well short trainings, to their end, rank networks as long ones of other seeds do."""
-    long: dict[str, list[Evaluation]] = {}
+    long = _long(anchors)
     short: dict[tuple[int, tuple[int, int]], dict[str, Evaluation]] = {}
     for anchor in anchors:
-        _, _, *kind = _name(anchor)
-        if tuple(kind) == (STEPS, SIZE):
-            long.setdefault(anchor.architecture, []).append(anchor.evaluation)
-        else:
-            short.setdefault((kind[0], kind[1]), {})[anchor.architecture] = anchor.evaluation
+        _, _, steps, size = _name(anchor)
+        if (steps, size) != (STEPS, SIZE):
+            short.setdefault((steps, size), {})[anchor.architecture] = anchor.evaluation
     table = Table(title=f"tau of short trainings to their end with {STEPS} steps of other seeds", title_justify="left")
     for heading in ("steps", "size", "processor s", "judged by", "both", "95 %", *HEADS):
         table.add_column(heading, justify="right")
@@ -214,6 +252,15 @@ def show_short(anchors: Sequence[Anchor]) -> Table:
             cells = (f"{tau.value:.2f}", f"{tau.low:.2f} to {tau.high:.2f}", *own_tau)
             table.add_row(str(steps), f"{size[0]}x{size[1]}", seconds, name, *cells)
     return table
+
+
+def _long(anchors: Sequence[Anchor]) -> dict[str, list[Evaluation]]:
+    """Return the trainings that all others are compared with, by architecture."""
+    found: dict[str, list[Evaluation]] = {}
+    for anchor in anchors:
+        if _name(anchor)[2:] == (STEPS, SIZE):
+            found.setdefault(anchor.architecture, []).append(anchor.evaluation)
+    return found
 
 
 def show_features(first: Sequence[Anchor]) -> Table:
@@ -248,13 +295,19 @@ def main() -> None:
     parser.add_argument("--networks", type=int, default=24, help="how many of the networks to train or to judge")
     parser.add_argument("--check", type=Path, metavar="DIR", help="compare evaluators, and keep what they need there")
     parser.add_argument("--workers", type=int, default=1, help="of a check")
+    parser.add_argument("--calibration", type=Path, metavar="DIR", help="a supernet, to judge them by it")
+    parser.add_argument("--supernet", type=int, default=1500, help="steps of a check's supernet; 0 = none")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.train:
         train(networks()[: options.networks], options.seed, options.steps, tuple(options.size))
     if options.check:
-        for table in check_tables(check(networks()[: options.networks], options.check, options.workers)):
+        chosen, size = networks()[: options.networks], tuple(options.size)
+        for table in check_tables(check(chosen, options.check, options.workers, size, options.supernet)):
             Console(width=160).print(table)
+        return
+    if options.calibration:
+        Console(width=160).print(show_calibration(networks()[: options.networks], options.calibration))
         return
     anchors = Bank(RESULTS).anchors()
     long = [anchor for anchor in anchors if _name(anchor)[2:] == (STEPS, SIZE)]
