@@ -89,9 +89,20 @@ def test_a_trial_ends_once_and_only_with_a_sensible_result(path: Path) -> None:
 
 
 def test_an_existing_study_is_not_overwritten(path: Path) -> None:
-    Study(path, IDENTITY).close()
+    with Study(path, IDENTITY) as study:
+        add(study, 1)
     with pytest.raises(StudyError, match="holds a search already; resume it"):
         Study(path, IDENTITY)
+
+
+def test_a_search_that_failed_before_its_first_trial_may_begin_otherwise(path: Path) -> None:
+    Study(path, IDENTITY).close()
+    other = {**IDENTITY, "space": "xyz"}
+    with Study(path, other) as study:
+        add(study, 1)
+    with Study(path, other, resume=True) as study:
+        assert study.identity == other
+        assert len(study.trials()) == 1
 
 
 def test_resuming_where_nothing_is_begins(path: Path) -> None:

@@ -6,9 +6,12 @@ counts as bad is settled before the first candidate, on networks that are drawn 
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -48,10 +51,12 @@ class Threshold(StrictModel):
     """What counts as bad.
 
     Attributes:
+        search: Hex digits of the search that it was settled for.
         networks: How many were judged to settle it.
         least: Accuracy, in the filter's opinion, below which a candidate is left out.
     """
 
+    search: str
     networks: int
     least: float
 
@@ -92,31 +97,32 @@ class Filter:
         return f"{REFUSED}'{self.config.name}': among the worst {self.config.share:.0%}"
 
 
-def make_filter(config: FilterConfig, setting: Setting, file: Path) -> Filter:
+def make_filter(config: FilterConfig, setting: Setting, file: Path, identity: Mapping[str, Any]) -> Filter:
     """Make a filter, after all that its evaluator has to do before it can judge.
 
     Args:
         config: Which one.
         setting: What evaluators are made from; its initial networks are never left out.
         file: Where it is kept what counts as bad, so that a search that is resumed leaves out the same.
+        identity: What makes the search this one; another search's file is replaced.
 
     Raises:
         StudyError: It could judge none of the networks.
         EdnasError: An option, the data or the space are wrong, or the file cannot be written.
     """
     scorer, objective, seed = config.make(setting), setting.objective.by_metrics(), setting.training.seed
-    if not file.is_file():
+    search = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    known = parse(Threshold, read_json(file, StudyError), str(file)) if file.is_file() else None
+    if known is None or known.search != search:
         start = setting.initial[0]
         drawn = draw(setting.space, setting.cost, setting.accepts, NETWORKS, start, derive_seed(seed, "filter"))
         texts = [candidate.architecture.to_text() for candidate in drawn]
         found = setting.judge(scorer, texts, f"judging networks by the filter '{config.name}'")
         if not found:
-            raise StudyError(
-                f"filter '{config.name}': could judge no network; see the warnings, or leave the filter out"
-            )
+            raise StudyError(f"filter '{config.name}': could judge no network; see the warnings, or leave it out")
         accuracies = [objective.accuracy(evaluation) for evaluation in found.values()]
-        settled = Threshold(networks=len(accuracies), least=float(np.quantile(accuracies, config.share)))
-        write_json(file, settled.model_dump())
-    least = parse(Threshold, read_json(file, StudyError), str(file)).least
+        least = float(np.quantile(accuracies, config.share))
+        known = Threshold(search=search, networks=len(accuracies), least=least)
+        write_json(file, known.model_dump())
     always = frozenset(setting.space.decode(genes).to_text() for genes in setting.initial)
-    return Filter(config, scorer, objective, least, always, seed)
+    return Filter(config, scorer, objective, known.least, always, seed)

@@ -97,7 +97,11 @@ def run_search(
         with ended_by_sigterm():
             setting = make_setting(config, begun, folder, callbacks)
             judge = evaluator or config.evaluator.make(setting)
-            refuse = take_all if config.filter is None else make_filter(config.filter, setting, folder.filter)
+            refuse = (
+                take_all
+                if config.filter is None
+                else make_filter(config.filter, setting, folder.filter, begun.identity)
+            )
         executor = make_judge(config, begun, judge)
         if evaluator is None and config.evaluator.trains_all and config.bank:
             executor = make_trainer(config, begun, folder)

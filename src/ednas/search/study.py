@@ -181,7 +181,7 @@ class StudyReader(Closing):
 
 
 class Study(StudyReader):
-    """A study that is written to: made where there is none, else resumed.
+    """A study that is written to: made where there is none or one without a trial, else resumed.
 
     Only one process (and one object) can have a study open for writing; its lock ends with the process, however that
     ends.
@@ -190,7 +190,8 @@ class Study(StudyReader):
         path: The SQLite file; its folder is made.
         identity: What makes the search this one: JSON values, nested mappings allowed. Kept with a new study; must be
             the same when it is resumed.
-        resume: Go on with the study if there is one. Otherwise one that is there already is an error.
+        resume: Go on with the study if there is one. Otherwise one that is there already is an error, unless it has no
+            trial yet: its search failed before it began, and may begin otherwise.
 
     Raises:
         StudyError: There is a study and ``resume`` is False; it belongs to another search (the message names the first
@@ -337,9 +338,9 @@ class Study(StudyReader):
         is_new = self._connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0] == 0
         if not is_new:
             self._check_file()
-            if not resume:
+            if not resume and self._next("number", "trials"):
                 raise StudyError(f"{self.path} holds a search already; resume it (--resume), or choose another folder")
-            if difference := _first_difference(self.identity, identity):
+            if resume and (difference := _first_difference(self.identity, identity)):
                 raise StudyError(
                     f"{self.path} belongs to another search: {difference}; change it back, or choose another folder"
                 )
@@ -354,6 +355,9 @@ class Study(StudyReader):
                 self._connection.execute("INSERT INTO identity VALUES (?)", (json.dumps(identity),))
                 self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif not resume:
+            with self._transaction():
+                self._connection.execute("UPDATE identity SET value = ?", (json.dumps(identity),))
 
     def _next(self, column: str, table: str) -> int:
         value: int = self._connection.execute(f"SELECT COALESCE(MAX({column}), -1) + 1 FROM {table}").fetchone()[0]
