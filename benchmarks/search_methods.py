@@ -230,7 +230,8 @@ def _cells(rows: list[dict[str, Any]]) -> list[str]:
     ]
     accuracies = [accuracy(metrics) for metrics in found]
     cells = [str(len(rows)), f"{statistics.mean(latencies):.2f}"]
-    cells.append(f"{statistics.mean(accuracies):.3f} ± {_spread(accuracies) or 0:.3f}")
+    spread = "" if len(accuracies) == 1 else f" ± {statistics.stdev(accuracies):.3f}"
+    cells.append(f"{statistics.mean(accuracies):.3f}{spread}")
     for task, metrics in SHOWN.items():
         for metric in metrics:
             values = [own[task][metric] for own in found]
