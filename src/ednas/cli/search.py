@@ -200,6 +200,9 @@ def search(
     ednas search --data streets --initial baseline --controller evolution --controller-option population_size=10
     --controller-option initial_mutations=8 --recipe mini --trials 50 --out runs/near
 
+    ednas search --data streets --recipe mini --steps 200 --input 32x64 --finalists-input 64x128 --finalists-longer 4
+    --initial baseline --trials 50 --out runs/half
+
     ednas search --data streets --recipe mini --steps 200 --check-proxy --check-option networks=32 --out runs/check
 
     ednas search --data streets --recipe mini --evaluator stack --evaluator-option anchors=24 --bank runs/bank.jsonl
