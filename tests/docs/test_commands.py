@@ -41,5 +41,5 @@ def test_values_and_defaults() -> None:
 def test_examples_are_blocks_of_one_line_each() -> None:
     section = PAGE.partition("\n## ednas search\n")[2]
     block = section.partition("```console\n")[2].partition("```")[0]
-    assert [line.startswith("ednas ") for line in block.splitlines()] == [True] * 7
+    assert [line.startswith("ednas ") for line in block.splitlines()] == [True] * 8
     assert "[bold]" not in PAGE
