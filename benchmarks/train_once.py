@@ -5,8 +5,10 @@
 
 One supernet is trained for 1,500 steps on the street scenes, as ``benchmarks/search_methods.py`` has them. For every
 device, a network no slower than the base at 256x512 is cut out of it, fine-tuned for 200 steps on the whole training
-split, and measured on ``val``. One search a device is that of ``benchmarks/search_methods.py``, with one training of
-what it found. That was run for the first device alone, and its seconds stand for all.
+split, and measured on ``val``; and so is the base, for what the weights are worth without a choice. The base alone is
+trained four times as long as others are, for what a supernet's weights owe to their long training. One search a device
+is that of ``benchmarks/search_methods.py``, with one training of what it found. That was run for the first device
+alone, and its seconds stand for all.
 
 Runs are kept in ``runs/train_once`` and can be ended and gone on with; what came of them is in
 ``results/train_once.jsonl``. Seconds are those of one processor.
@@ -22,10 +24,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from judgements import HEADS
+from recipes import JARED, Job
+from recipes import run as train
 from rich.console import Console
 from rich.table import Table
 from search_methods import METHODS, SHOWN, Method, configure, searches, trainings
 
+from ednas.arch import load_architecture
+from ednas.demo import DEPLOYED_SIZE
+from ednas.hw import estimate, load_target
 from ednas.report.labels import metric_heading, show_metric
 from ednas.scoring import accuracy
 from ednas.search import SearchProgress, run_search
@@ -38,6 +46,11 @@ SUPERNET = Method(
     "supernet", {"evaluator": {"name": "supernet", "options": {"steps": 1500}}, "trials": 1, "finalists": 0}
 )
 TARGETS = ("coral_usb", "ethos_u55_256", "ethos_u65_512", "ethos_u85_1024", "cpu_generic")
+BASE = "base network"
+LONG = 3200
+ALONE = f"base network, trained alone for {LONG:,} steps"
+"""What weights are worth that have learned for long, without a supernet."""
+
 COMPARED = ("predictor", "near")
 TRIALS = 100
 ASKED = 0.2
@@ -53,17 +66,33 @@ def run() -> None:
     if "supernet" not in known:
         _, folder = load_supernet_search(supernet)
         _add({"target": "supernet", "seconds": TrainedSupernet.load(folder).notes.cpu_seconds})
-    config = SpecialiseConfig(
-        targets=tuple(target for target in TARGETS if target not in known), trials=TRIALS, export=False
-    )
+    if ALONE not in known:
+        train_alone()
+    if BASE not in known:
+        _specialise(supernet, "base", TARGETS[:1], 1, BASE)  # the base network is judged first
+    if targets := tuple(target for target in TARGETS if target not in known):
+        _specialise(supernet, "devices", targets, TRIALS)
+
+
+def train_alone() -> None:
+    """Train the base network from scratch, for longer than others are."""
+    found = train(Job(ALONE, "streets", {**JARED, "steps": LONG}, "base"), nyuv2="")
+    base = estimate(load_architecture("base"), HEADS, DEPLOYED_SIZE, load_target(TARGETS[0])).latency_ms
+    own = {"latency_ms": base, "base_ms": base, "metrics": found["metrics"]}
+    _add({"target": ALONE, "seconds": found["seconds"], "architecture": "base", **own})
+
+
+def _specialise(supernet: Path, folder: str, targets: tuple[str, ...], trials: int, name: str = "") -> None:
+    """Specialise for devices, and keep what each got, under its name or another one."""
+    config = SpecialiseConfig(targets=targets, trials=trials, export=False)
     before = time.process_time()
     with SearchProgress() as progress:
-        for found in specialise(supernet, RUNS / "devices", config, search_callbacks=[progress]):
+        for found in specialise(supernet, RUNS / folder, config, search_callbacks=[progress]):
             now = time.process_time()
             row = found.row
             _add(
                 {
-                    "target": found.target,
+                    "target": name or found.target,
                     "seconds": now - before,
                     "architecture": found.result.architecture.to_text(),
                     "latency_ms": row.latency_ms,
@@ -124,9 +153,10 @@ def main() -> None:
     torch.set_num_threads(1)
     if parser.parse_args().run:
         run()
-    devices = [row for row in _rows() if row["target"] != "supernet"]
+    cut = [row for row in _rows() if row["target"] != "supernet"]
+    devices = [row for row in cut if row["target"] not in (BASE, ALONE)]
     supernet = next((row for row in _rows() if row["target"] == "supernet"), None)
-    tables = [show_devices(devices)]
+    tables = [show_devices(cut)]
     if supernet and devices:
         tables.append(show_compute(supernet["seconds"], statistics.mean(row["seconds"] for row in devices)))
     for table in tables:
