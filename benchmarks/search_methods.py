@@ -3,6 +3,7 @@
     python benchmarks/search_methods.py
     python benchmarks/search_methods.py --run predictor --seed 1
     python benchmarks/search_methods.py --run predictor --seed 1 --trainings 0 1 2
+    python benchmarks/search_methods.py --run predictor --trainings 0 --steps 3200
 
 Every search has a budget of about 44 trainings of 200 steps of 8 street scenes (64x128), looks for a network that is no
 slower than the base on a Coral at 256x512, and sees the training split alone. It may vary the blocks as the paper does,
@@ -46,6 +47,9 @@ SEARCHES = Path(__file__).parent / "results" / "search_methods.jsonl"
 FINALS = SEARCHES.with_name("search_methods_final.jsonl")
 RUNS = Path("runs/search_methods")
 SEEDS = (0, 1, 2)
+LONG = 3200
+"""Steps of longer final trainings, which ask whether what is better after 800 steps stays so."""
+
 SHOWN = {"segmentation": ("miou", "pixel_acc"), "depth": ("abs_err", "rel_err")}
 NEAR = {"population_size": 10, "tournament_size": 4, "mutations": 3, "initial_mutations": 8}
 """Evolution among the base network's variants, as the demo has it."""
@@ -166,9 +170,10 @@ def timed(folder: Path) -> Iterator[Path]:
         path.write_text(json.dumps([*known, time.process_time() - before]))
 
 
-def final(name: str, architecture: str, seed: int) -> Job:
-    """Return the training by which a network is compared."""
-    return Job(name, "streets", JARED, architecture, seed=seed)
+def final(name: str, architecture: str, seed: int, steps: int | None = None) -> Job:
+    """Return the training by which a network is compared; with steps, one of another length."""
+    changes = JARED if steps is None else {**JARED, "steps": steps}
+    return Job(name, "streets", changes, architecture, seed=seed)
 
 
 def train(job: Job) -> None:
@@ -192,30 +197,30 @@ def searches(name: str) -> list[dict[str, Any]]:
     return [row for row in rows if row["method"] == name]
 
 
-def trainings(name: str) -> list[dict[str, Any]]:
+def trainings(name: str, steps: int | None = None) -> list[dict[str, Any]]:
     """Return the rows of the final trainings of what a method found, or of a network that one has without searching."""
     if name in METHODS:
         texts = [row["architecture"] for row in searches(name)]
     else:  # the recipes' benchmark names networks
         texts = [name, load_architecture(name).to_text()]
     finals = _finals()
-    keys = dict.fromkeys(final(name, text, seed).key for text in texts for seed in SEEDS)
+    keys = dict.fromkeys(final(name, text, seed, steps).key for text in texts for seed in SEEDS)
     return [finals[key] for key in keys if key in finals]
 
 
-def show() -> Table:
-    """Return the table of what is known so far."""
-    table = Table(title="networks, trained by one recipe and measured on val", title_justify="left")
+def show(steps: int | None = None) -> Table:
+    """Return the table of what is known so far, of final trainings of some length."""
+    table = Table(title=f"networks, trained for {steps or 800:,} steps and measured on val", title_justify="left")
     table.add_column("")
     headings = [metric_heading(metric) for metrics in SHOWN.values() for metric in metrics]
     for heading in ("searches", "processor seconds", "trainings", "ms on a Coral", "accuracy (Eq. 6)", *headings):
         table.add_column(heading, justify="right")
     for name, title in FIXED.items():
-        table.add_row(title, "", "", *_cells(trainings(name)))
+        table.add_row(title, "", "", *_cells(trainings(name, steps)))
     for name, method in METHODS.items():
         rows = searches(name)
         seconds = f"{statistics.mean(row['seconds'] for row in rows):.0f}" if rows else ""
-        table.add_row(method.title, str(len(rows)), seconds, *_cells(trainings(name)))
+        table.add_row(method.title, str(len(rows)), seconds, *_cells(trainings(name, steps)))
     return table
 
 
@@ -247,6 +252,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", choices=[*METHODS, *FIXED], help="what to search by or to train")
     parser.add_argument("--seed", type=int, default=0, help="of the search")
+    parser.add_argument("--steps", type=int, help="of the final trainings; default: 800")
     parser.add_argument("--trainings", type=int, nargs="*", help="seeds of the final trainings; default: the search's")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -258,11 +264,12 @@ def main() -> None:
             _add(SEARCHES, row)
         print(f"chosen: {row['architecture']}", file=sys.stderr)
         for seed in seeds:
-            train(final(options.run, row["architecture"], seed))
+            train(final(options.run, row["architecture"], seed, options.steps))
     elif options.run:
         for seed in seeds:
-            train(final(options.run, options.run, seed))
-    Console(width=180).print(show())
+            train(final(options.run, options.run, seed, options.steps))
+    for table in (show(), show(LONG)):
+        Console(width=180).print(table)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,9 @@
 
 One supernet is trained for 1,500 steps on the street scenes, as ``benchmarks/search_methods.py`` has them. For every
 device, a network no slower than the base at 256x512 is cut out of it, fine-tuned for 200 steps on the whole training
-split, and measured on ``val``; and so is the base, for what the weights are worth without a choice. The base alone is
-trained four times as long as others are, for what a supernet's weights owe to their long training. One search a device
-is that of ``benchmarks/search_methods.py``, with one training of what it found. That was run for the first device
-alone, and its seconds stand for all.
+split, and measured on ``val``; and so is the base, for what the weights are worth without a choice. Beside that stand
+the searches of ``benchmarks/search_methods.py``, each with one training of what it found, and the base network alone,
+trained for longer. These were run for the first device, and their seconds stand for all.
 
 Runs are kept in ``runs/train_once`` and can be ended and gone on with; what came of them is in
 ``results/train_once.jsonl``. Seconds are those of one processor.
@@ -24,16 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from judgements import HEADS
-from recipes import JARED, Job
-from recipes import run as train
 from rich.console import Console
 from rich.table import Table
-from search_methods import METHODS, SHOWN, Method, configure, searches, trainings
+from search_methods import LONG, METHODS, SHOWN, Method, configure, searches, trainings
 
-from ednas.arch import load_architecture
-from ednas.demo import DEPLOYED_SIZE
-from ednas.hw import estimate, load_target
 from ednas.report.labels import metric_heading, show_metric
 from ednas.scoring import accuracy
 from ednas.search import SearchProgress, run_search
@@ -47,10 +40,6 @@ SUPERNET = Method(
 )
 TARGETS = ("coral_usb", "ethos_u55_256", "ethos_u65_512", "ethos_u85_1024", "cpu_generic")
 BASE = "base network"
-LONG = 3200
-ALONE = f"base network, trained alone for {LONG:,} steps"
-"""What weights are worth that have learned for long, without a supernet."""
-
 COMPARED = ("predictor", "near")
 TRIALS = 100
 ASKED = 0.2
@@ -66,20 +55,10 @@ def run() -> None:
     if "supernet" not in known:
         _, folder = load_supernet_search(supernet)
         _add({"target": "supernet", "seconds": TrainedSupernet.load(folder).notes.cpu_seconds})
-    if ALONE not in known:
-        train_alone()
     if BASE not in known:
         _specialise(supernet, "base", TARGETS[:1], 1, BASE)  # the base network is judged first
     if targets := tuple(target for target in TARGETS if target not in known):
         _specialise(supernet, "devices", targets, TRIALS)
-
-
-def train_alone() -> None:
-    """Train the base network from scratch, for longer than others are."""
-    found = train(Job(ALONE, "streets", {**JARED, "steps": LONG}, "base"), nyuv2="")
-    base = estimate(load_architecture("base"), HEADS, DEPLOYED_SIZE, load_target(TARGETS[0])).latency_ms
-    own = {"latency_ms": base, "base_ms": base, "metrics": found["metrics"]}
-    _add({"target": ALONE, "seconds": found["seconds"], "architecture": "base", **own})
 
 
 def _specialise(supernet: Path, folder: str, targets: tuple[str, ...], trials: int, name: str = "") -> None:
@@ -135,15 +114,16 @@ def show_compute(once: float, each: float) -> Table:
     title = f"compute of one supernet ({once:.0f} s, {each:.0f} s a device) as a share; asked: {ASKED}"
     table = Table(title=title, title_justify="left")
     counts = (1, 2, 5, 10, 20)
-    for heading in ("of one search a device by", "seconds", "accuracy", *(f"{count} devices" for count in counts)):
+    for heading in ("of, for each device", "seconds", "accuracy", *(f"{count} devices" for count in counts)):
         table.add_column(heading, justify="right")
-    for name in COMPARED:
-        found = trainings(name)
-        search = statistics.mean(row["seconds"] for row in searches(name))
-        own = search + statistics.mean(row["seconds"] for row in found)
+    alone = trainings("base", LONG)
+    sides = [(METHODS[name].title, searches(name), trainings(name)) for name in COMPARED]
+    for title, found, trained in [*sides, (f"base, trained alone for {LONG:,} steps", [], alone)]:
+        search = statistics.mean(row["seconds"] for row in found) if found else 0.0
+        own = search + statistics.mean(row["seconds"] for row in trained)
         shares = [f"{(once + count * each) / (count * own):.2f}" for count in counts]
-        reached = statistics.mean(accuracy(row["metrics"]) for row in found)
-        table.add_row(METHODS[name].title, f"{own:.0f}", f"{reached:.3f}", *shares)
+        reached = statistics.mean(accuracy(row["metrics"]) for row in trained)
+        table.add_row(title, f"{own:.0f}", f"{reached:.3f}", *shares)
     return table
 
 
@@ -154,7 +134,7 @@ def main() -> None:
     if parser.parse_args().run:
         run()
     cut = [row for row in _rows() if row["target"] != "supernet"]
-    devices = [row for row in cut if row["target"] not in (BASE, ALONE)]
+    devices = [row for row in cut if row["target"] != BASE]
     supernet = next((row for row in _rows() if row["target"] == "supernet"), None)
     tables = [show_devices(cut)]
     if supernet and devices:
