@@ -147,7 +147,7 @@ def configure(method: Method, seed: int) -> SearchConfig:
 def search(name: str, seed: int) -> dict[str, Any]:
     """Search, or go on with a search; return its row."""
     folder = RUNS / f"{name}_{seed}"
-    with timed(folder) as times, SearchProgress() as progress:
+    with _timed(folder) as times, SearchProgress() as progress:
         result = run_search(configure(METHODS[name], seed), folder, resume=True, callbacks=[progress])
     return {
         "method": name,
@@ -159,7 +159,7 @@ def search(name: str, seed: int) -> dict[str, Any]:
 
 
 @contextmanager
-def timed(folder: Path) -> Iterator[Path]:
+def _timed(folder: Path) -> Iterator[Path]:
     """Add the processor seconds of this process to ``seconds.json`` in a folder; yield that file."""
     folder.mkdir(parents=True, exist_ok=True)
     path, before = folder / "seconds.json", time.process_time()

@@ -110,7 +110,7 @@ def search(
     ] = None,
     filter_option: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=VALUE: an option of that evaluator, like scores=[naswot]; can be repeated."),
+        typer.Option(help="NAME=VALUE: an option of that evaluator, like calibration=128; can be repeated."),
     ] = None,
     filter_share: Annotated[
         float | None, typer.Option(help="Which share of networks the filter leaves out, the worst. Default: 0.2.")
@@ -268,7 +268,7 @@ def search(
     values = with_chosen(values, "controller", controller, options)
     options = parse_values(evaluator_option, "evaluator option", "anchors=24")
     values = with_chosen(values, "evaluator", evaluator, options)
-    options = parse_values(filter_option, "filter option", "scores=[naswot]")
+    options = parse_values(filter_option, "filter option", "calibration=128")
     values = with_chosen(values, "filter", filtered_by, options)
     settings = parse(SearchConfig, values, str(config or "search"))
     if check_proxy:

@@ -280,7 +280,7 @@ class _Checker:
         zero_cost = _Opinion.by("zero-cost", ZeroCostEvaluator(setting.training, setting.device), setting, texts)
         for metric, title in (("grad_norm", "gradient norm"), ("naswot", "NASWOT")):
             values = np.array([found.tasks[TASK][metric] for found in zero_cost.evaluations])
-            options = f"--evaluator zero_cost --evaluator-option scores=[{metric}]"
+            options = f"--evaluator zero_cost --evaluator-option 'scores=[{metric}]'"
             yield Scores(title, values, seconds=zero_cost.seconds, options=options)
         anchors = len(texts) * training
         learned = f"--evaluator-option anchors={len(texts)}"
