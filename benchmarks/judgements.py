@@ -9,6 +9,7 @@ costs at most as much. ::
     python benchmarks/judgements.py --train --seed 1 --networks 24
     python benchmarks/judgements.py --train --seed 2 --networks 8
     python benchmarks/judgements.py --train --seed 0 --steps 200 --size 32 64 --networks 31
+    python benchmarks/judgements.py --train --seed 0 --steps 50 --networks 31
     python benchmarks/judgements.py --check runs/streets_check --networks 32
     python benchmarks/judgements.py --calibration runs/streets_check/evaluator/supernet --networks 32
     python benchmarks/judgements.py --check runs/streets_check_half --networks 31 --size 32 64 --supernet 0
