@@ -203,15 +203,15 @@ def test_calibration_keeps_the_widest_range(trained):
 @pytest.mark.slow
 def test_fine_tuning_recovers_what_quantisation_costs(learned, splits):
     before = losses(learned, splits)
-    assert (after_quantisation(learned, splits) > 1.01 * before).all()
-    tuned = finetune(learned, splits[0], steps=150, learning_rate=3e-3, batch_size=6, augment=None, device="cpu")
-    assert (after_quantisation(tuned, splits) < 1.01 * before).all()
-    # It is the rounding that does it: as many steps without make as good a network, which int8 spoils again.
+    cost = np.log(after_quantisation(learned, splits) / before)
+    assert (cost > 0.05).all()
+    tuned = finetune(learned, splits[0], steps=300, learning_rate=1e-3, batch_size=6, augment=None, device="cpu")
+    in_int8 = after_quantisation(tuned, splits)
+    assert (np.log(in_int8 / before) < 0.5 * cost).all()
+    # It is the rounding that does it: as many steps without it end in a network that int8 spoils.
     plain = dataclasses.replace(learned, network=copy.deepcopy(learned.network))
-    train_plainly(plain, splits[0], 150, 3e-3)
-    better = losses(plain, splits)
-    assert (better < before).all()
-    assert (after_quantisation(plain, splits) > 1.01 * better).all()
+    train_plainly(plain, splits[0], 300, 1e-3)
+    assert (after_quantisation(plain, splits) > 1.05 * in_int8).all()
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.small_training import Batches, Stop, assert_same_weights, stop_at
+from helpers.small_training import Batches, Stop, assert_same_weights, double_width, stop_at
 
 from ednas.exceptions import ConfigError, TrainingError
 from ednas.runs import RunFolder
@@ -207,10 +207,17 @@ def test_cuda_graphs_learn_alike(build, short):
 def test_bfloat16_on_the_cpu(build, short):
     model = build(("segmentation", "depth"))
     recipe = short.model_copy(update={"precision": "bf16-mixed", "steps": 60, "weight_decay": 0.0})
-    first = fit(model.network, model.tasks, Batches(repeat=True), recipe.model_copy(update={"steps": 1}), device="cpu")
-    last = fit(model.network, model.tasks, Batches(repeat=True), recipe, device="cpu")
+    batches = Batches(double_width, repeat=True)
+    first = fit(model.network, model.tasks, batches, recipe.model_copy(update={"steps": 1}), device="cpu")
+    last = fit(model.network, model.tasks, batches, recipe, device="cpu")
     assert last.losses["segmentation"] < 0.7 * first.losses["segmentation"]
     assert {parameter.dtype for parameter in model.network.parameters()} == {torch.float32}
+
+
+def test_narrow_images_are_refused_in_bfloat16(build, short):
+    model = build()
+    with pytest.raises(ConfigError, match="more than 64 pixels wide, not 64"):
+        fit(model.network, model.tasks, Batches(), short.model_copy(update={"precision": "bf16-mixed"}), device="cpu")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: mixed precision on a GPU is not tested here")

@@ -5,7 +5,17 @@ from itertools import islice
 
 import pytest
 import torch
-from helpers.small_training import SIZE, TARGETS, Batches, Stop, make_batch, small_architecture, stop_at, with_recipe
+from helpers.small_training import (
+    SIZE,
+    TARGETS,
+    Batches,
+    Stop,
+    double_width,
+    make_batch,
+    small_architecture,
+    stop_at,
+    with_recipe,
+)
 from torch.nn import functional as F
 
 from ednas.data import TargetInfo
@@ -98,7 +108,7 @@ class TestLoss:
         recipe = short.model_copy(update={"precision": "bf16-mixed", "ema_decay": 0.5})
         model = build()
         teacher = load_teacher(str(checkpoint), model)
-        assert fit(model.network, model.tasks, Batches(), recipe, teacher=teacher).steps == 8
+        assert fit(model.network, model.tasks, Batches(double_width), recipe, teacher=teacher, device="cpu").steps == 8
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: teachers on a GPU are not tested here")
     def test_it_works_on_cuda(self, build, short, checkpoint):

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from lightning.fabric.wrappers import _FabricOptimizer
 
 
+_NARROW = 64
+
+
 class TrainingStep:
     """Trains a network by one batch per call.
 
@@ -86,7 +89,11 @@ class TrainingStep:
         Returns:
             The losses before the step, not weighted, one per task, ``(T,)``, detached, on the device; where there is a
             teacher, with its share of them.
+
+        Raises:
+            ConfigError: In bfloat16 on a CPU, the images are too narrow for PyTorch's kernels.
         """
+        _check_kernels(batch["image"], self._recipe, self._fabric)
         self._stepper.zero_grad(set_to_none=True)  # first, so that old gradients take no memory beside activations
         for group in self.optimizer.param_groups:
             group["lr"] = self._recipe.learning_rate_at(step) * group["rate"]
@@ -151,6 +158,19 @@ class TrainingStep:
     def learned(self) -> nn.Module:
         """The network to measure and to keep: the average where there is one."""
         return self.network if self.averaged is None else self.averaged.module
+
+
+def _check_kernels(images: Tensor, recipe: Recipe, fabric: Fabric) -> None:
+    """Refuse what PyTorch gets wrong without a word.
+
+    Where a stride-2 convolution meets features that are one pixel wide, its bfloat16 kernels for CPUs leave part of the
+    weights' gradient unwritten: whatever was in memory. P6 is that narrow when the image is at most 64 pixels wide.
+    """
+    if recipe.precision == "bf16-mixed" and fabric.device.type == "cpu" and images.shape[-1] <= _NARROW:
+        raise ConfigError(
+            f"precision bf16-mixed: on a CPU, images must be more than {_NARROW} pixels wide, not {images.shape[-1]} "
+            "(PyTorch's gradients are wrong below that); use 32-true"
+        )
 
 
 def _split(batch: Mapping[str, Tensor], parts: int) -> Iterator[tuple[Mapping[str, Tensor], float]]:
