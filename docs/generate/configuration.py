@@ -19,6 +19,13 @@ from ednas.data.readers.folder.description import FolderConfig, PartConfig, Part
 from ednas.data.readers.folder.targets import DepthTarget, LabelsTarget, NormalsTarget
 from ednas.hw import Target
 from ednas.hw.graph.layer_list import LayerEntry, NetworkEntry
+from ednas.mtl.weighting.conflicts import AlignedMTL, CAGrad, Nash
+from ednas.mtl.weighting.dwa import DynamicWeightAverage
+from ednas.mtl.weighting.famo import FAMO
+from ednas.mtl.weighting.gradnorm import GradNorm
+from ednas.mtl.weighting.stch import SmoothTchebycheff
+from ednas.mtl.weighting.uncertainty import Uncertainty
+from ednas.mtl.weighting.uw_so import SoftOptimalUncertainty
 from ednas.pipeline import StudyConfig
 from ednas.search import SearchConfig
 from ednas.search.check import CheckOptions
@@ -54,7 +61,18 @@ PAGES = {
     "training": Page(
         "Training configuration",
         "The YAML file of `ednas train --config`, and the `config.yaml` of a training's folder.",
-        {"Training": TrainConfig},
+        {
+            "Training": TrainConfig,
+            "Options of the weighting uncertainty": Uncertainty.Options,
+            "Options of the weighting uw_so": SoftOptimalUncertainty.Options,
+            "Options of the weighting dwa": DynamicWeightAverage.Options,
+            "Options of the weighting stch": SmoothTchebycheff.Options,
+            "Options of the weighting famo": FAMO.Options,
+            "Options of the weighting gradnorm": GradNorm.Options,
+            "Options of the weighting cagrad": CAGrad.Options,
+            "Options of the weighting aligned": AlignedMTL.Options,
+            "Options of the weighting nash": Nash.Options,
+        },
     ),
     "search": Page(
         "Search configuration",

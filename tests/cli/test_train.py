@@ -222,3 +222,32 @@ def test_mistakes_of_a_range_test_are_one_line(
     code, _, err = run(*range_test, "--out", tmp_path / "run", *options)
     assert (code, err.count("\n")) == (2, 1)
     assert message in err
+
+
+def test_a_weighting_is_chosen_and_logged(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
+    train = ["train", small_architecture().to_text(), "--data", write_dataset(tmp_path / "data"), "--steps", 4]
+    train += ["--batch-size", 2, "--out", tmp_path / "run"]
+    code, _, err = run(*train, "--weighting", "dwa", "--weighting-option", "window=2")
+    assert code == 0, err
+    recipe = load_config(tmp_path / "run" / "config.yaml").recipe
+    assert (recipe.weighting.name, recipe.weighting.options) == ("dwa", {"window": 2, "temperature": 2.0})
+    header = (tmp_path / "run" / "logs" / "steps.csv").read_text().partition("\n")[0]
+    assert "weight/segmentation,weight/depth" in header
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--weighting", "dwaa"], "unknown weighting 'dwaa'; did you mean 'dwa'"),
+        (["--weighting", "dwa", "--weighting-option", "windo=2"], "did you mean 'window'"),
+        (["--weighting", "stch", "--weighting-option", "window=0"], "window"),
+        (["--weighting-option", "window=2"], "name the weighting, too"),
+    ],
+)
+def test_mistakes_of_a_weighting_are_one_line(run: Run, tmp_path: Path, options: list[str], said: str) -> None:
+    code, _, err = run("train", "base", "--data", "streets", "--out", tmp_path / "run", *options)
+    assert code == 2
+    assert said in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "run").exists()

@@ -40,6 +40,8 @@ def test_named_recipe_in_yaml(tmp_path):
         ("data: streets\nprotocol: adashar", "protocol"),
         ("seed: 0", "key 'data' is missing"),
         ("data: streets\nseed: -1", "seed"),
+        ("data: streets\nrecipe: {name: mini, weighting: dwaa}", "unknown weighting 'dwaa'; did you mean 'dwa'"),
+        ("data: streets\nrecipe: {name: mini, weighting: {name: dwa, options: {windo: 2}}}", "did you mean 'window'"),
     ],
 )
 def test_mistakes_are_named_in_one_line(tmp_path, text, said):
@@ -50,6 +52,23 @@ def test_mistakes_are_named_in_one_line(tmp_path, text, said):
     assert said in str(error.value)
     assert str(file) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_weighting_is_read_by_its_name_or_with_options(tmp_path):
+    file = tmp_path / "config.yaml"
+    found = []
+    for text in ("dwa", "{name: dwa}", "{name: dwa, options: {window: 100}}"):
+        file.write_text(f"data: streets\nrecipe: {{name: mini, weighting: {text}}}")
+        found.append(load_config(file))
+        found[-1].save(file)
+        assert load_config(file) == found[-1]
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_plugin_may_bring_a_weighting(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("data: streets\nplugins: [theirs.py]\nrecipe: {name: mini, weighting: theirs}")
+    assert load_config(file).recipe.weighting.name == "theirs"
 
 
 def test_standalone_needs_no_other_file(config, tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from helpers.small_training import Stop, stop_at, with_recipe
 from ednas.exceptions import ConfigError, DataError, EdnasError
 from ednas.metrics import load_metrics
 from ednas.training import (
+    Recipe,
     TrainConfig,
     load_checkpoint,
     load_config,
@@ -328,3 +329,25 @@ def test_a_run_with_partial_labels(remove, tmp_path):
     result = train(config, tmp_path / "run", logs=False)
     assert result.metrics["tasks"].keys() == {"segmentation", "depth"} == result.metrics["trivial"]["tasks"].keys()
     assert all(np.isfinite(value) for task in result.metrics["tasks"].values() for value in task.values())
+
+
+PLUGIN = """
+from ednas.mtl.weighting import LossWeighting, register_weighting
+
+@register_weighting("test_halves")
+class Halves(LossWeighting):
+    def weigh(self, losses, step):
+        return 0 * losses + 0.5
+"""
+
+
+def test_a_weighting_of_a_plugin(config, tmp_path):
+    (tmp_path / "theirs.py").write_text(PLUGIN)
+    recipe = Recipe.model_validate({**config.recipe.model_dump(), "weighting": "test_halves"})
+    own = config.model_copy(update={"recipe": recipe, "plugins": (str(tmp_path / "theirs.py"),)})
+    reports = []
+    train(own, tmp_path / "run", callbacks=[reports.append], device="cpu")
+    assert reports[-1].task_weights == {"segmentation": 0.5, "depth": 0.5}
+    recipe = Recipe.model_validate({**config.recipe.model_dump(), "weighting": "test_halvs"})
+    with pytest.raises(ConfigError, match="did you mean 'test_halves'"):
+        train(own.model_copy(update={"recipe": recipe}), tmp_path / "other", device="cpu")

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers.small_training import LABELLED, Batches, make_batch
+from helpers.small_training import (
+    LABELLED,
+    Batches,
+    Stop,
+    assert_same_weights,
+    double_width,
+    make_batch,
+    stop_at,
+)
+from helpers.weightings import OPTIONS
 
 from ednas.data.sample import VOID
+from ednas.exceptions import ConfigError
+from ednas.mtl.weighting import GradientWeighting, LossWeighting, WeightingConfig, register_weighting, weighting_names
 from ednas.training import fit
 from ednas.training.config import Normalisation
 from ednas.training.device import make_fabric
 from ednas.training.step import TrainingStep
 
 TASKS = ("segmentation", "depth", "normals")
+OURS = weighting_names()
 
 
 def without_labels(name, values, samples):
@@ -126,3 +138,122 @@ def test_parts_of_different_sizes_count_by_their_samples(build, short):
     expected = model.tasks["depth"].loss(model.network((batch["image"] - 0.5) / 0.25)["depth"], batch["depth"])
     torch.testing.assert_close(step(batch, 0), expected.detach()[None])
     assert seen == [3, 2]
+
+
+@register_weighting("test_ones")
+class Ones(GradientWeighting):
+    """Gradients as they are."""
+
+    def weigh(self, gramian, losses, step):
+        del gramian, step
+        return torch.ones_like(losses)
+
+
+@register_weighting("test_steep")
+class Steep(LossWeighting):
+    """A hundredth of every loss, and less of the first task's."""
+
+    def weigh(self, losses, step):
+        del step
+        return torch.full_like(losses, 0.01).index_fill(0, torch.tensor(0), 0.002)
+
+
+def weighed(recipe, name, **changes):
+    """The same recipe with a weighting, whose phases pass in a few steps."""
+    weighting = WeightingConfig(name=name, options=OPTIONS.get(name, {}))
+    return recipe.model_copy(update={"weighting": weighting, **changes})
+
+
+class TestWeighting:
+    @pytest.mark.parametrize("parts", [1, 2])
+    def test_tasks_gradients_as_they_are_add_up_to_the_whole(self, build, short, parts):
+        whole, alone = build(), build()
+        recipe = short.model_copy(update={"loss_weights": {"depth": 0.3}, "grad_clip": 0.5})
+        found = []
+        for model, own in ((whole, recipe), (alone, weighed(recipe, "test_ones"))):
+            model.network.double()
+            step = TrainingStep(model.network, model.tasks, own, make_fabric("cpu"), Normalisation(), parts=parts)
+            batch = {name: t.double() if t.is_floating_point() else t for name, t in make_batch().items()}
+            found.append((step(batch, 0), {name: weight.grad for name, weight in model.network.named_parameters()}))
+        (losses, expected), (others, gradients_of_tasks) = found
+        torch.testing.assert_close(others, losses)
+        for name, weight in expected.items():
+            torch.testing.assert_close(gradients_of_tasks[name], weight, msg=name)
+
+    def test_weights_multiply_those_of_the_recipe(self, build, short):
+        first, second = build(), build()
+        constant = short.model_copy(update={"loss_weights": {"segmentation": 0.002, "depth": 0.02, "normals": 0.01}})
+        fit(first.network, first.tasks, Batches(), constant, device="cpu")
+        own = weighed(short.model_copy(update={"loss_weights": {"depth": 2.0}}), "test_steep")
+        reports = []
+        fit(second.network, second.tasks, Batches(), own, device="cpu", callbacks=[reports.append])
+        assert_same_weights(second.network, first.network)
+        assert reports[-1].task_weights == pytest.approx({"segmentation": 0.002, "depth": 0.02, "normals": 0.01})
+
+    def test_fixed_weights_are_not_reported(self, build, short):
+        model, reports = build(), []
+        fit(model.network, model.tasks, Batches(), short, device="cpu", callbacks=[reports.append])
+        assert all(report.task_weights == {} for report in reports)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("name", OURS)
+    def test_a_broken_off_run_resumes_bit_for_bit(self, build, short, tmp_path, name):
+        recipe = weighed(short, name, ema_decay=0.9, grad_clip=1.0)
+        settings = {"device": "cpu", "parts": 2, "seed": 5}
+        expected, model = build(), build()
+        fit(expected.network, expected.tasks, Batches(), recipe, **settings)
+        with pytest.raises(Stop):
+            fit(model.network, model.tasks, Batches(), recipe, callbacks=[stop_at(4)], checkpoint_folder=tmp_path,
+                **settings)  # fmt: skip
+        model = build(seed=99)
+        result = fit(model.network, model.tasks, Batches(), recipe, checkpoint_folder=tmp_path, resume=True, **settings)
+        assert result.resumed_at == 3
+        assert_same_weights(model.network, expected.network)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("name", OURS)
+    def test_every_loss_falls(self, build, short, name):
+        model, reports = build(), []
+        recipe = weighed(short, name, steps=60, weight_decay=0.0, log_every=1)
+        fit(model.network, model.tasks, Batches(repeat=True), recipe, device="cpu", callbacks=[reports.append])
+        for task in TASKS:
+            assert reports[-1].losses[task] < 0.8 * reports[0].losses[task], task
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("name", ["famo", "gradnorm", "pcgrad"])
+    def test_bfloat16(self, build, short, name):
+        model = build(("segmentation", "depth"))
+        recipe = weighed(short, name, precision="bf16-mixed", steps=40, weight_decay=0.0, log_every=1)
+        reports = []
+        batches = Batches(double_width, repeat=True)
+        fit(model.network, model.tasks, batches, recipe, device="cpu", callbacks=[reports.append])
+        assert reports[-1].losses["segmentation"] < 0.8 * reports[0].losses["segmentation"]
+
+    @pytest.mark.parametrize("name", ["uw_so", "log_sum", "imtl"])
+    def test_batches_without_labels_of_a_task_change_its_weight_no_more_than_others_do(self, build, short, name):
+        model, reports = build(("segmentation", "depth")), []
+
+        def change(step, batch):
+            if step >= 4:
+                without_labels("depth", batch["depth"], slice(None))
+
+        recipe = weighed(short, name, log_every=1)
+        fit(model.network, model.tasks, Batches(change), recipe, device="cpu", callbacks=[reports.append])
+        assert reports[-1].losses["depth"] == 0
+        assert all(torch.isfinite(weight).all() for weight in model.network.parameters())
+        if name != "imtl":
+            before, after = (report.task_weights["depth"] for report in (reports[3], reports[-1]))
+            assert 0.5 < after / before < 2
+
+    def test_what_cannot_be_is_refused(self, build, short):
+        model = build()
+
+        def begin(recipe, **options):
+            return TrainingStep(model.network, model.tasks, recipe, make_fabric("cpu"), Normalisation(), **options)
+
+        with pytest.raises(ConfigError, match="unknown weighting 'dwaa'; did you mean 'dwa'"):
+            begin(weighed(short, "dwaa"))
+        with pytest.raises(ConfigError, match="the loss of depth weighs 0"):
+            begin(weighed(short, "log_sum", loss_weights={"depth": 0}))
+        with pytest.raises(ConfigError, match="train without --compile"):
+            begin(weighed(short, "pcgrad"), compiled=True)

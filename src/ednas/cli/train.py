@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,9 +16,11 @@ from ednas.cli.options import (
     parse_data_options,
     parse_size,
     parse_tasks,
+    parse_values,
     run_plugins,
 )
 from ednas.cli.printing import print_json, print_metrics, print_table, say
+from ednas.exceptions import ConfigError
 from ednas.plugins import all_plugins, configured_plugins, teacher_plugins
 
 if TYPE_CHECKING:
@@ -67,6 +70,17 @@ def train(
         ),
     ] = None,
     loss_preset: Annotated[str | None, typer.Option(help="Loss weights of Table 8, like cityscapes_jared.")] = None,
+    weighting: Annotated[
+        str | None,
+        typer.Option(
+            help="What each loss counts in a step: fixed (as the recipe says), log_sum, uncertainty, uw_so, dwa, "
+            "rlw, stch, famo, gradnorm, or by gradients pcgrad, cagrad, imtl, nash, aligned, upgrad. Default: fixed."
+        ),
+    ] = None,
+    weighting_option: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE: an option of the weighting, like temperature=2; can be repeated."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers.")] = None,
     runs: Annotated[
         int, typer.Option(min=1, help="Number of seeds to train; reports mean and standard deviation.")
@@ -103,6 +117,9 @@ def train(
     ednas train runs/demo/best.json --data examples/nyuv2.yaml --tasks segmentation,depth,normals --input 96x128
     --steps 3000 --runs 3 --out runs/found
 
+    ednas train base --data streets --tasks segmentation,depth --weighting dwa --weighting-option window=50
+    --out runs/dwa
+
     ednas train base --data streets --teacher runs/large/checkpoint --out runs/taught
 
     ednas train base --data streets --tasks segmentation,depth --out runs/base --resume --steps 2000     # lengthen it
@@ -114,7 +131,6 @@ def train(
     from ednas.arch.files import read_facts
     from ednas.cli.progress import decoding, training_bars
     from ednas.config import parse, read_yaml
-    from ednas.exceptions import ConfigError
     from ednas.training import TrainConfig, train_runs
     from ednas.training import train as run_training
     from ednas.training.config import with_data_options
@@ -130,6 +146,7 @@ def train(
         "init": init,
         "teacher": teacher,
         "loss_preset": loss_preset,
+        "weighting": _weighting(weighting, parse_values(weighting_option, "weighting option", "temperature=2")),
         "input_size": parse_size(size) if size else None,
     }
     values = {} if config is None else read_yaml(config)
@@ -177,6 +194,14 @@ def train(
             print_metrics(result.metrics, as_json, f"wrote {result.checkpoint}; {last}")
         else:
             print_metrics(several.metrics, as_json, f"wrote {several.folder}; {last}", several.spread)
+
+
+def _weighting(name: str | None, options: Mapping[str, Any]) -> dict[str, Any] | None:
+    if name is None:
+        if options:
+            raise ConfigError("--weighting-option: name the weighting, too, by --weighting")
+        return None
+    return {"name": name, "options": options}
 
 
 def _find_learning_rate(settings: TrainConfig, out: Path, device: str, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -18,10 +18,11 @@ class StepReport:
         step: Steps done, 1 to ``steps``.
         steps: Steps in all.
         losses: Loss by task, not weighted, mean over the steps since the last report.
-        loss: Weighted sum of ``losses``: what is minimised.
+        loss: Sum of ``losses``, by the recipe's weights: what is minimised where the weighting is ``fixed``.
         learning_rate: Of the last step.
         images_per_second: Over the steps since the last report.
         eta_seconds: Expected time to the last step.
+        task_weights: What each loss counted in the last step; empty where the weighting is ``fixed``.
     """
 
     step: int
@@ -31,6 +32,7 @@ class StepReport:
     learning_rate: float
     images_per_second: float
     eta_seconds: float
+    task_weights: Mapping[str, float] = field(default_factory=dict)
 
 
 class Callback(Protocol):

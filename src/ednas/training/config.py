@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, NonNegativeInt, field_validator
+from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from ednas.arch import Architecture, load_architecture
 from ednas.config import StrictModel, parse, read_yaml
@@ -82,6 +82,15 @@ class TrainConfig(StrictModel):
             return merge_recipe(name or "mini", value)
         except ConfigError as error:
             raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _weighting_is_known(self) -> Self:
+        if not self.plugins:  # one of these may bring it
+            try:
+                self.recipe.weighting.complete()
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+        return self
 
     @field_validator("tasks")
     @classmethod

@@ -132,6 +132,7 @@ def report_values(report: StepReport) -> dict[str, float]:
     return {
         "loss": report.loss,
         **{f"loss/{task}": value for task, value in report.losses.items()},
+        **{f"weight/{task}": value for task, value in report.task_weights.items()},
         "learning_rate": report.learning_rate,
         "images_per_second": round(report.images_per_second, 2),
     }

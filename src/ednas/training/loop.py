@@ -85,6 +85,7 @@ def fit(
     start: int = 0,
     resume: bool = False,
     identity: Mapping[str, Any] | None = None,
+    seed: int = 0,
 ) -> FitResult:
     """Train a network in place; where the recipe averages the weights, it ends with the average.
 
@@ -109,6 +110,7 @@ def fit(
         start: Steps that the network has been trained for already, as far as no state says more.
         resume: Go on from the state in ``checkpoint_folder``, if there is one.
         identity: JSON values that say what the run is; resuming the state of another one is an error.
+        seed: Of what the recipe's weighting draws.
 
     Raises:
         TrainingError: A loss or a weight is no longer finite; names the task and the step. The last saved state stays.
@@ -125,7 +127,15 @@ def fit(
     if fabric.device.type == "cpu":
         keep_freed_memory()
     step = TrainingStep(
-        network, tasks, recipe, fabric, normalisation or Normalisation(), teacher, compiled=compiled, parts=parts
+        network,
+        tasks,
+        recipe,
+        fabric,
+        normalisation or Normalisation(),
+        teacher,
+        compiled=compiled,
+        parts=parts,
+        seed=seed,
     )
     identity = {**(identity or {}), "teacher": None if teacher is None else teacher.digest}
     saver = _Saver(checkpoint_folder, step, fabric, identity)
@@ -175,7 +185,7 @@ def _run(
     saver: _Saver,
     start: int,
 ) -> FitResult:
-    watch = _Watch(tasks, step.weights, recipe, start)
+    watch = _Watch(tasks, step, recipe, start)
     looks_each_step = fabric.device.type == "cpu"  # elsewhere a look at the losses would make the device wait
     between_steps = True
     done = start
@@ -270,9 +280,9 @@ class _Saver:
 class _Watch:
     """Gathers losses on the device, looks at them when asked to, and measures speed."""
 
-    def __init__(self, tasks: tuple[str, ...], weights: Mapping[str, float], recipe: Recipe, start: int) -> None:
+    def __init__(self, tasks: tuple[str, ...], step: TrainingStep, recipe: Recipe, start: int) -> None:
         self._tasks = tasks
-        self._weights = weights
+        self._step = step
         self._recipe = recipe
         self._start = start
         self._unseen: list[tuple[int, Tensor]] = []
@@ -316,10 +326,13 @@ class _Watch:
             step=done,
             steps=self._recipe.steps,
             losses=self._losses,
-            loss=sum(self._weights[task] * value for task, value in self._losses.items()),
+            loss=sum(self._step.weights[task] * value for task, value in self._losses.items()),
             learning_rate=self._recipe.learning_rate_at(done - 1),
             images_per_second=self._recipe.batch_size / pace,
             eta_seconds=self._pace * (self._recipe.steps - done),
+            task_weights={}
+            if self._step.is_fixed
+            else dict(zip(self._tasks, self._step.counted.tolist(), strict=True)),
         )
 
     def result(self, done: int) -> FitResult:

@@ -91,6 +91,7 @@ def make_model(
         size: As :func:`open_splits` chose it.
         decode_progress: Called with samples done and in all while it decodes.
     """
+    config.recipe.weighting.complete()  # a plugin may bring it: not before now is it known
     architecture = config.load_architecture()
     weights = None if config.recipe.init is None else load_weights(config.recipe.init, architecture)
     train_set = datasets[0]

@@ -20,6 +20,7 @@ from pydantic import (
 from ednas.config import StrictModel, parse
 from ednas.data.augment import AugmentConfig
 from ednas.exceptions import ConfigError, hint
+from ednas.mtl.weighting import WeightingConfig, weighting_names
 from ednas.tasks import loss_preset, task_names
 
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
@@ -92,6 +93,8 @@ class Recipe(StrictModel):
         loss_preset: Name of loss weights that the paper trained with (Tables 8 and 9), for example
             ``cityscapes_jared``; see :data:`ednas.tasks.presets.LOSS_PRESETS`.
         loss_weights: Weight of each task's loss in the sum; replaces the preset's; 1 where neither names a task.
+        weighting: What each loss counts in a step beside that (:mod:`ednas.mtl.weighting`). In YAML also a name
+            (``weighting: dwa``). Of a single task there is nothing to weigh.
         task_options: Options by task, for example ``{"depth": {"loss": "jared", "rel_weight": 0.1}}``; they replace
             the preset's, as :func:`merge_options` says. Class weights may be counted, see
             :func:`ednas.training.preparation.prepare`.
@@ -128,6 +131,7 @@ class Recipe(StrictModel):
     augment: AugmentConfig | None = AugmentConfig()
     loss_preset: str | None = None
     loss_weights: Mapping[str, NonNegative] = Field(default_factory=dict)
+    weighting: WeightingConfig = WeightingConfig()
     task_options: TaskOptions = Field(default_factory=dict)
     teacher: str | None = None
     teacher_weight: Annotated[float, Field(gt=0, le=1)] = 0.5
@@ -150,6 +154,21 @@ class Recipe(StrictModel):
     @classmethod
     def _input_size_is_in_range(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
         return check_size(value)
+
+    @field_validator("weighting", mode="before")
+    @classmethod
+    def _a_name_is_a_weighting(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("weighting")
+    @classmethod
+    def _complete_weighting(cls, value: WeightingConfig) -> WeightingConfig:
+        if value.name not in weighting_names():
+            return value  # a plugin may bring it, whose code is not run by reading a configuration
+        try:
+            return value.complete()
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
 
     @model_validator(mode="after")
     def _restarts_rise(self) -> Self:

@@ -311,6 +311,7 @@ def _train(
             start=todo.done,
             resume=resume,
             identity={"data": train_split.digest, "architecture": model.architecture.fingerprint()},
+            seed=config.seed,
         )
         model = model.with_training(steps=result.steps, seed=config.seed)
         metrics = _measure(config, model, train_split, val_split, fabric.device)

@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from ednas.exceptions import ConfigError
+from ednas.mtl.gradients import TaskGradients
+from ednas.mtl.weighting import GradientWeighting, LossWeighting
+from ednas.mtl.weighting.base import Taken
+from ednas.mtl.weighting.fixed import Fixed
 from ednas.nn.heads import resize_bilinear
 from ednas.tasks import Task
 from ednas.training.config import Normalisation
@@ -39,18 +43,22 @@ class TrainingStep:
         teacher: Whose outputs the network learns to imitate too; on Fabric's device.
         compiled: Whether the first step compiles the network (``torch.compile``, on CUDA with CUDA graphs): minutes
             once, for shorter steps.
+        seed: Of what the recipe's weighting draws.
         parts: In how many parts a batch passes, one after the other, for want of memory; their gradients are added,
             each by its share of the samples. Losses are means, so that this is the whole batch's gradient where every
-            part has as many labels; batch normalisation sees a part at a time.
+            part has as many labels; batch normalisation sees a part at a time, and so does a weighting by losses.
 
     Attributes:
         network: As given.
         optimizer: Over its parameters.
         averaged: Moving average of the network; None where the recipe has none.
-        weights: Weight of each task's loss.
+        weights: Weight of each task's loss, by the recipe.
+        weighting: What each counts beside that.
+        counted: Both together, in the last step, ``(T,)``.
 
     Raises:
-        ConfigError: The loss weights do not fit the tasks, or the optimizer is unknown or refuses its options.
+        ConfigError: The loss weights do not fit the tasks or the weighting; the optimizer or the weighting is unknown
+            or refuses its options; or gradients of single tasks cannot be had.
     """
 
     def __init__(
@@ -64,8 +72,10 @@ class TrainingStep:
         *,
         compiled: bool = False,
         parts: int = 1,
+        seed: int = 0,
     ) -> None:
         self.weights = recipe.task_weights(tasks)
+        self.weighting = _make_weighting(recipe, self.weights, fabric, compiled, seed)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._tasks = tasks
         self._recipe = recipe
@@ -78,6 +88,14 @@ class TrainingStep:
         self.averaged = None if recipe.ema_decay is None else _average(self.network, recipe.ema_decay)
         self._stepper = cast("_FabricOptimizer", fabric.setup_optimizers(self.optimizer))
         self._module.train()
+        self._fixed = torch.tensor([*self.weights.values()], device=fabric.device)
+        self._gradients = TaskGradients(self.network, len(tasks))
+        self.counted = self._fixed
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether every loss counts as the recipe says."""
+        return isinstance(self.weighting, Fixed)
 
     def __call__(self, batch: Mapping[str, Tensor], step: int) -> Tensor:
         """Train by a batch.
@@ -97,22 +115,57 @@ class TrainingStep:
         self._stepper.zero_grad(set_to_none=True)  # first, so that old gradients take no memory beside activations
         for group in self.optimizer.param_groups:
             group["lr"] = self._recipe.learning_rate_at(step) * group["rate"]
-        losses = torch.stack([self._add_gradients(part, share) for part, share in _split(batch, self._parts)]).sum(0)
+        losses = torch.stack(
+            [self._add_gradients(part, share, step) for part, share in _split(batch, self._parts)]
+        ).sum(0)
+        if isinstance(self.weighting, GradientWeighting):
+            self._combine_gradients(self.weighting, losses, step)
         if self._recipe.grad_clip is not None:
             self._fabric.clip_gradients(
                 self._module, self._stepper, max_norm=self._recipe.grad_clip, error_if_nonfinite=False
             )
         self._stepper.step()
+        self.weighting.update(Taken(step, self._over_all(losses), lambda: self._look(batch)))
         if self.averaged is not None:
             self.averaged.update_parameters(self.network)
         return losses
 
-    def _add_gradients(self, batch: Mapping[str, Tensor], share: float) -> Tensor:
+    def _add_gradients(self, batch: Mapping[str, Tensor], share: float, step: int) -> Tensor:
         """Add a part's share of the gradient to what is there; return its share of the losses, ``(T,)``, detached."""
         losses = self._losses(batch)
-        total = torch.stack([w * loss for w, loss in zip(self.weights.values(), losses, strict=True)]).sum()
-        self._fabric.backward(share * total)
-        return share * torch.stack([loss.detach() for loss in losses])
+        detached = torch.stack([loss.detach() for loss in losses])
+        if isinstance(self.weighting, LossWeighting):
+            self.counted = self._fixed * self.weighting.weigh(self._over_all(detached), step)
+            self._fabric.backward(share * (self.counted * torch.stack(losses)).sum())
+        else:
+            scaled = [share * weight * loss for weight, loss in zip(self.weights.values(), losses, strict=True)]
+            self._gradients.add(scaled, self._fabric.backward)
+        return share * detached
+
+    def _combine_gradients(self, weighting: GradientWeighting, losses: Tensor, step: int) -> None:
+        scaler = getattr(self._fabric._precision, "scaler", None)
+        gramian = self._gradients.gramian() / (1.0 if scaler is None else scaler.get_scale() ** 2)
+        if bool(gramian.isfinite().all()):
+            weights = weighting.weigh(gramian, self._over_all(losses), step)
+        else:  # the step is not taken, in float16; elsewhere it is seen that the losses are no longer finite
+            weights = torch.full_like(losses, torch.nan)
+        self.counted = self._fixed * weights
+        self._gradients.combine(weights)
+
+    def _over_all(self, losses: Tensor) -> Tensor:
+        """Return the losses that the weighting sees: weighed by the recipe, and averaged over all processes."""
+        weighed = self._fixed * losses
+        if self.is_fixed:
+            return weighed
+        if self._fabric.world_size > 1:
+            weighed = cast("Tensor", self._fabric.all_reduce(weighed))
+        return self.weighting.remember(weighed)
+
+    @torch.no_grad()
+    def _look(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Measure a batch's losses anew, ``(T,)``."""
+        shares = [share * torch.stack(self._losses(part)) for part, share in _split(batch, self._parts)]
+        return self._over_all(torch.stack(shares).sum(0))
 
     def _losses(self, batch: Mapping[str, Tensor]) -> list[Tensor]:
         """The losses alone: outputs that no loss needs for its gradient are freed before the backward pass."""
@@ -152,7 +205,8 @@ class TrainingStep:
     @property
     def modules(self) -> dict[str, nn.Module]:
         """What a resumed run needs, by name."""
-        return {"network": self.network} | ({} if self.averaged is None else {"average": self.averaged})
+        others = {"average": self.averaged, "weighting": None if self.is_fixed else self.weighting}
+        return {"network": self.network} | {name: module for name, module in others.items() if module is not None}
 
     @property
     def learned(self) -> nn.Module:
@@ -179,6 +233,29 @@ def _split(batch: Mapping[str, Tensor], parts: int) -> Iterator[tuple[Mapping[st
     columns = [values.tensor_split(min(parts, samples)) for values in batch.values()]
     for rows in zip(*columns, strict=True):
         yield dict(zip(batch, rows, strict=True)), len(rows[0]) / samples
+
+
+def _make_weighting(
+    recipe: Recipe, weights: Mapping[str, float], fabric: Fabric, compiled: bool, seed: int
+) -> LossWeighting | GradientWeighting:
+    """Return a recipe's weighting, on Fabric's device.
+
+    Raises:
+        ConfigError: It is unknown, lacks something, or cannot work in this training.
+    """
+    name = recipe.weighting.name
+    weighting = recipe.weighting.make(len(weights), seed)
+    if not isinstance(weighting, LossWeighting | GradientWeighting):
+        raise ConfigError(f"weighting '{name}': must be a LossWeighting or a GradientWeighting")
+    if not isinstance(weighting, Fixed):
+        for task, weight in weights.items():
+            if weight == 0:
+                raise ConfigError(f"weighting '{name}': the loss of {task} weighs 0; leave it out of the tasks instead")
+    if isinstance(weighting, GradientWeighting) and fabric.world_size > 1:
+        raise ConfigError(f"weighting '{name}': takes one backward pass a task; train on one device")
+    if isinstance(weighting, GradientWeighting) and compiled:
+        raise ConfigError(f"weighting '{name}': takes one backward pass a task; train without --compile")
+    return weighting.to(fabric.device)
 
 
 def _compile(network: nn.Module, fabric: Fabric) -> nn.Module:

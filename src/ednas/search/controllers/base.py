@@ -19,8 +19,6 @@ A new controller is one file in this folder::
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -32,8 +30,9 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import Field
 
 from ednas.arch.space import Genes
-from ednas.config import StrictModel, parse
-from ednas.exceptions import ConfigError, StudyError, hint
+from ednas.config import StrictModel
+from ednas.exceptions import ConfigError, StudyError
+from ednas.registry import Method, Registry
 from ednas.scoring import violation
 from ednas.search.objective import Objective
 from ednas.search.trial import Trial, TrialState
@@ -59,8 +58,8 @@ class Proposal:
     parent: int | None = None
 
 
-class Controller(ABC):
-    """Proposes candidates and learns from their results.
+class Controller(Method, ABC):
+    """Proposes candidates and learns from their results; its options are keyword arguments of its constructor.
 
     Args:
         sizes: Number of candidates of each decision of the space.
@@ -80,9 +79,6 @@ class Controller(ABC):
     objectives: Sequence[str] = Objective.objectives
     follows_objectives: ClassVar[bool] = False
     initial: Sequence[Genes] = ()
-
-    class Options(StrictModel):
-        """The controller's own settings in a configuration; each is a keyword argument of its constructor."""
 
     def __init__(self, sizes: Sequence[int], seed: int = 0) -> None:
         if any(size < 1 for size in sizes):
@@ -218,7 +214,7 @@ def replay(controller: Controller, trials: Iterable[Trial], retried: Collection[
 
 ControllerClass = TypeVar("ControllerClass", bound=type[Controller])
 
-_registry: dict[str, type[Controller]] = {}
+_registry: Registry[Controller] = Registry("controller", "ednas.search.controllers")
 
 
 class ControllerConfig(StrictModel):
@@ -238,8 +234,7 @@ class ControllerConfig(StrictModel):
         Raises:
             ConfigError: Unknown controller or option, with the nearest known one, or a wrong value.
         """
-        options = parse(_find(self.name).Options, self.options, "controller.options")
-        return ControllerConfig(name=self.name, options=options.model_dump(mode="json"))
+        return ControllerConfig(name=self.name, options=_registry.complete(self.name, self.options))
 
     def make(
         self,
@@ -261,7 +256,7 @@ class ControllerConfig(StrictModel):
         Raises:
             ConfigError: As :meth:`complete`.
         """
-        controller = _find(self.name)(sizes, seed, **self.complete().options)
+        controller = _registry.find(self.name)(sizes, seed, **self.complete().options)
         controller.limits = dict(limits or {})
         controller.initial = tuple(dict.fromkeys(initial))
         controller.objectives = tuple(objectives)
@@ -274,26 +269,9 @@ def register_controller(name: str) -> Callable[[ControllerClass], ControllerClas
     Raises:
         ConfigError: The name is taken by another controller.
     """
-
-    def register(controller: ControllerClass) -> ControllerClass:
-        known = _registry.setdefault(name, controller)
-        if known.__qualname__ != controller.__qualname__ or known.__module__ != controller.__module__:
-            raise ConfigError(f"a controller '{name}' exists already; choose another name")
-        return controller
-
-    return register
+    return _registry.register(name)
 
 
 def controller_names() -> tuple[str, ...]:
     """Names of all controllers: those of this package and those registered by others."""
-    package = importlib.import_module("ednas.search.controllers")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
-    return tuple(sorted(_registry))
-
-
-def _find(name: str) -> type[Controller]:
-    known = controller_names()
-    if name not in known:
-        raise ConfigError(f"unknown controller '{name}'; {hint(name, known)}")
-    return _registry[name]
+    return _registry.names()

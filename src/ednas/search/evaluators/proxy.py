@@ -202,6 +202,7 @@ class ProxyEvaluator:
                 parts=parts,
                 callbacks=[lambda report: curve.append(CurvePoint(report.step, losses=report.losses))],
                 validate=measure_on_the_way if config.recipe.evaluate_every else None,
+                seed=config.seed,
             )
             return evaluate(model, held_out, config.protocol, batch_size=eval_batch_size)
         return metrics

@@ -63,7 +63,8 @@ def train_supernet(
         "space": space.fingerprint(),
         "data": split.digest,
         "tasks": list(config.tasks),
-        "recipe": recipe.model_dump(mode="json"),
+        # Without defaults, so that what is added to recipes later leaves it as it is.
+        "recipe": recipe.model_dump(mode="json", exclude_defaults=True),
         "seed": config.seed,
         "networks": hashlib.sha256("\n".join(networks).encode()).hexdigest()[:16],
     }
@@ -94,6 +95,7 @@ def train_supernet(
         checkpoint_folder=folder,
         resume=True,
         identity=identity,
+        seed=config.seed,
     )
     notes = SupernetNotes(
         identity=identity,

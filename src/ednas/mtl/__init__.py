@@ -1,0 +1,1 @@
+"""Multi-task learning: other ways to weigh the losses of tasks."""
