@@ -1,19 +1,21 @@
-"""Time and memory of a training step: ours, also compiled, beside the same network in plain PyTorch (NCHW).
+"""Time and memory of a training step: ours, also compiled or weighed, beside the same network in plain PyTorch (NCHW).
 
 Both sides train the base network for segmentation and depth on the same random batch, each in a process of its own,
 and take turns, so that a busy machine slows both alike::
 
     python benchmarks/training_step.py --threads 2
     python benchmarks/training_step.py --sides ours,compiled --device cuda --height 96 --width 128 --batch-size 12
+    python benchmarks/training_step.py --sides ours,dwa,famo,pcgrad --threads 1 --height 64 --width 128
 
 The plain side is what one would write first: NCHW tensors, ``torch.optim.Adam``, the same losses. Asked for: ours at
 least 1.8 times as fast, with no more memory; and on a GPU ``compiled`` (``ednas train --compile``) at least 3 times as
-fast as ours. What compiling costs is in the first step.
+fast as ours. What compiling costs is in the first step. The other sides are weightings of the tasks (docs/training.md).
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import resource
 import statistics
 import subprocess
@@ -24,7 +26,9 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
-SIDES = ("plain", "ours", "compiled")
+from ednas.mtl.weighting import weighting_names
+
+SIDES = ("plain", "ours", "compiled", *weighting_names())
 TASKS = ("segmentation", "depth")
 ASKED = {("ours", "plain"): 1.8, ("compiled", "ours"): 3.0}
 """How many times as fast the first should be as the second."""
@@ -71,7 +75,7 @@ def plain_step(model, batch, device) -> Callable[[], None]:
     return step
 
 
-def our_step(model, batch, device, compiled) -> Callable[[], None]:
+def our_step(model, batch, device, side) -> Callable[[], None]:
     import torch
 
     from ednas.training import recipe
@@ -84,8 +88,10 @@ def our_step(model, batch, device, compiled) -> Callable[[], None]:
     batch["image"] = batch["image"].contiguous(memory_format=torch.channels_last)
     fabric = make_fabric(device)
     batch = {name: values.to(fabric.device) for name, values in batch.items()}
-    step = TrainingStep(model.network, model.tasks, recipe("full"), fabric, Normalisation(), compiled=compiled)
-    return lambda: step(batch, 0).tolist()
+    chosen = recipe("full") if side in ("ours", "compiled") else recipe("full", weighting=side)
+    step = TrainingStep(model.network, model.tasks, chosen, fabric, Normalisation(), compiled=side == "compiled")
+    numbers = itertools.count()
+    return lambda: step(batch, next(numbers)).tolist()
 
 
 def serve(side, args):
@@ -98,7 +104,7 @@ def serve(side, args):
     if side == "plain":
         step = plain_step(model, batch, args.device)
     else:
-        step = our_step(model, batch, args.device, side == "compiled")
+        step = our_step(model, batch, args.device, side)
     on_gpu = args.device.startswith("cuda")
     for line in sys.stdin:
         times = []
@@ -167,13 +173,15 @@ def main():
     place = f"{args.threads} threads" if args.device == "cpu" else args.device
     shape = f"batch {args.batch_size}, {args.height}x{args.width}, {place}"
     table = Table(title=f"Training step of the base network, two tasks ({shape})")
-    for column in ("side", "first step s", "median ms", "quickest ms", "images/s", "peak MiB"):
+    columns = ("side", "first step s", "median ms", "quickest ms", "of the first side's", "images/s", "peak MiB")
+    for column in columns:
         table.add_column(column, justify="left" if column == "side" else "right")
     for side in args.sides:
         median = statistics.median(times[side])
         quickest = min(times[side])
         speed = args.batch_size / median
-        cells = (f"{first[side]:.1f}", f"{median * 1e3:.0f}", f"{quickest * 1e3:.0f}", f"{speed:.1f}")
+        share = quickest / min(times[args.sides[0]])
+        cells = (f"{first[side]:.1f}", f"{median * 1e3:.0f}", f"{quickest * 1e3:.0f}", f"{share:.2f}", f"{speed:.1f}")
         table.add_row(side, *cells, f"{peak[side]:.0f}")
     console = Console()
     console.print(table)

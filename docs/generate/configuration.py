@@ -19,6 +19,10 @@ from ednas.data.readers.folder.description import FolderConfig, PartConfig, Part
 from ednas.data.readers.folder.targets import DepthTarget, LabelsTarget, NormalsTarget
 from ednas.hw import Target
 from ednas.hw.graph.layer_list import LayerEntry, NetworkEntry
+from ednas.mtl.sharing.branching import Branching
+from ednas.mtl.sharing.cross_stitch import CrossStitch
+from ednas.mtl.sharing.nddr import NDDR
+from ednas.mtl.sharing.sluice import Sluice
 from ednas.mtl.weighting.conflicts import AlignedMTL, CAGrad, Nash
 from ednas.mtl.weighting.dwa import DynamicWeightAverage
 from ednas.mtl.weighting.famo import FAMO
@@ -63,6 +67,10 @@ PAGES = {
         "The YAML file of `ednas train --config`, and the `config.yaml` of a training's folder.",
         {
             "Training": TrainConfig,
+            "Options of the sharing branching": Branching.Options,
+            "Options of the sharing cross_stitch": CrossStitch.Options,
+            "Options of the sharing sluice": Sluice.Options,
+            "Options of the sharing nddr": NDDR.Options,
             "Options of the weighting uncertainty": Uncertainty.Options,
             "Options of the weighting uw_so": SoftOptimalUncertainty.Options,
             "Options of the weighting dwa": DynamicWeightAverage.Options,

@@ -14,7 +14,7 @@ from helpers.small_training import small_architecture, write_dataset
 from PIL import Image
 
 from ednas.arch import save_architecture, zoo
-from ednas.training import load_config
+from ednas.training import load_checkpoint, load_config
 
 
 @pytest.mark.slow
@@ -251,3 +251,22 @@ def test_mistakes_of_a_weighting_are_one_line(run: Run, tmp_path: Path, options:
     assert said in err
     assert err.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_way_to_share_is_chosen_kept_and_refused(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
+    train = ["train", small_architecture().to_text(), "--data", write_dataset(tmp_path / "data"), "--steps", 2]
+    train += ["--batch-size", 2]
+    code, _, err = run(*train, "--sharing", "single", "--out", tmp_path / "single")
+    assert code == 0, err
+    assert load_checkpoint(tmp_path / "single" / "checkpoint").architecture.sharing == "single"
+    code, _, err = run(
+        *train, "--sharing", "nddr(rate=2)", "--init", tmp_path / "single" / "checkpoint", "--out", tmp_path / "nddr"
+    )
+    assert code == 0, err
+    assert "taken whole: stem, block 1" in (tmp_path / "nddr" / "log.txt").read_text()
+    code, _, err = run(*train, "--sharing", "mtann", "--out", tmp_path / "wrong")
+    assert code == 2
+    assert "unknown sharing 'mtann'; did you mean 'mtan'" in err
+    assert err.count("\n") == 1

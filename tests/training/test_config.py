@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from ednas.arch import save_architecture
+from ednas.arch import load_architecture, save_architecture
 from ednas.exceptions import ConfigError
 from ednas.training import TrainConfig, load_config
 from ednas.training.config import difference
@@ -52,6 +52,18 @@ def test_mistakes_are_named_in_one_line(tmp_path, text, said):
     assert said in str(error.value)
     assert str(file) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_way_to_share_is_put_into_the_architecture(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("data: streets\nsharing: mtan\n")
+    found = load_config(file)
+    assert found.load_architecture().sharing == "mtan"
+    alone = found.standalone()
+    assert (alone.sharing, alone.load_architecture()) == (None, found.load_architecture())
+    file.write_text("data: streets\narchitecture: base sharing:mtan\nsharing: hard\n")
+    assert load_config(file).load_architecture() == load_architecture("base")
+    assert difference(found, alone) is None
 
 
 def test_a_weighting_is_read_by_its_name_or_with_options(tmp_path):

@@ -217,6 +217,34 @@ def test_own_parts_take_the_weights_of_the_same_ones_alone():
         assert initialise(model_of(load_architecture(BOTH), targets=metres), weights_of(first)).fresh == ("decoder",)
 
 
+@pytest.mark.parametrize("sharing", ["single", "cross_stitch", "nddr", "sluice", "mtan", "branching"])
+def test_copies_of_a_backbone_start_from_the_one(sharing):
+    tasks = ("depth", "normals")
+    given = model_of(small_architecture(), tasks, seed=0)
+    own = model_of(small_architecture().with_parts(sharing=sharing), tasks)
+    taken = initialise(own, weights_of(given))
+    assert {"stem", "block 1", "block 16", "neck", "head.depth.predict"} <= set(taken.whole)
+    assert set(taken.fresh) <= {"encoder.units", "encoder.masks", "encoder.refine", "encoder.projections"}
+    source, found = given.network.state_dict(), own.network.state_dict()
+    starts = {name: tensor for name, tensor in found.items() if name.endswith(("0.0.0.weight", "0.0.weight"))}
+    convs = [name for name, tensor in starts.items() if tensor.shape == source["encoder.stages.0.0.0.weight"].shape]
+    stems = [name for name in convs if name.split(".")[0] == "encoder" and found[name].shape[1] == 3]
+    assert len(stems) == (2 if sharing in ("single", "cross_stitch", "nddr", "sluice") else 1)
+    assert all(torch.equal(found[name], source["encoder.stages.0.0.0.weight"]) for name in stems)
+
+
+@pytest.mark.parametrize("sharing", ["cross_stitch", "nddr", "sluice"])
+def test_networks_that_are_joined_start_from_a_network_for_each_task(sharing):
+    tasks = ("depth", "normals")
+    given = model_of(small_architecture().with_parts(sharing="single"), tasks, seed=0)
+    own = model_of(small_architecture().with_parts(sharing=sharing), tasks)
+    taken = initialise(own, weights_of(given))
+    assert set(taken.fresh) <= {"encoder.units", "encoder.projections"}
+    found = own.network.state_dict()
+    for name, tensor in given.network.state_dict().items():
+        assert torch.equal(found[name], tensor), name
+
+
 def test_weights_of_which_nothing_fits_are_refused():
     with example():
         own, given = model_of(load_architecture(BOTH)), weights_of(model_of(small_architecture()))

@@ -6,11 +6,14 @@ import pytest
 import torch
 from helpers.small_training import (
     LABELLED,
+    SIZE,
+    TARGETS,
     Batches,
     Stop,
     assert_same_weights,
     double_width,
     make_batch,
+    small_architecture,
     stop_at,
 )
 from helpers.weightings import OPTIONS
@@ -18,7 +21,7 @@ from helpers.weightings import OPTIONS
 from ednas.data.sample import VOID
 from ednas.exceptions import ConfigError
 from ednas.mtl.weighting import GradientWeighting, LossWeighting, WeightingConfig, register_weighting, weighting_names
-from ednas.training import fit
+from ednas.training import build_model, fit
 from ednas.training.config import Normalisation
 from ednas.training.device import make_fabric
 from ednas.training.step import TrainingStep
@@ -257,3 +260,39 @@ class TestWeighting:
             begin(weighed(short, "log_sum", loss_weights={"depth": 0}))
         with pytest.raises(ConfigError, match="train without --compile"):
             begin(weighed(short, "pcgrad"), compiled=True)
+
+
+class TestSharing:
+    def test_units_learn_at_their_rate_without_decay(self, build, short):
+        model = build_model(
+            small_architecture().with_parts(sharing="cross_stitch(rate=5)"), TASKS, TARGETS, input_size=SIZE
+        )
+        recipe = short.model_copy(update={"encoder_rate": 0.2, "weight_decay": 0.1})
+        step = TrainingStep(model.network, model.tasks, recipe, make_fabric("cpu"), Normalisation())
+        names = {parameter: name for name, parameter in model.network.named_parameters()}
+        for group in step.optimizer.param_groups:
+            for parameter in group["params"]:
+                is_unit = names[parameter].startswith("encoder.units.")
+                is_encoder = names[parameter].startswith("encoder.")
+                assert group["rate"] == pytest.approx(1.0 if is_unit or not is_encoder else 0.2)
+                assert group["weight_decay"] == (0 if is_unit else 0.1)
+
+    @pytest.mark.parametrize("weighting", ["fixed", "test_ones"])
+    @pytest.mark.parametrize("parts", [1, 2])
+    def test_the_penalty_of_a_way_to_share_is_added(self, short, weighting, parts):
+        own = small_architecture().with_parts(sharing="sluice(orthogonality=3)")
+        with_penalty, without = (build_model(own, TASKS, TARGETS, input_size=SIZE) for _ in range(2))
+        without.network.encoder._orthogonality = 0.0
+        found = []
+        for model in (with_penalty, without):
+            step = TrainingStep(
+                model.network, model.tasks, weighed(short, weighting), make_fabric("cpu"), Normalisation(), parts=parts
+            )
+            step(make_batch(), 0)
+            found.append({name: weight.grad for name, weight in model.network.named_parameters()})
+        expected = build_model(own, TASKS, TARGETS, input_size=SIZE).network
+        expected.encoder.penalty().backward()
+        for name, weight in expected.named_parameters():
+            difference = found[0][name] - found[1][name]
+            torch.testing.assert_close(difference, torch.zeros_like(difference) if weight.grad is None else weight.grad,
+                                       rtol=1e-3, atol=1e-4)  # fmt: skip

@@ -19,7 +19,7 @@ from operator import mul
 from typing import Any, NamedTuple
 
 from ednas.arch.block import Allowed, Block, check_values
-from ednas.arch.parts import PARTS, parse_part
+from ednas.arch.parts import HARD, PARTS, parse_part
 from ednas.exceptions import ArchitectureError, one_line
 
 STAGE_DEPTHS = (1, 2, 2, 3, 3, 4, 1)
@@ -43,8 +43,12 @@ _ALLOWED: Mapping[str, Allowed] = {
     "head_lateral": (0, 4),
 }
 
-_REPLACED = {"backbone": {"stem_filters": 32}, "decoder": {"bifpn_width": 64, "bifpn_depth": 4, "head_lateral": 4}}
-"""Numbers that a part of the user's own takes the place of, with their defaults."""
+_REPLACED: Mapping[str, Mapping[str, int]] = {
+    "backbone": {"stem_filters": 32},
+    "decoder": {"bifpn_width": 64, "bifpn_depth": 4, "head_lateral": 4},
+    "sharing": {},
+}
+"""Numbers that a named part takes the place of, with their defaults."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class Architecture:
         backbone: A registered backbone (:func:`ednas.nn.register_backbone`) that takes the place of stem and blocks,
             with its options: ``mine(width=0.5)``; empty = none.
         decoder: A registered decoder (:func:`ednas.nn.register_decoder`) that takes the place of neck and heads.
+        sharing: How tasks share the backbone (:mod:`ednas.nn.sharing`), with its options: ``cross_stitch(start=0.8)``;
+            empty = they share all of it (``hard``). A single task shares with nobody.
         stage_depths: Blocks in each stage; by default those of EfficientNet-B0, and none with a backbone of one's own.
 
     Raises:
@@ -81,10 +87,13 @@ class Architecture:
     name: str = field(default="", compare=False)
     backbone: str = ""
     decoder: str = ""
+    sharing: str = ""
     stage_depths: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "blocks", tuple(self.blocks))
+        if self.sharing == HARD:
+            object.__setattr__(self, "sharing", "")
         if self.stage_depths is None:
             object.__setattr__(self, "stage_depths", () if self.backbone else STAGE_DEPTHS)
         for index, block in enumerate(self.blocks, start=1):
@@ -110,6 +119,11 @@ class Architecture:
                         raise ArchitectureError(
                             f"architecture: {field} is of no use beside {part} '{text}'; leave it out"
                         )
+        if self.sharing and (self.backbone or self.decoder):
+            raise ArchitectureError(
+                f"architecture: sharing '{self.sharing}' is of our backbones, necks and heads; leave out "
+                + (f"backbone '{self.backbone}'" if self.backbone else f"decoder '{self.decoder}'")
+            )
         if self.backbone and (self.blocks or self.stage_depths):
             raise ArchitectureError(
                 f"architecture: {len(self.blocks)} blocks beside backbone '{self.backbone}', must be 0, in no stages"
@@ -128,21 +142,25 @@ class Architecture:
         return self.stage_depths or ()
 
     @property
-    def has_own_parts(self) -> bool:
-        """Whether the backbone or the decoder is a user's own."""
-        return bool(self.backbone or self.decoder)
+    def has_named_parts(self) -> bool:
+        """Whether it is more than stem, blocks, one neck and heads: backbone or decoder are a user's own, or shared."""
+        return bool(self.backbone or self.decoder or self.sharing)
 
-    def with_parts(self, *, backbone: str = "", decoder: str = "") -> Architecture:
-        """Return the same with parts of one's own in the places of these: of stem and blocks, of neck and heads.
+    def with_parts(self, *, backbone: str = "", decoder: str = "", sharing: str = "") -> Architecture:
+        """Return the same with named parts in the places of these: of stem and blocks, of neck and heads.
 
         Args:
             backbone: A registered backbone, with its options like ``mine(width=0.5)``; empty = the backbone stays.
             decoder: A registered decoder; empty = neck and heads stay.
+            sharing: How tasks share the backbone; empty = as they do.
 
         Raises:
             ArchitectureError: A text names no part.
         """
-        given = {part: text for part, text in (("backbone", backbone), ("decoder", decoder)) if text}
+        texts = {"backbone": backbone, "decoder": decoder, "sharing": sharing}
+        given = {part: text for part, text in texts.items() if text}
+        if all(getattr(self, part) == ("" if text == HARD else text) for part, text in given.items()):
+            return self
         changes: dict[str, Any] = dict(given)
         for part in given:
             changes |= _REPLACED[part]
@@ -186,8 +204,9 @@ class Architecture:
         neck = [f"bifpn_w{self.bifpn_width}_d{self.bifpn_depth}", f"heads_l{self.head_lateral}"]
         backbone = [f"backbone:{self.backbone}"] if self.backbone else blocks
         decoder = [f"decoder:{self.decoder}"] if self.decoder else neck
+        sharing = [f"sharing:{self.sharing}"] if self.sharing else []
         size = [] if self.input_size is None else [f"in_{self.input_size[0]}x{self.input_size[1]}"]
-        return " ".join([*backbone, *decoder, *size])
+        return " ".join([*backbone, *decoder, *sharing, *size])
 
     @classmethod
     def from_text(cls, text: str, name: str = "") -> Architecture:

@@ -1,4 +1,4 @@
-"""Parts of a network that are a user's own, as an architecture names them: ``mine`` or ``mine(width=0.5)``."""
+"""Parts of a network that an architecture names: ``mine`` or ``mine(width=0.5)``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from typing import Any, NamedTuple
 
 from ednas.exceptions import ArchitectureError
 
-PARTS = ("backbone", "decoder")
-"""What of a network may be a user's own."""
+PARTS = ("backbone", "decoder", "sharing")
+"""What of a network has a name: a backbone or a decoder of a user's own, and how tasks share the backbone."""
+
+HARD = "hard"
+"""The name of one backbone for all tasks, which needs none."""
 
 _PART = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)(\((?P<options>[^()\s]+)\))?")
 _OPTION = re.compile(r"(?P<key>[A-Za-z_]\w*)=(?P<value>[^=,]+)")

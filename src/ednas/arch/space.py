@@ -158,7 +158,7 @@ class SearchSpace:
         choices = list(_choices(base, self.config))
         *self._blocks, self._rest = _parts(base, choices)
         self.decisions = tuple(decision for part in (*self._blocks, self._rest) for _, decision in part.decisions)
-        if base.has_own_parts and not self.decisions:
+        if base.has_named_parts and not self.decisions:
             raise ArchitectureError(
                 "space: nothing is left to choose beside the backbone or decoder of your own; give bifpn_widths, "
                 "bifpn_depths, head_laterals or input_sizes"

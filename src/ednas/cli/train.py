@@ -36,6 +36,13 @@ def train(
     ] = None,
     data_option: DataOptions = None,
     tasks: Annotated[str | None, typer.Option(help="Tasks to learn together, like segmentation,depth.")] = None,
+    sharing: Annotated[
+        str | None,
+        typer.Option(
+            help="How tasks share the backbone: hard (all of it), single (nothing), branching, mtan, cross_stitch, "
+            "sluice or nddr, with options like branching(at=6). Default: as the architecture says, else hard."
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")] = Path("runs/train"),
     config: Annotated[
         Path | None, typer.Option(help="A YAML file; options on the command line replace its values.")
@@ -120,6 +127,8 @@ def train(
     ednas train base --data streets --tasks segmentation,depth --weighting dwa --weighting-option window=50
     --out runs/dwa
 
+    ednas train base --data streets --tasks segmentation,depth --sharing mtan --out runs/mtan
+
     ednas train base --data streets --teacher runs/large/checkpoint --out runs/taught
 
     ednas train base --data streets --tasks segmentation,depth --out runs/base --resume --steps 2000     # lengthen it
@@ -158,6 +167,7 @@ def train(
         "architecture": architecture,
         "data": data,
         "tasks": parse_tasks(tasks) if tasks else None,
+        "sharing": sharing,
         "seed": seed,
         "plugins": all_plugins(values, plugin),
     }

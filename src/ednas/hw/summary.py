@@ -74,7 +74,7 @@ def counts(architecture: Architecture, heads: Mapping[str, int], input_size: tup
 
     Arguments and errors are those of :func:`summarise`.
     """
-    if architecture.has_own_parts:
+    if architecture.has_named_parts:
         summary = summarise(architecture, heads, input_size)
         return Counts(summary.params, summary.macs)
     pieces = network_pieces(architecture, heads, input_size).all
@@ -93,7 +93,7 @@ def summarise(architecture: Architecture, heads: Mapping[str, int], input_size: 
         ArchitectureError: The input size or the heads are wrong, or a part of the user's own is not registered.
         TargetError: An own part has an operator that the cost model does not know.
     """
-    if architecture.has_own_parts:
+    if architecture.has_named_parts:
         return _summarise_whole(architecture, heads, input_size)
     pieces = network_pieces(architecture, heads, input_size)
     named: list[tuple[str, str, int, tuple[Piece, ...]]] = [

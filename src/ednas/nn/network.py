@@ -1,6 +1,7 @@
 """The whole multi-task network: one encoder and one neck for all tasks, one small head for each.
 
-A backbone of the user's own takes the place of the encoder, a decoder of neck and heads.
+A backbone of the user's own takes the place of the encoder, a decoder of neck and heads. Other ways to share take the
+place of the encoder, too, and have a neck for each group of tasks that read the same features.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ from torch import Tensor, nn
 from ednas.arch import Architecture
 from ednas.arch.architecture import FEATURE_STRIDES
 from ednas.exceptions import ArchitectureError
-from ednas.nn.bifpn import BiFPN
-from ednas.nn.blocks import ConvBNAct
+from ednas.nn.blocks import initialise
+from ednas.nn.decoder import Decoder, decode
 from ednas.nn.encoder import Encoder
-from ednas.nn.heads import DenseHead, resize_bilinear
+from ednas.nn.heads import resize_bilinear
 from ednas.nn.parts import check_features, check_predictions, make_backbone, make_decoder
+from ednas.nn.sharing import Sharing, make_sharing
 
 OUTPUT_STRIDE = FEATURE_STRIDES[0]
 """Stride of the heads' predictions: that of the finest features."""
 
 
 class MultiTaskNetwork(nn.Module):
-    """Encoder, BiFPN and per-task heads, hard parameter sharing (Section 3.1).
+    """Encoder, BiFPN and per-task heads, by hard sharing (Section 3.1) unless the architecture says otherwise.
 
     Args:
         architecture: The architecture.
@@ -34,7 +36,7 @@ class MultiTaskNetwork(nn.Module):
         channels: Output channels by task, as given.
 
     Raises:
-        ArchitectureError: There is no head, or one has no channel; or a backbone or decoder of the user's own is not
+        ArchitectureError: There is no head, or one has no channel; or a backbone, a decoder or a way to share is not
             registered or does not fit.
 
     Example:
@@ -55,6 +57,13 @@ class MultiTaskNetwork(nn.Module):
         self.architecture = architecture
         self.channels = dict(heads)
         self.encoder: nn.Module
+        if architecture.sharing and len(heads) > 1:
+            self.encoder = sharing = make_sharing(architecture, tuple(heads))
+            stages = architecture.stages()
+            channels = tuple(stages[stage][-1].filters for stage in architecture.feature_stages)
+            own_heads = [{task: heads[task] for task in group} for group in sharing.groups]
+            self.decoders = nn.ModuleList(Decoder(architecture, channels, own) for own in own_heads).apply(initialise)
+            return
         if architecture.backbone:
             self.encoder, channels = make_backbone(architecture.backbone)
         else:
@@ -63,41 +72,34 @@ class MultiTaskNetwork(nn.Module):
         if architecture.decoder:
             self.decoder = make_decoder(architecture.decoder, channels, heads)
         else:
-            fine, *pyramid = channels
-            width = architecture.bifpn_width
-            self.neck = BiFPN(pyramid, width, architecture.bifpn_depth)
-            self.detail = ConvBNAct(fine, width, act=False) if architecture.head_lateral else None
-            self.heads = nn.ModuleDict({task: DenseHead(width, n) for task, n in heads.items()})
+            decoder = Decoder(architecture, channels, heads)
+            self.neck, self.detail, self.heads = decoder.neck, decoder.detail, decoder.heads
         for name, part in self.named_children():
             if name != "decoder" and not (name == "encoder" and architecture.backbone):
-                part.apply(_initialise)
+                part.apply(initialise)
 
-    def features(self, image: Tensor) -> list[Tensor]:
-        """Map a normalised image ``(N, 3, H, W)`` to features at strides 4, 8, 16 and 32."""
-        features = self.encoder(image)
-        if self.architecture.backbone:
-            return check_features(self.architecture.backbone, features, image.shape[2:])
-        return [features[stage] for stage in self.architecture.feature_stages]
+    @property
+    def sharing(self) -> Sharing | None:
+        """How tasks share the backbone; None where they share all of it."""
+        return self.encoder if isinstance(self.encoder, Sharing) else None
 
     def predict_heads(self, image: Tensor) -> dict[str, Tensor]:
         """Map a normalised image ``(N, 3, H, W)`` to predictions at stride 4, as deployed: ``(N, C, H / 4, W / 4)``."""
-        fine, *pyramid = self.features(image)
+        features = self.encoder(image)
+        if self.sharing is not None:
+            found: dict[str, Tensor] = {}
+            for decoder, own in zip(self.decoders, features, strict=True):
+                found |= decoder(own)
+            return {task: found[task] for task in self.channels}
+        if self.architecture.backbone:
+            features = check_features(self.architecture.backbone, features, image.shape[2:])
+        else:
+            features = [features[stage] for stage in self.architecture.feature_stages]
         if self.architecture.decoder:
-            predictions = self.decoder([fine, *pyramid])
-            return check_predictions(self.architecture.decoder, predictions, self.channels, fine.shape[2:])
-        p3 = self.neck(pyramid)[0]
-        detail = None if self.detail is None else self.detail(fine)
-        return {task: head(p3, fine.shape[2:], detail) for task, head in self.heads.items()}
+            predictions = self.decoder(features)
+            return check_predictions(self.architecture.decoder, predictions, self.channels, features[0].shape[2:])
+        return decode(self.neck, self.detail, self.heads, features)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Map a normalised image ``(N, 3, H, W)``, any size from 32 px, to predictions ``(N, C, H, W)``."""
         return {task: resize_bilinear(y, image.shape[2:]) for task, y in self.predict_heads(image).items()}
-
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d) and not module.weight.is_meta:  # one that is only described has no values
-        # By what a unit reads. "fan_out" takes a depthwise convolution for a dense one, whose weights then start tens
-        # of times too small, and learns far less in a short training (docs/training.md).
-        nn.init.kaiming_normal_(module.weight, mode="fan_in")
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

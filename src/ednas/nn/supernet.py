@@ -65,8 +65,11 @@ class Supernet(nn.Module):
         start: Callable[[MultiTaskNetwork], None] | None = None,
     ) -> None:
         super().__init__()
-        if space.base.has_own_parts:
-            raise ArchitectureError("supernet: a backbone or decoder of your own cannot be cut; search by proxy")
+        if space.base.has_named_parts:
+            raise ArchitectureError(
+                "supernet: a backbone or decoder of your own cannot be cut, nor can other sharing than hard; search by "
+                "proxy"
+            )
         if any(decision.name == "input_size" for decision in space.decisions):
             raise ArchitectureError("supernet: networks of several input_sizes cannot share one; give one size")
         if len(networks) < at_once:

@@ -25,7 +25,7 @@ def block_rows(architecture: Architecture, summary: Summary | None = None) -> tu
         architecture: The architecture.
         summary: Its counts, from :func:`ednas.hw.summary.summarise`.
     """
-    if architecture.has_own_parts:
+    if architecture.has_named_parts:
         parts = () if summary is None else summary.blocks
         return tuple(_with_costs(BlockRow("", part.text, filters=part.output[2]), part) for part in parts)
     rows = [BlockRow("0", "Conv2D", 2, 3, architecture.stem_filters)]

@@ -56,7 +56,7 @@ def draw_architecture(
     Returns:
         An SVG document, 1140 px wide or what the blocks need, on a light card of its own.
     """
-    if architecture.has_own_parts:
+    if architecture.has_named_parts:
         return _draw_halves(architecture, summary, tasks)
     layers = min(architecture.bifpn_depth, _MAX_LAYERS)
     heads_y = _LEVELS_Y + 52 + layers * _LAYER_HEIGHT + 28
@@ -81,6 +81,7 @@ def _draw_halves(architecture: Architecture, summary: Summary | None, tasks: Seq
     canvas = Canvas(_WIDTH, 2 * _BACKBONE_Y - 96, f"Architecture {name}: backbone and decoder of {len(tasks)} tasks")
     _draw_title(canvas, architecture, name, summary)
     backbone = architecture.backbone or f"stem and {len(architecture.blocks)} blocks"
+    backbone += f", sharing {architecture.sharing}" if architecture.sharing else ""
     neck = f"BiFPN ×{architecture.bifpn_depth}, {architecture.bifpn_width} channels, and heads"
     boxes = (("backbone", backbone), ("decoder", architecture.decoder or neck), ("tasks", ", ".join(tasks)))
     gap = 40.0

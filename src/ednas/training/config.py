@@ -40,6 +40,8 @@ class TrainConfig(StrictModel):
             text form), or an architecture's JSON form.
         data: What :func:`ednas.data.open_dataset` takes: a path, or a built-in scene (``streets``, ``rooms``).
         tasks: The tasks to train together; one task makes a single-task baseline.
+        sharing: How tasks share the backbone, with options like ``cross_stitch(start=0.8)``, whatever the architecture
+            says; None = as it says. See :mod:`ednas.nn.sharing`.
         recipe: How to train. In YAML also a name (``recipe: mini``), or a name with changes
             (``recipe: {name: mini, steps: 100}``).
         seed: Of the weights, of the order of the samples and of their augmentation.
@@ -58,6 +60,7 @@ class TrainConfig(StrictModel):
     architecture: str | dict[str, Any] = "base"
     data: str
     tasks: tuple[str, ...] = ("segmentation", "depth")
+    sharing: str | None = None
     recipe: Recipe = RECIPES["mini"]
     seed: NonNegativeInt = 0
     data_options: Mapping[str, Any] = Field(default_factory=dict)
@@ -107,7 +110,8 @@ class TrainConfig(StrictModel):
         Raises:
             ArchitectureError: It cannot be found or is wrong.
         """
-        return load_architecture(self.architecture)
+        architecture = load_architecture(self.architecture)
+        return architecture if self.sharing is None else architecture.with_parts(sharing=self.sharing)
 
     def with_architecture(self, architecture: Architecture) -> Self:
         """Return the same run of another network; an input size of that network replaces the recipe's."""
@@ -124,6 +128,7 @@ class TrainConfig(StrictModel):
         """
         changes: dict[str, Any] = {
             "architecture": self.load_architecture().to_dict(),
+            "sharing": None,
             "data": _absolute(self.data),
             # A file may be an option's value; the name of a folder may be anything.
             "data_options": {

@@ -10,6 +10,7 @@ decoder of the user's own takes what it has in common with the same one alone.
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,14 @@ _LITE0_NORMALISATION = Normalisation(mean=(127 / 255,) * 3, std=(128 / 255,) * 3
 """What EfficientNet-Lite0 was trained with."""
 
 
+_COPIES = (
+    (re.compile(r"^encoder\.(encoders\.\d+|encoder)\."), "encoder."),
+    (re.compile(r"^encoder\.branches\.(\d+)\.\d+\."), r"encoder.stages.\1."),
+    (re.compile(r"^decoders\.\d+\."), ""),
+)
+"""How the copies that ways to share have of a backbone, of its stages, or of neck and heads are called."""
+
+
 @dataclass(frozen=True)
 class Weights:
     """Weights to start from.
@@ -55,7 +64,8 @@ class Weights:
 class Taken:
     """What a network took over, in parts: ``stem``, ``block 1`` ..., ``neck``, ``detail``, ``head.depth``.
 
-    A backbone of the user's own is the part ``encoder``, a decoder ``decoder``.
+    A backbone of the user's own is the part ``encoder``, a decoder ``decoder``; what joins tasks is ``encoder.units``
+    or whatever it is called.
 
     Attributes:
         whole: Parts that were taken as they are.
@@ -117,7 +127,7 @@ def initialise(model: Model, weights: Weights) -> Taken:
     sliced: list[str] = []
     fresh: list[str] = []
     for part, names in parts.items():
-        given = {name: weights.tensors[name] for name in names if name in weights.tensors}
+        given = {name: tensor for name in names if (tensor := _counterpart(name, weights)) is not None}
         if not given or not _corresponds(part, model, weights):
             fresh.append(part)
             continue
@@ -133,9 +143,24 @@ def initialise(model: Model, weights: Weights) -> Taken:
     return Taken(tuple(whole), tuple(sliced), tuple(fresh))
 
 
+def _counterpart(name: str, weights: Weights) -> Tensor | None:
+    """Return the tensor of the same name, else that which a copy of a backbone, stage or neck is a copy of."""
+    found = weights.tensors.get(name)
+    return weights.tensors.get(_original(name)) if found is None else found
+
+
+def _original(name: str) -> str:
+    """Return the name that a tensor would have where all tasks share one backbone and one neck."""
+    for pattern, replacement in _COPIES:
+        name = pattern.sub(replacement, name)
+    return name
+
+
 def _part(name: str, architecture: Architecture) -> str:
-    """Return the part of a network that a tensor belongs to."""
-    owner, *path = name.split(".")
+    """Return the part of a network that a tensor belongs to; copies of a part are one."""
+    owner, *path = _original(name).split(".")
+    if owner == "encoder" and architecture.sharing and path[0] != "stages":
+        return f"encoder.{path[0]}"
     if owner == "encoder" and not architecture.backbone:
         stage, index = int(path[1]), int(path[2])
         number = sum(map(len, architecture.stages()[:stage])) + index + (stage > 0)  # stage 0 begins with the stem

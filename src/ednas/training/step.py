@@ -15,7 +15,9 @@ from ednas.mtl.gradients import TaskGradients
 from ednas.mtl.weighting import GradientWeighting, LossWeighting
 from ednas.mtl.weighting.base import Taken
 from ednas.mtl.weighting.fixed import Fixed
+from ednas.nn import MultiTaskNetwork
 from ednas.nn.heads import resize_bilinear
+from ednas.nn.sharing import Sharing
 from ednas.tasks import Task
 from ednas.training.config import Normalisation
 from ednas.training.model import normalise
@@ -120,6 +122,8 @@ class TrainingStep:
         ).sum(0)
         if isinstance(self.weighting, GradientWeighting):
             self._combine_gradients(self.weighting, losses, step)
+        if (penalty := self._penalty()) is not None:
+            self._fabric.backward(penalty)
         if self._recipe.grad_clip is not None:
             self._fabric.clip_gradients(
                 self._module, self._stepper, max_norm=self._recipe.grad_clip, error_if_nonfinite=False
@@ -151,6 +155,11 @@ class TrainingStep:
             weights = torch.full_like(losses, torch.nan)
         self.counted = self._fixed * weights
         self._gradients.combine(weights)
+
+    def _penalty(self) -> Tensor | None:
+        """What the way to share adds to the loss."""
+        sharing = _sharing(self.network)
+        return None if sharing is None else sharing.penalty()
 
     def _over_all(self, losses: Tensor) -> Tensor:
         """Return the losses that the weighting sees: weighed by the recipe, and averaged over all processes."""
@@ -298,11 +307,18 @@ def _make_optimizer(network: nn.Module, recipe: Recipe, fabric: Fabric) -> torch
     return optimizer
 
 
+def _sharing(network: nn.Module) -> Sharing | None:
+    return network.sharing if isinstance(network, MultiTaskNetwork) else None
+
+
 def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     """Sort the parameters by their share of the learning rate and by whether they decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    sharing = _sharing(network)
     for name, parameter in network.named_parameters():
         rate = recipe.encoder_rate if name.startswith("encoder.") else 1.0
         decay = recipe.weight_decay if recipe.decay_all or parameter.dim() > 1 else 0.0
+        if sharing is not None and name.startswith("encoder.units."):
+            rate, decay = rate * sharing.unit_rate, 0.0
         groups.setdefault((rate, decay), []).append(parameter)
     return [{"params": parameters, "rate": rate, "weight_decay": decay} for (rate, decay), parameters in groups.items()]

@@ -89,7 +89,7 @@ def trace_network(architecture: Architecture, heads: Mapping[str, int], input_si
         ArchitectureError: The input size or the heads are wrong, or an own part is not registered.
         TargetError: An own part has an operator that the cost model does not know.
     """
-    if architecture.has_own_parts:
+    if architecture.has_named_parts:
         return trace_whole(architecture, heads, input_size)[1]
     pieces = network_pieces(architecture, heads, input_size)
     fine, *pyramid = architecture.feature_blocks
@@ -194,8 +194,10 @@ def network_pieces(architecture: Architecture, heads: Mapping[str, int], input_s
     if not heads or min(heads.values()) < 1:
         raise ArchitectureError(f"network: heads are {dict(heads)}, give at least one task with at least one channel")
     check_input_size(input_size)
-    if architecture.has_own_parts:
-        raise ArchitectureError("network: a backbone or decoder of your own has no pieces; trace it as a whole")
+    if architecture.has_named_parts:
+        raise ArchitectureError(
+            "network: with a backbone or decoder of your own, or with other sharing, it has no pieces"
+        )
     height, width = input_size
     blocks = architecture.feature_blocks
     taps = blocks if architecture.head_lateral else blocks[1:]

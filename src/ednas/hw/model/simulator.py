@@ -79,7 +79,7 @@ def estimate(architecture: Architecture, heads: Mapping[str, int], input_size: t
     """
     from ednas.hw.graph.trace import network_pieces, trace_network
 
-    if architecture.has_own_parts:
+    if architecture.has_named_parts:
         return simulate(trace_network(architecture, heads, input_size), target)
     pieces = network_pieces(architecture, heads, input_size)
     segments = [_piece_segment(piece, target) for piece in pieces.all]

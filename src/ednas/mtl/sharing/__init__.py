@@ -1,0 +1,1 @@
+"""Ways to share a backbone between tasks. One file a method; see :mod:`ednas.nn.sharing`."""
