@@ -101,10 +101,7 @@ def serve(side, args):
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     model, batch = make_model(args.height, args.width), make_batch(args.batch_size, args.height, args.width)
-    if side == "plain":
-        step = plain_step(model, batch, args.device)
-    else:
-        step = our_step(model, batch, args.device, side)
+    step = plain_step(model, batch, args.device) if side == "plain" else our_step(model, batch, args.device, side)
     on_gpu = args.device.startswith("cuda")
     for line in sys.stdin:
         times = []

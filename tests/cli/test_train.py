@@ -228,7 +228,7 @@ def test_a_weighting_is_chosen_and_logged(run: Run, tmp_path: Path, monkeypatch:
     monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
     train = ["train", small_architecture().to_text(), "--data", write_dataset(tmp_path / "data"), "--steps", 4]
     train += ["--batch-size", 2, "--out", tmp_path / "run"]
-    code, _, err = run(*train, "--weighting", "dwa", "--weighting-option", "window=2")
+    code, _, err = run(*train, "--weighting", "dwa(window=2)")
     assert code == 0, err
     recipe = load_config(tmp_path / "run" / "config.yaml").recipe
     assert (recipe.weighting.name, recipe.weighting.options) == ("dwa", {"window": 2, "temperature": 2.0})
@@ -240,9 +240,9 @@ def test_a_weighting_is_chosen_and_logged(run: Run, tmp_path: Path, monkeypatch:
     ("options", "said"),
     [
         (["--weighting", "dwaa"], "unknown weighting 'dwaa'; did you mean 'dwa'"),
-        (["--weighting", "dwa", "--weighting-option", "windo=2"], "did you mean 'window'"),
-        (["--weighting", "stch", "--weighting-option", "window=0"], "window"),
-        (["--weighting-option", "window=2"], "name the weighting, too"),
+        (["--weighting", "dwa(windo=2)"], "did you mean 'window'"),
+        (["--weighting", "stch(window=0)"], "window"),
+        (["--weighting", "dwa(window=2"], "'dwa(window=2' names no weighting"),
     ],
 )
 def test_mistakes_of_a_weighting_are_one_line(run: Run, tmp_path: Path, options: list[str], said: str) -> None:

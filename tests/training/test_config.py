@@ -69,12 +69,12 @@ def test_a_way_to_share_is_put_into_the_architecture(tmp_path):
 def test_a_weighting_is_read_by_its_name_or_with_options(tmp_path):
     file = tmp_path / "config.yaml"
     found = []
-    for text in ("dwa", "{name: dwa}", "{name: dwa, options: {window: 100}}"):
+    for text in ("dwa", "{name: dwa}", "dwa(window=100)", "{name: dwa, options: {window: 100}}"):
         file.write_text(f"data: streets\nrecipe: {{name: mini, weighting: {text}}}")
         found.append(load_config(file))
         found[-1].save(file)
         assert load_config(file) == found[-1]
-    assert found[0] == found[1] == found[2]
+    assert all(own == found[0] for own in found)
 
 
 def test_a_plugin_may_bring_a_weighting(tmp_path):

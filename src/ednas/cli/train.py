@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +15,6 @@ from ednas.cli.options import (
     parse_data_options,
     parse_size,
     parse_tasks,
-    parse_values,
     run_plugins,
 )
 from ednas.cli.printing import print_json, print_metrics, print_table, say
@@ -81,12 +79,9 @@ def train(
         str | None,
         typer.Option(
             help="What each loss counts in a step: fixed (as the recipe says), log_sum, uncertainty, uw_so, dwa, "
-            "rlw, stch, famo, gradnorm, or by gradients pcgrad, cagrad, imtl, nash, aligned, upgrad. Default: fixed."
+            "rlw, stch, famo, gradnorm, or by gradients pcgrad, cagrad, imtl, nash, aligned, upgrad, with options like "
+            "dwa(window=50). Default: fixed."
         ),
-    ] = None,
-    weighting_option: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=VALUE: an option of the weighting, like temperature=2; can be repeated."),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers.")] = None,
     runs: Annotated[
@@ -124,8 +119,7 @@ def train(
     ednas train runs/demo/best.json --data examples/nyuv2.yaml --tasks segmentation,depth,normals --input 96x128
     --steps 3000 --runs 3 --out runs/found
 
-    ednas train base --data streets --tasks segmentation,depth --weighting dwa --weighting-option window=50
-    --out runs/dwa
+    ednas train base --data streets --tasks segmentation,depth --weighting "dwa(window=50)" --out runs/dwa
 
     ednas train base --data streets --tasks segmentation,depth --sharing mtan --out runs/mtan
 
@@ -155,7 +149,7 @@ def train(
         "init": init,
         "teacher": teacher,
         "loss_preset": loss_preset,
-        "weighting": _weighting(weighting, parse_values(weighting_option, "weighting option", "temperature=2")),
+        "weighting": weighting,
         "input_size": parse_size(size) if size else None,
     }
     values = {} if config is None else read_yaml(config)
@@ -204,14 +198,6 @@ def train(
             print_metrics(result.metrics, as_json, f"wrote {result.checkpoint}; {last}")
         else:
             print_metrics(several.metrics, as_json, f"wrote {several.folder}; {last}", several.spread)
-
-
-def _weighting(name: str | None, options: Mapping[str, Any]) -> dict[str, Any] | None:
-    if name is None:
-        if options:
-            raise ConfigError("--weighting-option: name the weighting, too, by --weighting")
-        return None
-    return {"name": name, "options": options}
 
 
 def _find_learning_rate(settings: TrainConfig, out: Path, device: str, as_json: bool) -> None:

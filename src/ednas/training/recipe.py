@@ -93,8 +93,8 @@ class Recipe(StrictModel):
         loss_preset: Name of loss weights that the paper trained with (Tables 8 and 9), for example
             ``cityscapes_jared``; see :data:`ednas.tasks.presets.LOSS_PRESETS`.
         loss_weights: Weight of each task's loss in the sum; replaces the preset's; 1 where neither names a task.
-        weighting: What each loss counts in a step beside that (:mod:`ednas.mtl.weighting`). In YAML also a name
-            (``weighting: dwa``). Of a single task there is nothing to weigh.
+        weighting: What each loss counts in a step beside that (:mod:`ednas.mtl.weighting`). In YAML also a text
+            (``weighting: dwa(window=50)``). Of a single task there is nothing to weigh.
         task_options: Options by task, for example ``{"depth": {"loss": "jared", "rel_weight": 0.1}}``; they replace
             the preset's, as :func:`merge_options` says. Class weights may be counted, see
             :func:`ednas.training.preparation.prepare`.
@@ -154,11 +154,6 @@ class Recipe(StrictModel):
     @classmethod
     def _input_size_is_in_range(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
         return check_size(value)
-
-    @field_validator("weighting", mode="before")
-    @classmethod
-    def _a_name_is_a_weighting(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
 
     @field_validator("weighting")
     @classmethod

@@ -22,11 +22,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from ednas.arch.parts import parse_part
 from ednas.config import StrictModel
-from ednas.exceptions import ConfigError
+from ednas.exceptions import ArchitectureError, ConfigError
 from ednas.registry import Method, Registry
 
 FIXED = "fixed"
@@ -144,6 +145,8 @@ _registry: Registry[Weighting] = Registry("weighting", "ednas.mtl.weighting")
 class WeightingConfig(StrictModel):
     """How much each task's loss counts, beside the recipe's ``loss_weights``, and the weighting's own options.
 
+    In YAML also a text, as an architecture names its parts: ``dwa``, or ``dwa(window=50)``.
+
     Attributes:
         name: One of :func:`weighting_names`; ``fixed`` = by the recipe's weights alone.
         options: The weighting's ``Options``; what is not given has its default.
@@ -151,6 +154,17 @@ class WeightingConfig(StrictModel):
 
     name: str = FIXED
     options: Mapping[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_text(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            name, options = parse_part(value)
+        except ArchitectureError:
+            raise ValueError(f"'{value:.80}' names no weighting; write it like dwa or dwa(window=50)") from None
+        return {"name": name, "options": options}
 
     def complete(self) -> WeightingConfig:
         """Return the same with every option spelled out.
