@@ -19,6 +19,7 @@ from ednas.data.readers.folder.description import FolderConfig, PartConfig, Part
 from ednas.data.readers.folder.targets import DepthTarget, LabelsTarget, NormalsTarget
 from ednas.hw import Target
 from ednas.hw.graph.layer_list import LayerEntry, NetworkEntry
+from ednas.methods import MethodsConfig
 from ednas.mtl.sharing.branching import Branching
 from ednas.mtl.sharing.cross_stitch import CrossStitch
 from ednas.mtl.sharing.nddr import NDDR
@@ -67,6 +68,7 @@ PAGES = {
         "The YAML file of `ednas train --config`, and the `config.yaml` of a training's folder.",
         {
             "Training": TrainConfig,
+            "Comparison of methods": MethodsConfig,
             "Options of the sharing branching": Branching.Options,
             "Options of the sharing cross_stitch": CrossStitch.Options,
             "Options of the sharing sluice": Sluice.Options,
@@ -279,6 +281,8 @@ def _flow(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return getattr(value, "name", None) or _plain(value.model_dump(mode="json"))
     if isinstance(value, Mapping):
         return {key: _plain(entry) for key, entry in value.items()}
     return [_plain(entry) for entry in value] if isinstance(value, tuple | list) else value

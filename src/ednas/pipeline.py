@@ -14,10 +14,9 @@ from ednas.arch import Architecture
 from ednas.config import StrictModel, parse, read_yaml
 from ednas.data.loader import load_samples
 from ednas.exceptions import ConfigError
-from ednas.hw import summarise
 from ednas.hw.sources import load_source
 from ednas.metrics import ModelMetrics, merge_metrics
-from ednas.report.comparison import ModelCost, save_comparison, tabulate
+from ednas.report.comparison import ModelCost, cost_of, save_comparison, tabulate
 from ednas.report.content import ComparisonTable, Picture
 from ednas.report.pictures import label_sky, paint_picture, save_pictures
 from ednas.runs import RunFolder
@@ -161,25 +160,12 @@ def _compare(config: SearchConfig, finals: Sequence[Final], trained: Mapping[str
             }
         )
         model = load_checkpoint(result.runs[0].checkpoint)
-        heads = {task: made.channels for task, made in model.tasks.items()}
         size = config.latency_input_size or model.input_size  # as the search's, else the two cannot be compared
-        latency = source.network_cost(model.architecture, heads, size).latency_ms
-        counts = summarise(model.architecture, heads, size)
-        costs[final.name] = _add(costs.get(final.name), ModelCost(latency, counts.params, counts.macs))
+        cost = cost_of(model, source, size)
+        costs[final.name] = costs[final.name] + cost if final.name in costs else cost
     merged = {name: merge_metrics(parts, name) for name, parts in metrics.items()}
     models = [merged[MULTI_TASK], merged[FOUND]]
     return tabulate(merged[SINGLE_TASK], models, costs=costs, spread=spread)
-
-
-def _add(first: ModelCost | None, second: ModelCost) -> ModelCost:
-    """Add the costs of networks that run one after another."""
-    if first is None:
-        return second
-    return ModelCost(
-        (first.latency_ms or 0.0) + (second.latency_ms or 0.0),
-        (first.params or 0) + (second.params or 0),
-        (first.macs or 0) + (second.macs or 0),
-    )
 
 
 def _pictures(

@@ -51,6 +51,7 @@ class RunFolder:
         bank: The trainings that were made for that.
         check: How far evaluators can be trusted.
         job: Of the whole job: what is searched, and how its result is trained.
+        methods: Of a comparison of methods: which, and how they are trained.
         trained: Folder of the final trainings.
         comparison: What these reach, beside one another.
         predictions: Folder of pictures of what they predict.
@@ -82,6 +83,7 @@ class RunFolder:
         self.bank = self.path / "bank.jsonl"
         self.check = self.path / "check.json"
         self.job = self.path / "study.yaml"
+        self.methods = self.path / "methods.yaml"
         self.trained = self.path / "checkpoints"
         self.comparison = self.path / "comparison.json"
         self.predictions = self.path / "predictions"

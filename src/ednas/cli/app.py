@@ -10,6 +10,7 @@ from ednas.cli import (
     arch,
     benchmark,
     compare,
+    compare_methods,
     data,
     demo,
     doctor,
@@ -59,6 +60,7 @@ app.command("specialise")(specialise.specialise)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("compare-methods")(compare_methods.compare_methods)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)
 app.command("latency")(latency.latency)

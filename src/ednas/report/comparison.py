@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ednas import scoring
 from ednas.exceptions import CheckpointError
@@ -14,6 +14,12 @@ from ednas.files import read_json, write_json
 from ednas.metrics import ModelMetrics, TaskValues, read_units
 from ednas.report.content import ComparisonTable, ModelRow
 from ednas.scoring import Comparison
+
+if TYPE_CHECKING:
+    from ednas.hw.sources import Source
+    from ednas.training import Model
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -24,11 +30,40 @@ class ModelCost:
         latency_ms: Latency on the target device, milliseconds.
         params: Parameters.
         macs: Multiply-accumulates of one image.
+        training_seconds: Processor seconds of a training.
     """
 
     latency_ms: float | None = None
     params: int | None = None
     macs: int | None = None
+    training_seconds: float | None = None
+
+    def __add__(self, other: ModelCost) -> ModelCost:
+        """Return the cost of two models that run one after the other; None where one of them is not known."""
+        return ModelCost(
+            _sum(self.latency_ms, other.latency_ms),
+            _sum(self.params, other.params),
+            _sum(self.macs, other.macs),
+            _sum(self.training_seconds, other.training_seconds),
+        )
+
+
+def cost_of(model: Model, source: Source, input_size: tuple[int, int]) -> ModelCost:
+    """Return what a model costs on a device, at a size ``(H, W)``.
+
+    Raises:
+        EdnasError: It cannot be run there.
+    """
+    from ednas.hw import summarise
+
+    heads = {task: made.channels for task, made in model.tasks.items()}
+    counts = summarise(model.architecture, heads, input_size)
+    latency = source.network_cost(model.architecture, heads, input_size).latency_ms
+    return ModelCost(latency, counts.params, counts.macs)
+
+
+def _sum(first: Number | None, second: Number | None) -> Number | None:
+    return None if first is None or second is None else first + second
 
 
 def tabulate(
@@ -91,7 +126,7 @@ def save_comparison(table: ComparisonTable, path: Path | str) -> None:
         entry = {"name": model.name, "delta": model.delta, "tasks": tasks, "values": _plain(model.values)}
         if model.spread:
             entry["spread"] = _plain(model.spread)
-        costs = {"latency_ms": model.latency_ms, "params": model.params, "macs": model.macs}
+        costs = {field.name: getattr(model, field.name) for field in fields(ModelCost)}
         models.append(entry | {key: value for key, value in costs.items() if value is not None})
     head = {
         "baseline": table.baseline,
@@ -151,6 +186,7 @@ def _read_row(value: Any, where: str) -> ModelRow:
         latency_ms=_number(value.get("latency_ms"), f"{where}: 'latency_ms'"),
         params=None if params is None else round(params),
         macs=None if macs is None else round(macs),
+        training_seconds=_number(value.get("training_seconds"), f"{where}: 'training_seconds'"),
     )
 
 

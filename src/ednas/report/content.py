@@ -106,6 +106,7 @@ class ModelRow:
         latency_ms: Latency on the target device, milliseconds.
         params: Parameters.
         macs: Multiply-accumulates of one image.
+        training_seconds: Processor seconds of a training.
     """
 
     name: str
@@ -117,6 +118,7 @@ class ModelRow:
     latency_ms: float | None = None
     params: int | None = None
     macs: int | None = None
+    training_seconds: float | None = None
 
 
 @dataclass(frozen=True)

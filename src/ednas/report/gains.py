@@ -55,6 +55,9 @@ def overall_rows(table: ComparisonTable, params: str) -> list[Row]:
         "Latency ms": [show_latency(model.latency_ms) for model in table.models],
         params: [show_count(model.params) for model in table.models],
         "MACs": [show_count(model.macs) for model in table.models],
+        "Training s": [
+            MISSING if model.training_seconds is None else f"{model.training_seconds:.0f}" for model in table.models
+        ],
     }
     known = {heading: texts for heading, texts in costs.items() if set(texts) != {MISSING}}
     return [gains, *[Row(heading, "other", tuple(map(Cell, texts))) for heading, texts in known.items()]]

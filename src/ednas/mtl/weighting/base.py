@@ -16,6 +16,7 @@ label keeps its last one. A new one is one file in this folder::
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -174,6 +175,12 @@ class WeightingConfig(StrictModel):
         """
         return WeightingConfig(name=self.name, options=_registry.complete(self.name, self.options))
 
+    @property
+    def text(self) -> str:
+        """The text form, with the options that were given."""
+        options = ",".join(f"{name}={_written(value)}" for name, value in self.options.items())
+        return f"{self.name}({options})" if options else self.name
+
     def make(self, tasks: int, seed: int = 0) -> Weighting:
         """Return a fresh weighting of T tasks; of a single task, there is nothing to weigh.
 
@@ -198,6 +205,10 @@ def register_weighting(name: str) -> Callable[[WeightingClass], WeightingClass]:
 def weighting_names() -> tuple[str, ...]:
     """Names of all weightings: those of this package and those registered by others."""
     return _registry.names()
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def check_window(window: int, steps: int, name: str) -> None:

@@ -1,0 +1,49 @@
+"""``ednas compare-methods``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers.cli import Run
+from helpers.small_training import small_architecture, write_dataset
+
+
+@pytest.mark.slow
+def test_methods_are_compared_and_printed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDNAS_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "out"
+    command = ["compare-methods", small_architecture().to_text(), "--data", write_dataset(tmp_path / "data")]
+    command += ["--tasks", "segmentation,depth", "--steps", 2, "--runs", 1, "--out", out]
+    command += ["--sharing", "single", "--sharing", "nddr(rate=2,shortcut=true)"]
+    code, printed, err = run(*command, "--format", "csv")
+    assert code == 0, err
+    assert "single, seed 0: done" in err
+    assert printed.startswith("model,task,metric")
+    assert '"nddr(rate=2,shortcut=true)",depth' in printed
+    file = tmp_path / "methods.yaml"
+    file.write_text((out / "methods.yaml").read_text())
+    code, printed, err = run("compare-methods", "--config", file, "--out", out, "--format", "json")
+    assert code == 0, err
+    assert json.loads(printed) == json.loads((out / "comparison.json").read_text())
+    for form, said in (("latex", r"\begin{tabular}"), ("markdown", "**Methods"), ("table", "Methods, gains")):
+        code, printed, err = run("compare-methods", "--config", file, "--out", out, "--format", form)
+        assert (code, said in printed) == (0, True), err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--sharing", "mtann"], "unknown sharing 'mtann'; did you mean 'mtan'"),
+        (["--weighting", "dwaa"], "unknown weighting 'dwaa'; did you mean 'dwa'"),
+        (["--tasks", "depth"], "there must be two at least"),
+        (["--target", "corall"], "corall"),
+        (["--weighting", "dwa", "--weighting", "dwa"], "each once"),
+    ],
+)
+def test_mistakes_are_one_line(run: Run, tmp_path: Path, options: list[str], said: str) -> None:
+    code, _, err = run("compare-methods", "base", "--data", "streets", "--out", tmp_path / "run", *options)
+    assert code == 2
+    assert said in err
+    assert err.count("\n") == 1
