@@ -28,6 +28,7 @@ from ednas.mtl.weighting.conflicts import AlignedMTL, CAGrad, Nash
 from ednas.mtl.weighting.dwa import DynamicWeightAverage
 from ednas.mtl.weighting.famo import FAMO
 from ednas.mtl.weighting.gradnorm import GradNorm
+from ednas.mtl.weighting.searched import Searched
 from ednas.mtl.weighting.stch import SmoothTchebycheff
 from ednas.mtl.weighting.uncertainty import Uncertainty
 from ednas.mtl.weighting.uw_so import SoftOptimalUncertainty
@@ -73,6 +74,7 @@ PAGES = {
             "Options of the sharing cross_stitch": CrossStitch.Options,
             "Options of the sharing sluice": Sluice.Options,
             "Options of the sharing nddr": NDDR.Options,
+            "Options of the weighting searched": Searched.Options,
             "Options of the weighting uncertainty": Uncertainty.Options,
             "Options of the weighting uw_so": SoftOptimalUncertainty.Options,
             "Options of the weighting dwa": DynamicWeightAverage.Options,

@@ -37,6 +37,7 @@ class RunFolder:
         steps: Losses and learning rate by step.
         validation: What was measured on the part that was held out, by step.
         range_test: The test that found its learning rate.
+        weights_search: The search that found the weights of its tasks.
         trackers: What it is called by other loggers.
         metrics: Of several seeds: the mean of what was measured.
         summary: Mean, standard deviation and values of each metric.
@@ -69,6 +70,7 @@ class RunFolder:
         self.steps = self.logs / "steps.csv"
         self.validation = self.logs / "validation.csv"
         self.range_test = self.path / "find_lr.json"
+        self.weights_search = self.path / "find_weights.json"
         self.trackers = self.logs / "trackers.json"
         self.metrics = self.path / "metrics.json"
         self.summary = self.path / "summary.json"

@@ -21,13 +21,14 @@ from helpers.weightings import OPTIONS
 from ednas.data.sample import VOID
 from ednas.exceptions import ConfigError
 from ednas.mtl.weighting import GradientWeighting, LossWeighting, WeightingConfig, register_weighting, weighting_names
+from ednas.mtl.weighting.searched import SEARCHED
 from ednas.training import build_model, fit
 from ednas.training.config import Normalisation
 from ednas.training.device import make_fabric
 from ednas.training.step import TrainingStep
 
 TASKS = ("segmentation", "depth", "normals")
-OURS = weighting_names()
+OURS = tuple(name for name in weighting_names() if name != SEARCHED)
 
 
 def without_labels(name, values, samples):

@@ -78,8 +78,8 @@ def train(
     weighting: Annotated[
         str | None,
         typer.Option(
-            help="What each loss counts in a step: fixed (as the recipe says), log_sum, uncertainty, uw_so, dwa, "
-            "rlw, stch, famo, gradnorm, or by gradients pcgrad, cagrad, imtl, nash, aligned, upgrad, with options like "
+            help="What each loss counts in a step: fixed (as the recipe says), searched, log_sum, uncertainty, uw_so, "
+            "dwa, rlw, stch, famo, gradnorm, or by gradients pcgrad, cagrad, imtl, nash, aligned, upgrad, with options like "
             "dwa(window=50). Default: fixed."
         ),
     ] = None,

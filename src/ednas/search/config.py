@@ -13,6 +13,7 @@ from ednas.config import StrictModel, parse, read_yaml
 from ednas.exceptions import ConfigError
 from ednas.files import is_file
 from ednas.hw.quantities import QUANTITIES
+from ednas.mtl.weighting.searched import SEARCHED
 from ednas.runs import RunFolder
 from ednas.search.controllers import ControllerConfig, controller_names
 from ednas.search.evaluators.setting import PROXY, EvaluatorConfig, evaluator_names
@@ -164,6 +165,8 @@ class SearchConfig(StrictModel):
             raise ValueError(
                 f"recipe: learning_rate '{AUTO}' is for one network; write what `ednas train --find-lr` suggests"
             )
+        if value.recipe.weighting.name == SEARCHED:
+            raise ValueError(f"recipe: weighting '{SEARCHED}' is for one network; write the loss_weights that it finds")
         return value
 
     @field_validator("controller")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ednas.data import open_cache, open_dataset
 from ednas.exceptions import ConfigError, DataError
 from ednas.files import recover
+from ednas.mtl.weighting.searched import SEARCHED
 from ednas.runs import RunFolder
 from ednas.training.checkpoint import read_metrics
 from ednas.training.config import TrainConfig, difference, load_config
@@ -54,7 +55,7 @@ def plan(run: RunFolder, config: TrainConfig, resume: bool) -> Plan:
     Args:
         run: The run's folder.
         config: What is asked for; its restarts are None, or those that the run has or will have. A learning rate that
-            is ``auto`` is the one that the run found.
+            is ``auto`` is the one that the run found, and so are weights that are ``searched``.
         resume: Whether a run there may be gone on with.
 
     Raises:
@@ -75,6 +76,8 @@ def plan(run: RunFolder, config: TrainConfig, resume: bool) -> Plan:
     saved = load_config(run.config)
     if config.recipe.learning_rate == AUTO:
         config = config.with_learning_rate(saved.recipe.learning_rate)
+    if config.recipe.weighting.name == SEARCHED:
+        config = _changed(config, weighting=saved.recipe.weighting, loss_weights=saved.recipe.loss_weights)
     steps, restarts = saved.recipe.steps, saved.recipe.restarts
     longer = (*(restarts or ()), steps)
     asked = _changed(config, restarts=restarts) if config.recipe.restarts in (None, longer) else config

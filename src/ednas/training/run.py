@@ -16,6 +16,7 @@ from ednas.data.units import mean_depths
 from ednas.exceptions import ConfigError
 from ednas.files import exclusive, write_json
 from ednas.metrics import TaskValues
+from ednas.mtl.weighting.searched import SEARCHED
 from ednas.plugins import load_plugins
 from ednas.runs import RunFolder
 from ednas.scoring import accuracy
@@ -25,6 +26,7 @@ from ednas.training.config import TrainConfig, load_config
 from ednas.training.device import device_name, is_helper, make_fabric
 from ednas.training.evaluate import evaluate
 from ednas.training.find_lr import find_learning_rate
+from ednas.training.find_weights import find_weights
 from ednas.training.logs import RunLogs, run_log
 from ednas.training.loop import fit
 from ednas.training.model import Model
@@ -109,7 +111,8 @@ def train(
     """Train a network, measure it on the validation split, and write the run's folder.
 
     With ``recipe.evaluate_every``, a part of the training split is held out and measured while the network is trained.
-    Where ``recipe.learning_rate`` is ``auto``, :func:`find_learning_rate` finds it before; a resumed run keeps its own.
+    Where ``recipe.learning_rate`` is ``auto``, :func:`find_learning_rate` finds it before, and where the weighting is
+    ``searched``, :func:`find_weights` finds the weights of the losses; a resumed run keeps its own.
 
     The folder holds ``config.yaml`` (complete: it can be run again from anywhere), ``checkpoint/``, ``best/`` (the
     checkpoint that was best on the part that was held out, where there is one), ``log.txt``, ``logs/`` (CSV and
@@ -154,6 +157,8 @@ def train(
         return TrainResult(run.path, run.checkpoint.path, read_metrics(run.checkpoint.path))
     if config.recipe.learning_rate == AUTO and devices > 1:
         raise ConfigError(f"learning_rate '{AUTO}': needs one device; write what `ednas train --find-lr` suggests")
+    if _searches_weights(config) and devices > 1:
+        raise ConfigError(f"weighting '{SEARCHED}': needs one device; find the weights on one, and write them down")
     if config.recipe.batch_size < 2 * devices:
         raise ConfigError(f"batch size {config.recipe.batch_size}: fewer than 2 samples for each of {devices} devices")
     # Before other processes are started that train together with this one, which would lock each other out.
@@ -166,6 +171,9 @@ def train(
             test.save(run.path)
             todo = replace(todo, config=config.with_learning_rate(test.suggestion))
             _log.info("learning rate %g, found by a range test: %s", test.suggestion, run.range_test)
+        if _searches_weights(config):
+            found = find_weights(todo.config, run, decode_progress=decode_progress, device=device, announce=announce)
+            todo = replace(todo, config=found)
         return _train(
             todo,
             run,
@@ -180,6 +188,10 @@ def train(
             logs=logs,
             loggers=loggers,
         )
+
+
+def _searches_weights(config: TrainConfig) -> bool:
+    return config.recipe.weighting.name == SEARCHED and len(config.tasks) > 1
 
 
 def train_runs(
