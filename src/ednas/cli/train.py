@@ -79,8 +79,8 @@ def train(
         str | None,
         typer.Option(
             help="What each loss counts in a step: fixed (as the recipe says), searched, log_sum, uncertainty, uw_so, "
-            "dwa, rlw, stch, famo, gradnorm, or by gradients pcgrad, cagrad, imtl, nash, aligned, upgrad, with options like "
-            "dwa(window=50). Default: fixed."
+            "dwa, rlw, stch, famo, gradnorm, or by gradients pcgrad, cagrad, imtl, nash, aligned, upgrad, with options "
+            "like dwa(window=50). Default: fixed."
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers.")] = None,
