@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +16,7 @@ from pydantic import Field, field_validator
 from ednas.arch.parts import HARD
 from ednas.config import StrictModel, parse, read_yaml
 from ednas.exceptions import ConfigError
-from ednas.files import exclusive, write_json
+from ednas.files import exclusive, read_json, write_json
 from ednas.hw.sources import load_source
 from ednas.metrics import TaskValues, load_metrics, merge_metrics
 from ednas.mtl.weighting import WeightingConfig
@@ -180,7 +179,7 @@ def _train(method: Method, run: RunFolder, device: str, callbacks: Sequence[Call
     finally:
         if not is_finished and folder.path.is_dir():
             file = folder.path / SECONDS
-            known = json.loads(file.read_text()) if file.is_file() else []
+            known = read_json(file) if file.is_file() else []
             write_json(file, [*known, time.process_time() - before])
 
 
@@ -215,8 +214,9 @@ def _compare(
         seeds = [folder.seed(config.training.seed + number).path for number in range(config.runs)]
         model = load_checkpoint(RunFolder(seeds[0]).checkpoint.path)
         own = cost_of(model, source, config.latency_input_size or model.input_size)
-        seconds = [sum(json.loads((seed / SECONDS).read_text())) for seed in seeds]
-        return replace(own, training_seconds=sum(seconds) / len(seconds))
+        seconds = [sum(read_json(seed / SECONDS)) for seed in seeds if (seed / SECONDS).is_file()]
+        # A process that was killed has left none.
+        return replace(own, training_seconds=sum(seconds) / len(seeds)) if len(seconds) == len(seeds) else own
 
     baseline = merge_metrics([load_metrics(run.trained / method.folder) for method in alone], SINGLE_TASK)
     results = [load_metrics(run.trained / method.folder, method.name) for method in methods]

@@ -122,8 +122,6 @@ class TrainingStep:
         ).sum(0)
         if isinstance(self.weighting, GradientWeighting):
             self._combine_gradients(self.weighting, losses, step)
-        if (penalty := self._penalty()) is not None:
-            self._fabric.backward(penalty)
         if self._recipe.grad_clip is not None:
             self._fabric.clip_gradients(
                 self._module, self._stepper, max_norm=self._recipe.grad_clip, error_if_nonfinite=False
@@ -140,7 +138,8 @@ class TrainingStep:
         detached = torch.stack([loss.detach() for loss in losses])
         if isinstance(self.weighting, LossWeighting):
             self.counted = self._fixed * self.weighting.weigh(self._over_all(detached), step)
-            self._fabric.backward(share * (self.counted * torch.stack(losses)).sum())
+            total = (self.counted * torch.stack(losses)).sum()
+            self._fabric.backward(share * (total if (penalty := self._penalty()) is None else total + penalty))
         else:
             scaled = [share * weight * loss for weight, loss in zip(self.weights.values(), losses, strict=True)]
             self._gradients.add(scaled, self._fabric.backward)
@@ -155,6 +154,8 @@ class TrainingStep:
             weights = torch.full_like(losses, torch.nan)
         self.counted = self._fixed * weights
         self._gradients.combine(weights)
+        if (penalty := self._penalty()) is not None:
+            self._fabric.backward(penalty)
 
     def _penalty(self) -> Tensor | None:
         """What the way to share adds to the loss."""
