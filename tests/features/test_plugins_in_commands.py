@@ -50,7 +50,7 @@ def train(data: Path, tmp_path: Path) -> list[object]:
 def forget() -> None:
     """Be as a process that has loaded no plugin."""
     tasks._registry.pop("edges", None)
-    controllers._registry.pop("mine", None)
+    controllers._registry._known.pop("mine", None)
     for registry in (parts._backbones, parts._decoders, losses._registry):
         registry.clear()
     for name in [name for name in sys.modules if name.startswith("ednas_plugin_")]:
