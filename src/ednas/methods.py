@@ -28,7 +28,7 @@ from ednas.runs import RunFolder
 from ednas.scoring import paired_p_values
 from ednas.training import TrainConfig, load_checkpoint, train, train_runs
 from ednas.training.config import difference
-from ednas.training.recipe import AUTO
+from ednas.training.recipe import AUTO, check_size
 
 if TYPE_CHECKING:
     from ednas.training import Callback
@@ -58,6 +58,11 @@ class MethodsConfig(StrictModel):
     runs: int = Field(default=3, ge=1)
     target: str = "coral_usb"
     latency_input_size: tuple[int, int] | None = None
+
+    @field_validator("latency_input_size")
+    @classmethod
+    def _is_a_size(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        return check_size(value)
 
     @field_validator("sharing", "weighting")
     @classmethod

@@ -47,3 +47,17 @@ def test_mistakes_are_one_line(run: Run, tmp_path: Path, options: list[str], sai
     assert code == 2
     assert said in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("training: 5", "training is 5, must be a mapping"),
+        ("training: {data: streets}\nlatency_input_size: [1, 1]", "from 32 to 8192 pixels"),
+        ("training: {data: streets}\nsharings: [mtan]", "did you mean 'sharing'"),
+    ],
+)
+def test_mistakes_of_a_file_are_one_line(run: Run, tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "methods.yaml").write_text(text)
+    code, _, err = run("compare-methods", "--config", tmp_path / "methods.yaml", "--out", tmp_path / "run")
+    assert (code, said in err, err.count("\n")) == (2, True, 1), err

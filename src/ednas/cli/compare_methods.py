@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from ednas.cli.options import (
     run_plugins,
 )
 from ednas.cli.printing import print_json, print_table, say
+from ednas.exceptions import ConfigError
 from ednas.plugins import all_plugins, configured_plugins
 
 
@@ -80,7 +82,9 @@ def compare_methods(
     from ednas.training.recipe import with_recipe
 
     values: dict[str, Any] = {} if config is None else read_yaml(config)
-    training = dict(values.get("training", {}))
+    if not isinstance(own := values.get("training", {}), Mapping):
+        raise ConfigError(f"{config}: training is {own!r:.40}, must be a mapping of keys to values")
+    training = dict(own)
     run_plugins(configured_plugins(training), allow_plugins)
     run_plugins(plugin)
     given = {

@@ -27,6 +27,7 @@ from ednas.training.device import resolve_device
 from ednas.training.evaluate import evaluate
 from ednas.training.loop import fit
 from ednas.training.preparation import DecodeProgress, make_loader, prepare_judgement
+from ednas.training.teacher import load_teacher
 
 FEWEST_STEPS = 20
 """Of a training that tries weights."""
@@ -97,7 +98,8 @@ def _known(run: RunFolder, identity: Mapping[str, Any]) -> list[WeightsTrial]:
     if not run.weights_search.is_file():
         return []
     value = read_json(run.weights_search)
-    return [WeightsTrial(**trial) for trial in value["trials"]] if value["config"] == identity else []
+    is_same = isinstance(value, dict) and value.get("config") == identity
+    return [WeightsTrial(**trial) for trial in value["trials"]] if is_same else []
 
 
 def _candidate(config: TrainConfig, options: Searched.Options, number: int) -> dict[str, float]:
@@ -135,6 +137,7 @@ def _try(
             loader,
             short.recipe,
             normalisation=model.normalisation,
+            teacher=None if recipe.teacher is None else load_teacher(recipe.teacher, model),
             device=device,
             seed=short.seed,
         )
