@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ednas.search.check import Check, Judged
+from ednas.search.check import Check, Floor, Judged
 from ednas.search.verdict import Scores, judge, measure_reference
 
 NAME = "proxy [bold]x[/bold] <b>"
@@ -27,4 +27,14 @@ def small_check() -> Check:
             zip(reference.accuracy.tolist(), reference.in_band.tolist(), strict=True)
         )
     ]
-    return Check(judge(scores, reference), judged, 32, 200, 800, reference.reliability, reference.noise, 300.0)
+    return Check(
+        judge(scores, reference),
+        judged,
+        doubles=32,
+        steps=200,
+        reference_steps=800,
+        reliability=reference.reliability,
+        noise=reference.noise,
+        reference_seconds=300.0,
+        floors=[Floor("depth", "abs_err", 0.5, short=0.9, reference=1.0)],
+    )

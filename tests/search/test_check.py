@@ -64,6 +64,15 @@ def test_a_check_is_kept_goes_on_and_is_the_same_again(tmp_path):
     assert {"proxy, 2 steps", "gradient norm", "NASWOT", "predictor", "supernet, 2 steps", "stack"} <= set(names)
     assert names[-1] in ("chance", "MACs", "Parameters", "Latency")
     assert (len(written["judged"]), written["doubles"], written["steps"], written["reference_steps"]) == (9, 2, 2, 8)
+    assert [(floor["task"], floor["metric"]) for floor in written["floors"]] == [
+        ("segmentation", "miou"),
+        ("segmentation", "pixel_acc"),
+        ("depth", "abs_err"),
+        ("depth", "rel_err"),
+    ]
+    depth = {floor["metric"]: floor for floor in written["floors"]}["abs_err"]
+    at_first = [anchor.evaluation.tasks["depth"]["abs_err"] for anchor in [*Bank(folder / "bank.jsonl").anchors()][:9]]
+    assert depth["short"] == pytest.approx(sum(value < depth["trivial"] for value in at_first) / 9)
     bank = Bank(folder / "bank.jsonl")
     sizes = [tuple(anchor.context["input_size"]) for anchor in bank.anchors()]
     assert sizes == [(32, 64)] * 9 + [(32, 96)] * (9 + 2)  # the reference is trained as finalists are

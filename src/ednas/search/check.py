@@ -24,6 +24,7 @@ from ednas.config import StrictModel
 from ednas.exceptions import ConfigError, StudyError
 from ednas.files import exclusive, write_json
 from ednas.hw.quantities import QUANTITIES
+from ednas.metrics import TaskValues, scored_metrics
 from ednas.plugins import load_plugins
 from ednas.runs import RunFolder
 from ednas.search.beginning import Begun, begin, begin_finalists, find_start
@@ -90,6 +91,25 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Floor:
+    """How many networks are better than none: than the mean training label of each pixel.
+
+    Attributes:
+        task: The task.
+        metric: One of those that make its accuracy.
+        trivial: What the mean label scores.
+        short: Share of the networks that are better after the search's training.
+        reference: Share of those that are better after the reference's.
+    """
+
+    task: str
+    metric: str
+    trivial: float
+    short: float
+    reference: float
+
+
+@dataclass(frozen=True)
 class Check:
     """What came of a check.
 
@@ -102,6 +122,7 @@ class Check:
         reliability: Share of the reference's variance that is the networks' own.
         noise: Standard deviation of the logarithm of the accuracy between seeds.
         reference_seconds: Processor seconds of a training of the reference.
+        floors: By task and metric, how many networks are better than no network at all.
     """
 
     rows: Sequence[Row]
@@ -112,6 +133,7 @@ class Check:
     reliability: float
     noise: float
     reference_seconds: float
+    floors: Sequence[Floor]
 
     @property
     def networks(self) -> int:
@@ -125,7 +147,11 @@ class Check:
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``check.json``."""
-        lists = {"rows": [row.to_json() for row in self.rows], "judged": [asdict(own) for own in self.judged]}
+        lists = {
+            "rows": [row.to_json() for row in self.rows],
+            "judged": [asdict(own) for own in self.judged],
+            "floors": [asdict(own) for own in self.floors],
+        }
         return {name: lists.get(name, getattr(self, name)) for name in self.__dataclass_fields__}
 
 
@@ -261,7 +287,28 @@ class _Checker:
             truth.reliability,
             truth.noise,
             _mean_seconds([first[text] for text in texts]),
+            list(self._floors([proxy[text] for text in texts], [first[text] for text in texts])),
         )
+
+    def _floors(self, short: Sequence[Evaluation], reference: Sequence[Evaluation]) -> Iterator[Floor]:
+        """Yield how many networks are better than the mean label, on the data that each training is measured on."""
+        trivial, final = self._trivial(self._begun), self._trivial(self._final)
+        for task, values in trivial.items():
+            for metric in scored_metrics(values):
+                yield Floor(
+                    task,
+                    metric,
+                    values[metric],
+                    _share_above(short, task, metric, values[metric]),
+                    _share_above(reference, task, metric, final[task][metric]),
+                )
+
+    def _trivial(self, begun: Begun) -> TaskValues:
+        from ednas.training.trivial import measure_trivial
+
+        protocol = self._config.training.protocol
+        found: TaskValues = measure_trivial(begun.model.tasks, begun.train, begun.held_out, protocol)["tasks"]
+        return found
 
     def _train(
         self, config: SearchConfig, begun: Begun, texts: Sequence[str], seed: int, what: str
@@ -402,6 +449,12 @@ def _costs(candidates: Sequence[Candidate], seed: int) -> Iterator[Scores]:
 def _distance(cost: Mapping[str, float], limits: Mapping[str, float]) -> float:
     """Return how far the cost that is nearest to its limit, or furthest above it, is from that, as a share of it."""
     return abs(max(cost[name] / limit for name, limit in limits.items()) - 1)
+
+
+def _share_above(evaluations: Sequence[Evaluation], task: str, metric: str, trivial: float) -> float:
+    """Return the share of networks whose metric is better than what is trivial."""
+    sign = 1 if evaluations[0].higher_is_better.get(metric) else -1
+    return float(np.mean([sign * own.tasks[task][metric] > sign * trivial for own in evaluations]))
 
 
 def _mean_seconds(evaluations: Sequence[Evaluation]) -> float:

@@ -10,7 +10,7 @@ from helpers.checks import small_check
 from helpers.reports import show
 
 from ednas.report.tables.check import check_remarks, check_tables
-from ednas.search.check import BY_LOSS, Check
+from ednas.search.check import BY_LOSS, Check, Floor
 
 
 @pytest.fixture
@@ -40,3 +40,16 @@ def test_remarks_say_what_is_trusted_and_what_the_reference_allows(check):
     proxy = replace(distrusted.rows[0], options="--evaluator proxy")
     by_losses = replace(distrusted.rows[0], options=f"--evaluator predictor {BY_LOSS}")
     assert len(list(check_remarks(replace(distrusted, rows=[proxy, by_losses])))) == 3
+
+
+def test_a_metric_that_most_trainings_do_not_learn_is_named(check):
+    def remarks(short: float, reference: float) -> list[str]:
+        floor = Floor("depth", "abs_err", 0.5, short, reference)
+        return [line for line in check_remarks(replace(check, floors=[floor])) if line.startswith("depth")]
+
+    assert remarks(0.9, 1.0) == []
+    (early,) = remarks(0.25, 0.9)
+    assert "(0.5000) are 25% of the networks after the short training, 90% after the longer one" in early
+    assert BY_LOSS in early
+    (worthless,) = remarks(0.25, 0.5)
+    assert "the reference is too early" in worthless

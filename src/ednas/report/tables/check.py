@@ -9,12 +9,15 @@ from rich.table import Table
 from rich.text import Text
 
 from ednas.durations import show_seconds
-from ednas.report.labels import MISSING
+from ednas.report.labels import MISSING, metric_label, show_metric
 from ednas.report.tables.layout import names, new_table, numbers
 from ednas.search.agreement import Interval, ceiling
-from ednas.search.check import BAND, BY_LOSS, FEW, Check
+from ednas.search.check import BAND, BY_LOSS, FEW, Check, Floor
 from ednas.search.evaluators.setting import PROXY
 from ednas.search.verdict import Row, Verdict
+
+MOST = 0.8
+"""Where a smaller share of the networks is better than the mean label, a metric is said to tell little."""
 
 _COLOURS: dict[Verdict, str] = {"trust": "green", "filter only": "yellow", "do not trust": "red"}
 
@@ -75,6 +78,7 @@ def check_remarks(check: Check) -> Iterator[str]:
     )
     if check.networks < FEW:
         yield f"few networks: take {FEW} or more (--check-option networks={FEW}) before you rely on this"
+    yield from map(_floor, (floor for floor in check.floors if min(floor.short, floor.reference) < MOST))
     trusted = [row for row in check.rows if row.verdict == "trust"]
     if trusted:
         cheapest = min(trusted, key=lambda row: row.seconds)
@@ -91,6 +95,20 @@ def check_remarks(check: Check) -> Iterator[str]:
     if filters:
         cheapest = min(filters, key=lambda row: row.seconds)
         yield f"to leave out what {cheapest.name} thinks least of: {_filters(cheapest)}"
+
+
+def _floor(floor: Floor) -> str:
+    """Return what it means that most trainings say no more of a metric than the mean label does."""
+    shares = f"{floor.short:.0%} of the networks after the short training, {floor.reference:.0%} after the longer one"
+    advice = (
+        "the reference is too early to be relied on: make it longer (--check-option longer=16), or all (--steps)"
+        if floor.reference < MOST
+        else f"it says little after so few steps: take more (--steps), or judge by losses ({BY_LOSS})"
+    )
+    return (
+        f"{floor.task} {metric_label(floor.metric).title}: better than the mean training label of each pixel "
+        f"({show_metric(floor.metric, floor.trivial)}) are {shares}; {advice}"
+    )
 
 
 def _filters(row: Row) -> str:
