@@ -38,6 +38,8 @@ class RunFolder:
         validation: What was measured on the part that was held out, by step.
         range_test: The test that found its learning rate.
         weights_search: The search that found the weights of its tasks.
+        sharing_search: Folder of what learns what its tasks share, until that is known.
+        sharing_found: What they share.
         trackers: What it is called by other loggers.
         metrics: Of several seeds: the mean of what was measured.
         summary: Mean, standard deviation and values of each metric.
@@ -71,6 +73,8 @@ class RunFolder:
         self.validation = self.logs / "validation.csv"
         self.range_test = self.path / "find_lr.json"
         self.weights_search = self.path / "find_weights.json"
+        self.sharing_search = self.path / "sharing"
+        self.sharing_found = self.path / "find_sharing.json"
         self.trackers = self.logs / "trackers.json"
         self.metrics = self.path / "metrics.json"
         self.summary = self.path / "summary.json"

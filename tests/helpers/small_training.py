@@ -33,6 +33,21 @@ def small_architecture() -> Architecture:
     return Architecture(blocks, stem_filters=8, bifpn_width=8, bifpn_depth=1, name="small")
 
 
+PATTERNS = {
+    "adashare": "policy=segmentation:1111111101011111|depth:1110111111011110|normals:1111111101011111",
+    "den": "levels=segmentation:3333312301033333|depth:3330332213023330|normals:3333312301033333",
+}
+"""What could be learned of the small network or the base: the last task's is the first's, and nobody runs block 10."""
+
+
+def settled(sharing: str, tasks: tuple[str, ...]) -> str:
+    """A way to share by these tasks, with its pattern where it would learn one."""
+    if sharing not in PATTERNS:
+        return sharing
+    key, _, pattern = PATTERNS[sharing].partition("=")
+    return f"{sharing}({key}={'|'.join(part for part in pattern.split('|') if part.split(':')[0] in tasks)})"
+
+
 def make_batch(seed: int = 0, samples: int = 4) -> dict[str, torch.Tensor]:
     """A batch whose labels follow from its pixels, so that they can be learned."""
     generator = torch.Generator().manual_seed(seed)

@@ -13,6 +13,7 @@ from helpers.small_training import (
     Stop,
     assert_same_weights,
     make_batch,
+    settled,
     small_architecture,
     stop_at,
 )
@@ -35,8 +36,8 @@ def architecture(sharing: str) -> Architecture:
 
 
 def fitting(sharing: str, tasks: tuple[str, ...]) -> str:
-    """The tree of three tasks, for two."""
-    return sharing if len(tasks) == 3 else sharing.replace("segmentation+normals", "segmentation")
+    """The tree or policy of three tasks, for two."""
+    return settled(sharing if len(tasks) == 3 else sharing.replace("segmentation+normals", "segmentation"), tasks)
 
 
 def heads(tasks: tuple[str, ...]) -> dict[str, int]:
@@ -50,6 +51,24 @@ def readers(sharing: str, name: str, tasks: tuple[str, ...]) -> set[str]:
         return {parts[parts.index("heads") + 1]}
     if sharing == "hard":
         return set(tasks)
+    if sharing.startswith(("adashare", "den")):
+        ways = {part.split(":")[0]: part.split(":")[1] for part in sharing[:-1].partition("=")[2].split("|")}
+        if parts[0] == "decoders":
+            way = [*dict.fromkeys(ways.values())][int(parts[1])]
+            return {task for task in tasks if ways[task] == way}
+        if parts[1] == "skips":
+            return {task for task in tasks if ways[task][int(parts[2])] == "0"}
+        if parts[1] == "norms":
+            number, level = parts[2].split("_")
+            return {task for task in tasks if ways[task][int(number)] == level}
+        stages = small_architecture().stages()
+        number = sum(map(len, stages[: int(parts[3])])) + int(parts[4]) - (parts[3] == "0")  # stage 0 has the stem
+        if number < 0:
+            return set(tasks)
+        used = {task: way[number] for task, way in ways.items() if way[number] != "0"}
+        if "project.1" in name:  # of the largest level alone
+            used = {task: level for task, level in used.items() if level == max(used.values())}
+        return set(used)
     if sharing.startswith("branching"):
         groups = [{task} for task in tasks] if "tree" not in sharing else [set(tasks) - {"depth"}, {"depth"}]
         first = 5 if "tree" not in sharing else 2
@@ -128,7 +147,9 @@ class TestEvery:
 
 
 def build(sharing: str, tasks: tuple[str, ...] = TASKS, seed: int = 0):
-    return build_model(architecture(sharing), tasks, TARGETS, input_size=SIZE, seed=seed, dataset="tiny")
+    return build_model(
+        architecture(fitting(sharing, tasks)), tasks, TARGETS, input_size=SIZE, seed=seed, dataset="tiny"
+    )
 
 
 @pytest.mark.slow
@@ -149,14 +170,14 @@ def test_a_broken_off_run_resumes_bit_for_bit(sharing, tmp_path):
 @pytest.mark.parametrize("name", ["base", "ednas_cityscapes"])
 @pytest.mark.parametrize("sharing", OURS)
 def test_networks_of_the_paper_can_be_shared_so(sharing, name):
-    own = load_architecture(name).with_parts(sharing=sharing)
+    own = load_architecture(name).with_parts(sharing=fitting(sharing, TASKS))
     outputs = MultiTaskNetwork(own, heads(TASKS))(torch.rand(2, 3, 64, 64))
     assert all(y.isfinite().all() for y in outputs.values())
 
 
 @pytest.mark.parametrize("sharing", WAYS)
 def test_a_single_task_shares_with_nobody(sharing):
-    own = MultiTaskNetwork(architecture(sharing), heads(("depth",)))
+    own = MultiTaskNetwork(architecture(fitting(sharing, TASKS)), heads(("depth",)))
     plain = MultiTaskNetwork(small_architecture(), heads(("depth",)))
     assert [*own.state_dict()] == [*plain.state_dict()]
     assert own.sharing is None
@@ -175,6 +196,8 @@ def test_hard_sharing_needs_no_name():
         ("cross_stitch(start=2)", "start"),
         ("branching(at=9)", "stage 9, the backbone has 7"),
         ("branching(tree=2:depth)", "each of segmentation, depth, normals must be named once"),
+        ("adashare(policy=depth:10)", "write it like a:101|b:011, with a digit from 0 to 1 for each of 16 blocks"),
+        ("adashare(policy=depth:1111111111111111)", "each of segmentation, depth, normals must be named once"),
         ("branching(tree=x)", "write it like 3:a|b"),
         ("branching(tree=4:segmentation|depth|normals;3:segmentation|depth|normals)", "with stages from 1 that rise"),
         ("branching(tree=2:segmentation|depth+normals;3:segmentation+depth|normals)", "cannot come together again"),

@@ -48,6 +48,17 @@ def parse_part(text: str) -> Part:
     return Part(match["name"], {pair["key"]: _value(pair["value"]) for pair in pairs if pair})
 
 
+def part_text(name: str, options: Mapping[str, Any]) -> str:
+    """Return the text form of a part, which :func:`parse_part` reads.
+
+    Example:
+        >>> part_text("mine", {"width": 0.5, "kind": "small"})
+        'mine(width=0.5,kind=small)'
+    """
+    pairs = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in options.items()]
+    return f"{name}({','.join(pairs)})" if pairs else name
+
+
 def _value(text: str) -> Any:
     try:
         return json.loads(text)

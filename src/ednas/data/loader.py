@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -74,29 +74,8 @@ class BatchLoader:
         return augment(stored, self.kinds, self.augment, generator)
 
     def stream(self, start: int, stop: int, ahead: int = 2) -> Generator[tuple[int, Batch]]:
-        """Yield ``(step, batch)`` for the steps from ``start`` to before ``stop``, prepared by a background thread.
-
-        The thread ends with the iterator: at its end, at an error (raised here, at the step it belongs to), or when the
-        iterator is closed or dropped.
-
-        Args:
-            start: The first step.
-            stop: One past the last step.
-            ahead: How many batches to prepare while the consumer works on one.
-        """
-        pool = ThreadPoolExecutor(1, thread_name_prefix="ednas-loader")
-        pending: deque[tuple[int, Future[Batch]]] = deque()
-        try:
-            for step in range(start, stop):
-                pending.append((step, pool.submit(self.batch, step)))
-                if len(pending) > ahead:
-                    first, future = pending.popleft()
-                    yield first, future.result()
-            while pending:
-                first, future = pending.popleft()
-                yield first, future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        """Yield the steps' batches as :func:`prefetch` does, whose other arguments these are."""
+        return prefetch(self.batch, start, stop, ahead)
 
     def _indices(self, step: int) -> Indices:
         length = len(self.cached)
@@ -104,6 +83,33 @@ class BatchLoader:
         return np.array(
             [_order(self.seed, int(place) // length, length)[place % length] for place in places], dtype=np.int64
         )
+
+
+def prefetch(batch_of: Callable[[int], Batch], start: int, stop: int, ahead: int = 2) -> Generator[tuple[int, Batch]]:
+    """Yield ``(step, batch)`` for the steps from ``start`` to before ``stop``, prepared by a background thread.
+
+    The thread ends with the iterator: at its end, at an error (raised here, at the step it belongs to), or when the
+    iterator is closed or dropped.
+
+    Args:
+        batch_of: Returns the batch of a step.
+        start: The first step.
+        stop: One past the last step.
+        ahead: How many batches to prepare while the consumer works on one.
+    """
+    pool = ThreadPoolExecutor(1, thread_name_prefix="ednas-loader")
+    pending: deque[tuple[int, Future[Batch]]] = deque()
+    try:
+        for step in range(start, stop):
+            pending.append((step, pool.submit(batch_of, step)))
+            if len(pending) > ahead:
+                first, future = pending.popleft()
+                yield first, future.result()
+        while pending:
+            first, future = pending.popleft()
+            yield first, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def eval_batches(

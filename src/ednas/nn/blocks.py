@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -44,6 +45,16 @@ class ConvBNAct(nn.Sequential):
         if act:
             layers.append(nn.ReLU6(inplace=True))
         super().__init__(*layers)
+
+    @property
+    def conv(self) -> nn.Conv2d:
+        """The convolution."""
+        return cast("nn.Conv2d", self[0])
+
+    @property
+    def norm(self) -> nn.BatchNorm2d:
+        """Its normalisation."""
+        return cast("nn.BatchNorm2d", self[1])
 
 
 class ResidualBlock(nn.Sequential):

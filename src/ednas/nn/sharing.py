@@ -8,13 +8,16 @@ is a subclass of :class:`Sharing` with :func:`register_sharing`, there or in a p
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
 
+import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from ednas.arch import Architecture
-from ednas.arch.parts import HARD, parse_part
+from ednas.arch.parts import HARD, parse_part, part_text
+from ednas.config import StrictModel
 from ednas.exceptions import ArchitectureError, ConfigError
 from ednas.registry import Method, Registry
 
@@ -47,13 +50,102 @@ class Sharing(Method, nn.Module, ABC):
         Their channels are those of the architecture's stages.
         """
 
-    def penalty(self) -> Tensor | None:
-        """Return what is added to the loss, a scalar; None = nothing."""
+    def penalty(self, losses: Tensor) -> Tensor | None:  # noqa: ARG002
+        """Return what is added to the loss, a scalar; None = nothing.
+
+        Args:
+            losses: Of the tasks in this step, as they count, without gradients, ``(T,)``.
+        """
         return None
 
     def _at_feature_strides(self, stages: Sequence[Tensor]) -> list[Tensor]:
         """Return of all stages' outputs those that necks and heads read."""
         return [stages[stage] for stage in self._feature_stages]
+
+
+class LearnedOptions(StrictModel):
+    """How a pattern is learned.
+
+    Attributes:
+        share: Length of that, as a share of the training's steps.
+        warm_up: Share of it in which the weights alone learn.
+        rate: How many times as fast as the backbone the units learn.
+    """
+
+    share: Annotated[float, Field(gt=0, le=10)] = 1.0
+    warm_up: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+
+
+class GumbelOptions(LearnedOptions):
+    """How a pattern is learned by Gumbel-softmax.
+
+    Attributes:
+        temperature: In the beginning: what is drawn is mixed.
+        last_temperature: In the end: it is almost one or the other.
+    """
+
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
+    last_temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.5
+
+    def temperature_at(self, progress: float | None) -> float:
+        """Return the temperature at some progress (:meth:`LearnedSharing.progress`): it falls exponentially."""
+        return float(self.temperature * (self.last_temperature / self.temperature) ** (progress or 0.0))
+
+
+class LearnedSharing(Sharing):
+    """A way to share whose pattern is learned before the network is trained: by ``ednas train``, on its own.
+
+    While it is learned, a step moves either the units, which say what is shared, by data that are held out, or all
+    other weights: in turns, after a warm-up. Then the same way with the pattern among its options is trained from the
+    beginning.
+
+    Args:
+        architecture: The stem and blocks of one backbone.
+        tasks: Names of the tasks.
+        options: How the pattern is learned.
+        is_settled: Whether the options name it, so that nothing is left to be learned.
+
+    Attributes:
+        is_settled: As given.
+        share: How long it is learned, as a share of the steps of the training itself.
+    """
+
+    def __init__(
+        self, architecture: Architecture, tasks: Sequence[str], options: LearnedOptions, *, is_settled: bool
+    ) -> None:
+        super().__init__(architecture, tasks)
+        self.is_settled = is_settled
+        self.share = options.share
+        self.unit_rate = options.rate
+        self._warm_up = options.warm_up
+
+    def since_warm_up(self, step: int, steps: int) -> int:
+        """Return how many steps were after the warm-up; below 0 during it.
+
+        Args:
+            step: Number of the step, from 0.
+            steps: Steps of the learning in all.
+        """
+        return step - round(self._warm_up * steps)
+
+    def moves_units(self, step: int, steps: int) -> bool:
+        """Return whether a step moves the units, and not the other weights: every second one after the warm-up."""
+        after = self.since_warm_up(step, steps)
+        return after >= 0 and after % 2 == 1
+
+    def progress(self, step: int, steps: int) -> float | None:
+        """Return how far the learning is after the warm-up, from 0 to 1; None before."""
+        after = self.since_warm_up(step, steps)
+        return None if after < 0 else after / max(1, after + steps - step)
+
+    @abstractmethod
+    def begin_step(self, step: int, steps: int, seed: int) -> None:
+        """Prepare a step of the learning; what is drawn is a function of the arguments and the units alone."""
+
+    @abstractmethod
+    def pattern(self) -> Mapping[str, Any]:
+        """Return the options that name what was learned."""
 
 
 SharingClass = TypeVar("SharingClass", bound=type[Sharing])
@@ -87,3 +179,15 @@ def make_sharing(architecture: Architecture, tasks: Sequence[str]) -> Sharing:
         return _registry.find(name)(architecture, tasks, **options)
     except ConfigError as error:
         raise ArchitectureError(str(error)) from None
+
+
+def gumbel_noise(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Draw from Gumbel's distribution: added to logits, it makes the largest of them a draw by their softmax."""
+    uniform = torch.rand(*shape, generator=generator).clamp(1e-10, 1 - 1e-7)
+    return -torch.log(-torch.log(uniform))
+
+
+def settled_text(architecture: Architecture, pattern: Mapping[str, Any]) -> str:
+    """Return the text form of an architecture's way to share with a pattern that was learned among its options."""
+    name, given = parse_part(architecture.sharing)
+    return part_text(name, {**given, **pattern})

@@ -97,8 +97,14 @@ def begin(
     """Settle what can be known before the first candidate; ``stored`` is the identity of a search to be resumed."""
     from ednas.hw.sources import load_source
     from ednas.training import prepare_judgement
+    from ednas.training.find_sharing import learned_sharing
 
     source, base = load_source(config.target), config.training.load_architecture()
+    if learned_sharing(config.training) is not None:
+        raise ConfigError(
+            f"sharing '{base.sharing}' leaves open what is shared, which a search does not learn; take what "
+            "`ednas train` finds (find_sharing.json)"
+        )
     space = SearchSpace(base, config.space)
     training = config.train_config(base)
     model, train_split, held_out = prepare_judgement(training, decode_progress)

@@ -12,6 +12,7 @@ from ednas.mtl.weighting.searched import SEARCHED
 from ednas.runs import RunFolder
 from ednas.training.checkpoint import read_metrics
 from ednas.training.config import TrainConfig, difference, load_config
+from ednas.training.find_sharing import with_found_sharing
 from ednas.training.preparation import DecodeProgress
 from ednas.training.recipe import AUTO, Recipe
 
@@ -55,7 +56,7 @@ def plan(run: RunFolder, config: TrainConfig, resume: bool) -> Plan:
     Args:
         run: The run's folder.
         config: What is asked for; its restarts are None, or those that the run has or will have. A learning rate that
-            is ``auto`` is the one that the run found, and so are weights that are ``searched``.
+            is ``auto`` is the one that the run found, and so are weights that are ``searched`` and what tasks share.
         resume: Whether a run there may be gone on with.
 
     Raises:
@@ -78,6 +79,7 @@ def plan(run: RunFolder, config: TrainConfig, resume: bool) -> Plan:
         config = config.with_learning_rate(saved.recipe.learning_rate)
     if config.recipe.weighting.name == SEARCHED:
         config = _changed(config, weighting=saved.recipe.weighting, loss_weights=saved.recipe.loss_weights)
+    config = with_found_sharing(config, run)
     steps, restarts = saved.recipe.steps, saved.recipe.restarts
     longer = (*(restarts or ()), steps)
     asked = _changed(config, restarts=restarts) if config.recipe.restarts in (None, longer) else config

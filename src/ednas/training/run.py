@@ -26,6 +26,7 @@ from ednas.training.config import TrainConfig, load_config
 from ednas.training.device import device_name, is_helper, make_fabric
 from ednas.training.evaluate import evaluate
 from ednas.training.find_lr import find_learning_rate
+from ednas.training.find_sharing import find_sharing, learned_sharing
 from ednas.training.find_weights import find_weights
 from ednas.training.logs import RunLogs, run_log
 from ednas.training.loop import fit
@@ -112,12 +113,14 @@ def train(
 
     With ``recipe.evaluate_every``, a part of the training split is held out and measured while the network is trained.
     Where ``recipe.learning_rate`` is ``auto``, :func:`find_learning_rate` finds it before, and where the weighting is
-    ``searched``, :func:`find_weights` finds the weights of the losses; a resumed run keeps its own.
+    ``searched``, :func:`find_weights` finds the weights of the losses; where it has to be learned what tasks share,
+    :func:`find_sharing` learns it. A resumed run keeps what was found.
 
     The folder holds ``config.yaml`` (complete: it can be run again from anywhere), ``checkpoint/``, ``best/`` (the
     checkpoint that was best on the part that was held out, where there is one), ``log.txt``, ``logs/`` (CSV and
     TensorBoard; ``validation.csv`` is what was measured on the part that was held out), ``find_lr.json`` where the
-    learning rate was found, and until the run is finished ``state.safetensors``, from which it resumes.
+    learning rate was found, ``find_weights.json`` and ``find_sharing.json`` likewise, and until the run is finished
+    ``state.safetensors``, from which it resumes.
 
     Args:
         config: What to train, on what, and how.
@@ -159,6 +162,8 @@ def train(
         raise ConfigError(f"learning_rate '{AUTO}': needs one device; write what `ednas train --find-lr` suggests")
     if _searches_weights(config) and devices > 1:
         raise ConfigError(f"weighting '{SEARCHED}': needs one device; find the weights on one, and write them down")
+    if devices > 1 and learned_sharing(config) is not None:
+        raise ConfigError("sharing: what is shared is learned on one device; train on one, or name the pattern")
     if config.recipe.batch_size < 2 * devices:
         raise ConfigError(f"batch size {config.recipe.batch_size}: fewer than 2 samples for each of {devices} devices")
     # Before other processes are started that train together with this one, which would lock each other out.
@@ -171,6 +176,9 @@ def train(
             test.save(run.path)
             todo = replace(todo, config=config.with_learning_rate(test.suggestion))
             _log.info("learning rate %g, found by a range test: %s", test.suggestion, run.range_test)
+        if learned_sharing(todo.config) is not None:
+            found = find_sharing(todo.config, run, decode_progress=decode_progress, device=device, announce=announce)
+            todo = replace(todo, config=found)
         if _searches_weights(config):
             found = find_weights(todo.config, run, decode_progress=decode_progress, device=device, announce=announce)
             todo = replace(todo, config=found)

@@ -17,7 +17,7 @@ from ednas.mtl.weighting.base import Taken
 from ednas.mtl.weighting.fixed import Fixed
 from ednas.nn import MultiTaskNetwork
 from ednas.nn.heads import resize_bilinear
-from ednas.nn.sharing import Sharing
+from ednas.nn.sharing import LearnedSharing
 from ednas.tasks import Task
 from ednas.training.config import Normalisation
 from ednas.training.model import normalise
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
     from lightning.fabric.wrappers import _FabricOptimizer
 
+
+UNITS = "encoder.units."
+"""Beginning of the names of what joins tasks (:class:`ednas.nn.sharing.Sharing`)."""
 
 _NARROW = 64
 
@@ -92,6 +95,8 @@ class TrainingStep:
         self._module.train()
         self._fixed = torch.tensor([*self.weights.values()], device=fabric.device)
         self._gradients = TaskGradients(self.network, len(tasks))
+        self._sharing = network.sharing if isinstance(network, MultiTaskNetwork) else None
+        self._seed = seed
         self.counted = self._fixed
 
     @property
@@ -115,6 +120,8 @@ class TrainingStep:
         """
         _check_kernels(batch["image"], self._recipe, self._fabric)
         self._stepper.zero_grad(set_to_none=True)  # first, so that old gradients take no memory beside activations
+        if (learned := self._learned_sharing) is not None:
+            learned.begin_step(step, self._recipe.steps, self._seed)
         for group in self.optimizer.param_groups:
             group["lr"] = self._recipe.learning_rate_at(step) * group["rate"]
         losses = torch.stack(
@@ -122,6 +129,8 @@ class TrainingStep:
         ).sum(0)
         if isinstance(self.weighting, GradientWeighting):
             self._combine_gradients(self.weighting, losses, step)
+        if learned is not None:
+            self._keep_gradients(of_units=learned.moves_units(step, self._recipe.steps))
         if self._recipe.grad_clip is not None:
             self._fabric.clip_gradients(
                 self._module, self._stepper, max_norm=self._recipe.grad_clip, error_if_nonfinite=False
@@ -139,7 +148,8 @@ class TrainingStep:
         if isinstance(self.weighting, LossWeighting):
             self.counted = self._fixed * self.weighting.weigh(self._over_all(detached), step)
             total = (self.counted * torch.stack(losses)).sum()
-            self._fabric.backward(share * (total if (penalty := self._penalty()) is None else total + penalty))
+            penalty = self._penalty(detached)
+            self._fabric.backward(share * (total if penalty is None else total + penalty))
         else:
             scaled = [share * weight * loss for weight, loss in zip(self.weights.values(), losses, strict=True)]
             self._gradients.add(scaled, self._fabric.backward)
@@ -154,13 +164,24 @@ class TrainingStep:
             weights = torch.full_like(losses, torch.nan)
         self.counted = self._fixed * weights
         self._gradients.combine(weights)
-        if (penalty := self._penalty()) is not None:
+        if (penalty := self._penalty(losses)) is not None:
             self._fabric.backward(penalty)
 
-    def _penalty(self) -> Tensor | None:
+    def _penalty(self, losses: Tensor) -> Tensor | None:
         """What the way to share adds to the loss."""
-        sharing = _sharing(self.network)
-        return None if sharing is None else sharing.penalty()
+        return None if self._sharing is None else self._sharing.penalty(self.counted * losses)
+
+    @property
+    def _learned_sharing(self) -> LearnedSharing | None:
+        """The way to share where its pattern is being learned."""
+        sharing = self._sharing
+        return sharing if isinstance(sharing, LearnedSharing) and not sharing.is_settled else None
+
+    def _keep_gradients(self, of_units: bool) -> None:
+        """Forget the others, so that the optimizer leaves alone what they are of."""
+        for name, parameter in self.network.named_parameters():
+            if name.startswith(UNITS) != of_units:
+                parameter.grad = None
 
     def _over_all(self, losses: Tensor) -> Tensor:
         """Return the losses that the weighting sees: weighed by the recipe, and averaged over all processes."""
@@ -308,18 +329,14 @@ def _make_optimizer(network: nn.Module, recipe: Recipe, fabric: Fabric) -> torch
     return optimizer
 
 
-def _sharing(network: nn.Module) -> Sharing | None:
-    return network.sharing if isinstance(network, MultiTaskNetwork) else None
-
-
 def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     """Sort the parameters by their share of the learning rate and by whether they decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    sharing = _sharing(network)
+    sharing = network.sharing if isinstance(network, MultiTaskNetwork) else None
     for name, parameter in network.named_parameters():
         rate = recipe.encoder_rate if name.startswith("encoder.") else 1.0
         decay = recipe.weight_decay if recipe.decay_all or parameter.dim() > 1 else 0.0
-        if sharing is not None and name.startswith("encoder.units."):
+        if sharing is not None and name.startswith(UNITS):
             rate, decay = rate * sharing.unit_rate, 0.0
         groups.setdefault((rate, decay), []).append(parameter)
     return [{"params": parameters, "rate": rate, "weight_decay": decay} for (rate, decay), parameters in groups.items()]

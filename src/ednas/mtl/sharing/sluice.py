@@ -110,9 +110,9 @@ class Sluice(Single):
     def _units(self, name: str) -> list[list[Tensor]]:
         return [list(own.parameters()) for own in self.units[name].children()]
 
-    def penalty(self) -> Tensor:
+    def penalty(self, losses: Tensor) -> Tensor:
         """Return the weighted sum of squares of the inner products between filters of different subspaces."""
-        total = torch.zeros((), device=next(self.parameters()).device)
+        total = torch.zeros((), device=losses.device)
         for conv in self.projections.modules():
             if isinstance(conv, nn.Conv2d):
                 first, second = conv.weight.flatten(1).chunk(SUBSPACES)

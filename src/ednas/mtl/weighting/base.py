@@ -16,7 +16,6 @@ label keeps its last one. A new one is one file in this folder::
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from ednas.arch.parts import parse_part
+from ednas.arch.parts import parse_part, part_text
 from ednas.config import StrictModel
 from ednas.exceptions import ArchitectureError, ConfigError
 from ednas.registry import Method, Registry
@@ -178,8 +177,7 @@ class WeightingConfig(StrictModel):
     @property
     def text(self) -> str:
         """The text form, with the options that were given."""
-        options = ",".join(f"{name}={_written(value)}" for name, value in self.options.items())
-        return f"{self.name}({options})" if options else self.name
+        return part_text(self.name, self.options)
 
     def make(self, tasks: int, seed: int = 0) -> Weighting:
         """Return a fresh weighting of T tasks; of a single task, there is nothing to weigh.
@@ -205,10 +203,6 @@ def register_weighting(name: str) -> Callable[[WeightingClass], WeightingClass]:
 def weighting_names() -> tuple[str, ...]:
     """Names of all weightings: those of this package and those registered by others."""
     return _registry.names()
-
-
-def _written(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def check_window(window: int, steps: int, name: str) -> None:
