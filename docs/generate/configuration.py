@@ -20,8 +20,10 @@ from ednas.data.readers.folder.targets import DepthTarget, LabelsTarget, Normals
 from ednas.hw import Target
 from ednas.hw.graph.layer_list import LayerEntry, NetworkEntry
 from ednas.methods import MethodsConfig
+from ednas.mtl.sharing.adashare import AdaShare
 from ednas.mtl.sharing.branching import Branching
 from ednas.mtl.sharing.cross_stitch import CrossStitch
+from ednas.mtl.sharing.den import DEN
 from ednas.mtl.sharing.nddr import NDDR
 from ednas.mtl.sharing.sluice import Sluice
 from ednas.mtl.weighting.conflicts import AlignedMTL, CAGrad, Nash
@@ -70,6 +72,8 @@ PAGES = {
         {
             "Training": TrainConfig,
             "Comparison of methods": MethodsConfig,
+            "Options of the sharing adashare": AdaShare.Options,
+            "Options of the sharing den": DEN.Options,
             "Options of the sharing branching": Branching.Options,
             "Options of the sharing cross_stitch": CrossStitch.Options,
             "Options of the sharing sluice": Sluice.Options,
