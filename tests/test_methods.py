@@ -12,6 +12,7 @@ from ednas.exceptions import ArchitectureError, ConfigError
 from ednas.hw import estimate, load_target
 from ednas.methods import SECONDS, MethodsConfig, compare_methods
 from ednas.metrics import load_metrics
+from ednas.mtl.sharing.adashare import AdaShare
 from ednas.report.comparison import load_comparison
 from ednas.training import Recipe, TrainConfig, load_config
 
@@ -48,6 +49,8 @@ def test_every_combination_is_trained_and_compared_with_single_tasks(config, tmp
     assert [row.name for row in table.models] == ["single-task", *names]
     assert (table.baseline, len(chances)) == ("single-task", 4)
     assert len(said) == len(trained(out)) == 2 * (4 + len(TASKS))
+    assert said[0].startswith("hard, fixed, seed 0: done, 1 of 12, about ")
+    assert said[-1] == "depth alone, seed 1: done, 12 of 12"
     recipe = load_config(out / "checkpoints" / "mtan+dwa(window=2)" / "seed_1" / "config.yaml")
     assert (recipe.load_architecture().sharing, recipe.recipe.weighting.options["window"], recipe.seed) == (
         "mtan",
@@ -61,7 +64,12 @@ def test_every_combination_is_trained_and_compared_with_single_tasks(config, tmp
         sum(estimate(small_architecture(), {task: channels}, (128, 256), load_target("coral_usb")).latency_ms
             for task, channels in (("segmentation", 4), ("depth", 1)))
     )  # fmt: skip
-    assert hard.params < mtan.params
+    assert hard.params < mtan.params < single.params + mtan.params
+    assert (single.params_shared, single.runs, hard.runs) == (0, len(TASKS), 1)
+    assert 0 < hard.params_shared < hard.params
+    samples = json.loads((out / "predictions" / "index.json").read_text())["samples"]
+    assert len(samples) == 3
+    assert [*samples[0]["tasks"]["depth"]["predictions"]] == ["single-task", *names]
     assert all(row.training_seconds > 0 for row in table.models)
     assert load_comparison(out / "comparison.json") == table
 
@@ -119,3 +127,24 @@ def test_nothing_is_trained_before_all_is_known(config, tmp_path):
     training = config.training.model_copy(update={"recipe": auto})
     with pytest.raises(ConfigError, match="give a number"):
         compare_methods(config.model_copy(update={"training": training}), out)
+
+
+@pytest.mark.slow
+def test_costs_are_means_over_what_each_seed_learned_to_share(config, tmp_path, monkeypatch):
+    patterns = iter(["1" * 16, "1" * 8 + "0" * 7 + "1"])
+
+    def pattern(self):
+        way = next(patterns)
+        return {"policy": "|".join(f"{task}:{way}" for task in TASKS)}
+
+    monkeypatch.setattr(AdaShare, "pattern", pattern)
+    own = config.model_copy(update={"sharing": ("adashare",), "weighting": config.weighting[:1], "pictures": 0})
+    table, _ = compare_methods(own, tmp_path / "out", device="cpu")
+    texts = [
+        load_config(file).load_architecture() for file in sorted((tmp_path / "out").glob("checkpoints/ada*/*/*.yaml"))
+    ]
+    heads = {"segmentation": 4, "depth": 1}
+    latencies = [estimate(text, heads, (128, 256), load_target("coral_usb")).latency_ms for text in texts]
+    assert latencies[0] > latencies[1]
+    assert table.models[1].latency_ms == pytest.approx(sum(latencies) / 2)
+    assert not (tmp_path / "out" / "predictions").exists()

@@ -15,6 +15,8 @@ from pydantic import Field, field_validator
 
 from ednas.arch.parts import HARD
 from ednas.config import StrictModel, parse, read_yaml
+from ednas.data import open_dataset
+from ednas.durations import show_seconds
 from ednas.exceptions import ConfigError
 from ednas.files import exclusive, read_json, write_json
 from ednas.hw.sources import load_source
@@ -22,8 +24,9 @@ from ednas.metrics import TaskValues, load_metrics, merge_metrics
 from ednas.mtl.weighting import WeightingConfig
 from ednas.nn import MultiTaskNetwork
 from ednas.plugins import load_plugins
-from ednas.report.comparison import ModelCost, cost_of, save_comparison, tabulate
+from ednas.report.comparison import ModelCost, cost_of, mean_cost, save_comparison, tabulate
 from ednas.report.content import ComparisonTable
+from ednas.report.pictures import paint_predictions, save_pictures
 from ednas.runs import RunFolder
 from ednas.scoring import paired_p_values
 from ednas.training import TrainConfig, load_checkpoint, train, train_runs
@@ -50,6 +53,7 @@ class MethodsConfig(StrictModel):
         runs: Seeds of each training; means and standard deviations are over these.
         target: Device whose latency is estimated, as ``ednas search`` takes it.
         latency_input_size: ``(H, W)`` on that device; None = that of the training.
+        pictures: Validation images whose predictions, by the first seed's networks, the report shows.
     """
 
     training: TrainConfig
@@ -58,6 +62,7 @@ class MethodsConfig(StrictModel):
     runs: int = Field(default=3, ge=1)
     target: str = "coral_usb"
     latency_input_size: tuple[int, int] | None = None
+    pictures: int = Field(default=3, ge=0)
 
     @field_validator("latency_input_size")
     @classmethod
@@ -101,7 +106,7 @@ def compare_methods(
     callbacks: Callable[[str], Sequence[Callback]] | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> tuple[ComparisonTable, list[TaskValues]]:
-    """Train all methods from all seeds, and each task alone; write ``comparison.json``.
+    """Train all methods from all seeds, and each task alone; write ``comparison.json`` and ``predictions/``.
 
     What is finished in ``out`` is kept, and what was broken off goes on.
 
@@ -111,7 +116,7 @@ def compare_methods(
         workers: Trainings at a time, each in a process of its own; 1 = in this one.
         device: Where to train.
         callbacks: Makes the callbacks of a training from its name, where there is one worker.
-        announce: Called with a line for every training that is done.
+        announce: Called with a line for every training that is done: how many are left, and for how long.
 
     Returns:
         The methods against the baseline, with gains and costs; and of each how probable its differences are by chance.
@@ -129,11 +134,11 @@ def compare_methods(
         config.save(run.methods)
         seeds = range(config.training.seed, config.training.seed + config.runs)
         jobs = [method.seeded(seed) for seed in seeds for method in (*methods, *alone)]
-        say = announce or (lambda _: None)
+        say = _Countdown(len(jobs), announce or (lambda _: None))
         if workers == 1:
             for job in jobs:
-                _train(job, run, device, callbacks(job.name) if callbacks else ())
-                say(f"{job.name}: done")
+                trained = _train(job, run, device, callbacks(job.name) if callbacks else ())
+                say(job.name, trained)
         else:
             _train_in_processes(jobs, run, device, workers, say)
         for method in (*methods, *alone):  # nothing is left to train: this puts the seeds together
@@ -175,8 +180,38 @@ def _alone(config: MethodsConfig) -> Iterator[Method]:
         yield Method(f"{task} alone", f"alone_{task}", training)
 
 
-def _train(method: Method, run: RunFolder, device: str, callbacks: Sequence[Callback] = ()) -> None:
-    """Train once, or go on with a training; add its processor seconds to those that are known."""
+class _Countdown:
+    """Says of every training that is done how many are left, and about how long these take.
+
+    Args:
+        jobs: How many there are.
+        say: Called with a line.
+    """
+
+    def __init__(self, jobs: int, say: Callable[[str], None]) -> None:
+        self._jobs = jobs
+        self._say = say
+        self._done = 0
+        self._trained = 0
+        self._begin = time.monotonic()
+
+    def __call__(self, name: str, trained: bool) -> None:
+        """Take note of a training that is done; one that had been done before says nothing of how long others take."""
+        self._done += 1
+        self._trained += trained
+        if trained:
+            left = self._jobs - self._done
+            seconds = (time.monotonic() - self._begin) / self._trained * left
+            end = f", about {show_seconds(seconds)} left" if left else ""
+            self._say(f"{name}: done, {self._done} of {self._jobs}{end}")
+
+
+def _train(method: Method, run: RunFolder, device: str, callbacks: Sequence[Callback] = ()) -> bool:
+    """Train once, or go on with a training; add its processor seconds to those that are known.
+
+    Returns:
+        Whether there was anything to do.
+    """
     folder = RunFolder(run.trained / method.folder).seed(method.config.seed)
     is_finished, before = folder.checkpoint.metrics.is_file(), time.process_time()
     try:
@@ -186,18 +221,18 @@ def _train(method: Method, run: RunFolder, device: str, callbacks: Sequence[Call
             file = folder.path / SECONDS
             known = read_json(file) if file.is_file() else []
             write_json(file, [*known, time.process_time() - before])
+    return not is_finished
 
 
 def _train_in_processes(
-    jobs: Sequence[Method], run: RunFolder, device: str, workers: int, say: Callable[[str], None]
+    jobs: Sequence[Method], run: RunFolder, device: str, workers: int, say: Callable[[str, bool], None]
 ) -> None:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_use_one_thread) as pool:
         futures = {pool.submit(_train, job, run, device): job.name for job in jobs}
         try:
             for future in as_completed(futures):
-                future.result()
-                say(f"{futures[future]}: done")
+                say(futures[future], future.result())
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
@@ -214,14 +249,19 @@ def _compare(
 ) -> tuple[ComparisonTable, list[TaskValues]]:
     source = load_source(config.target)
 
-    def cost(method: Method) -> ModelCost:
+    def seeds(method: Method) -> list[RunFolder]:
         folder = RunFolder(run.trained / method.folder)
-        seeds = [folder.seed(config.training.seed + number).path for number in range(config.runs)]
-        model = load_checkpoint(RunFolder(seeds[0]).checkpoint.path)
-        own = cost_of(model, source, config.latency_input_size or model.input_size)
-        seconds = [sum(read_json(seed / SECONDS)) for seed in seeds if (seed / SECONDS).is_file()]
-        # A process that was killed has left none.
-        return replace(own, training_seconds=sum(seconds) / len(seeds)) if len(seconds) == len(seeds) else own
+        return [folder.seed(config.training.seed + number) for number in range(config.runs)]
+
+    def cost(method: Method) -> ModelCost:
+        costs, size = [], config.latency_input_size
+        for seed in seeds(method):  # what is learned to be shared may be another from each
+            model = load_checkpoint(seed.checkpoint.path)
+            own = cost_of(model, source, size or model.input_size)
+            # A process that was killed has left no seconds.
+            seconds = sum(read_json(seed.path / SECONDS)) if (seed.path / SECONDS).is_file() else None
+            costs.append(replace(own, training_seconds=seconds))
+        return mean_cost(costs)
 
     baseline = merge_metrics([load_metrics(run.trained / method.folder) for method in alone], SINGLE_TASK)
     results = [load_metrics(run.trained / method.folder, method.name) for method in methods]
@@ -229,4 +269,9 @@ def _compare(
     costs = {SINGLE_TASK: sum(others, first), **{method.name: cost(method) for method in methods}}
     table = tabulate(baseline, results, costs=costs)
     save_comparison(table, run.comparison)
+    if config.pictures:
+        named = [*((SINGLE_TASK, method) for method in alone), *((method.name, method) for method in methods)]
+        models = [(name, load_checkpoint(seeds(method)[0].checkpoint.path)) for name, method in named]
+        data = open_dataset(config.training.data, "val", **config.training.data_options)
+        save_pictures(paint_predictions(models, config.training.tasks, data, config.pictures), run.predictions)
     return table, [paired_p_values(baseline, result) for result in results]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +12,13 @@ from pydantic import Field
 
 from ednas.arch import Architecture
 from ednas.config import StrictModel, parse, read_yaml
-from ednas.data.loader import load_samples
+from ednas.data import open_dataset
 from ednas.exceptions import ConfigError
 from ednas.hw.sources import load_source
 from ednas.metrics import ModelMetrics, merge_metrics
 from ednas.report.comparison import ModelCost, cost_of, save_comparison, tabulate
-from ednas.report.content import ComparisonTable, Picture
-from ednas.report.pictures import label_sky, paint_picture, save_pictures
+from ednas.report.content import ComparisonTable
+from ednas.report.pictures import paint_predictions, save_pictures
 from ednas.runs import RunFolder
 from ednas.search.config import SearchConfig
 from ednas.search.progress import SearchCallback
@@ -27,10 +27,7 @@ from ednas.training import Recipe, TrainConfig, load_checkpoint, train_runs
 from ednas.training.config import difference
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ednas.data import CachedSplit
-    from ednas.training import Callback, Model, TrainRunsResult
+    from ednas.training import Callback, TrainRunsResult
 
 SINGLE_TASK, MULTI_TASK, FOUND = "single-task base", "multi-task base", "found"
 
@@ -118,7 +115,10 @@ def run_study(
     table = _compare(config.search, finals, trained)
     save_comparison(table, run.comparison)
     if config.pictures:
-        save_pictures(_pictures(config, finals, trained), run.predictions)
+        models = [(final.name, load_checkpoint(trained[final.folder].runs[0].checkpoint)) for final in finals]
+        data = open_dataset(config.search.training.data, "val", **config.search.training.data_options)
+        tasks = config.search.learned_in_the_end
+        save_pictures(paint_predictions(models, tasks, data, config.pictures), run.predictions)
     return table
 
 
@@ -166,45 +166,3 @@ def _compare(config: SearchConfig, finals: Sequence[Final], trained: Mapping[str
     merged = {name: merge_metrics(parts, name) for name, parts in metrics.items()}
     models = [merged[MULTI_TASK], merged[FOUND]]
     return tabulate(merged[SINGLE_TASK], models, costs=costs, spread=spread)
-
-
-def _pictures(
-    config: StudyConfig, finals: Sequence[Final], trained: Mapping[str, TrainRunsResult]
-) -> Iterator[Picture]:
-    """Predictions of the first run of every final network beside the labels."""
-    from ednas.data import open_cache, open_dataset
-
-    dataset = open_dataset(config.search.training.data, "val", **config.search.training.data_options)
-    models = [(final, load_checkpoint(trained[final.folder].runs[0].checkpoint)) for final in finals]
-    splits = {model.input_size: open_cache(dataset, model.input_size) for _, model in models}
-    step = max(1, len(dataset) // config.pictures)
-    for index in range(0, min(len(dataset), step * config.pictures), step):
-        for task in config.search.learned_in_the_end:
-            chosen = [(final.name, model) for final, model in models if task in final.tasks]
-            found = chosen[-1][1]
-            split = splits[found.input_size]
-            batch = load_samples(split, [index])
-            made = found.tasks[task]
-            label = made.decode_target(batch[made.target])[0]
-            yield paint_picture(
-                dataset.source(index),
-                task,
-                made,
-                image=split.image[index],
-                label=label,
-                predictions={
-                    name: _decoded(model, splits[model.input_size], index, task, label) for name, model in chosen
-                },
-                sky=label_sky(batch, split.info.targets),
-            )
-
-
-def _decoded(model: Model, split: CachedSplit, index: int, task: str, like: Tensor) -> Tensor:
-    """One sample's decoded prediction, at the size of the label ``like``."""
-    import torch
-
-    from ednas.nn.heads import resize_bilinear
-
-    with torch.inference_mode():
-        raw = model.forward(load_samples(split, [index])["image"])[task]
-        return model.tasks[task].decode(resize_bilinear(raw, like.shape[-2:]))[0]

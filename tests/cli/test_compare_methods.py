@@ -19,7 +19,11 @@ def test_methods_are_compared_and_printed(run: Run, tmp_path: Path, monkeypatch:
     command += ["--sharing", "single", "--sharing", "nddr(rate=2,shortcut=true)"]
     code, printed, err = run(*command, "--format", "csv")
     assert code == 0, err
-    assert "single, seed 0: done" in err
+    assert "single, seed 0: done, 1 of 4" in err
+    page = (out / "report.html").read_text()
+    assert "nddr(rate=2,shortcut=true)" in page
+    assert page.count("Prediction of depth by nddr") == 3
+    assert "latency_input_size:" in page  # its configuration
     assert printed.startswith("model,task,metric")
     assert '"nddr(rate=2,shortcut=true)",depth' in printed
     file = tmp_path / "methods.yaml"

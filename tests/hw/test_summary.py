@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from helpers.small_training import small_architecture
 
 from ednas.arch import zoo
-from ednas.hw import summarise
+from ednas.hw import count_shared, summarise
 from ednas.hw.summary import counts
 from ednas.nn import MultiTaskNetwork
 
@@ -50,3 +51,25 @@ def test_totals_are_the_papers(name: str, params: float, gflop: float) -> None:
     summary = summarise(zoo.architecture(name), HEADS, (256, 256))
     assert summary.params == pytest.approx(params, rel=0.03)
     assert summary.flops / 1e9 == pytest.approx(gflop, rel=0.05)
+
+
+def test_what_is_shared_is_all_but_the_heads() -> None:
+    for name in ("base", "ednas_cityscapes_published"):
+        rows = summarise(zoo.architecture(name), HEADS, (64, 128)).blocks
+        heads = sum(row.params for row in rows if row.name.startswith("head."))
+        assert count_shared(zoo.architecture(name), HEADS) == sum(row.params for row in rows) - heads
+    assert count_shared(zoo.architecture("base"), {"depth": 1}) == 0
+
+
+@pytest.mark.parametrize("sharing", ["single", "branching(at=3)", "mtan", "cross_stitch", "sluice", "nddr"])
+def test_of_other_ways_to_share_it_is_what_several_tasks_read(sharing: str) -> None:
+    architecture, heads = small_architecture().with_parts(sharing=sharing), {"segmentation": 4, "depth": 1}
+    network = MultiTaskNetwork(architecture, heads)
+    shared = 0
+    predicted = network(torch.rand(2, 3, 64, 64))
+    for weight in network.parameters():
+        grads = [torch.autograd.grad(y.square().sum(), weight, retain_graph=True, allow_unused=True)[0]
+                 for y in predicted.values()]  # fmt: skip
+        shared += weight.numel() * all(grad is not None for grad in grads)
+    assert count_shared(architecture, heads) == shared
+    assert (shared > 0) == (sharing != "single")

@@ -7,7 +7,7 @@ from ednas import scoring
 from ednas.exceptions import CheckpointError
 from ednas.files import read_json, write_json
 from ednas.metrics import ModelMetrics
-from ednas.report.comparison import ModelCost, load_comparison, save_comparison, tabulate
+from ednas.report.comparison import ModelCost, load_comparison, mean_cost, save_comparison, tabulate
 
 BASELINE = ModelMetrics(
     "single", "standard", {"segmentation": {"miou": 40.0}, "depth": {"abs_err": 0.02, "rel_err": 0.3}}
@@ -17,7 +17,7 @@ MODEL = ModelMetrics("multi", "standard", {"segmentation": {"miou": 44.0}, "dept
 
 def test_values_and_gains_stand_side_by_side():
     table = tabulate(
-        BASELINE, [MODEL], costs={"multi": ModelCost(6.2, 3, 4)}, spread={"multi": {"depth": {"abs_err": 0.1}}}
+        BASELINE, [MODEL], costs={"multi": ModelCost(6.2, 3, macs=4)}, spread={"multi": {"depth": {"abs_err": 0.1}}}
     )
     baseline, model = table.models
     assert (baseline.delta, baseline.metric_deltas) == (None, {})
@@ -28,6 +28,14 @@ def test_values_and_gains_stand_side_by_side():
     assert (model.latency_ms, model.params, model.macs) == (6.2, 3, 4)
     assert model.spread == {"depth": {"abs_err": 0.1}}
     assert table.metrics == {"segmentation": ("miou",), "depth": ("abs_err", "rel_err")}
+
+
+def test_costs_are_added_up_and_averaged():
+    first = ModelCost(6.0, 10, 4, 100, 1, 30.0)
+    second = ModelCost(7.0, 13, 4, 140, 1, None)
+    assert first + second == ModelCost(13.0, 23, 8, 240, 2, None)
+    assert mean_cost([first, second]) == ModelCost(6.5, 12, 4, 120, 1, None)
+    assert mean_cost([first]) == first
 
 
 def test_metrics_beside_the_papers_are_shown_without_a_gain(tmp_path):

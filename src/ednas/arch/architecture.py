@@ -166,7 +166,8 @@ class Architecture:
             changes |= _REPLACED[part]
         if backbone:
             changes |= {"blocks": (), "stage_depths": None}
-        name = " ".join([self.name or self.fingerprint(), *(f"{part}:{text}" for part, text in given.items())])
+        words = [word for word in (self.name or self.fingerprint()).split() if word.partition(":")[0] not in given]
+        name = " ".join([*words, *(f"{part}:{text}" for part, text in given.items())])
         return replace(self, **changes, name=name)
 
     def stages(self) -> tuple[tuple[Block, ...], ...]:

@@ -59,7 +59,8 @@ def compare_methods(
     """Compare ways to share the backbone and to weigh tasks: each combination from several seeds, against single tasks.
 
     Gains (Eq. 9-12) are over networks that learn each task alone, whose latencies, parameters and seconds are added up.
-    The same command goes on where it was ended; more methods or runs are added to what is there.
+    The same command goes on where it was ended; more methods or runs are added to what is there. `report.html` shows
+    the table, and what each predicts.
 
     [bold]Examples[/bold]
 
@@ -71,6 +72,7 @@ def compare_methods(
     ednas compare-methods --config methods.yaml --format latex > table.tex
     """
     from ednas.cli.progress import training_bars
+    from ednas.cli.report import write_page
     from ednas.config import parse, read_yaml
     from ednas.files import read_json
     from ednas.methods import MethodsConfig
@@ -119,4 +121,4 @@ def compare_methods(
             typer.echo(formats.markdown(methods_table(table)))
         case TableFormat.TABLE:
             print_table(methods_table(table))
-    say(f"wrote {file}")
+    say(f"wrote {file} and {write_page(out, RunFolder(out).report)}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ednas.hw.networks import Network, load_network
     from ednas.hw.sources import Source, load_source, register_source
     from ednas.hw.sources.measurements import read_measurements
-    from ednas.hw.summary import BlockSummary, Summary, counts, summarise
+    from ednas.hw.summary import BlockSummary, Summary, count_shared, counts, summarise
     from ednas.hw.targets.calibration import Calibration, Sample, calibrate
     from ednas.hw.targets.files import load_target, target_names
     from ednas.hw.tflite.reader import load_tflite
@@ -37,6 +37,7 @@ __all__ = [
     "Summary",
     "Target",
     "calibrate",
+    "count_shared",
     "counts",
     "estimate",
     "load_layer_list",
@@ -65,7 +66,7 @@ _MODULES = {
     "networks": ("Network", "load_network"),
     "sources": ("Source", "load_source", "register_source"),
     "sources.measurements": ("read_measurements",),
-    "summary": ("BlockSummary", "Summary", "counts", "summarise"),
+    "summary": ("BlockSummary", "Summary", "count_shared", "counts", "summarise"),
     "targets.calibration": ("Calibration", "Sample", "calibrate"),
     "targets.files": ("load_target", "target_names"),
     "tflite.reader": ("load_tflite",),

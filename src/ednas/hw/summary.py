@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ednas.arch import Architecture
 from ednas.arch.architecture import STEM_STRIDE
 from ednas.hw.graph.layers import Piece, Shape
-from ednas.hw.graph.trace import network_pieces, trace_whole
+from ednas.hw.graph.trace import IMAGE_CHANNELS, network_pieces, trace_whole
 
 
 class Counts(NamedTuple):
@@ -79,6 +79,31 @@ def counts(architecture: Architecture, heads: Mapping[str, int], input_size: tup
         return Counts(summary.params, summary.macs)
     pieces = network_pieces(architecture, heads, input_size).all
     return Counts(sum([piece.params for piece in pieces]), sum([piece.macs for piece in pieces]))
+
+
+def count_shared(architecture: Architecture, heads: Mapping[str, int]) -> int:
+    """Count the parameters that the predictions of more than one task depend on.
+
+    Args:
+        architecture: The architecture.
+        heads: Output channels by task.
+
+    Raises:
+        ArchitectureError: The heads are wrong, or a part of the user's own is not registered.
+    """
+    import torch
+
+    from ednas.nn import MultiTaskNetwork
+
+    with torch.device("meta"):  # which weights a prediction depends on does not depend on their values
+        network = MultiTaskNetwork(architecture, heads).eval()
+        outputs = network.predict_heads(torch.zeros(1, IMAGE_CHANNELS, 64, 64))
+        parameters = [*network.parameters()]
+        readers = [0] * len(parameters)
+        for output in outputs.values():
+            gradients = torch.autograd.grad(output.sum(), parameters, retain_graph=True, allow_unused=True)
+            readers = [count + (found is not None) for count, found in zip(readers, gradients, strict=True)]
+    return sum(own.numel() for own, count in zip(parameters, readers, strict=True) if count > 1)
 
 
 def summarise(architecture: Architecture, heads: Mapping[str, int], input_size: tuple[int, int]) -> Summary:

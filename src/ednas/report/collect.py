@@ -134,7 +134,7 @@ def collect(run_folder: Path | str) -> ReportData:
     return ReportData(
         title=f"{'Search in' if trials else 'Report on'} {run.path.resolve().name}",
         created=datetime.now().astimezone(),
-        config=run.config.read_text(encoding="utf-8") if run.config.is_file() else "",
+        config=next((file.read_text(encoding="utf-8") for file in (run.config, run.methods) if file.is_file()), ""),
         target=setting.target,
         baseline_latency_ms=_baseline_latency(setting, judged_base, comparison),
         baseline_accuracy=None if judged_base is None else judged_base.accuracy,

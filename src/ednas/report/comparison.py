@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,24 +28,23 @@ class ModelCost:
 
     Attributes:
         latency_ms: Latency on the target device, milliseconds.
-        params: Parameters.
-        macs: Multiply-accumulates of one image.
+        params: Parameters, in all.
+        params_shared: Those that more than one task's predictions depend on.
+        macs: Multiply-accumulates of one image, all tasks together; a multiply-accumulate is two operations.
+        runs: Networks that run for that, one after the other.
         training_seconds: Processor seconds of a training.
     """
 
     latency_ms: float | None = None
     params: int | None = None
+    params_shared: int | None = None
     macs: int | None = None
+    runs: int | None = None
     training_seconds: float | None = None
 
     def __add__(self, other: ModelCost) -> ModelCost:
         """Return the cost of two models that run one after the other; None where one of them is not known."""
-        return ModelCost(
-            _sum(self.latency_ms, other.latency_ms),
-            _sum(self.params, other.params),
-            _sum(self.macs, other.macs),
-            _sum(self.training_seconds, other.training_seconds),
-        )
+        return ModelCost(*map(_sum, astuple(self), astuple(other)))
 
 
 def cost_of(model: Model, source: Source, input_size: tuple[int, int]) -> ModelCost:
@@ -54,12 +53,27 @@ def cost_of(model: Model, source: Source, input_size: tuple[int, int]) -> ModelC
     Raises:
         EdnasError: It cannot be run there.
     """
-    from ednas.hw import summarise
+    from ednas.hw import count_shared, summarise
 
     heads = {task: made.channels for task, made in model.tasks.items()}
     counts = summarise(model.architecture, heads, input_size)
     latency = source.network_cost(model.architecture, heads, input_size).latency_ms
-    return ModelCost(latency, counts.params, counts.macs)
+    shared = count_shared(model.architecture, heads)
+    return ModelCost(latency, counts.params, shared, counts.macs, runs=1)
+
+
+def mean_cost(costs: Sequence[ModelCost]) -> ModelCost:
+    """Return the mean of what models cost; None where it is not known of all."""
+    first, *others = costs
+    total = asdict(sum(others, first))
+    means = {name: None if value is None else value / len(costs) for name, value in total.items()}
+    return ModelCost(**_counted(means))
+
+
+def _counted(values: Mapping[str, float | None]) -> dict[str, Any]:
+    """Return the fields of a cost, of which some are whole numbers."""
+    whole = {"params", "params_shared", "macs", "runs"}
+    return {name: round(value) if name in whole and value is not None else value for name, value in values.items()}
 
 
 def _sum(first: Number | None, second: Number | None) -> Number | None:
@@ -174,8 +188,7 @@ def _read_row(value: Any, where: str) -> ModelRow:
         raise CheckpointError(f"{where}: 'tasks' must map each task to its gains")
     gains = {task: gain.get("metrics", {}) for task, gain in tasks.items()}
     deltas = {task: _number(gain.get("delta"), f"{where}: delta of '{task}'") for task, gain in tasks.items()}
-    params = _number(value.get("params"), f"{where}: 'params'")
-    macs = _number(value.get("macs"), f"{where}: 'macs'")
+    costs = {field.name: _number(value.get(field.name), f"{where}: '{field.name}'") for field in fields(ModelCost)}
     return ModelRow(
         name=_text(value.get("name"), f"{where}: 'name'"),
         values=_values(value.get("values", {}), f"{where}: 'values'"),
@@ -183,10 +196,7 @@ def _read_row(value: Any, where: str) -> ModelRow:
         delta=_number(value.get("delta"), f"{where}: 'delta'"),
         task_deltas={task: delta for task, delta in deltas.items() if delta is not None},
         metric_deltas=_values(gains, f"{where}: 'tasks'"),
-        latency_ms=_number(value.get("latency_ms"), f"{where}: 'latency_ms'"),
-        params=None if params is None else round(params),
-        macs=None if macs is None else round(macs),
-        training_seconds=_number(value.get("training_seconds"), f"{where}: 'training_seconds'"),
+        **_counted(costs),
     )
 
 

@@ -104,8 +104,10 @@ class ModelRow:
         task_deltas: Gain by task, percent (Eq. 11).
         metric_deltas: Gain by task and metric, percent (Eq. 9 and 10); positive is better.
         latency_ms: Latency on the target device, milliseconds.
-        params: Parameters.
-        macs: Multiply-accumulates of one image.
+        params: Parameters, in all.
+        params_shared: Those that more than one task's predictions depend on.
+        macs: Multiply-accumulates of one image, all tasks together; a multiply-accumulate is two operations.
+        runs: Networks that run for that, one after the other.
         training_seconds: Processor seconds of a training.
     """
 
@@ -117,7 +119,9 @@ class ModelRow:
     metric_deltas: TaskValues = field(default_factory=dict)
     latency_ms: float | None = None
     params: int | None = None
+    params_shared: int | None = None
     macs: int | None = None
+    runs: int | None = None
     training_seconds: float | None = None
 
 

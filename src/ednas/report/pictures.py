@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +25,10 @@ from ednas.report.content import Picture
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ednas.data import CachedSplit, DenseDataset
     from ednas.data.sample import TargetInfo
     from ednas.tasks import Task
+    from ednas.training import Model
 
 INDEX = "index.json"
 
@@ -96,6 +98,54 @@ def label_sky(batch: Mapping[str, Tensor], targets: Mapping[str, TargetInfo]) ->
     from ednas.data.colors import sky_pixels
 
     return sky_pixels({name: batch[name][0].cpu().numpy() for name in targets}, targets)
+
+
+def paint_predictions(
+    models: Sequence[tuple[str, Model]], tasks: Iterable[str], dataset: DenseDataset, samples: int
+) -> Iterator[Picture]:
+    """Paint what models predict for some samples of a dataset, spread evenly, beside the labels.
+
+    Args:
+        models: With their names; several may have one, each with tasks of its own.
+        tasks: Which tasks; each is one of the last model's, at whose size it is painted.
+        dataset: The split.
+        samples: How many.
+    """
+    from ednas.data import open_cache
+    from ednas.data.loader import load_samples
+
+    splits = {model.input_size: open_cache(dataset, model.input_size) for _, model in models}
+    step = max(1, len(dataset) // samples)
+    for index in range(0, min(len(dataset), step * samples), step):
+        for task in tasks:
+            chosen = [(name, model) for name, model in models if task in model.tasks]
+            last = chosen[-1][1]
+            split, made = splits[last.input_size], last.tasks[task]
+            batch = load_samples(split, [index])
+            label = made.decode_target(batch[made.target])[0]
+            yield paint_picture(
+                dataset.source(index),
+                task,
+                made,
+                image=split.image[index],
+                label=label,
+                predictions={
+                    name: _decoded(model, splits[model.input_size], index, task, label) for name, model in chosen
+                },
+                sky=label_sky(batch, split.info.targets),
+            )
+
+
+def _decoded(model: Model, split: CachedSplit, index: int, task: str, like: Tensor) -> Tensor:
+    """Return one sample's decoded prediction, at the size of the label ``like``."""
+    import torch
+
+    from ednas.data.loader import load_samples
+    from ednas.nn.heads import resize_bilinear
+
+    with torch.inference_mode():
+        raw = model.forward(load_samples(split, [index])["image"])[task]
+        return model.tasks[task].decode(resize_bilinear(raw, like.shape[-2:]))[0]
 
 
 def save_pictures(pictures: Iterable[Picture], folder: Path | str) -> None:

@@ -19,7 +19,7 @@ def methods_table(content: ComparisonTable) -> Table:
         for metric in scored_metrics(all_metrics)
     }
     gains = [f"Δ {task} %" for task in content.metrics]
-    columns = numbers("Δ %", *gains, *metrics.values(), "Latency ms", "Params", "MACs", "Training s")
+    columns = numbers("Δ %", *gains, *metrics.values(), "Latency ms", "Params", "Shared", "MACs", "Runs", "Training s")
     table = new_table(f"Methods, gains over {content.baseline}", *names("Method"), *columns)
     for row in content.models:
         is_baseline = row.delta is None
@@ -33,12 +33,14 @@ def methods_table(content: ComparisonTable) -> Table:
             ),
             show_latency(row.latency_ms),
             show_count(row.params),
+            show_count(row.params_shared),
             show_count(row.macs),
+            show_count(row.runs),
             MISSING if row.training_seconds is None else f"{row.training_seconds:.0f}",
             end_section=is_baseline,
         )
     table.caption = Text(
-        "Δ: mean relative gain (Eq. 9-12), positive is better; ±: standard deviation over the seeds; the costs of "
-        "single tasks are added up"
+        "Δ: mean relative gain (Eq. 9-12), positive is better; ±: standard deviation over the seeds; shared: "
+        "parameters that several tasks' predictions depend on; costs are of all tasks together, in so many runs"
     )
     return table
