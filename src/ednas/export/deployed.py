@@ -53,6 +53,8 @@ class RawOutputs(nn.Module):
     def __init__(self, network: MultiTaskNetwork, tasks: tuple[str, ...], output_stride: OutputStride) -> None:
         super().__init__()
         self.network = copy.deepcopy(network).cpu().eval().requires_grad_(False)
+        if self.network.sharing is not None:
+            self.network.sharing.unfold()
         fold_batch_norms(self.network)
         # litert-torch knows weights by their address, and makes contiguous copies that it frees: of two weights of one
         # shape in another layout, the second would be lost to the first.

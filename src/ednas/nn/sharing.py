@@ -58,6 +58,12 @@ class Sharing(Method, nn.Module, ABC):
         """
         return None
 
+    def unfold(self) -> None:
+        """Give every layer that runs weights of its own, in place, before what is deployed is folded into them.
+
+        Only what runs parts of others' weights has anything to do.
+        """
+
     def _at_feature_strides(self, stages: Sequence[Tensor]) -> list[Tensor]:
         """Return of all stages' outputs those that necks and heads read."""
         return [stages[stage] for stage in self._feature_stages]

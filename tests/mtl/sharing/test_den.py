@@ -83,6 +83,23 @@ def test_channels_that_no_task_runs_are_left_out():
     assert small.params < large.params
 
 
+def test_what_is_deployed_has_weights_of_its_own_and_says_the_same():
+    torch.manual_seed(0)
+    sharing = DEN(mixed(), TASKS, levels=ways_text(TASKS, [(3, 3, 2, 1, 3, 2), (1, 1, 1, 3, 2, 0)]))
+    sharing(torch.rand(4, 3, *SIZE))  # statistics
+    sharing.eval()
+    image = torch.rand(1, 3, *SIZE)
+    before = sharing(image)
+    sharing.unfold()
+    assert set(sharing.unfolded) == {"1_1", "2_1", "3_1", "4_2"}
+    with torch.no_grad():
+        for norm in sharing.norms.values():  # not read any more
+            norm.weight.fill_(torch.nan)
+    for found, other in zip(sharing(image), before, strict=True):
+        for one, two in zip(found, other, strict=True):
+            torch.testing.assert_close(one, two)
+
+
 def begun(step: int, **options) -> DEN:
     sharing = DEN(small_architecture(), TASKS, **options)
     torch.manual_seed(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import torch
 from pydantic import Field
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from ednas.arch import Architecture
 from ednas.mtl.sharing.paths import TaskPaths, Way, parse_ways, ways_text
 from ednas.nn.blocks import BN_EPS, BN_MOMENTUM, ConvBNAct, ResidualBlock, initialise
+from ednas.nn.overlap import overlap
 from ednas.nn.sharing import LearnedOptions, gumbel_noise, register_sharing
 from ednas.seeding import derive_seed
 
@@ -44,6 +45,7 @@ class DEN(TaskPaths):
 
     Attributes:
         norms: The last normalisation of a block at all levels but its largest, by ``NUMBER_LEVEL``.
+        unfolded: What is run in a deployed network in place of a part of a block, by ``NUMBER_LEVEL``.
         mean_rewards: Running means of the tasks' rewards, ``(T,)``, while levels are learned.
         rewarded: Whether there were any.
 
@@ -74,6 +76,7 @@ class DEN(TaskPaths):
         self._options = own
         self._widths: dict[int, list[int]] = {}
         self.norms = nn.ModuleDict()
+        self.unfolded = nn.ModuleDict()
         self._change_blocks(self._trim)
         self.apply(initialise)
         if not self.is_settled:
@@ -99,9 +102,10 @@ class DEN(TaskPaths):
         """Run the first channels of a block."""
         name = f"{number}_{choice}"
         y: Tensor
+        if name in self.unfolded:
+            return cast("Tensor", self.unfolded[name](x))
         if name not in self.norms:
-            y = block(x)
-            return y
+            return cast("Tensor", block(x))
         *parts, last = _expanding_parts(block)
         y = x
         for part in parts:
@@ -109,6 +113,18 @@ class DEN(TaskPaths):
         conv = last.conv
         y = self.norms[name](F.conv2d(y, conv.weight[:, : y.shape[1]], None, conv.stride, conv.padding))
         return x + y if block.shortcut else y
+
+    def unfold(self) -> None:
+        """Give every level of a block that is not its largest weights of its own, in place."""
+        _, *blocks = self._layers
+        for name, norm in self.norms.items():
+            number, level = map(int, name.split("_"))
+            own = _narrowed(blocks[number], self._widths[number][level])
+            state = blocks[number].state_dict()
+            shapes = {key: value.shape for key, value in own.state_dict().items()}
+            own.load_state_dict({key: state[key][overlap(shape, state[key].shape)[1]] for key, shape in shapes.items()})
+            _expanding_parts(own)[-1].norm.load_state_dict(norm.state_dict())
+            self.unfolded[name] = own.to(next(norm.parameters()).device).train(self.training)
 
     def forward(self, image: Tensor) -> list[list[Tensor]]:
         """Map ``(N, 3, H, W)`` to each group's features."""
