@@ -23,7 +23,7 @@ from ednas.exceptions import ArchitectureError, ConfigError
 from ednas.hw import estimate, load_target
 from ednas.hw.summary import summarise
 from ednas.nn import MultiTaskNetwork
-from ednas.nn.sharing import Sharing, register_sharing, sharing_names
+from ednas.nn.sharing import Sharing, register_sharing, settled_text, sharing_names
 from ednas.training import Recipe, build_model, fit
 
 TASKS = ("segmentation", "depth", "normals")
@@ -164,6 +164,63 @@ def test_a_broken_off_run_resumes_bit_for_bit(sharing, tmp_path):
     model = build(sharing, seed=9)
     fit(model.network, model.tasks, Batches(), recipe, checkpoint_folder=tmp_path, resume=True, device="cpu")
     assert_same_weights(model.network, expected.network)
+
+
+LEARNED = ("adashare", "den", "branching(tree=learned)")
+
+
+def build_learned(sharing: str, seed: int = 0):
+    return build_model(architecture(sharing), TASKS[:2], TARGETS, input_size=SIZE, seed=seed, dataset="tiny")
+
+
+@pytest.mark.parametrize("sharing", LEARNED)
+class TestEveryLearned:
+    RECIPE = Recipe(steps=20, batch_size=4, learning_rate=1e-2, warmup_steps=0, checkpoint_every=3, log_every=1)
+
+    def test_a_step_moves_the_units_or_the_weights(self, sharing):
+        model = build_learned(sharing)
+        before, moved = {}, []
+
+        def look(report):
+            nonlocal before
+            own = {name: tensor.clone() for name, tensor in model.network.named_parameters()}
+            moved.append({name for name in own if before and not torch.equal(own[name], before[name])})
+            before = own
+
+        fit(model.network, model.tasks, Batches(), self.RECIPE, device="cpu", callbacks=[look])
+        units = {name for name in before if name.startswith("encoder.units.")}
+        for step, names in enumerate(moved[1:], 1):
+            is_theirs = model.network.sharing.moves_units(step, 20)
+            assert is_theirs == (step >= 4 and step % 2 == 1)
+            assert names <= units if is_theirs else names and not names & units
+        assert set().union(*moved) >= units
+
+    def test_the_pattern_is_what_is_measured(self, sharing):
+        torch.manual_seed(0)
+        model = build_learned(sharing)
+        with torch.no_grad():
+            for logits in model.network.sharing.units:
+                logits.normal_()
+        settled_way = settled_text(model.architecture, model.network.sharing.pattern())
+        settled_network = build_learned(settled_way).network
+        assert settled_network.sharing is None or settled_network.sharing.is_settled
+        assert settled_text(settled_network.architecture, {}) == settled_way
+        image = torch.rand(1, 3, *SIZE)
+        outputs = model.network.eval()(image)
+        assert {task: y.shape for task, y in settled_network.eval()(image).items()} == {
+            task: y.shape for task, y in outputs.items()
+        }
+
+    @pytest.mark.slow
+    def test_a_learning_that_was_broken_off_goes_on_bit_for_bit(self, sharing, tmp_path):
+        expected, model = build_learned(sharing), build_learned(sharing)
+        fit(expected.network, expected.tasks, Batches(), self.RECIPE, device="cpu")
+        with pytest.raises(Stop):
+            fit(model.network, model.tasks, Batches(), self.RECIPE, callbacks=[stop_at(14)], checkpoint_folder=tmp_path,
+                device="cpu")  # fmt: skip
+        model = build_learned(sharing, seed=9)
+        fit(model.network, model.tasks, Batches(), self.RECIPE, checkpoint_folder=tmp_path, resume=True, device="cpu")
+        assert_same_weights(model.network, expected.network)
 
 
 @pytest.mark.slow

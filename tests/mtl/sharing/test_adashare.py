@@ -10,10 +10,7 @@ from helpers.small_training import (
     SIZE,
     TARGETS,
     Batches,
-    Stop,
-    assert_same_weights,
     small_architecture,
-    stop_at,
 )
 
 from ednas.mtl.sharing.adashare import AdaShare
@@ -111,18 +108,17 @@ def test_the_penalty_is_that_of_the_paper():
     assert sharing.penalty(torch.ones(2)) is None
 
 
-def test_the_pattern_is_what_is_measured():
-    sharing = begun(99).eval()
-    pattern = sharing.pattern()
+def test_the_pattern_is_the_most_probable_policy():
+    sharing = begun(99)
     expected = {
         task: tuple((logits[:, 1] > logits[:, 0]).int().tolist())
         for task, logits in zip(TASKS, sharing.units, strict=True)
     }
-    assert parse_ways(pattern["policy"], TASKS, 16, 2, "") == expected
-    same = AdaShare(small_architecture(), TASKS, **pattern).eval()
+    assert parse_ways(sharing.pattern()["policy"], TASKS, 16, 2, "") == expected
+    same = AdaShare(small_architecture(), TASKS, **sharing.pattern()).eval()
     assert same.load_state_dict(sharing.state_dict(), strict=False).missing_keys == []
     image = torch.rand(1, 3, *SIZE)
-    for found, other in zip(sharing(image), same(image), strict=True):
+    for found, other in zip(sharing.eval()(image), same(image), strict=True):
         for one, two in zip(found, other, strict=True):
             torch.testing.assert_close(one, two)
 
@@ -135,38 +131,9 @@ def build(sharing: str, seed: int = 0):
 RECIPE = Recipe(steps=20, batch_size=4, learning_rate=1e-2, warmup_steps=0, checkpoint_every=3, log_every=1)
 
 
-def test_a_step_moves_the_policy_or_the_weights():
-    model = build("adashare(warm_up=0.1)")
-    before, moved = {}, []
-
-    def look(report):
-        nonlocal before
-        own = {name: tensor.clone() for name, tensor in model.network.named_parameters()}
-        moved.append({name for name in own if before and not torch.equal(own[name], before[name])})
-        before = own
-
-    fit(model.network, model.tasks, Batches(), RECIPE, device="cpu", callbacks=[look])
-    units = {name for name in before if name.startswith("encoder.units.")}
-    assert len(units) == 2
-    for step in range(2, 20):  # the first two are of the warm-up
-        assert moved[step] == units if step % 2 else moved[step] and not moved[step] & units
-
-
 def test_what_costs_too_much_is_skipped():
     model = build("adashare(warm_up=0,sparsity=1000,rate=20)")
     fit(model.network, model.tasks, Batches(), RECIPE.model_copy(update={"steps": 60}), device="cpu")
     assert settled_text(model.architecture, model.network.sharing.pattern()).endswith(
         f"policy=segmentation:{'0' * 16}|depth:{'0' * 16})"
     )
-
-
-@pytest.mark.slow
-def test_a_learning_that_was_broken_off_goes_on_bit_for_bit(tmp_path):
-    expected, model = build("adashare"), build("adashare")
-    fit(expected.network, expected.tasks, Batches(), RECIPE, device="cpu")
-    with pytest.raises(Stop):
-        fit(model.network, model.tasks, Batches(), RECIPE, callbacks=[stop_at(14)], checkpoint_folder=tmp_path,
-            device="cpu")  # fmt: skip
-    model = build("adashare", seed=9)
-    fit(model.network, model.tasks, Batches(), RECIPE, checkpoint_folder=tmp_path, resume=True, device="cpu")
-    assert_same_weights(model.network, expected.network)

@@ -8,11 +8,8 @@ from helpers.small_training import (
     SIZE,
     TARGETS,
     Batches,
-    Stop,
-    assert_same_weights,
     settled,
     small_architecture,
-    stop_at,
 )
 
 from ednas.arch import Architecture, load_architecture
@@ -175,15 +172,3 @@ def test_where_size_is_all_that_counts_networks_get_small():
     ways = parse_ways(model.network.sharing.pattern()["levels"], TASKS, 16, 4, "")
     shares = [LEVELS[level] for way in ways.values() for level in way]
     assert sum(shares) / len(shares) < 0.35
-
-
-@pytest.mark.slow
-def test_a_learning_that_was_broken_off_goes_on_bit_for_bit(tmp_path):
-    expected, model = build("den"), build("den")
-    fit(expected.network, expected.tasks, Batches(), RECIPE, device="cpu")
-    with pytest.raises(Stop):
-        fit(model.network, model.tasks, Batches(), RECIPE, callbacks=[stop_at(14)], checkpoint_folder=tmp_path,
-            device="cpu")  # fmt: skip
-    model = build("den", seed=9)
-    fit(model.network, model.tasks, Batches(), RECIPE, checkpoint_folder=tmp_path, resume=True, device="cpu")
-    assert_same_weights(model.network, expected.network)
