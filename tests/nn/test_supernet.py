@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from helpers.own_parts import BACKBONE
-from helpers.small_training import small_architecture
+from helpers.small_training import settled, small_architecture
 from torch import nn
 
 from ednas.arch import Architecture, SearchSpace, SpaceConfig, StageConfig, load_architecture
@@ -47,10 +47,16 @@ def cut_double(supernet: Supernet, architecture: Architecture) -> MultiTaskNetwo
     return network.train()
 
 
+def shared(sharing: str) -> SearchSpace:
+    return SearchSpace(SPACE.base.with_parts(sharing=settled(sharing, tuple(HEADS))), SPACE.config)
+
+
 @pytest.mark.parametrize("number", range(4))
-def test_what_is_run_and_what_is_cut_out_compute_and_learn_the_same(number):
-    supernet = make()  # float32 weights, which float64 holds exactly
-    architecture = some_networks(4)[number]
+@pytest.mark.parametrize("sharing", ["hard", "branching(at=4)", "mtan", "cross_stitch", "single", "nddr"])
+def test_what_is_run_and_what_is_cut_out_compute_and_learn_the_same(number, sharing):
+    space = shared(sharing)
+    supernet = make(space)  # float32 weights, which float64 holds exactly
+    architecture = some_networks(4, space)[number]
     network = cut_double(supernet, architecture)
     supernet.double()
     ours, theirs = supernet.run(architecture, images()), network(images())
@@ -167,6 +173,23 @@ def test_parts_of_ones_own_are_refused():
     space = SearchSpace(load_architecture(BACKBONE), SpaceConfig(bifpn_depths=(1, 2)))
     with pytest.raises(ArchitectureError, match="a backbone or decoder of your own"):
         Supernet(space, HEADS, ["a", "b"], at_once=1)
+
+
+@pytest.mark.parametrize("sharing", ["adashare", "den", "sluice"])
+def test_ways_to_share_that_cannot_be_cut_are_refused(sharing):
+    with pytest.raises(ArchitectureError, match=f"sharing '{sharing}.* cannot be cut; search by proxy"):
+        make(shared(sharing))
+
+
+def test_copies_have_places_of_their_own_and_are_cut_as_one_is():
+    base = load_architecture("base")
+    name = "encoder.branches.1.0.0.depthwise.0.weight"
+    assert place_of(name, base) == "encoder.stages/1/0/ibn/k3_s2/depthwise/0/weight/copy 0"
+    assert place_of(name.replace("1.0.0", "1.1.0"), base) != place_of(name, base)
+    assert place_of("encoder.encoder.stages.1.0.depthwise.0.weight", base) == place_of(
+        "encoder.stages.1.0.depthwise.0.weight", base
+    )
+    assert "/last/" in place_of("decoders.1.neck.layers.3.fusions.0.conv.0.weight", base)
 
 
 def test_a_network_of_another_space_is_refused():

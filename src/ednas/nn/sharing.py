@@ -7,9 +7,10 @@ is a subclass of :class:`Sharing` with :func:`register_sharing`, there or in a p
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import torch
 from pydantic import Field
@@ -20,6 +21,39 @@ from ednas.arch.parts import HARD, parse_part, part_text
 from ednas.config import StrictModel
 from ednas.exceptions import ArchitectureError, ConfigError
 from ednas.registry import Method, Registry
+
+_COPIES = (
+    (re.compile(r"^encoder\.encoders\.(?P<copy>\d+)\."), "encoder."),
+    (re.compile(r"^encoder\.encoder(?P<copy>)\."), "encoder."),
+    (re.compile(r"^encoder\.branches\.(\d+)\.(?P<copy>\d+)\."), r"encoder.stages.\1."),
+    (re.compile(r"^decoders\.(?P<copy>\d+)\."), ""),
+)
+"""How the copies that ways to share have of a backbone, of its stages, or of neck and heads are called."""
+
+
+class Original(NamedTuple):
+    """What a tensor of a network is a copy of.
+
+    Attributes:
+        name: What it would be called where all tasks share one backbone and one neck.
+        copy: Which copy it is; empty where there is one.
+    """
+
+    name: str
+    copy: str
+
+
+def original_of(name: str) -> Original:
+    """Return what a tensor is a copy of.
+
+    Example:
+        >>> original_of("encoder.branches.4.1.0.expand.0.weight")
+        Original(name='encoder.stages.4.0.expand.0.weight', copy='1')
+    """
+    for pattern, replacement in _COPIES:
+        if match := pattern.match(name):
+            return Original(pattern.sub(replacement, name), match["copy"])
+    return Original(name, "")
 
 
 class Sharing(Method, nn.Module, ABC):
@@ -35,7 +69,10 @@ class Sharing(Method, nn.Module, ABC):
     Attributes:
         groups: Tasks that read the same features, and have one neck; every task alone unless a method says otherwise.
         unit_rate: How many times as fast the units learn.
+        can_be_cut: Whether networks can be cut out of a supernet: where all is computed by modules with parameters.
     """
+
+    can_be_cut = True
 
     def __init__(self, architecture: Architecture, tasks: Sequence[str]) -> None:
         super().__init__()

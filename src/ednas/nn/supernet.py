@@ -23,6 +23,7 @@ from ednas.arch import Architecture, SearchSpace
 from ednas.exceptions import ArchitectureError
 from ednas.nn.network import MultiTaskNetwork
 from ednas.nn.overlap import Index, overlap
+from ednas.nn.sharing import make_sharing, original_of
 from ednas.seeding import derive_seed
 
 SKELETONS_KEPT = 256
@@ -65,11 +66,10 @@ class Supernet(nn.Module):
         start: Callable[[MultiTaskNetwork], None] | None = None,
     ) -> None:
         super().__init__()
-        if space.base.has_named_parts:
-            raise ArchitectureError(
-                "supernet: a backbone or decoder of your own cannot be cut, nor can other sharing than hard; search by "
-                "proxy"
-            )
+        if space.base.backbone or space.base.decoder:
+            raise ArchitectureError("supernet: a backbone or decoder of your own cannot be cut; search by proxy")
+        if space.base.sharing and len(heads) > 1 and not make_sharing(space.base, tuple(heads)).can_be_cut:
+            raise ArchitectureError(f"supernet: sharing '{space.base.sharing}' cannot be cut; search by proxy")
         if any(decision.name == "input_size" for decision in space.decisions):
             raise ArchitectureError("supernet: networks of several input_sizes cannot share one; give one size")
         if len(networks) < at_once:
@@ -192,14 +192,17 @@ def place_of(name: str, architecture: Architecture) -> str:
         >>> place_of("encoder.stages.1.0.depthwise.0.weight", load_architecture("base"))
         'encoder.stages/1/0/ibn/k3_s2/depthwise/0/weight'
     """
-    parts = name.split(".")
+    original, copy = original_of(name)
+    parts = original.split(".")
     if parts[:2] == ["neck", "layers"] and int(parts[2]) == architecture.bifpn_depth - 1:
         parts[2] = "last"  # it goes one way only, and is a layer of its own kind
-    if parts[0] == "encoder":
+    if parts[:2] == ["encoder", "stages"]:
         stage, index = int(parts[2]), int(parts[3]) - (parts[2] == "0")  # stage 0 begins with the stem
         if index >= 0:
             block = architecture.stages()[stage][index]
             parts[4:4] = [block.kind, *filter(None, [block.shared_as(".".join(parts[4:]))])]
+    if copy:
+        parts.append(f"copy {copy}")
     return f"{parts[0]}.{'/'.join(parts[1:])}"  # one dot: torch's parameters cannot have more in their names
 
 

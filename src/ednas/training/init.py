@@ -10,7 +10,6 @@ decoder of the user's own takes what it has in common with the same one alone.
 from __future__ import annotations
 
 import pickle
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from ednas.arch import Architecture, zoo
 from ednas.data.sample import TargetInfo
 from ednas.exceptions import CheckpointError, ConfigError
 from ednas.nn.overlap import overlap
+from ednas.nn.sharing import original_of
 from ednas.training.checkpoint import load_checkpoint
 from ednas.training.config import Normalisation
 from ednas.training.model import Model
@@ -33,14 +33,6 @@ IMAGENET = "imagenet"
 
 _LITE0_NORMALISATION = Normalisation(mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
 """What EfficientNet-Lite0 was trained with."""
-
-
-_COPIES = (
-    (re.compile(r"^encoder\.(encoders\.\d+|encoder)\."), "encoder."),
-    (re.compile(r"^encoder\.branches\.(\d+)\.\d+\."), r"encoder.stages.\1."),
-    (re.compile(r"^decoders\.\d+\."), ""),
-)
-"""How the copies that ways to share have of a backbone, of its stages, or of neck and heads are called."""
 
 
 @dataclass(frozen=True)
@@ -146,19 +138,12 @@ def initialise(model: Model, weights: Weights) -> Taken:
 def _counterpart(name: str, weights: Weights) -> Tensor | None:
     """Return the tensor of the same name, else that which a copy of a backbone, stage or neck is a copy of."""
     found = weights.tensors.get(name)
-    return weights.tensors.get(_original(name)) if found is None else found
-
-
-def _original(name: str) -> str:
-    """Return the name that a tensor would have where all tasks share one backbone and one neck."""
-    for pattern, replacement in _COPIES:
-        name = pattern.sub(replacement, name)
-    return name
+    return weights.tensors.get(original_of(name).name) if found is None else found
 
 
 def _part(name: str, architecture: Architecture) -> str:
     """Return the part of a network that a tensor belongs to; copies of a part are one."""
-    owner, *path = _original(name).split(".")
+    owner, *path = original_of(name).name.split(".")
     if owner == "encoder" and architecture.sharing and path[0] != "stages":
         return f"encoder.{path[0]}"
     if owner == "encoder" and not architecture.backbone:

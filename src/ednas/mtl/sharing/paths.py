@@ -37,6 +37,8 @@ class TaskPaths(LearnedSharing):
         units: For each task the logits of each block's choices, ``(L, choices)``; none where ways are settled.
     """
 
+    can_be_cut = False  # which blocks have something to skip them by depends on their channels
+
     def __init__(
         self,
         architecture: Architecture,

@@ -43,6 +43,8 @@ class Sluice(Single):
         ArchitectureError: A stage has an odd number of channels.
     """
 
+    can_be_cut = False
+
     class Options(StrictModel):
         """Options of the sharing ``sluice``.
 
