@@ -6,15 +6,15 @@ import json
 
 import pytest
 import torch
-from helpers.small_training import with_recipe
+from helpers.small_training import small_architecture, with_recipe
 
 from ednas.exceptions import ConfigError
-from ednas.nn.sharing import LearnedSharing
+from ednas.nn.sharing import LearnedSharing, make_sharing
 from ednas.runs import RunFolder
 from ednas.search import SearchConfig, run_search
 from ednas.training import find_sharing as module
 from ednas.training import load_checkpoint, load_config, train, train_runs
-from ednas.training.find_sharing import FEWEST_STEPS, find_sharing, learned_sharing
+from ednas.training.find_sharing import FEWEST_STEPS, find_sharing, learned_sharing, undecided
 
 WAYS = ("adashare", "den", "branching(tree=learned)")
 
@@ -97,6 +97,26 @@ def test_units_learn_by_held_out_data_and_weights_by_the_rest(config):
     assert [(step, next(iter(batch)), int(next(iter(batch.values())))) for step, batch in turns.stream(3, 8)] == [
         (3, "rest", 3), (4, "rest", 4), (5, "held out", 5), (6, "rest", 6), (7, "held out", 7),
     ]  # fmt: skip
+
+
+def test_choices_that_hardly_differ_are_undecided(config):
+    sharing = make_sharing(small_architecture().with_parts(sharing="adashare"), config.tasks)
+    assert undecided(sharing) == 1
+    with torch.no_grad():
+        sharing.units[0][:8, 0] = 0.5  # 0.62 and 0.38
+        sharing.units[1][:4, 1] = 0.3  # 0.57 and 0.43
+    assert undecided(sharing) == 24 / 32
+
+
+@pytest.mark.slow
+def test_it_is_said_where_a_pattern_is_almost_chance(config, tmp_path, caplog):
+    find_sharing(shared(config, "adashare"), RunFolder(tmp_path), device="cpu")
+    assert "what is shared is almost chance: 100 % of the choices" in caplog.text
+    assert json.loads(RunFolder(tmp_path).sharing_found.read_text())["undecided"] == 1
+    caplog.clear()
+    sure = shared(config, "adashare(warm_up=0,sparsity=1000,rate=50)")
+    find_sharing(sure, RunFolder(tmp_path / "sure"), device="cpu")
+    assert "chance" not in caplog.text
 
 
 @pytest.mark.slow

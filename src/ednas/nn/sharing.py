@@ -151,8 +151,11 @@ class LearnedSharing(Sharing):
 
     Attributes:
         is_settled: As given.
+        units: While the pattern is learned, logits: a row for each choice, a column for each that may be chosen.
         share: How long it is learned, as a share of the steps of the training itself.
     """
+
+    units: nn.ParameterList
 
     def __init__(
         self, architecture: Architecture, tasks: Sequence[str], options: LearnedOptions, *, is_settled: bool

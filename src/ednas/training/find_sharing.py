@@ -30,6 +30,12 @@ from ednas.training.teacher import load_teacher
 FEWEST_STEPS = 20
 """Of a learning."""
 
+CLEAR = 0.2
+"""By how much the most probable of the choices must exceed the next one, to be called decided."""
+
+UNDECIDED = 0.5
+"""Of which share of undecided choices on it is said that a pattern is almost chance."""
+
 REPORTS = 10
 """How often it says how far it is."""
 
@@ -108,11 +114,24 @@ def find_sharing(
         identity={"config": identity, "data": split.digest},
         seed=config.seed,
     )
-    found = settled_text(model.architecture, sharing.pattern())
-    write_json(run.sharing_found, {"config": identity, "asked": asked, "sharing": found})
+    found, open_share = settled_text(model.architecture, sharing.pattern()), undecided(sharing)
+    write_json(run.sharing_found, {"config": identity, "asked": asked, "sharing": found, "undecided": open_share})
     shutil.rmtree(folder, ignore_errors=True)
     say(f"sharing {found}")
+    if open_share > UNDECIDED:
+        _log.warning(
+            "what is shared is almost chance: %.0f %% of the choices are undecided (the two most probable ones differ by "
+            "less than %g); learn longer (share, or more steps)",
+            100 * open_share,
+            CLEAR,
+        )
     return with_found_sharing(config, run)
+
+
+def undecided(sharing: LearnedSharing) -> float:
+    """Return the share of a pattern's choices whose two most probable ones differ by less than :data:`CLEAR`."""
+    margins = [logits.detach().softmax(1).topk(2, 1).values.diff(dim=1).abs().flatten() for logits in sharing.units]
+    return float((torch.cat(margins) < CLEAR).float().mean())
 
 
 def with_found_sharing(config: TrainConfig, run: RunFolder) -> TrainConfig:
