@@ -120,8 +120,8 @@ def find_sharing(
     say(f"sharing {found}")
     if open_share > UNDECIDED:
         _log.warning(
-            "what is shared is almost chance: %.0f %% of the choices are undecided (the two most probable ones differ by "
-            "less than %g); learn longer (share, or more steps)",
+            "what is shared is almost chance: %.0f %% of the choices are undecided (their best two differ by less than %g); "
+            "learn longer (share, or more steps)",
             100 * open_share,
             CLEAR,
         )
@@ -137,7 +137,7 @@ def undecided(sharing: LearnedSharing) -> float:
 def with_found_sharing(config: TrainConfig, run: RunFolder) -> TrainConfig:
     """Return the same run with the pattern that was found in its folder, where that was looked for; or as it is."""
     known, architecture = _known(run), config.load_architecture()
-    if known.get("asked") != architecture.sharing:
+    if known.get("asked") != architecture.sharing or not isinstance(known.get("sharing"), str):
         return config
     found = architecture.with_parts(sharing=known["sharing"])
     return config.model_copy(update={"architecture": found.to_dict(), "sharing": None})
