@@ -120,8 +120,8 @@ def find_sharing(
     say(f"sharing {found}")
     if open_share > UNDECIDED:
         _log.warning(
-            "what is shared is almost chance: %.0f %% of the choices are undecided (their best two differ by less than %g); "
-            "learn longer (share, or more steps)",
+            "what is shared is almost chance: %.0f %% of the choices are undecided (the best two differ by less than "
+            "%g); learn longer (share, or more steps)",
             100 * open_share,
             CLEAR,
         )
