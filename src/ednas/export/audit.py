@@ -168,12 +168,12 @@ def _predicted(calls: Sequence[_Call], ends: set[int], graph: LayerGraph, target
         rest = _Verdict("host", f"the compiler refuses the whole model: {next(iter(refused.values()))}")
         return [_Verdict("rejected", refused[index]) if index in refused else rest for index in range(len(calls))]
     inner = [index for index in range(len(calls)) if index not in ends]
-    costs = simulate(_part(graph, inner), target).layers
-    reasons = {index: cost.reason for index, cost in zip(inner, costs, strict=True)}
+    part = _part(graph, inner)
+    simulate(part, target)  # refuses what cannot be run at all
+    obstacles = target.operators.obstacles(part.layers, part.input_bytes)
     if _is_edge_tpu(target):
-        reasons = {index: why or _version_obstacle(calls[index]) for index, why in reasons.items()}
-    if target.operators.partition == "once":
-        reasons = _with_the_rest(reasons)
+        obstacles = [why or _version_obstacle(calls[index]) for index, why in zip(inner, obstacles, strict=True)]
+    reasons = dict(zip(inner, target.operators.place(part.layers, obstacles), strict=True))
     reasons |= dict.fromkeys(ends, "converts a float input or output")
     return [_Verdict("host", why) if (why := reasons[index]) else _Verdict("mapped") for index in range(len(calls))]
 
@@ -219,14 +219,6 @@ def _version_obstacle(call: _Call) -> str:
     if call.layer.dtype == "int8" and call.version < first:
         return f"{call.layer.label}: has version {call.version}, which does not stand for int8 as {first} does"
     return ""
-
-
-def _with_the_rest(reasons: Mapping[int, str]) -> dict[int, str]:
-    """Give the host all that follows the first operator that does not map."""
-    first = next((index for index, why in reasons.items() if why), None)
-    if first is None:
-        return dict(reasons)
-    return {index: why or (f"after {reasons[first]}" if index > first else "") for index, why in reasons.items()}
 
 
 def _unclean(graph: LayerGraph) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ednas.hw.graph.layers import Layer
@@ -51,6 +53,37 @@ LIMIT = PositiveFigure(value=4, provenance="assumed", source="test")
 def test_obstacles(config: OperatorConfig, item: Layer, reason: str) -> None:
     assert config.obstacle(item).removeprefix(f"{item.label}: ").startswith(reason)
     assert bool(config.obstacle(item)) == bool(reason)
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> list[Layer]:
+    """Operators that map, and ``ARG_MAX``, which does not, in any order of dependency."""
+    layers: list[Layer] = []
+    for number in range(draw(st.integers(1, 12))):
+        inputs = draw(st.lists(st.integers(-1, number - 1), min_size=1, max_size=2, unique=True))
+        layers.append(layer(draw(st.sampled_from(("ADD", "ADD", "ARG_MAX"))), inputs=tuple(inputs)))
+    return layers
+
+
+@given(networks())
+def test_one_part_is_mapped_and_it_is_as_large_as_can_be(layers: list[Layer]) -> None:
+    config = OperatorConfig(supported=("ADD",))
+    obstacles = config.obstacles(layers, 100)
+    reasons = config.place(layers, obstacles)
+    before: list[set[int]] = []  # all that each layer depends on
+    for item in layers:
+        own = {producer for producer in item.inputs if producer >= 0}
+        before.append(own.union(*(before[producer] for producer in own)))
+    mapped = {number for number, reason in enumerate(reasons) if not reason}
+    assert not any(obstacles[number] for number in mapped)
+
+    def passes_the_host(number: int) -> bool:
+        """Whether it depends on an operator of the host that depends on the accelerator."""
+        return any(other not in mapped and before[other] & mapped for other in before[number])
+
+    for number, reason in enumerate(reasons):
+        assert bool(reason) == bool(obstacles[number] or passes_the_host(number))
+    assert config.model_copy(update={"partition": "per_operator"}).place(layers, obstacles) == obstacles
 
 
 def test_a_refusal_is_of_the_whole_network() -> None:

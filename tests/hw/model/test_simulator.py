@@ -134,7 +134,7 @@ def test_streaming_hides_behind_compute() -> None:
     assert cost.layers[0].latency_ms == cost.layers[0].compute_ms
 
 
-def test_the_first_unsupported_operator_and_all_after_it_run_on_the_host() -> None:
+def test_an_unsupported_operator_and_all_that_depend_on_it_run_on_the_host() -> None:
     graph = chain(
         layer(shape=(8, 8, 16)),
         layer("CUSTOM:Decoder", (8, 8, 16), output=(1, 1, 10)),
@@ -150,6 +150,62 @@ def test_the_first_unsupported_operator_and_all_after_it_run_on_the_host() -> No
     assert cost.layers[3].reason == "after " + cost.layers[1].reason
     crossing = 8 * 8 * 16
     assert cost.transfer_ms == pytest.approx((100 + crossing + cost.instruction_bytes) / BANDWIDTH)
+
+
+def test_operators_before_the_accelerator_may_run_on_the_host() -> None:
+    graph = LayerGraph(
+        (
+            layer("CAST", (8, 8, 3), dtype="float32", inputs=(-1,)),
+            layer("QUANTIZE", (8, 8, 3), inputs=(0,)),
+            layer(shape=(8, 8, 3), output=(8, 8, 16), inputs=(1,)),
+            layer("QUANTIZE", (8, 8, 16), inputs=(2,)),
+        ),
+        8 * 8 * 3,
+        8 * 8 * 16,
+    )
+    cost = simulate(graph, CORAL)
+    assert [item.where for item in cost.layers] == ["host", "host", "accelerator", "accelerator"]
+    assert cost.layers[1].reason == "layer 'a' (QUANTIZE): reads floating-point numbers"
+    crossing = 8 * 8 * 3 + 8 * 8 * 16  # what the host makes of the input, not the input itself
+    assert cost.transfer_ms == pytest.approx((crossing + cost.instruction_bytes) / BANDWIDTH)
+    assert_adds_up(cost)
+
+
+@pytest.mark.parametrize(("input_bytes", "where"), [(8 * 8 * 64, "accelerator"), (4 * 8 * 8 * 64, "host")])
+def test_whether_a_float_input_is_quantised_is_told_by_its_bytes(input_bytes: int, where: str) -> None:
+    graph = LayerGraph((layer("QUANTIZE", inputs=(-1,)), layer(inputs=(0,))), input_bytes, 100)
+    assert [item.where for item in simulate(graph, CORAL).layers] == [where, "accelerator"]
+
+
+def test_a_branch_that_does_not_depend_on_the_host_stays_on_the_accelerator() -> None:
+    layers = (
+        layer(shape=(8, 8, 16), inputs=(-1,)),
+        layer("ARG_MAX", (8, 8, 16), output=(8, 8, 1), inputs=(0,)),
+        layer(shape=(8, 8, 16), inputs=(0,)),  # behind it in the list alone
+        layer("ADD", (8, 8, 16), inputs=(2, 1)),
+    )
+    cost = simulate(LayerGraph(layers, 100, 8 * 8 * 16), CORAL)
+    assert [item.where for item in cost.layers] == ["accelerator", "host", "accelerator", "host"]
+    assert cost.transfer_ms == pytest.approx((100 + 2 * 8 * 8 * 16 + cost.instruction_bytes) / BANDWIDTH)
+
+
+def test_what_the_host_keeps_takes_no_room_on_the_chip() -> None:
+    large = (256, 256, 64)  # 4 MiB, more than the chip has
+    layers = (
+        layer("ARG_MAX", large, inputs=(-1,)),
+        layer(shape=(8, 8, 64), inputs=(-1,)),
+        layer("ADD", large, inputs=(0, 0)),
+        layer("ARG_MAX", large, inputs=(0,)),
+    )
+    cost = simulate(LayerGraph(layers, 100, 100), CORAL)
+    assert [item.where for item in cost.layers] == ["host", "accelerator", "accelerator", "host"]
+    assert cost.spilled_bytes == 0
+
+
+def test_requantisation_is_a_copy() -> None:
+    shape = (224, 224, 3)
+    requantised, copied = (simulate(chain(layer(op, shape)), CORAL) for op in ("QUANTIZE", "CONCATENATION"))
+    assert requantised.accelerator_cycles == copied.accelerator_cycles
 
 
 def test_finished_outputs_cross_the_bus_beside_what_the_host_reads() -> None:

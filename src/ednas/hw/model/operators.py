@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from math import prod
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -21,8 +22,7 @@ class OperatorConfig(StrictModel):
     Attributes:
         supported: Operators that run on the accelerator; ``all`` for a processor that runs everything.
         dtypes: Types of elements that it computes.
-        partition: ``once``: the first operator that does not map and all after it run on the host; ``per_operator``:
-            only those that do not map do.
+        partition: ``once``: one part of the network is mapped, see :meth:`place`; ``per_operator``: all that map are.
         grouped_convolution: What a ``CONV_2D`` with groups does: ``supported``, ``host``, or ``rejected``: the compiler
             refuses the whole network.
         largest_resize: Largest factor of a resize; None = any.
@@ -68,6 +68,40 @@ class OperatorConfig(StrictModel):
             return self._resize_obstacle(layer)
         return ""
 
+    def obstacles(self, layers: Sequence[Layer], input_bytes: int) -> list[str]:
+        """Return for each layer of a network why the accelerator cannot run it; empty where it can.
+
+        Args:
+            layers: The layers; each reads only layers before it.
+            input_bytes: Bytes of the network's input.
+        """
+        return [
+            self.obstacle(layer) or (self._float_obstacle(layer, layers, input_bytes) if layer.op == "QUANTIZE" else "")
+            for layer in layers
+        ]
+
+    def place(self, layers: Sequence[Layer], obstacles: Sequence[str]) -> list[str]:
+        """Return for each layer why the host runs it; empty where the accelerator does.
+
+        Where one part is mapped, the accelerator is called once: the host may run operators before that, and after
+        it those that do not map and all that depend on them, whatever the order in which the layers stand.
+
+        Args:
+            layers: The layers; each reads only layers before it.
+            obstacles: Why each cannot be mapped by itself; empty where it can.
+        """
+        if self.partition == "per_operator":
+            return list(obstacles)
+        reasons: list[str] = []
+        behind: list[str] = []  # what on the host it comes after, once the accelerator has run
+        for layer, obstacle in zip(layers, obstacles, strict=True):
+            producers = [producer for producer in layer.inputs if producer >= 0]
+            before = next((behind[producer] for producer in producers if behind[producer]), "")
+            reasons.append(obstacle or (f"after {before}" if before else ""))
+            is_first = all(reasons[producer] and not behind[producer] for producer in producers)
+            behind.append("" if not reasons[-1] or (obstacle and is_first) else before or obstacle)
+        return reasons
+
     def refusal(self, layers: Sequence[Layer]) -> str:
         """Return why the compiler refuses a whole network; empty if it does not."""
         if self.grouped_convolution == "rejected":
@@ -75,6 +109,14 @@ class OperatorConfig(StrictModel):
                 if layer.groups > 1 and layer.op == "CONV_2D":
                     return f"the compiler refuses the whole network: {layer.label} has {layer.groups} groups"
         return ""
+
+    def _float_obstacle(self, layer: Layer, layers: Sequence[Layer], input_bytes: int) -> str:
+        """Return why a layer cannot be run that reads floating-point numbers; it holds the type of what it makes."""
+        floats = any(not dtype.startswith(("int", "uint", "bool")) for dtype in self.dtypes)
+        reads = [layers[producer].is_float for producer in layer.inputs if producer >= 0]
+        # The graph holds the bytes of its input, not the type.
+        is_float = any(reads) or (not reads and input_bytes >= 4 * prod(layer.input))
+        return "" if floats or not is_float else f"{layer.label}: reads floating-point numbers"
 
     def _resize_obstacle(self, layer: Layer) -> str:
         factors = layer.output[0] / layer.input[0], layer.output[1] / layer.input[1]

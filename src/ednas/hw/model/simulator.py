@@ -13,7 +13,7 @@ with its own compute, not with other layers'. What the accelerator cannot run go
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import inf, prod
 from operator import attrgetter
@@ -51,13 +51,15 @@ def simulate(graph: LayerGraph, target: Target) -> Cost:
     layers, operators = graph.layers, target.operators
     _check_dtypes(layers, operators)
     _check_memory(layers, target)
-    reasons = _reasons(layers, operators)
-    boundary = _boundary(reasons, operators)
-    output_bytes = graph.output_bytes if boundary == len(layers) else _crossing_bytes(graph, boundary)
+    reasons = _reasons(layers, operators, graph.input_bytes)
     times = lifetimes(layers, graph.outputs, {GRAPH_INPUT: graph.input_bytes})
-    spills = _spills(layers[:boundary], times, target)
-    segment = _segment(layers, reasons, target)
-    return _combine([segment], graph.input_bytes + output_bytes, max(times.live_bytes), target, spills)
+    moved_bytes, spills = graph.input_bytes + graph.output_bytes, []
+    if operators.partition == "per_operator" or not any(reasons):  # a host that runs others, too, shares the memory
+        spills = _spills(layers, times, target)
+    else:
+        part = _Part.of(graph, reasons)
+        moved_bytes, spills = part.moved_bytes, part.spills(len(layers), target)
+    return _combine([_segment(layers, reasons, target)], moved_bytes, max(times.live_bytes), target, spills)
 
 
 def estimate(architecture: Architecture, heads: Mapping[str, int], input_size: tuple[int, int], target: Target) -> Cost:
@@ -133,7 +135,7 @@ class _Segment:
 @lru_cache(maxsize=1 << 17)
 def _piece_segment(piece: Piece, target: Target) -> _Segment:
     _check_memory(piece.layers, target)
-    return _segment(piece.layers, _reasons(piece.layers, target.operators), target)
+    return _segment(piece.layers, _reasons(piece.layers, target.operators, 0), target)
 
 
 def _fits(pieces: NetworkPieces, capacity: float) -> bool:
@@ -163,7 +165,7 @@ def _segment(layers: Sequence[Layer], reasons: Sequence[str], target: Target) ->
         cycles=sum([cost.cycles or 0 for cost in costs]),
         parameter_bytes=sum([cost.parameter_bytes or 0 for cost in costs]),
         mapped_layers=sum([not cost.reason for cost in costs]),
-        splits=_boundary(reasons, target.operators) < len(reasons),
+        splits=target.operators.partition == "once" and any(reasons),
         target=target,
     )
 
@@ -312,36 +314,58 @@ def _host_cost(layer: Layer, layers: Sequence[Layer], reason: str, target: Targe
     )
 
 
-def _reasons(layers: Sequence[Layer], operators: OperatorConfig) -> list[str]:
+def _reasons(layers: Sequence[Layer], operators: OperatorConfig, input_bytes: int) -> list[str]:
     """Return for each layer why the host runs it; empty where the accelerator does."""
     if refusal := operators.refusal(layers):
         return [refusal] * len(layers)
-    reasons = [operators.obstacle(layer) for layer in layers]
-    first = _boundary(reasons, operators)
-    if first < len(reasons):
-        reasons[first + 1 :] = [reason or f"after {reasons[first]}" for reason in reasons[first + 1 :]]
-    return reasons
+    obstacles = operators.obstacles(layers, input_bytes)
+    return operators.place(layers, obstacles) if any(obstacles) else obstacles
 
 
-def _boundary(reasons: Sequence[str], operators: OperatorConfig) -> int:
-    """Return the first layer of the part that is given to the host as a whole; the number of layers if there is none.
+@dataclass(frozen=True)
+class _Part:
+    """What the accelerator runs of a network, of which the host runs the rest.
 
-    A host to which single operators are given shares its memory with the accelerator.
+    Attributes:
+        numbers: Of the layers, in the network.
+        layers: These, which name one another by their place among them, and all else as the input.
+        outputs: Those whose results leave the chip, by that place.
+        moved_bytes: What passes the link: the input or what the host makes of it, what it reads, and finished outputs.
     """
-    if operators.partition == "per_operator":
-        return len(reasons)
-    return next((index for index, reason in enumerate(reasons) if reason), len(reasons))
 
+    numbers: Sequence[int]
+    layers: Sequence[Layer]
+    outputs: Sequence[int]
+    moved_bytes: int
 
-def _crossing_bytes(graph: LayerGraph, boundary: int) -> int:
-    """Return the bytes that the accelerator hands to the host: what the host's layers read, and finished outputs."""
-    read_by_host = {producer for layer in graph.layers[boundary:] for producer in layer.inputs}
-    read = {producer for layer in graph.layers for producer in layer.inputs}
-    return sum(
-        layer.output_bytes
-        for index, layer in enumerate(graph.layers[:boundary])
-        if index in read_by_host or index not in read or index in graph.outputs
-    )
+    @classmethod
+    def of(cls, graph: LayerGraph, reasons: Sequence[str]) -> _Part:
+        """Return the layers for which there is no reason to run on the host."""
+        numbers = [number for number, reason in enumerate(reasons) if not reason]
+        places = {number: place for place, number in enumerate(numbers)}
+        layers = [
+            replace(layer, inputs=tuple(places.get(producer, GRAPH_INPUT) for producer in layer.inputs))
+            for layer in (graph.layers[number] for number in numbers)
+        ]
+        sent = {producer for number in numbers for producer in graph.layers[number].inputs} - places.keys()
+        read_by_host = {
+            producer for layer, reason in zip(graph.layers, reasons, strict=True) if reason for producer in layer.inputs
+        }
+        read = {producer for layer in graph.layers for producer in layer.inputs}
+        leaving = [
+            number for number in numbers if number in read_by_host or number in graph.outputs or number not in read
+        ]
+        moved = [graph.layers[number].output_bytes for number in (*sent - {GRAPH_INPUT}, *leaving)]
+        moved_bytes = sum(moved) + (graph.input_bytes if GRAPH_INPUT in sent else 0)
+        return cls(numbers, layers, [places[number] for number in leaving], moved_bytes)
+
+    def spills(self, count: int, target: Target) -> list[int]:
+        """Return the bytes that each of the network's ``count`` layers spills; none if nothing does."""
+        if not self.layers:
+            return []
+        found = _spills(self.layers, lifetimes(self.layers, self.outputs, {}), target)
+        by_number = dict(zip(self.numbers, found, strict=False))
+        return [by_number.get(number, 0) for number in range(count)] if found else []
 
 
 def _spills(layers: Sequence[Layer], times: Lifetimes, target: Target) -> list[int]:

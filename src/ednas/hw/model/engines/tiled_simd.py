@@ -39,7 +39,7 @@ class TiledSimd(StrictModel):
         dense_factor: Of a k x k convolution.
         depthwise_factor: Of a depthwise convolution, a pooling or a resize.
         elementwise_factor: Of an elementwise operator.
-        move_factor: Of a copy.
+        move_factor: Of a copy, and of a requantisation.
         scale_bytes_per_filter: Bytes of a filter's scale, beside its weights and bias.
     """
 
@@ -88,7 +88,8 @@ class TiledSimd(StrictModel):
             factor = self.depthwise_factor
             units = self._steps(layer.output) * _BILINEAR_TAPS
         else:
-            factor = self.move_factor if layer.op in ops.MOVES else self.elementwise_factor
+            is_move = layer.op in ops.MOVES or layer.op == "QUANTIZE"
+            factor = self.move_factor if is_move else self.elementwise_factor
             units = self._steps(layer.output)
         return Work(round(units * factor.value), layer.activation_bytes + layer.weight_bytes)
 
