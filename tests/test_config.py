@@ -12,7 +12,7 @@ from helpers.profiles import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ednas.config import StrictModel, parse, read_yaml
+from ednas.config import MOST_BYTES, StrictModel, parse, read_yaml
 from ednas.exceptions import ConfigError, DataError
 from ednas.files import read_json
 
@@ -166,3 +166,12 @@ def test_what_is_no_regular_file_is_not_read(place: str) -> None:
         read_yaml(place)
     with pytest.raises(DataError, match=f"{place}: is no regular file"):
         read_json(place, DataError)
+
+
+def test_a_file_that_is_too_large_is_refused_at_once(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("a: 1\n# " + "x" * (MOST_BYTES - 7))
+    assert read_yaml(file) == {"a": 1}
+    file.write_text("a: 1\n# " + "x" * (60 << 20))
+    with pytest.raises(DataError, match=r"a.yaml: has 60 MiB, a configuration at most 4"):
+        read_yaml(file, DataError)

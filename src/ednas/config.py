@@ -81,6 +81,9 @@ _Loader.yaml_implicit_resolvers = {
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
+MOST_BYTES = 4 << 20
+"""A larger file is no configuration; to read it would take many seconds."""
+
 _MOST_VALUES = 1_000_000
 """Values that a configuration may stand for, with all its aliases written out."""
 
@@ -100,11 +103,13 @@ def read_yaml(path: Path | str, error: type[EdnasError] = ConfigError) -> dict[s
     """Read a YAML file that holds one mapping.
 
     Raises:
-        EdnasError: (of class ``error``) the file is missing, not text, not YAML, or not a mapping, or a key is there
-            twice.
+        EdnasError: (of class ``error``) the file is missing, larger than :data:`MOST_BYTES`, not text, not YAML, or not
+            a mapping, or a key is there twice.
     """
     require_regular(path, error)
     try:
+        if (size := Path(path).stat().st_size) > MOST_BYTES:
+            raise error(f"{path}: has {size / 2**20:.0f} MiB, a configuration at most {MOST_BYTES / 2**20:.0f}")
         value = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
         if _count_values(value, {}) > _MOST_VALUES:
             raise error(f"{path}: its aliases (*) stand for more than {_MOST_VALUES:,} values; write what is meant")
