@@ -202,6 +202,14 @@ def test_what_the_host_keeps_takes_no_room_on_the_chip() -> None:
     assert cost.spilled_bytes == 0
 
 
+def test_what_is_not_counted_is_said() -> None:
+    assert simulate(chain(layer(), layer("ADD")), CORAL).notes == ()
+    cost = simulate(chain(layer(), layer("WHILE"), layer("STABLEHLO_COMPOSITE"), layer("WHILE")), CORAL)
+    assert cost.notes == (
+        "too low: what 3 operators (STABLEHLO_COMPOSITE, WHILE) run of other parts of the file is not counted",
+    )
+
+
 def test_requantisation_is_a_copy() -> None:
     shape = (224, 224, 3)
     requantised, copied = (simulate(chain(layer(op, shape)), CORAL) for op in ("QUANTIZE", "CONCATENATION"))

@@ -75,6 +75,19 @@ IRREGULAR = frozenset({
 """Operators whose work depends on the values, or that call other parts of the file: search, sort, draw, branch."""
 # fmt: on
 
+CALLS = frozenset(
+    {
+        "CALL",
+        "IF",
+        "STABLEHLO_CASE",
+        "STABLEHLO_COMPOSITE",
+        "STABLEHLO_CUSTOM_CALL",
+        "STABLEHLO_WHILE",
+        "WHILE",
+    }
+)
+"""Operators that run another part of the file, whose own operators are not read."""
+
 BUILTIN = CONVOLUTIONS | POOLS | REDUCTIONS | RESIZES | RESHAPES | MOVES | ELEMENTWISE | IRREGULAR
 """Every TFLite operator."""
 

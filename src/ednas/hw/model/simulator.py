@@ -59,7 +59,8 @@ def simulate(graph: LayerGraph, target: Target) -> Cost:
     else:
         part = _Part.of(graph, reasons)
         moved_bytes, spills = part.moved_bytes, part.spills(len(layers), target)
-    return _combine([_segment(layers, reasons, target)], moved_bytes, max(times.live_bytes), target, spills)
+    segments = [_segment(layers, reasons, target)]
+    return _combine(segments, moved_bytes, max(times.live_bytes), target, spills, _notes(layers))
 
 
 def estimate(architecture: Architecture, heads: Mapping[str, int], input_size: tuple[int, int], target: Target) -> Cost:
@@ -175,7 +176,12 @@ def _run(costs: Sequence[LayerCost]) -> _Run:
 
 
 def _combine(
-    segments: Sequence[_Segment], moved_bytes: int, peak_bytes: int, target: Target, spills: Sequence[int] = ()
+    segments: Sequence[_Segment],
+    moved_bytes: int,
+    peak_bytes: int,
+    target: Target,
+    spills: Sequence[int] = (),
+    notes: tuple[str, ...] = (),
 ) -> Cost:
     """Add up segments; ``moved_bytes`` are those of inputs and outputs, ``spills`` those of each layer."""
     capacity = free = round(target.memory.parameter_cache_kib.value * KIB)
@@ -216,6 +222,7 @@ def _combine(
         peak_memory_kb=peak_bytes / KIB,
         energy_mj=energy_mj + target.energy.fixed_mj(link_bytes, latency_ms) if target.energy else None,
         area_mm2=_area_mm2(target),
+        notes=notes,
         layers=tuple(layers),
     )
 
@@ -366,6 +373,15 @@ class _Part:
         found = _spills(self.layers, lifetimes(self.layers, self.outputs, {}), target)
         by_number = dict(zip(self.numbers, found, strict=False))
         return [by_number.get(number, 0) for number in range(count)] if found else []
+
+
+def _notes(layers: Sequence[Layer]) -> tuple[str, ...]:
+    """Return what the figures leave out."""
+    calls = [layer for layer in layers if layer.op in ops.CALLS]
+    if not calls:
+        return ()
+    names = ", ".join(sorted({layer.op for layer in calls}))
+    return (f"too low: what {len(calls)} operators ({names}) run of other parts of the file is not counted",)
 
 
 def _spills(layers: Sequence[Layer], times: Lifetimes, target: Target) -> list[int]:

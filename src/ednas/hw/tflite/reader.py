@@ -52,7 +52,8 @@ def load_tflite(path: str | Path) -> LayerGraph:
     shapes say. Further leading sides than height, width and channels count as rows.
 
     Limits: an operator that calls another subgraph (``IF``, ``WHILE``, ``STABLEHLO_COMPOSITE``) is one layer, and what
-    the subgraph computes is not counted. A three-dimensional convolution's window counts its depth as height.
+    the subgraph computes is not counted; a cost of it says so. A three-dimensional convolution's window counts its
+    depth as height.
 
     Args:
         path: The file, at most 2 GiB.
