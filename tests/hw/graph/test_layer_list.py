@@ -12,7 +12,7 @@ from helpers.profiles import examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ednas.exceptions import ConfigError, EdnasError
+from ednas.exceptions import ConfigError, EdnasError, TargetError
 from ednas.hw import LayerGraph, load_layer_list, load_target, network_names, simulate
 
 CONV = {
@@ -50,6 +50,13 @@ def test_producers_can_be_given(tmp_path: Path) -> None:
     assert [layer.inputs for layer in graph.layers] == [(-1,), (-1,), (0, 1)]
 
 
+def test_a_layer_has_its_type(tmp_path: Path) -> None:
+    graph = read(tmp_path, network(CONV | {"dtype": "float32"}, ADD | {"inputs": [0, 0]}))
+    assert [layer.dtype for layer in graph.layers] == ["float32", "int8"]
+    with pytest.raises(TargetError, match=r"computes float32, the target int8.*quantise"):
+        simulate(read(tmp_path, network(CONV | {"dtype": "float32"})), load_target("coral_usb"))
+
+
 def test_every_published_list_is_read(shared_data: Path) -> None:
     path = shared_data / "coral" / "layer_lists.json"
     content = json.loads(path.read_text())
@@ -83,6 +90,11 @@ def test_every_published_list_is_read(shared_data: Path) -> None:
         (network(CONV | {"input": [8, 8, 2**40]}), None, "layer 0: 'input.2': Input should be less than 2147483648"),
         (network(CONV | {"stride": 1.5}), None, "layer 0: 'stride': Input should be a valid integer"),
         (network(CONV | {"weight_bytes": -1}), None, "layer 0: 'weight_bytes'"),
+        (
+            network(CONV | {"dtype": "float"}),
+            None,
+            "layer 0: layer '0 conv_2d' (CONV_2D): dtype is 'float', must be one",
+        ),
         (network(CONV | {"groups": 2}), None, "layer 0: layer '0 conv_2d' (CONV_2D): 2 groups do not divide"),
         (network(CONV | {"inputs": [0]}), None, "layer 0: 'inputs' is [0], a layer can only read layers before it"),
     ],

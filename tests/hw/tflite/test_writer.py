@@ -229,6 +229,15 @@ def test_versions_are_the_oldest_that_hold_the_kernels(tmp_path: Path) -> None:
     }
 
 
+def test_a_float_network_does_not_become_another_one_in_silence(tmp_path: Path) -> None:
+    graph = graph_of(layer("CONV_2D", dtype="float32"))
+    with pytest.raises(TargetError, match=r"computes float32; quantise the network first, or use float32"):
+        write_tflite(graph, tmp_path / "a.tflite")
+    assert not (tmp_path / "a.tflite").exists()
+    write_tflite(graph, tmp_path / "a.tflite", dtype="float32")
+    assert load_tflite(tmp_path / "a.tflite").layers[0].dtype == "float32"
+
+
 def test_the_seed_determines_the_file(tmp_path: Path) -> None:
     graph = graph_of(*SINGLE[:1])
     names = {"a": 0, "b": 0, "c": 1}

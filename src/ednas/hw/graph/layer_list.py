@@ -38,6 +38,7 @@ class LayerEntry(StrictModel):
         inputs: Indices of the layers that it reads (-1 = the network's input), or only their number; then each is the
             nearest layer before it whose output fits, else the layer before it.
         weight_bytes: Size of its parameters.
+        dtype: Type of its output's elements, as NumPy names it.
     """
 
     name: str = ""
@@ -50,6 +51,7 @@ class LayerEntry(StrictModel):
     groups: _Side = 1
     inputs: Annotated[int, Field(ge=0, lt=2**31, strict=True)] | tuple[_Producer, ...] = 1
     weight_bytes: _Bytes = 0
+    dtype: str = "int8"
 
 
 class NetworkEntry(StrictModel):
@@ -75,7 +77,7 @@ def load_layer_list(path: str | Path, network: str | None = None) -> LayerGraph:
 
     The file holds one network, or several by name. A network is ``{"input_bytes", "output_bytes", "layers": [...]}``
     (``latency_ms``, a published figure, may stand beside them); a layer is ``{"op", "input", "output", "kernel",
-    "stride", "dilation", "groups", "inputs", "weight_bytes", "name"}`` with TFLite's operator names and shapes
+    "stride", "dilation", "groups", "inputs", "weight_bytes", "dtype", "name"}`` with TFLite's operator names and shapes
     ``[height, width, channels]``. ``inputs`` is the list of the producing layers' indices (-1 = the network's input) or
     only their number; then each input is taken from the nearest layer before it with a matching output, else from the
     layer before it. Shapes that no kernel and stride can give are refused, and so are producers in a list whose output
@@ -162,6 +164,7 @@ def _layer(raw: Any, where: str, before: Sequence[Layer], made: Mapping[Shape, S
             inputs=inputs,
             weight_bytes=entry.weight_bytes,
             macs=layer_macs(entry.op, entry.input, entry.output, entry.kernel, entry.groups),
+            dtype=entry.dtype,
         )
     except TargetError as error:
         raise ConfigError(f"{where}: {error}") from None

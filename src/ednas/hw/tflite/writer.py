@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ednas.exceptions import TargetError
 from ednas.files import atomic_path
+from ednas.hw.graph import ops
 from ednas.hw.graph.layers import GRAPH_INPUT, LayerGraph
 from ednas.hw.tflite.draft import KEEPS_QUANTISATION, Draft, DType, Step
 from ednas.hw.tflite.operator_writers import BINARY, WRITERS
@@ -47,8 +48,8 @@ def write_tflite(graph: LayerGraph, path: str | Path, *, dtype: DType = "int8", 
         seed: Determines the weights and the scales.
 
     Raises:
-        TargetError: An operator cannot be written, a layer's shapes fit together in no way, or it is too large for any
-            runtime; the message names it.
+        TargetError: An operator cannot be written, layers of floating-point numbers are to be written as int8, a
+            layer's shapes fit together in no way, or it is too large for any runtime; the message names it.
         EdnasError: The file cannot be written.
     """
     for layer in graph.layers:
@@ -58,6 +59,9 @@ def write_tflite(graph: LayerGraph, path: str | Path, *, dtype: DType = "int8", 
                 f"{layer.label}: a tensor has {elements} elements, TFLite's runtimes allow {_MOST_ELEMENTS}; "
                 "use a smaller input or fewer channels"
             )
+    floats = [layer for layer in graph.layers if layer.is_float and layer.op in ops.CONVOLUTIONS]
+    if floats and dtype == "int8":
+        raise TargetError(f"{floats[0].label}: computes {floats[0].dtype}; quantise the network first, or use float32")
     draft = Draft(dtype, seed)
     input_, outputs = _add_layers(draft, graph)
     with atomic_path(path) as temporary:
