@@ -8,6 +8,7 @@ Beside it stand simpler models, fitted in the same way: a line through the MACs,
 left out.
 
     python benchmarks/simulator_coral.py --data ../shared/data
+    python benchmarks/simulator_coral.py --data ../shared/data --without movenet --without slim
 """
 
 from __future__ import annotations
@@ -147,10 +148,12 @@ def _only(target: Target, factor: str) -> Target:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds coral/")
+    parser.add_argument("--without", action="append", default=[], help="part of a network's name; can be repeated")
     parser.add_argument("--target", default="coral_usb", help="a target's name or YAML file")
     options = parser.parse_args()
     target = load_target(options.target)
     samples, compiler = load(options.data / "coral")
+    samples = [sample for sample in samples if not any(part in sample.name for part in options.without)]
     full = report_latency(samples, target)
     report_ablations(samples, target, full)
     report_compiler(options.data / "coral", compiler, target)

@@ -253,14 +253,18 @@ def _compare(
         folder = RunFolder(run.trained / method.folder)
         return [folder.seed(config.training.seed + number) for number in range(config.runs)]
 
+    known: dict[str, ModelCost] = {}
+
     def cost(method: Method) -> ModelCost:
         costs, size = [], config.latency_input_size
         for seed in seeds(method):  # what is learned to be shared may be another from each
             model = load_checkpoint(seed.checkpoint.path)
-            own = cost_of(model, source, size or model.input_size)
+            key = f"{model.architecture.fingerprint()} {','.join(model.tasks)}"
+            if key not in known:
+                known[key] = cost_of(model, source, size or model.input_size)
             # A process that was killed has left no seconds.
             seconds = sum(read_json(seed.path / SECONDS)) if (seed.path / SECONDS).is_file() else None
-            costs.append(replace(own, training_seconds=seconds))
+            costs.append(replace(known[key], training_seconds=seconds))
         return mean_cost(costs)
 
     baseline = merge_metrics([load_metrics(run.trained / method.folder) for method in alone], SINGLE_TASK)

@@ -195,7 +195,7 @@ class TestEveryLearned:
             assert names <= units if is_theirs else names and not names & units
         assert set().union(*moved) >= units
 
-    def test_the_pattern_is_what_is_measured(self, sharing):
+    def test_the_pattern_names_a_network(self, sharing):
         torch.manual_seed(0)
         model = build_learned(sharing)
         with torch.no_grad():

@@ -11,7 +11,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from math import prod
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -155,9 +154,7 @@ def _float_ends(graph: LayerGraph) -> set[int]:
     ends = set()
     for index, layer in enumerate(graph.layers):
         is_first, is_last = set(layer.inputs) == {GRAPH_INPUT}, index not in read
-        # A layer does not hold its input's type, the graph holds the input's bytes.
-        is_float = graph.input_bytes >= 4 * prod(layer.input)
-        if (layer.op == "QUANTIZE" and is_first and is_float) or (layer.op == "DEQUANTIZE" and is_last):
+        if (layer.reads_float and is_first) or (layer.op == "DEQUANTIZE" and is_last):
             ends.add(index)
     return ends
 
@@ -170,7 +167,7 @@ def _predicted(calls: Sequence[_Call], ends: set[int], graph: LayerGraph, target
     inner = [index for index in range(len(calls)) if index not in ends]
     part = _part(graph, inner)
     simulate(part, target)  # refuses what cannot be run at all
-    obstacles = target.operators.obstacles(part.layers, part.input_bytes)
+    obstacles = [target.operators.obstacle(layer) for layer in part.layers]
     if _is_edge_tpu(target):
         obstacles = [why or _version_obstacle(calls[index]) for index, why in zip(inner, obstacles, strict=True)]
     reasons = dict(zip(inner, target.operators.place(part.layers, obstacles), strict=True))

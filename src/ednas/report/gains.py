@@ -54,7 +54,7 @@ def overall_rows(table: ComparisonTable, params: str) -> list[Row]:
     costs = {
         "Latency ms": [show_latency(model.latency_ms) for model in table.models],
         params: [show_count(model.params) for model in table.models],
-        "Shared": [show_count(model.params_shared) for model in table.models],
+        "Shared parameters": [show_count(model.params_shared) for model in table.models],
         "MACs": [show_count(model.macs) for model in table.models],
         "Runs": [show_count(model.runs) for model in table.models],
         "Training s": [

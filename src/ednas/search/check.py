@@ -292,7 +292,8 @@ class _Checker:
 
     def _floors(self, short: Sequence[Evaluation], reference: Sequence[Evaluation]) -> Iterator[Floor]:
         """Yield how many networks are better than the mean label, on the data that each training is measured on."""
-        trivial, final = self._trivial(self._begun), self._trivial(self._final)
+        trivial = self._trivial(self._begun)
+        final = trivial if self._final is self._begun else self._trivial(self._final)
         for task, values in trivial.items():
             for metric in scored_metrics(values):
                 yield Floor(

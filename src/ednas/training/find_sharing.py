@@ -119,11 +119,9 @@ def find_sharing(
     shutil.rmtree(folder, ignore_errors=True)
     say(f"sharing {found}")
     if open_share > UNDECIDED:
-        _log.warning(
-            "what is shared is almost chance: %.0f %% of the choices are undecided (the best two differ by less than "
-            "%g); learn longer (share, or more steps)",
-            100 * open_share,
-            CLEAR,
+        say(
+            f"sharing: this is almost chance: {open_share:.0%} of the choices are undecided (the best two differ by "
+            f"less than {CLEAR:g}); learn longer (share, or more steps)"
         )
     return with_found_sharing(config, run)
 

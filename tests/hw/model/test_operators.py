@@ -30,6 +30,9 @@ LIMIT = PositiveFigure(value=4, provenance="assumed", source="test")
         (ANY, layer("CUSTOM:Decoder"), "the device has no CUSTOM:Decoder"),
         (ANY, layer(dtype="float32"), "computes float32, the device int8"),
         (OperatorConfig(supported=("ADD",)), layer(), "the accelerator has no CONV_2D"),
+        (ANY, layer("QUANTIZE", reads_float=True), "reads floating-point numbers"),
+        (ANY, layer("QUANTIZE"), ""),
+        (OperatorConfig(supported="all", dtypes=("int8", "float32")), layer("QUANTIZE", reads_float=True), ""),
         (
             OperatorConfig(supported="all", grouped_convolution="host"),
             layer(groups=2),
@@ -68,7 +71,7 @@ def networks(draw: st.DrawFn) -> list[Layer]:
 @given(networks())
 def test_one_part_is_mapped_and_it_is_as_large_as_can_be(layers: list[Layer]) -> None:
     config = OperatorConfig(supported=("ADD",))
-    obstacles = config.obstacles(layers, 100)
+    obstacles = [config.obstacle(item) for item in layers]
     reasons = config.place(layers, obstacles)
     before: list[set[int]] = []  # all that each layer depends on
     for item in layers:

@@ -17,6 +17,7 @@ from ednas.arch.parts import parse_part
 from ednas.hw.summary import summarise
 from ednas.mtl.sharing.den import DEN, FORGETS, LEVELS
 from ednas.mtl.sharing.paths import parse_ways, ways_text
+from ednas.nn.overlap import overlap
 from ednas.training import Recipe, build_model, fit
 
 TASKS = ("segmentation", "depth")
@@ -97,6 +98,40 @@ def test_what_is_deployed_has_weights_of_its_own_and_says_the_same():
             torch.testing.assert_close(one, two)
 
 
+def test_what_is_learned_is_measured_as_the_network_that_its_pattern_names():
+    torch.manual_seed(0)
+    learned = DEN(mixed(), TASKS)
+    with torch.no_grad():
+        for logits in learned.units:
+            logits.normal_()
+        for norm in learned.modules():
+            if isinstance(norm, torch.nn.BatchNorm2d):
+                norm.running_mean.normal_(std=0.1)
+                norm.running_var.uniform_(0.5, 2)
+    settled_one = DEN(mixed(), TASKS, **learned.pattern())
+    theirs = learned.state_dict()
+    state = {
+        name: theirs[name][overlap(tensor.shape, theirs[name].shape)[1]]
+        for name, tensor in settled_one.state_dict().items()
+    }
+    _, *blocks = [(f"encoder.stages.{s}.{p}", block) for s, stage in enumerate(settled_one.encoder.stages)
+                  for p, block in enumerate(stage)]  # fmt: skip
+    ways = parse_ways(learned.pattern()["levels"], TASKS, 6, 4, "").values()
+    for number, (prefix, block) in enumerate(blocks):
+        largest = max(way[number] for way in ways)
+        if f"{number}_{largest}" in learned.norms:  # what was the whole block's is the largest level's
+            last = [name for name, _ in block.named_children()][-1]
+            state |= {f"{prefix}.{last}.1.{key}": value
+                      for key, value in learned.norms[f"{number}_{largest}"].state_dict().items()}  # fmt: skip
+    settled_one.load_state_dict(state)
+    image = torch.rand(1, 3, *SIZE)
+    found, other = learned.eval()(image), settled_one.eval()(image)
+    assert len(found) == len(other) == 2
+    for ours, named in zip(found, other, strict=True):
+        for one, two in zip(ours, named, strict=True):
+            torch.testing.assert_close(one, two)
+
+
 def begun(step: int, **options) -> DEN:
     sharing = DEN(small_architecture(), TASKS, **options)
     torch.manual_seed(1)
@@ -141,7 +176,7 @@ def test_the_penalty_is_reinforce():
     sharing.penalty(losses).backward()
     for task, (loss, mean) in enumerate(((0.7, 0.5), (2.0, -1.0))):
         levels = list(sharing._drawn[task])
-        density = sum(LEVELS[level] for level in levels) / 16
+        density = sum(LEVELS[level] for level in levels) / 16  # all blocks of the small network can be narrowed
         reward = (1 - density**2) / 4 - loss + 1
         logits = sharing.units[task].detach().clone().requires_grad_()
         odds = sharing._explores / 4 + (1 - sharing._explores) * logits.softmax(1)
@@ -150,6 +185,12 @@ def test_the_penalty_is_reinforce():
         assert sharing.mean_rewards[task].item() == pytest.approx(FORGETS * mean + (1 - FORGETS) * reward)
     sharing.begin_step(52, 100, seed=3)
     assert sharing.penalty(losses) is None
+
+
+def test_a_block_that_cannot_be_narrowed_is_rewarded_as_what_is_run_of_it():
+    sharing = DEN(mixed(), TASKS)
+    assert [sharing._share(0, level) for level in range(4)] == [0, 1, 1, 1]  # the first has no expansion
+    assert [sharing._share(1, level) for level in range(4)] == [*LEVELS]
 
 
 def test_the_first_reward_moves_nothing():

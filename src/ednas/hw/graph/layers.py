@@ -42,6 +42,10 @@ DTYPE_BITS = {
 """Bits of an element by its type, named as NumPy names it."""
 
 
+FLOATS = ("float", "bfloat", "complex")
+"""How the names of types begin that are floating-point numbers."""
+
+
 def sides_text(sides: Iterable[int]) -> str:
     """Return the sides of a shape or a window for people: ``224x224x3``."""
     return "x".join(map(str, sides))
@@ -68,6 +72,7 @@ class Layer:
         macs: Multiply-accumulates.
         dtype: Type of the output's elements, one of :data:`DTYPE_BITS`.
         weight_bits: Bits of a weight.
+        reads_float: Whether a ``QUANTIZE`` reads floating-point numbers.
         output_bytes: Bytes of the output.
         activation_bytes: Bytes of the first input and the output.
 
@@ -89,6 +94,7 @@ class Layer:
     macs: int = 0
     dtype: str = "int8"
     weight_bits: int = 8
+    reads_float: bool = False
     output_bytes: int = field(init=False, repr=False, compare=False)
     activation_bytes: int = field(init=False, repr=False, compare=False)
 
@@ -121,7 +127,7 @@ class Layer:
     @property
     def is_float(self) -> bool:
         """Whether it computes floating-point numbers."""
-        return self.dtype.startswith(("float", "bfloat", "complex"))
+        return self.dtype.startswith(FLOATS)
 
 
 @dataclass(frozen=True)

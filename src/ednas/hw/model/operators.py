@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from math import prod
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -12,7 +11,7 @@ from pydantic import Field, field_validator
 from ednas.config import StrictModel
 from ednas.exceptions import hint
 from ednas.hw.graph import ops
-from ednas.hw.graph.layers import Layer
+from ednas.hw.graph.layers import FLOATS, Layer
 from ednas.hw.model.figure import PositiveFigure
 
 
@@ -62,23 +61,13 @@ class OperatorConfig(StrictModel):
             return f"{layer.label}: the {self._device} has no {layer.op}"
         if layer.dtype not in self.dtypes:
             return f"{layer.label}: computes {layer.dtype}, the {self._device} {', '.join(self.dtypes)}"
+        if layer.reads_float and not any(dtype.startswith(FLOATS) for dtype in self.dtypes):
+            return f"{layer.label}: reads floating-point numbers"
         if layer.groups > 1 and layer.op == "CONV_2D" and self.grouped_convolution != "supported":
             return f"{layer.label}: the {self._device} has no grouped convolution"
         if layer.op in ops.RESIZES:
             return self._resize_obstacle(layer)
         return ""
-
-    def obstacles(self, layers: Sequence[Layer], input_bytes: int) -> list[str]:
-        """Return for each layer of a network why the accelerator cannot run it; empty where it can.
-
-        Args:
-            layers: The layers; each reads only layers before it.
-            input_bytes: Bytes of the network's input.
-        """
-        return [
-            self.obstacle(layer) or (self._float_obstacle(layer, layers, input_bytes) if layer.op == "QUANTIZE" else "")
-            for layer in layers
-        ]
 
     def place(self, layers: Sequence[Layer], obstacles: Sequence[str]) -> list[str]:
         """Return for each layer why the host runs it; empty where the accelerator does.
@@ -109,14 +98,6 @@ class OperatorConfig(StrictModel):
                 if layer.groups > 1 and layer.op == "CONV_2D":
                     return f"the compiler refuses the whole network: {layer.label} has {layer.groups} groups"
         return ""
-
-    def _float_obstacle(self, layer: Layer, layers: Sequence[Layer], input_bytes: int) -> str:
-        """Return why a layer cannot be run that reads floating-point numbers; it holds the type of what it makes."""
-        floats = any(not dtype.startswith(("int", "uint", "bool")) for dtype in self.dtypes)
-        reads = [layers[producer].is_float for producer in layer.inputs if producer >= 0]
-        # The graph holds the bytes of its input, not the type.
-        is_float = any(reads) or (not reads and input_bytes >= 4 * prod(layer.input))
-        return "" if floats or not is_float else f"{layer.label}: reads floating-point numbers"
 
     def _resize_obstacle(self, layer: Layer) -> str:
         factors = layer.output[0] / layer.input[0], layer.output[1] / layer.input[1]

@@ -51,7 +51,7 @@ def simulate(graph: LayerGraph, target: Target) -> Cost:
     layers, operators = graph.layers, target.operators
     _check_dtypes(layers, operators)
     _check_memory(layers, target)
-    reasons = _reasons(layers, operators, graph.input_bytes)
+    reasons = _reasons(layers, operators)
     times = lifetimes(layers, graph.outputs, {GRAPH_INPUT: graph.input_bytes})
     moved_bytes, spills = graph.input_bytes + graph.output_bytes, []
     if operators.partition == "per_operator" or not any(reasons):  # a host that runs others, too, shares the memory
@@ -136,7 +136,7 @@ class _Segment:
 @lru_cache(maxsize=1 << 17)
 def _piece_segment(piece: Piece, target: Target) -> _Segment:
     _check_memory(piece.layers, target)
-    return _segment(piece.layers, _reasons(piece.layers, target.operators, 0), target)
+    return _segment(piece.layers, _reasons(piece.layers, target.operators), target)
 
 
 def _fits(pieces: NetworkPieces, capacity: float) -> bool:
@@ -321,11 +321,11 @@ def _host_cost(layer: Layer, layers: Sequence[Layer], reason: str, target: Targe
     )
 
 
-def _reasons(layers: Sequence[Layer], operators: OperatorConfig, input_bytes: int) -> list[str]:
+def _reasons(layers: Sequence[Layer], operators: OperatorConfig) -> list[str]:
     """Return for each layer why the host runs it; empty where the accelerator does."""
     if refusal := operators.refusal(layers):
         return [refusal] * len(layers)
-    obstacles = operators.obstacles(layers, input_bytes)
+    obstacles = [operators.obstacle(layer) for layer in layers]
     return operators.place(layers, obstacles) if any(obstacles) else obstacles
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ednas.exceptions import TargetError
 from ednas.hw.graph import ops
-from ednas.hw.graph.layers import DTYPE_BITS, Layer, Shape
+from ednas.hw.graph.layers import DTYPE_BITS, FLOATS, Layer, Shape
 from ednas.hw.tflite.flatbuffer import INT64, UINT8, Table
 
 _OPTIONS, _OPTIONS_2 = (3, 4), (11, 12)
@@ -163,6 +163,8 @@ def layer_of(call: Call, producers: tuple[int, ...], number: int) -> Layer:
         "weight_bytes": sum(tensor.weight_bytes for tensor in weights),
         "dtype": (call.outputs[0] if call.outputs else call.input(0)).dtype,
     }
+    if call.op == "QUANTIZE" and call.data is not None:
+        fields["reads_float"] = call.data.dtype.startswith(FLOATS)
     if weights:
         fields["weight_bits"] = DTYPE_BITS[weights[0].dtype]
     details = _DETAILS.get(call.op)

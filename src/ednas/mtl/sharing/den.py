@@ -153,8 +153,10 @@ class DEN(TaskPaths):
         """Return what moves the levels' probabilities towards those of higher rewards."""
         if not self._is_rewarded:
             return None
-        shares = torch.tensor([[LEVELS[level] for level in way] for way in self._drawn], device=losses.device)
-        rewards = (1 - shares.mean(1) ** 2) / self._options.rho - losses + 1
+        shares = torch.tensor(
+            [[*map(self._share, range(self._count), way)] for way in self._drawn], device=losses.device
+        )
+        rewards = (1 - torch.tensor(shares, device=losses.device).mean(1) ** 2) / self._options.rho - losses + 1
         means = torch.where(self.rewarded, self.mean_rewards, rewards)
         self.rewarded.fill_(True)
         self.mean_rewards.copy_(FORGETS * means + (1 - FORGETS) * rewards)
@@ -163,6 +165,10 @@ class DEN(TaskPaths):
             for logits, way in zip(self.units, self._drawn, strict=True)
         ]
         return -((rewards - means) * torch.stack(drawn)).sum()
+
+    def _share(self, number: int, level: int) -> float:
+        """Return how much of a block is run: of one that cannot be narrowed all, if anything."""
+        return LEVELS[level] if number in self._widths else float(level > 0)
 
     def pattern(self) -> Mapping[str, Any]:
         """Return the most probable levels."""
