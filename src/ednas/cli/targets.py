@@ -130,6 +130,20 @@ def calibrate(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The YAML file to write.")],
     name: _Name = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="COLUMN=TEXT: of a table of several devices, only rows that hold this text there, or what only one "
+            "text there begins with; can be repeated."
+        ),
+    ] = None,
+    column: Annotated[
+        str, typer.Option("--latency-column", help="The column of the latency in milliseconds.")
+    ] = "latency_ms",
+    networks: Annotated[
+        Path | None, typer.Option(help="The folder of the networks, if the table has their names alone.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="Networks to fit to, separated by commas; default: all.")] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -141,13 +155,16 @@ def calibrate(
     of a call: devices whose free numbers are those, as the Coral's, need networks. A number on which no row depends
     stays as it is.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
     ednas targets calibrate --measurements latencies.csv --from coral_usb --out fitted.yaml
+
+    ednas targets calibrate --measurements latency.csv --where "device=Raspberry Pi 4" --where threads=1
+    --latency-column min_ms --networks models --from cpu_ncnn_fp32 --out my_board.yaml
     """
     from ednas.cli.progress import counting
     from ednas.files import write_text
-    from ednas.hw.sources.measurements import read_measurements
+    from ednas.hw.sources.measurements import LATENCY, Selection, read_measurements
     from ednas.hw.targets.calibration import calibrate as fit
     from ednas.hw.targets.files import target_text
     from ednas.hw.targets.rewrite import rewrite
@@ -157,15 +174,22 @@ def calibrate(
     new_name = name or _name_of(out)
     target, text = _load_start(start), target_text(start)
     rewrite(text, new_name)  # a wrong name is an error now, not after the fits
-    samples = read_measurements(measurements)
+    selection = None
+    if where or networks or only or column != LATENCY:
+        selection = Selection(_conditions(where or []), column, networks, tuple(only.split(",")) if only else ())
+    warnings: list[str] = []
+    samples = read_measurements(
+        measurements, selection, precision=target.precision, left_out=warnings.append if selection else None
+    )
     source = f"fitted to {len(samples)} measurements in {measurements.name}"
     with counting("calibration:") as progress:
         result = fit(
             target, samples, name=new_name, source=source, progress=lambda done, total: progress("fits", done, total)
         )
     figures = result.target.figures()
-    write_text(out, rewrite(text, new_name, {path: figures[path] for path in result.changes}))
-    for warning in result.warnings:
+    errors = [result.error] if result.error else []
+    write_text(out, rewrite(text, new_name, {path: figures[path] for path in result.changes}, errors))
+    for warning in (*(f"left out: {text}" for text in warnings), *result.warnings):
         typer.echo(f"warning: {warning}", err=True)
     if as_json:
         print_json(_as_dict(result, out))
@@ -173,6 +197,16 @@ def calibrate(
     for table in calibration_tables(result):
         print_table(table)
     typer.echo(f"wrote {out}")
+
+
+def _conditions(texts: list[str]) -> dict[str, str]:
+    """Return what columns must hold."""
+    from ednas.exceptions import ConfigError
+
+    for text in texts:
+        if "=" not in text:
+            raise ConfigError(f"--where {text}: write COLUMN=TEXT")
+    return dict(text.split("=", 1) for text in texts)
 
 
 def _as_dict(result: Calibration, out: Path) -> dict[str, Any]:
@@ -184,6 +218,7 @@ def _as_dict(result: Calibration, out: Path) -> dict[str, Any]:
         "fitted_mape": result.fitted_mape,
         "held_out_mape": result.held_out_mape,
         "split_mape": list(result.split_mape),
+        "error": result.error and result.error.model_dump(),
         "warnings": list(result.warnings),
     }
 

@@ -59,6 +59,9 @@ class Cost:
     Attributes:
         target: Where it comes from: the target's name, or the source's, for example ``litert``.
         latency_ms: Time of one inference.
+        latency_p10_ms: Less than this it is with a probability of a tenth, judged by networks of its kind that were
+            compared; None where none were.
+        latency_p90_ms: More than this it is with a probability of a tenth.
         accelerator_cycles: Cycles in which the accelerator computes, without those in which it only waits for memory:
             the sum of the layers' ``cycles``, whatever the source. Time is in ``accelerator_ms``.
         dispatch_ms: Fixed time of a call.
@@ -81,6 +84,8 @@ class Cost:
 
     target: str
     latency_ms: float
+    latency_p10_ms: float | None = None
+    latency_p90_ms: float | None = None
     accelerator_cycles: int | None = None
     dispatch_ms: float | None = None
     transfer_ms: float | None = None

@@ -1,4 +1,7 @@
-"""One way in for every description of a network: an architecture, a checkpoint, a TFLite file, a layer list."""
+"""One way in for every description of a network.
+
+An architecture, a checkpoint, a TFLite file, an ncnn ``.param`` file, a layer list.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from ednas.exceptions import ConfigError
 from ednas.files import is_file, is_folder, read_json
 from ednas.hw.graph.layer_list import load_layer_list
 from ednas.hw.graph.layers import LayerGraph, sides_text
+from ednas.hw.ncnn.param_file import MAGIC
 from ednas.hw.tflite import schema
 from ednas.runs import CheckpointFolder, RunFolder
 
@@ -64,16 +68,18 @@ def load_network(
     """Return the network that ``source`` means.
 
     Args:
-        source: A ``.tflite`` file; a JSON file of layer lists, ``FILE#NAME`` for one of several; or whatever
-            :func:`ednas.arch.load_architecture` takes: a name, a JSON file, a checkpoint folder, a text form.
+        source: A ``.tflite`` file; an ncnn ``.param`` file; a JSON file of layer lists, ``FILE#NAME`` for one of
+            several; or whatever :func:`ednas.arch.load_architecture` takes: a name, a JSON file, a checkpoint folder, a
+            text form.
         network: Which network of a file of layer lists.
         heads: Output channels by task of an architecture; None = those of the checkpoint or of the search that found
             it, else :data:`DEFAULT_HEADS`.
-        input_size: Height and width in pixels for an architecture; None = those of the checkpoint or of the search, or
-            the architecture's own, else :data:`DEFAULT_INPUT_SIZE`.
+        input_size: Height and width in pixels for an architecture, or for a ``.param`` file that leaves its size open;
+            None = those of the checkpoint or of the search, or the architecture's own, else
+            :data:`DEFAULT_INPUT_SIZE`.
 
     Raises:
-        TargetError: The TFLite file is not one, or holds what the cost model does not know.
+        TargetError: The TFLite or ncnn file is not one, or holds what the cost model does not know.
         ConfigError: The layer list is wrong, or ``network``, ``heads`` or ``input_size`` does not fit the kind of
             source.
         ArchitectureError: There is no such architecture, or the heads or the input size are wrong.
@@ -88,6 +94,13 @@ def load_network(
         if chosen is not None:
             raise ConfigError(f"{source}: a TFLite file holds a single network, '{chosen}' cannot be chosen")
         return Network(path.stem, load_tflite(path), path)
+    if is_ncnn(path):
+        from ednas.hw.ncnn.reader import load_ncnn
+
+        _refuse(source, "an ncnn file", heads, None)
+        if chosen is not None:
+            raise ConfigError(f"{source}: an ncnn file holds a single network, '{chosen}' cannot be chosen")
+        return Network(path.stem, load_ncnn(path, input_size))
     if chosen is not None or is_layer_list(path):
         _check_choice(source, path, chosen)
         _refuse(source, "a layer list", heads, input_size)
@@ -98,12 +111,17 @@ def load_network(
 def is_architecture(source: str) -> bool:
     """Whether tasks and an input size can be chosen for what a text means: not for files that fix both."""
     path, chosen = _place(source, None)
-    return chosen is None and not is_tflite(path) and not is_layer_list(path)
+    return chosen is None and not (is_tflite(path) or is_ncnn(path) or is_layer_list(path))
 
 
 def is_tflite(path: Path) -> bool:
     """Whether a file bears TFLite's mark, whatever its name, or a path TFLite's ending."""
     return path.suffix == ".tflite" or _beginning(path, 8)[4:] == schema.IDENTIFIER
+
+
+def is_ncnn(path: Path) -> bool:
+    """Whether a file begins as ncnn's ``.param`` files do, whatever its name, or a path has their ending."""
+    return path.suffix == ".param" or _beginning(path, len(MAGIC)) == MAGIC.encode()
 
 
 def is_layer_list(path: Path) -> bool:

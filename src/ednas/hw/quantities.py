@@ -35,6 +35,7 @@ class Quantity:
 QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
     {
         "latency_ms": Quantity("latency", "ms", ".2f"),
+        "latency_p90_ms": Quantity("latency, 9 of 10 sure", "ms", ".2f"),
         "energy_mj": Quantity("energy", "mJ", ".3f"),
         "area_mm2": Quantity("area", "mm²", ".2f", is_fixed=True),
         "peak_memory_kb": Quantity("peak memory", "KiB", ",.0f"),

@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from helpers.ncnn_files import IMAGE, ncnn_text
 
 from ednas.arch import load_architecture
 from ednas.exceptions import ConfigError
 from ednas.hw import load_target
 from ednas.hw.networks import load_network
-from ednas.hw.sources.measurements import read_layers, read_measurements
+from ednas.hw.sources.measurements import Selection, read_layers, read_measurements
 
 LIST = {
     "input_bytes": 48,
@@ -101,3 +102,81 @@ def test_a_size_for_a_network_that_has_its_own_is_refused(tmp_path: Path) -> Non
     (tmp_path / "list.json").write_text(json.dumps(LIST))
     with pytest.raises(ConfigError, match=r"line 2: .*list\.json: a layer list fixes its own input size"):
         read_measurements(written(tmp_path, "network,latency_ms,input\nlist.json,1,64x64\n"))
+
+
+TABLE = """device,threads,network,min_ms,avg_ms
+Board 4 (A72),1,small,4,5
+Board 4 (A72),2,small,2,3
+Board 4 (A72),1,large,40,50
+Board 4 (A72),1,large_int8,30,31
+Board 3 (A53),1,small,8,9
+Board 3 (A57),1,small,7,9
+Board 4 (A72),1,open,9,9
+"""
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for name, line in (
+        ("small", "Convolution c 1 1 data y 0=8 1=1 6=64"),
+        ("large", "Convolution c 1 1 data y 0=80 1=1 6=640"),
+        ("large_int8", "Convolution c 1 1 data y 0=80 1=1 6=640 8=102"),
+    ):
+        (folder / f"{name}.param").write_text(ncnn_text(IMAGE, line))
+    (folder / "open.param").write_text(ncnn_text("Input data 0 1 data", "ReLU r 1 1 data y"))
+    return written(tmp_path, TABLE)
+
+
+def selection(table: Path, *, only: tuple[str, ...] = (), **where: str) -> Selection:
+    return Selection(where, "min_ms", table.parent / "models", only)
+
+
+def test_a_table_of_several_devices_is_read_by_what_its_columns_hold(table: Path) -> None:
+    left_out: list[str] = []
+    chosen = selection(table, device="Board 4", threads="1")
+    samples = read_measurements(table, chosen, precision="float32", left_out=left_out.append)
+    assert [(sample.name, sample.latency_ms) for sample in samples] == [("small", 4), ("large", 40)]
+    assert len(left_out) == 2
+    assert "line 5: 'large_int8' computes integers, the device float32" in left_out[0]
+    assert "line 8" in left_out[1]
+    assert "leaves the input's size open" in left_out[1]
+    everything = read_measurements(table, chosen, left_out=left_out.append)
+    assert [sample.name for sample in everything] == ["small", "large", "large_int8"]
+
+
+def test_networks_can_be_chosen(table: Path) -> None:
+    chosen = selection(table, device="Board 4", threads="1", only=("large",))
+    assert [sample.name for sample in read_measurements(table, chosen)] == ["large"]
+
+
+@pytest.mark.parametrize(
+    ("where", "only", "message"),
+    [
+        ({"device": "Board 3"}, (), "2 texts begin with 'Board 3' in column 'device': Board 3 (A53); Board 3 (A57)"),
+        (
+            {"device": "Bord 4 (A72)"},
+            (),
+            "no row holds 'Bord 4 (A72)' in column 'device': did you mean 'Board 4 (A72)'",
+        ),
+        ({"devices": "x"}, (), "no column 'devices'; its columns are device, threads, network, min_ms, avg_ms"),
+        ({"device": "Board 4"}, ("huge",), "no row of 'huge' among those that are selected"),
+        ({"device": "Board 4", "threads": "1"}, ("open",), "line 8: "),
+        ({"device": "Board 4", "threads": "1"}, ("large_int8",), "'large_int8' computes integers, the device float16"),
+    ],
+)
+def test_a_selection_that_fits_nothing_is_refused(
+    table: Path, where: dict[str, str], only: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        read_measurements(table, selection(table, only=only, **where), precision="float16")
+    assert message in str(error.value)
+
+
+def test_a_network_must_be_one_file_of_the_folder(table: Path) -> None:
+    (table.parent / "models" / "small.tflite").touch()
+    with pytest.raises(ConfigError, match="several files are named 'small'"):
+        read_measurements(table, selection(table, device="Board 4", threads="1"))
+    with pytest.raises(ConfigError, match="no file is named 'large'"):
+        read_measurements(table, Selection({"threads": "1"}, "min_ms", table.parent, ("large",)))

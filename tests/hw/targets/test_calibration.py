@@ -10,7 +10,7 @@ import pytest
 from ednas.arch import SearchSpace, zoo
 from ednas.exceptions import TargetError
 from ednas.hw import LayerGraph, Target, load_target, simulate, trace_network
-from ednas.hw.targets.calibration import Sample, calibrate, mape, replace_figures, spearman
+from ednas.hw.targets.calibration import Sample, calibrate, fit, mape, replace_figures, spearman
 
 CORAL = load_target("coral_usb")
 HEADS = {"segmentation": 19, "depth": 1}
@@ -131,3 +131,37 @@ def test_the_errors_are_the_textbooks() -> None:
     assert mape([1.1, 1.8], [1.0, 2.0]) == pytest.approx(0.1)
     assert spearman([1, 2, 3], [10, 20, 21]) == pytest.approx(1)
     assert spearman([3, 2, 1], [10, 20, 21]) == pytest.approx(-1)
+
+
+def test_a_constant_stays_the_nearer_to_its_value_the_less_devices_differ_in_it() -> None:
+    core = load_target("cpu_ncnn_fp32")
+    path = "engine.store_macs"
+    figures = core.figures()
+    device = replace_figures(core, {path: figures[path].model_copy(update={"value": 3 * figures[path].value})})
+    samples = measured(device, 3)
+
+    def fitted(spread: float) -> float:
+        start = replace_figures(core, {path: figures[path].model_copy(update={"spread": spread})})
+        return fit(start, samples).figures()[path].value / figures[path].value
+
+    assert 1 <= fitted(0.02) < fitted(0.3) < fitted(2.0) <= 3.1
+
+
+def test_a_target_far_away_comes_to_the_device() -> None:
+    core = load_target("cpu_ncnn_fp32")
+    path = "engine.mac_cycles"
+    figure = core.figures()[path]
+    device = replace_figures(core, {path: figure.model_copy(update={"value": figure.value / 30})})
+    assert fit(core, measured(device, 5)).figures()[path].value == pytest.approx(figure.value / 30, rel=0.02)
+
+
+def test_more_networks_than_constants_are_needed_only_where_their_spread_is_not_known() -> None:
+    core = load_target("cpu_ncnn_fp32")
+    result = calibrate(core, measured(core, 4))
+    assert result.error is not None
+    assert result.error.networks == 4
+    assert result.error.low <= 1 <= result.error.high
+    assert calibrate(core, measured(core, 2)).error is None
+    known = {path: figure.model_copy(update={"spread": None}) for path, figure in core.figures().items() if figure.fit}
+    with pytest.raises(TargetError, match="too few"):
+        calibrate(replace_figures(core, known), measured(core, 4))

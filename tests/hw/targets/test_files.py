@@ -90,7 +90,7 @@ def set_clock(value: Any) -> Any:
         (lambda c: c["engine"].pop("kind"), "key 'engine.kind' is missing; it says what 'engine' is"),
         (
             lambda c: c["engine"].update(kind="gpu"),
-            "'engine.kind': must be one of tiled_simd, systolic, ethos_u, cpu (got 'gpu')",
+            "'engine.kind': must be one of tiled_simd, systolic, ethos_u, cpu, ncnn (got 'gpu')",
         ),
         (lambda c: c.update(link=3), "'link': must be a mapping of keys to values (got 3)"),
         (lambda c: c["operators"].update(supported="CONV_2D"), "'operators.supported': must be a list (got 'CONV_2D')"),

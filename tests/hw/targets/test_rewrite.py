@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ednas.exceptions import TargetError
+from ednas.hw.model.errors import ErrorConfig
 from ednas.hw.model.figure import Figure
 from ednas.hw.targets.files import load_target, target_names, target_text
 from ednas.hw.targets.rewrite import rewrite
@@ -19,8 +20,20 @@ def figure(value: float, source: str = "here") -> Figure:
 
 @pytest.mark.parametrize("name", target_names())
 def test_only_the_name_changes(name):
-    text = rewrite(target_text(name), "other")
-    assert text == target_text(name).replace(f"name: {name}\n", "name: other\n", 1)
+    text = rewrite(target_text(name), "other", errors=load_target(name).errors)
+    assert yaml.safe_load(text) == yaml.safe_load(target_text(name)) | {"name": "other"}
+    before, after = (content.partition("\nerrors:")[0].rstrip() for content in (target_text(name), text))
+    assert after == before.replace(f"name: {name}\n", "name: other\n", 1)
+
+
+def test_how_far_off_a_target_is_is_not_said_of_another_one():
+    text = rewrite(target_text("raspberry_pi_4_ncnn_fp32"), "other")
+    assert "errors" not in yaml.safe_load(text)
+    assert text.endswith("partition: per_operator\n")
+    own = ErrorConfig(kind="host", low=0.5, high=1.5, networks=4, source='a "quoted" word')
+    again = rewrite(text + "\n# the end\n", "other", errors=[own])
+    assert ErrorConfig.model_validate(yaml.safe_load(again)["errors"][0]) == own
+    assert "# the end" in again
 
 
 @given(st.floats(1e-9, 1e9), st.text(min_size=1).filter(lambda text: text.isprintable()))

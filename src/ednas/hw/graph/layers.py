@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
+from typing import Literal
 
 from ednas.exceptions import TargetError
 
@@ -41,6 +42,12 @@ DTYPE_BITS = {
 }
 """Bits of an element by its type, named as NumPy names it."""
 
+
+Precision = Literal["float16", "float32"]
+"""A type in which a device computes a whole network."""
+
+SCOPES = ("stem", "block ", "neck", "detail", "head.")
+"""How the scopes of a network of the search space begin."""
 
 FLOATS = ("float", "bfloat", "complex")
 """How the names of types begin that are floating-point numbers."""
@@ -163,6 +170,15 @@ class LayerGraph:
     def weight_bytes(self) -> int:
         """Weights and biases of all layers."""
         return sum(layer.weight_bytes for layer in self.layers)
+
+
+_CONVERTED = frozenset({"int8", "uint8", "int16", *(dtype for dtype in DTYPE_BITS if dtype.startswith(FLOATS[:2]))})
+"""Types of a network's numbers, not of indices, truth values and texts."""
+
+
+def in_precision(layers: Iterable[Layer], precision: Precision) -> tuple[Layer, ...]:
+    """Return layers as a device computes them that converts every network's numbers to one type."""
+    return tuple(replace(layer, dtype=precision) if layer.dtype in _CONVERTED else layer for layer in layers)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,12 +18,15 @@ class Figure(StrictModel):
             vendor, or in its public source) or ``assumed``.
         source: Where it comes from, for people.
         fit: Whether calibration may change it.
+        spread: By how much it differs among devices of the kind: standard deviation of its logarithm. The smaller, the
+            nearer to ``value`` calibration leaves it. None = not known; calibration then leaves it free.
     """
 
     value: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
     provenance: Literal["measured", "published", "assumed"]
     source: Annotated[str, Field(min_length=1)]
     fit: bool = False
+    spread: Annotated[float, Field(gt=0, le=3, strict=True, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 from ednas.exceptions import TargetError
 from ednas.hw.cost import Cost, LayerCost
 from ednas.hw.graph import ops
-from ednas.hw.graph.layers import GRAPH_INPUT, Layer, LayerGraph, Piece
+from ednas.hw.graph.layers import DTYPE_BITS, GRAPH_INPUT, SCOPES, Layer, LayerGraph, Piece, in_precision
 from ednas.hw.graph.lifetimes import Lifetimes, lifetimes
+from ednas.hw.model.errors import ErrorConfig
 from ednas.hw.model.memory import KIB, spilled_bytes, striped_bytes
 from ednas.hw.model.operators import OperatorConfig
 from ednas.hw.model.target import Target
@@ -48,6 +49,7 @@ def simulate(graph: LayerGraph, target: Target) -> Cost:
         TargetError: The target computes integers and the network floating-point numbers, or a layer does not fit into
             the host's memory.
     """
+    graph = _in_precision(graph, target)
     layers, operators = graph.layers, target.operators
     _check_dtypes(layers, operators)
     _check_memory(layers, target)
@@ -60,7 +62,9 @@ def simulate(graph: LayerGraph, target: Target) -> Cost:
         part = _Part.of(graph, reasons)
         moved_bytes, spills = part.moved_bytes, part.spills(len(layers), target)
     segments = [_segment(layers, reasons, target)]
-    return _combine(segments, moved_bytes, max(times.live_bytes), target, spills, _notes(layers))
+    is_of_space = all(layer.scope.startswith(SCOPES) for layer in layers)
+    peak_bytes, notes = max(times.live_bytes), _notes(layers, target)
+    return _combine(segments, moved_bytes, peak_bytes, target, spills, notes, is_of_space=is_of_space)
 
 
 def estimate(architecture: Architecture, heads: Mapping[str, int], input_size: tuple[int, int], target: Target) -> Cost:
@@ -89,11 +93,29 @@ def estimate(architecture: Architecture, heads: Mapping[str, int], input_size: t
     if any(segment.splits for segment in segments):
         return simulate(trace_network(architecture, heads, input_size), target)
     spills: list[int] = []
-    if not _fits(pieces, _activation_bytes(target)):
+    element_bytes = DTYPE_BITS[target.precision] // 8 if target.precision else 1
+    if not _fits(pieces, _activation_bytes(target) / element_bytes):
         graph = trace_network(architecture, heads, input_size)
         times = lifetimes(graph.layers, graph.outputs, {GRAPH_INPUT: graph.input_bytes})
         spills = _spills(graph.layers, times, target)
-    return _combine(segments, pieces.input_bytes + pieces.output_bytes, pieces.peak_bytes, target, spills)
+    moved_bytes = element_bytes * (pieces.input_bytes + pieces.output_bytes)
+    peak_bytes = element_bytes * pieces.peak_bytes
+    return _combine(segments, moved_bytes, peak_bytes, target, spills, _notes((), target), is_of_space=True)
+
+
+def _in_precision(graph: LayerGraph, target: Target) -> LayerGraph:
+    """Return a network as the target computes it."""
+    if target.precision is None:
+        return graph
+    layers = in_precision(graph.layers, target.precision)
+    before = next((layer for layer in graph.layers if GRAPH_INPUT in layer.inputs), graph.layers[0])
+    factor = DTYPE_BITS[target.precision] / DTYPE_BITS[before.dtype]
+    return replace(
+        graph,
+        layers=layers,
+        input_bytes=round(factor * graph.input_bytes),
+        output_bytes=round(factor * graph.output_bytes),
+    )
 
 
 @dataclass(frozen=True)
@@ -135,8 +157,9 @@ class _Segment:
 
 @lru_cache(maxsize=1 << 17)
 def _piece_segment(piece: Piece, target: Target) -> _Segment:
-    _check_memory(piece.layers, target)
-    return _segment(piece.layers, _reasons(piece.layers, target.operators), target)
+    layers = in_precision(piece.layers, target.precision) if target.precision else piece.layers
+    _check_memory(layers, target)
+    return _segment(layers, _reasons(layers, target.operators), target)
 
 
 def _fits(pieces: NetworkPieces, capacity: float) -> bool:
@@ -182,6 +205,8 @@ def _combine(
     target: Target,
     spills: Sequence[int] = (),
     notes: tuple[str, ...] = (),
+    *,
+    is_of_space: bool,
 ) -> Cost:
     """Add up segments; ``moved_bytes`` are those of inputs and outputs, ``spills`` those of each layer."""
     capacity = free = round(target.memory.parameter_cache_kib.value * KIB)
@@ -207,9 +232,14 @@ def _combine(
     dispatch_ms = link.dispatch_ms.value if mapped_layers else 0.0
     transfer_ms = link_bytes / (link.bandwidth_mb_per_s.value * 1e3)
     latency_ms = dispatch_ms + transfer_ms + layers_ms
+    error = _error(
+        target, is_of_space=is_of_space, host_ms=host_ms, spilled=any(spills), streamed=parameters > capacity
+    )
     return Cost(
         target=target.name,
         latency_ms=latency_ms,
+        latency_p10_ms=latency_ms * error.low if error else None,
+        latency_p90_ms=latency_ms * error.high if error else None,
         accelerator_cycles=cycles,
         dispatch_ms=dispatch_ms,
         transfer_ms=transfer_ms,
@@ -225,6 +255,13 @@ def _combine(
         notes=notes,
         layers=tuple(layers),
     )
+
+
+def _error(target: Target, *, is_of_space: bool, host_ms: float, spilled: bool, streamed: bool) -> ErrorConfig | None:
+    """Return how far off estimates of such a network were; None where no such network was compared."""
+    known = {error.kind: error for error in target.errors}
+    kinds = {"space": is_of_space, "spilled": spilled, "host": host_ms > 0, "streamed": streamed, "any": True}
+    return next((known[kind] for kind, applies in kinds.items() if applies and kind in known), None)
 
 
 def _with_memory(segment: _Segment, free: int, spills: Sequence[int]) -> _Run:
@@ -262,7 +299,8 @@ def _resident_cost(layer: Layer, target: Target) -> LayerCost:
         compute_ms,
         cycles,
         layer.macs,
-        layer.macs / (cycles * engine.macs_per_cycle) if cycles else 0.0,
+        # Winograd's method multiplies less often than the layer has multiply-accumulates.
+        min(layer.macs / (cycles * engine.macs_per_cycle), 1.0) if cycles else 0.0,
         on_chip_bytes,
         engine.parameter_bytes(layer),
         0,
@@ -375,13 +413,16 @@ class _Part:
         return [by_number.get(number, 0) for number in range(count)] if found else []
 
 
-def _notes(layers: Sequence[Layer]) -> tuple[str, ...]:
-    """Return what the figures leave out."""
+def _notes(layers: Sequence[Layer], target: Target) -> tuple[str, ...]:
+    """Return what to know about the figures."""
+    notes = []
+    if target.precision:
+        notes.append(f"in {target.precision}, whatever type the network has: so the device computes it")
     calls = [layer for layer in layers if layer.op in ops.CALLS]
-    if not calls:
-        return ()
-    names = ", ".join(sorted({layer.op for layer in calls}))
-    return (f"too low: what {len(calls)} operators ({names}) run of other parts of the file is not counted",)
+    if calls:
+        names = ", ".join(sorted({layer.op for layer in calls}))
+        notes.append(f"too low: what {len(calls)} operators ({names}) run of other parts of the file is not counted")
+    return tuple(notes)
 
 
 def _spills(layers: Sequence[Layer], times: Lifetimes, target: Target) -> list[int]:

@@ -9,8 +9,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel
 
 from ednas.config import StrictModel
+from ednas.hw.graph.layers import Precision
 from ednas.hw.model.energy import AreaConfig, EnergyConfig
 from ednas.hw.model.engines import AnyEngine
+from ednas.hw.model.errors import ErrorConfig
 from ednas.hw.model.figure import Figure, PositiveFigure
 from ednas.hw.model.operators import OperatorConfig
 
@@ -85,6 +87,7 @@ class Target(StrictModel):
     Attributes:
         name: Short name, for example ``coral_usb``.
         title: Name for people.
+        precision: Type in which the device computes every network, whatever type its file has; None = the file's.
         compiler: Who confirms what the accelerator runs, where it is installed; None = nobody.
         engine: What computes.
         memory: The accelerator's memories.
@@ -93,10 +96,12 @@ class Target(StrictModel):
         operators: What the accelerator can run.
         energy: What operations cost; None = unknown.
         area: What the accelerator's parts take; None = unknown.
+        errors: How far off its estimates were, by kinds of networks; empty = not compared with anything.
     """
 
     name: Annotated[str, AfterValidator(check_name)]
     title: str
+    precision: Precision | None = None
     compiler: Compiler | None = None
     engine: AnyEngine
     memory: MemoryConfig
@@ -105,6 +110,7 @@ class Target(StrictModel):
     operators: OperatorConfig
     energy: EnergyConfig | None = None
     area: AreaConfig | None = None
+    errors: tuple[ErrorConfig, ...] = ()
 
     def __hash__(self) -> int:
         # Equal targets have equal names; hashing every number would cost more than the simulation.

@@ -8,7 +8,12 @@ Networks, one a row, to calibrate a target with::
     layers.json#inception_v1,3.4,,
 
 ``network`` is what ``ednas latency`` takes; paths count from the file's folder; ``input`` and ``tasks`` are for
-architectures and may be left out. Layers, one a row, to add up (:mod:`ednas.hw.sources.table`) or to calibrate with::
+architectures and may be left out. A table that others made, of several devices, is read with a :class:`Selection`::
+
+    device,threads,network,min_ms,avg_ms
+    Raspberry Pi 4,1,mobilenet_v2,93.1,95.2
+
+Layers, one a row, to add up (:mod:`ednas.hw.sources.table`) or to calibrate with::
 
     op,input,output,kernel,stride,dilation,groups,latency_ms
     CONV_2D,112x112x32,112x112x64,1x1,1,1,1,0.21
@@ -19,40 +24,73 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
-from ednas.exceptions import ConfigError, EdnasError, TargetError
-from ednas.files import exists
+from ednas.exceptions import ConfigError, EdnasError, TargetError, hint
+from ednas.files import exists, is_file
 from ednas.hw.graph import ops
 from ednas.hw.graph.layer_list import layer_macs
-from ednas.hw.graph.layers import Layer, LayerGraph, Shape, sides_text
+from ednas.hw.graph.layers import Layer, LayerGraph, Precision, Shape, sides_text
 from ednas.hw.networks import load_network
 from ednas.hw.targets.calibration import Sample
 
-NETWORK_COLUMNS = ("network", "latency_ms")
-LAYER_COLUMNS = ("op", "input", "output", "latency_ms")
+LATENCY = "latency_ms"
+NETWORK_COLUMNS = ("network", LATENCY)
+LAYER_COLUMNS = ("op", "input", "output", LATENCY)
 ROW_COLUMNS = ("op", "input", "output", "kernel", "stride", "dilation", "groups")
 """What distinguishes a layer from others."""
 
 _OPTIONAL = {"network": ("input", "tasks"), "op": ("kernel", "stride", "dilation", "groups", "name")}
+_MOST_OFFERED = 5
+_Row: TypeAlias = tuple[str, dict[str, str]]
+"""A row's place in the file, and its values by column."""
+
 _DEFAULTS = {"kernel": "1x1", "stride": "1", "dilation": "1", "groups": "1", "name": ""}
 
 
-def read_measurements(path: str | Path) -> list[Sample]:
+@dataclass(frozen=True)
+class Selection:
+    """What to read of a table of several devices.
+
+    Attributes:
+        where: What columns must hold: the text, or what only one text in that column begins with.
+        latency: The column of the latency in milliseconds.
+        folder: Where the networks are: ``NAME`` is its file of that name, whatever its ending.
+        only: Networks to read; empty = all.
+    """
+
+    where: Mapping[str, str] = field(default_factory=dict)
+    latency: str = LATENCY
+    folder: Path | None = None
+    only: tuple[str, ...] = ()
+
+
+def read_measurements(
+    path: str | Path,
+    selection: Selection | None = None,
+    *,
+    precision: Precision | None = None,
+    left_out: Callable[[str], None] | None = None,
+) -> list[Sample]:
     """Read measured networks or layers.
 
     Args:
         path: The CSV file.
+        selection: What to read of a table of several devices, which may have columns that are not read.
+        precision: The type in which the device computes every network: files of integers are left out.
+        left_out: Called with the reason for each network that is left out; None = a network that cannot be read is an
+            error.
 
     Raises:
-        ConfigError: The file is missing or no CSV, a column is missing or unknown, or a value is wrong; the message
-            names the line.
+        ConfigError: The file is missing or no CSV, a column is missing or unknown, a value is wrong, or a selection
+            fits no row; the message names the line.
         EdnasError: A network cannot be read.
     """
     path = Path(path)
-    rows = _rows(path)
+    rows = _rows(path) if selection is None else _selected(path, selection)
     if not rows:
         raise ConfigError(f"{path}: holds no measurement; one a row below the columns")
     if "network" not in rows[0][1]:
@@ -66,10 +104,20 @@ def read_measurements(path: str | Path) -> list[Sample]:
             raise ConfigError(f"{where}: 'network' is empty")
         heads = _heads(row["tasks"], where) if row.get("tasks") else None
         input_size = _pair(row["input"], where, "input") if row.get("input") else None
+        folder = selection.folder if selection else None
         try:
-            network = load_network(_located(row["network"], path.parent), heads=heads, input_size=input_size)
+            located = _located(row["network"], path.parent) if folder is None else _file_of(row["network"], folder)
+            network = load_network(located, heads=heads, input_size=input_size)
         except EdnasError as error:
-            raise ConfigError(f"{where}: {error}") from None
+            if left_out is None:
+                raise ConfigError(f"{where}: {error}") from None
+            left_out(f"{where}: {error}")
+            continue
+        if precision and network.heads is None and _has_integers(network.graph):
+            if left_out is None:
+                raise ConfigError(f"{where}: '{row['network']}' computes integers, the device {precision}")
+            left_out(f"{where}: '{row['network']}' computes integers, the device {precision}")
+            continue
         samples.append(Sample(row["network"], network.graph, latency))
     return samples
 
@@ -98,18 +146,48 @@ def row_values(layer: Layer) -> tuple[str, ...]:
     return layer.op, *shapes, str(layer.stride), str(layer.dilation), str(layer.groups)
 
 
-def _rows(path: Path) -> list[tuple[str, dict[str, str]]]:
-    """Return the rows with their places in the file."""
+def _rows(path: Path) -> list[_Row]:
+    """Return the rows of a file of networks or layers."""
+    columns, rows = _table(path)
+    if columns:
+        _check_columns(columns, path)
+    return rows
+
+
+def _selected(path: Path, selection: Selection) -> list[_Row]:
+    """Return the rows of a table that are selected, with the columns of a file of networks."""
+    columns, rows = _table(path)
+    for name in ("network", selection.latency, *selection.where):
+        if name not in columns:
+            raise ConfigError(f"{path}: no column '{name}'; its columns are {', '.join(columns)}")
+    for name, wanted in selection.where.items():
+        values = {row[name] for _, row in rows}
+        found = {wanted} & values or {value for value in values if value.startswith(wanted)}
+        if len(found) != 1:
+            problem = f"{len(found)} texts begin with" if found else "no row holds"
+            offer = "; ".join(sorted(found)[:_MOST_OFFERED]) or hint(wanted, values, f"there are {len(values)} others")
+            raise ConfigError(f"{path}: {problem} '{wanted}' in column '{name}': {offer}")
+        rows = [(where, row) for where, row in rows if row[name] in found]
+    unknown = set(selection.only) - {row["network"] for _, row in rows}
+    if unknown:
+        raise ConfigError(f"{path}: no row of '{sorted(unknown)[0]}' among those that are selected")
+    taken = [name for name in _OPTIONAL["network"] if name in columns]
+    return [
+        (where, {"network": row["network"], LATENCY: row[selection.latency], **{name: row[name] for name in taken}})
+        for where, row in rows
+        if not selection.only or row["network"] in selection.only
+    ]
+
+
+def _table(path: Path) -> tuple[tuple[str, ...], list[_Row]]:
+    """Return the columns of a file, and its rows with their places in it."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             columns = tuple(name.strip() for name in reader.fieldnames or ())
-            if not columns:
-                return []
             reader.fieldnames = list(columns)
-            _check_columns(columns, path)
             rows = []
-            for row in reader:
+            for row in reader if columns else ():
                 where = f"{path}: line {reader.line_num}"
                 if None in row or None in row.values():
                     raise ConfigError(f"{where}: has {'more' if None in row else 'fewer'} values than columns")
@@ -118,7 +196,7 @@ def _rows(path: Path) -> list[tuple[str, dict[str, str]]]:
         raise ConfigError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{path}: not a CSV file that can be read: {error}") from None
-    return rows
+    return columns, rows
 
 
 def _check_columns(columns: tuple[str, ...], path: Path) -> None:
@@ -136,7 +214,7 @@ def _check_columns(columns: tuple[str, ...], path: Path) -> None:
             raise ConfigError(f"{path}: unknown column {name!r:.60}; known: {', '.join(allowed)}")
 
 
-def _layers(rows: list[tuple[str, dict[str, str]]]) -> list[tuple[Layer, float]]:
+def _layers(rows: list[_Row]) -> list[tuple[Layer, float]]:
     return [
         (_layer(_DEFAULTS | {k: v for k, v in row.items() if v}, where), _latency(row, where)) for where, row in rows
     ]
@@ -207,3 +285,16 @@ def _located(network: str, folder: Path) -> str:
     """Return a network's path as seen from here; names and text forms stay."""
     file = folder / network.partition("#")[0]
     return str(folder / network) if exists(file) and not Path(network).is_absolute() else network
+
+
+def _file_of(network: str, folder: Path) -> str:
+    """Return the file of a network in a folder."""
+    files = [path for path in sorted(folder.glob("*")) if network in (path.name, path.stem) and is_file(path)]
+    if len(files) != 1:
+        raise ConfigError(f"{folder}: {'several files are' if files else 'no file is'} named '{network}'")
+    return str(files[0])
+
+
+def _has_integers(graph: LayerGraph) -> bool:
+    """Whether a layer with weights computes integers."""
+    return any(layer.op in ops.CONVOLUTIONS and not layer.is_float for layer in graph.layers)

@@ -1,10 +1,11 @@
 """Fitting a target's free constants to latencies that were measured on the device.
 
 Free are the figures that a target's file marks with ``fit: true``. They are fitted together, on a logarithmic scale, so
-that a network of 1 ms counts as much as one of 100 ms and no constant becomes negative. A weak pull towards the values
-in the file keeps constants that the measurements hardly determine where they were; one on which no measurement depends
-is not fitted at all, and keeps what its file says of it. The error that matters is that on networks that were not
-fitted: it is reported by leaving out one after the other, and by random halves.
+that a network of 1 ms counts as much as one of 100 ms and no constant becomes negative. A pull towards the values in
+the file keeps constants that the measurements hardly determine where they were, the stronger the less devices differ in
+them by what the file says; one on which no measurement depends is not fitted at all, and keeps what its file says of
+it. The error that matters is that on networks that were not fitted: it is reported by leaving out one after the other,
+and by random halves.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from math import exp, log
 from operator import attrgetter
+from typing import Any
 
 from ednas.exceptions import TargetError
 from ednas.hw.graph.layers import LayerGraph
+from ednas.hw.model.errors import FEWEST, ErrorConfig, interval_of
 from ednas.hw.model.figure import Figure
 from ednas.hw.model.simulator import simulate
 from ednas.hw.model.target import Target
@@ -30,7 +33,10 @@ FOLDS = 20
 RANDOM_SPLITS = 5
 
 PRIOR = 0.02
-"""Weight of a constant's relative change beside a row's relative error."""
+"""Weight of a constant's relative change beside a row's relative error, where its spread is not known."""
+
+ROW_ERROR = 0.08
+"""Relative error of a row that no constant can mend. Over a constant's spread, it weighs the constant's change."""
 
 LARGEST_FACTOR = 100.0
 """A constant is searched for between this part and this multiple of the file's value."""
@@ -41,6 +47,10 @@ LARGEST_SPREAD = 3.0
 _LARGEST_CHANGE = log(LARGEST_FACTOR)
 _AT_BOUND = 0.99 * _LARGEST_CHANGE
 _TOLERANCE = 1e-4
+_COARSE = 1e-2
+_ROBUST_FROM = 0.2
+"""Relative error from which a row weighs less than its square."""
+
 _PROBES = (0.5, 2.0)
 
 
@@ -79,12 +89,14 @@ class RowError:
         measured_ms: Its latency.
         fitted_ms: What the target predicts that was fitted to all rows.
         held_out_ms: What a target predicts that was fitted without this row.
+        is_layer: Whether it is a layer alone.
     """
 
     name: str
     measured_ms: float
     fitted_ms: float
     held_out_ms: float
+    is_layer: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,6 +117,16 @@ class Calibration:
     rows: tuple[RowError, ...]
     split_mape: tuple[float, ...]
     warnings: tuple[str, ...] = ()
+
+    @property
+    def error(self) -> ErrorConfig | None:
+        """How far off the target is, by the rows that were left out of the fit; None where they are few, or layers."""
+        ratios = [row.measured_ms / row.held_out_ms for row in self.rows if not row.is_layer]
+        if len(ratios) < FEWEST:
+            return None
+        low, high = (float(f"{ratio:.3g}") for ratio in interval_of(ratios))
+        source = "the networks that it was fitted to, each left out of a fit"
+        return ErrorConfig(low=low, high=high, networks=len(ratios), source=source)
 
     @property
     def fitted_mape(self) -> float:
@@ -129,6 +151,11 @@ def spearman(predicted: Sequence[float], measured: Sequence[float]) -> float:
     return float(spearmanr(predicted, measured).statistic)
 
 
+def fit(target: Target, samples: Sequence[Sample]) -> Target:
+    """Return a target with the constants that fit the samples best, without judging it; errors as :func:`calibrate`."""
+    return _fit(target, _free(target, samples), samples)
+
+
 def calibrate(
     target: Target,
     samples: Sequence[Sample],
@@ -142,7 +169,7 @@ def calibrate(
 
     Args:
         target: Where to start; the figures marked ``fit: true`` are free.
-        samples: The measurements, of at least as many networks as there are free constants.
+        samples: The measurements, of at least as many networks as there are free constants without a known spread.
         name: The new target's name; None = the old one's with ``_calibrated``.
         source: What the fitted figures shall say where they come from.
         seed: Of the random halves.
@@ -153,42 +180,39 @@ def calibrate(
             other, no sample depends on a free figure, there are too few samples, or the target cannot run a network.
             SciPy is missing.
     """
-    marked = {path: figure for path, figure in target.figures().items() if figure.fit}
-    _check(target, marked, samples)
-    free = {path: figure for path, figure in marked.items() if _matters(path, target, samples)}
-    _check_count(target, marked, free, samples)
+    free = _free(target, samples)
     everything = range(len(samples))
     folds = min(len(samples), FOLDS)
     done = itertools.count(1)
 
-    def fit(chosen: Sequence[int], start: Target) -> Target:
+    def fit_to(chosen: Sequence[int], start: Target) -> Target:
         fitted = _fit(start, free, [samples[index] for index in chosen])
         if progress:
             progress(next(done), 1 + folds + RANDOM_SPLITS)
         return fitted
 
-    best = fit(everything, target)
+    best = fit_to(everything, target)
     held_out: dict[int, float] = {}
     for fold in range(folds):
         left_out = everything[fold::folds]
-        partial = fit([index for index in everything if index not in left_out], best)
+        partial = fit_to([index for index in everything if index not in left_out], best)
         held_out |= {index: samples[index].predicted_ms(partial) for index in left_out}
     generator = random.Random(seed)
     splits = []
     for _ in range(RANDOM_SPLITS):
         order = generator.sample(everything, len(samples))
-        partial = fit(order[len(samples) // 2 :], target)
+        partial = fit_to(order[len(samples) // 2 :], target)
         rest = [samples[index] for index in order[: len(samples) // 2]]
         splits.append(mape([sample.predicted_ms(partial) for sample in rest], [sample.latency_ms for sample in rest]))
     figures = best.figures()
     values = {path: _fitted(figure, figures[path].value, source) for path, figure in free.items()}
     result = replace_figures(target, values, name or f"{target.name}_calibrated")
     rows = tuple(
-        RowError(sample.name, sample.latency_ms, sample.predicted_ms(result), held_out[index])
+        RowError(sample.name, sample.latency_ms, sample.predicted_ms(result), held_out[index], sample.is_layer)
         for index, sample in enumerate(samples)
     )
     changes = {path: (figure.value, figures[path].value) for path, figure in free.items()}
-    return Calibration(result, changes, rows, tuple(splits), _warnings(changes, marked.keys() - free.keys()))
+    return Calibration(result, changes, rows, tuple(splits), _warnings(changes, _marked(target).keys() - free.keys()))
 
 
 def replace_figures(target: Target, figures: Mapping[str, Figure], name: str | None = None) -> Target:
@@ -257,20 +281,36 @@ def _fit(start: Target, free: Mapping[str, Figure], samples: Sequence[Sample]) -
     def residuals(parameters: Sequence[float]) -> list[float]:
         target = changed(parameters)
         errors = [log(sample.predicted_ms(target) / sample.latency_ms) for sample in samples]
-        return errors + [PRIOR * (float(parameter) - 1.0) for parameter in parameters]
+        changes = zip(parameters, free.values(), strict=True)
+        return errors + [_pull(figure) * (float(parameter) - 1.0) for parameter, figure in changes]
 
     begin = [log(first[path].value) - base for path, base in zip(free, logs, strict=True)]
+    options: dict[str, Any] = {"bounds": (1.0 - _LARGEST_CHANGE, 1.0 + _LARGEST_CHANGE), "diff_step": 1e-3}
+    if statistics.median(map(abs, residuals(begin)[: len(samples)])) > _ROBUST_FROM:
+        # Squares first: far from the measurements a robust loss has hardly a slope.
+        begin = least_squares(residuals, begin, xtol=_COARSE, ftol=_COARSE, **options).x
     solution = least_squares(
-        residuals,
-        begin,
-        bounds=(1.0 - _LARGEST_CHANGE, 1.0 + _LARGEST_CHANGE),
-        loss="soft_l1",
-        f_scale=0.2,
-        diff_step=1e-3,
-        xtol=_TOLERANCE,
-        ftol=_TOLERANCE,
+        residuals, begin, loss="soft_l1", f_scale=_ROBUST_FROM, xtol=_TOLERANCE, ftol=_TOLERANCE, **options
     )
     return changed(solution.x)
+
+
+def _pull(figure: Figure) -> float:
+    """Return the weight of a constant's change."""
+    return PRIOR if figure.spread is None else ROW_ERROR / figure.spread
+
+
+def _marked(target: Target) -> dict[str, Figure]:
+    return {path: figure for path, figure in target.figures().items() if figure.fit}
+
+
+def _free(target: Target, samples: Sequence[Sample]) -> dict[str, Figure]:
+    """Return the figures that can be fitted: those that the file marks and a sample depends on."""
+    marked = _marked(target)
+    _check(target, marked, samples)
+    free = {path: figure for path, figure in marked.items() if _matters(path, target, samples)}
+    _check_count(target, marked, free, samples)
+    return free
 
 
 def _check(target: Target, free: Mapping[str, Figure], samples: Sequence[Sample]) -> None:
@@ -311,6 +351,7 @@ def _check_count(
             f"{hint}measure whole networks, or mark other figures 'fit: true'"
         )
     count = len(_by_network(samples))
+    free = {path: figure for path, figure in free.items() if figure.spread is None}
     if count < len(free):
         networks = f" of {count} network{'s' if count > 1 else ''}" if count < len(samples) else ""
         raise TargetError(

@@ -1,0 +1,1 @@
+"""Networks as ncnn describes them: its ``.param`` files, which hold layers and shapes and no weights."""
