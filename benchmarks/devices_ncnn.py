@@ -219,7 +219,7 @@ def compare(entries: Sequence[Entry], networks: Mapping[str, LayerGraph], draws:
         figures = estimate_figures(linear, [entry for entry in entries if entry.device not in left_out])
         starts |= dict.fromkeys(left_out, with_figures(base, linear, *figures))
     table = Table(title=f"{name}, {entries[0].precision}: {len(entries)} entries", title_justify="left")
-    table.add_column("device")
+    table.add_column("device", no_wrap=True)
     for heading in ("networks", "left out %", "Spearman", "random five %", "worst %", "speed alone %", "line %"):
         table.add_column(heading, justify="right")
     rows: list[list[float]] = []
@@ -236,7 +236,7 @@ def compare(entries: Sequence[Entry], networks: Mapping[str, LayerGraph], draws:
         errors = [judgement.error for judgement in drawn]
         row = [own.error, own.rank, statistics.mean(errors), max(errors), own.speed_alone, own.line]
         rows.append(row)
-        table.add_row(f"{entry.device[:60]} ({entry.run})", str(len(entry.latencies)), *_cells(row))
+        table.add_row(f"{entry.device[:44]} ({entry.run})", str(len(entry.latencies)), *_cells(row))
     table.add_section()
     table.add_row("median", "", *_cells([statistics.median(column) for column in zip(*rows, strict=True)]))
     return table

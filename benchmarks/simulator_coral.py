@@ -18,9 +18,11 @@ import statistics
 from pathlib import Path
 
 import numpy as np
+from intervals import print_intervals
 
 from ednas.files import read_json
 from ednas.hw import Target, load_target, simulate
+from ednas.hw.model.errors import Kind
 from ednas.hw.networks import load_network
 from ednas.hw.targets.calibration import Calibration, Sample, calibrate, mape, replace_figures, spearman
 
@@ -72,6 +74,16 @@ def report_latency(samples: list[Sample], target: Target) -> Calibration:
     for path, (old, new) in result.changes.items():
         print(f"  {path}: {old:g} in the file, {new:.4g} fitted to all")
     return result
+
+
+def report_intervals(samples: list[Sample], full: Calibration) -> None:
+    """Print how sure estimates are, by kinds of networks."""
+    by_kind: dict[Kind, list[float]] = {"any": [], "host": []}
+    for sample, row in zip(samples, full.rows, strict=True):
+        kind: Kind = "host" if simulate(sample.graph, full.target).host_ms else "any"
+        by_kind[kind].append(row.measured_ms / row.held_out_ms)
+    print()
+    print_intervals(by_kind, "published latencies, each left out of the fit (benchmarks/simulator_coral.py)")
 
 
 def report_ablations(samples: list[Sample], target: Target, full: Calibration) -> None:
@@ -155,6 +167,7 @@ def main() -> None:
     samples, compiler = load(options.data / "coral")
     samples = [sample for sample in samples if not any(part in sample.name for part in options.without)]
     full = report_latency(samples, target)
+    report_intervals(samples, full)
     report_ablations(samples, target, full)
     report_compiler(options.data / "coral", compiler, target)
 

@@ -18,6 +18,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from intervals import print_intervals
+
 from ednas.arch import SearchSpace, load_architecture
 from ednas.files import read_json, write_json
 from ednas.hw import Cost, LayerGraph, load_target, simulate, trace_network
@@ -101,6 +103,8 @@ def compare(target_name: str, fitted: list[Sample], compared: list[Sample]) -> l
     print(f"  fitted: {changes}")
     worst = max(range(len(compared)), key=lambda index: abs(costs[index].latency_ms / latencies[index] - 1.0))
     print(f"  {compared[worst].name}: {latencies[worst]:.2f} ms; the simulator's time: {explain(costs[worst])}")
+    ratios = [latency / cost.latency_ms for cost, latency in zip(costs, latencies, strict=True)]
+    print_intervals({"space": ratios}, f"Vela's estimates of {len(compared)} networks (benchmarks/simulator_vela.py)")
     return [cost.latency_ms / latency - 1.0 for cost, latency in zip(costs, latencies, strict=True)]
 
 

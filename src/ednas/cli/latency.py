@@ -23,8 +23,8 @@ def latency(
     network: Annotated[
         str,
         typer.Argument(
-            help="An architecture (name, JSON file, checkpoint folder, text form), a .tflite file, or a JSON file of "
-            "layer lists (FILE#NAME for one of several)."
+            help="An architecture (name, JSON file, checkpoint folder, text form), a .tflite file, an ncnn .param "
+            "file, or a JSON file of layer lists (FILE#NAME for one of several)."
         ),
     ],
     target: Annotated[
@@ -41,7 +41,8 @@ def latency(
         str | None,
         typer.Option(
             "--input",
-            help="HEIGHTxWIDTH of an architecture; default: the checkpoint's, the search's or its own, or 256x256.",
+            help="HEIGHTxWIDTH of an architecture; default: the checkpoint's, the search's or its own, or 256x256. "
+            "Also of a .param file that leaves it open.",
         ),
     ] = None,
     tasks: Annotated[

@@ -35,7 +35,7 @@ class Quantity:
 QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
     {
         "latency_ms": Quantity("latency", "ms", ".2f"),
-        "latency_p90_ms": Quantity("latency, 9 of 10 sure", "ms", ".2f"),
+        "latency_p90_ms": Quantity("latency p90", "ms", ".2f"),
         "energy_mj": Quantity("energy", "mJ", ".3f"),
         "area_mm2": Quantity("area", "mm²", ".2f", is_fixed=True),
         "peak_memory_kb": Quantity("peak memory", "KiB", ",.0f"),
@@ -52,6 +52,7 @@ know fewer."""
 
 PARTS: Mapping[str, Quantity] = MappingProxyType(
     {
+        "latency_p10_ms": Quantity("latency p10", "ms", ".2f"),
         "dispatch_ms": Quantity("call", "ms", ".2f"),
         "transfer_ms": Quantity("transfer", "ms", ".2f"),
         "accelerator_ms": Quantity("accelerator time", "ms", ".2f"),

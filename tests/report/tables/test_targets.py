@@ -25,6 +25,10 @@ def test_every_built_in_target_can_be_shown():
             line = next(line for line in text.splitlines() if f" {key} " in line)
             assert labels.show_figure(figure.value) in line
             assert figure.provenance in line
+        for error in target.errors:
+            line = next(line for line in text.splitlines() if f"{error.low:.3g} to {error.high:.3g}" in line)
+            assert f" {error.kind} " in line
+            assert f"{error.networks} networks" in line
 
 
 def test_the_list_of_targets_fits_into_80_characters(coral):

@@ -12,7 +12,7 @@ from ednas.config import StrictModel
 from ednas.exceptions import hint
 from ednas.hw.graph import ops
 from ednas.hw.graph.layers import FLOATS, Layer
-from ednas.hw.model.figure import PositiveFigure
+from ednas.hw.model.figure import Count, PositiveFigure
 
 
 class OperatorConfig(StrictModel):
@@ -24,14 +24,17 @@ class OperatorConfig(StrictModel):
         partition: ``once``: one part of the network is mapped, see :meth:`place`; ``per_operator``: all that map are.
         grouped_convolution: What a ``CONV_2D`` with groups does: ``supported``, ``host``, or ``rejected``: the compiler
             refuses the whole network.
+        largest_arg_max: Channels of an ``ARG_MAX`` at the most, whose result may then have any type; None = any number.
         largest_resize: Largest factor of a resize; None = any.
-        resize_factors: Factors that a resize may have; empty = any.
+        resize_factors: Factors that a resize may have, between sides or between sides less 1 (aligned corners); empty =
+            any. A single pixel may be resized by any.
     """
 
     supported: tuple[str, ...] | Literal["all"]
     dtypes: tuple[str, ...] = ("int8", "uint8", "int16", "int32", "bool")
     partition: Literal["once", "per_operator"] = "once"
     grouped_convolution: Literal["supported", "host", "rejected"] = "supported"
+    largest_arg_max: Count | None = None
     largest_resize: PositiveFigure | None = None
     resize_factors: tuple[float, ...] = Field(default=())
 
@@ -59,6 +62,8 @@ class OperatorConfig(StrictModel):
         """Return why the accelerator cannot run a layer; empty if it can."""
         if layer.op not in self._mapped:
             return f"{layer.label}: the {self._device} has no {layer.op}"
+        if layer.op == "ARG_MAX" and self.largest_arg_max:
+            return self._arg_max_obstacle(layer, self.largest_arg_max)
         if layer.dtype not in self.dtypes:
             return f"{layer.label}: computes {layer.dtype}, the {self._device} {', '.join(self.dtypes)}"
         if layer.reads_float and not any(dtype.startswith(FLOATS) for dtype in self.dtypes):
@@ -99,12 +104,21 @@ class OperatorConfig(StrictModel):
                     return f"the compiler refuses the whole network: {layer.label} has {layer.groups} groups"
         return ""
 
+    def _arg_max_obstacle(self, layer: Layer, largest: int) -> str:
+        if layer.input[2] <= largest:
+            return ""
+        return f"{layer.label}: over {layer.input[2]} channels, the {self._device} takes up to {largest}"
+
     def _resize_obstacle(self, layer: Layer) -> str:
-        factors = layer.output[0] / layer.input[0], layer.output[1] / layer.input[1]
+        sides = list(zip(layer.input[:2], layer.output[:2], strict=True))
+        factors = [output / side for side, output in sides]
         if self.largest_resize and max(factors) > self.largest_resize.value:
             limit = self.largest_resize.value
             return f"{layer.label}: resizes by {max(factors):.3g}, the {self._device} by up to {limit:g}"
-        if self.resize_factors and any(factor not in self.resize_factors for factor in factors):
-            allowed = ", ".join(f"{factor:g}" for factor in self.resize_factors)
-            return f"{layer.label}: resizes by {factors[0]:.3g} x {factors[1]:.3g}, the {self._device} by {allowed}"
-        return ""
+        if not self.resize_factors or all(side == 1 for side, _ in sides):
+            return ""
+        aligned = [(output - 1) / (side - 1) if side > 1 else output for side, output in sides]
+        if any(all(factor in self.resize_factors for factor in form) for form in (factors, aligned)):
+            return ""
+        allowed = ", ".join(f"{factor:g}" for factor in self.resize_factors)
+        return f"{layer.label}: resizes by {factors[0]:.3g} x {factors[1]:.3g}, the {self._device} by {allowed}"

@@ -156,7 +156,7 @@ class DEN(TaskPaths):
         shares = torch.tensor(
             [[*map(self._share, range(self._count), way)] for way in self._drawn], device=losses.device
         )
-        rewards = (1 - torch.tensor(shares, device=losses.device).mean(1) ** 2) / self._options.rho - losses + 1
+        rewards = (1 - shares.mean(1) ** 2) / self._options.rho - losses + 1
         means = torch.where(self.rewarded, self.mean_rewards, rewards)
         self.rewarded.fill_(True)
         self.mean_rewards.copy_(FORGETS * means + (1 - FORGETS) * rewards)

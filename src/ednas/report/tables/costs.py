@@ -21,7 +21,7 @@ _ALWAYS_SHOWN = ("energy_mj", "area_mm2", "peak_memory_kb")
 _BAR_WIDTH = 12
 _ROUNDING = 1e-6
 
-_TIMES = ("latency_ms", "dispatch_ms", "transfer_ms", "accelerator_ms", "host_ms")
+_TIMES = ("latency_ms", "latency_p10_ms", "latency_p90_ms", "dispatch_ms", "transfer_ms", "accelerator_ms", "host_ms")
 _SIZES = (
     "accelerator_cycles",
     "energy_mj",
@@ -47,7 +47,7 @@ def parts_table(cost: Cost, name: str = "") -> Table:
         cost: The cost.
         name: The network's name.
     """
-    title = f"{name + ' on ' if name else ''}{cost.target}: {show_latency(cost.latency_ms)} ms"
+    title = f"{name + ' on ' if name else ''}{cost.target}: {show_latency(cost.latency_ms)} ms{_sureness(cost)}"
     table = new_table(title, "Part", *_time_columns(), "What it is")
     for part, value, what in (
         ("call", cost.dispatch_ms, "fixed time of a call"),
@@ -84,6 +84,13 @@ def costs_table(costs: Sequence[Cost], *, times: bool = True) -> Table:
     if len(costs) > 1:
         table.caption = Text("\n".join(f"{cost.target}: {note}" for cost in costs for note in cost.notes))
     return table
+
+
+def _sureness(cost: Cost) -> str:
+    """Return between what the latency is likely to be."""
+    if cost.latency_p10_ms is None or cost.latency_p90_ms is None:
+        return ""
+    return f" (8 of 10 such networks: {show_latency(cost.latency_p10_ms)} to {show_latency(cost.latency_p90_ms)})"
 
 
 def scopes_table(cost: Cost) -> Table:

@@ -82,6 +82,10 @@ def target_table(target: Target) -> Table:
                 cells = [Text(text) for text in _setting(key, value)]
             table.add_row(section if number == 0 else "", key, *cells)
         table.add_section()
+    for number, error in enumerate(target.errors):
+        interval = f"{error.low:.3g} to {error.high:.3g}"
+        source = Text(f"{error.networks} networks: {error.source}")
+        table.add_row("" if number else "errors", error.kind, interval, "of estimate", "measured", "", source)
     table.caption = "free: a constant that `ednas targets calibrate` fits to measurements"
     return table
 

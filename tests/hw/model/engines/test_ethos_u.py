@@ -176,8 +176,49 @@ def test_additions_multiplications_and_copies_have_their_rates(name: str) -> Non
     both = (-1, 0)
     assert unit.work(other("ADD", inputs=both)).cycles == round(elements / unit.add_elements_per_cycle.value)
     assert unit.work(other("MUL", inputs=both)).cycles == round(elements / unit.multiply_elements_per_cycle.value)
-    assert unit.work(other("RELU")).cycles == round(elements / unit.output_elements_per_cycle.value)
+    assert unit.work(other("RELU")) == unit.work(other("CONCATENATION"))  # both are poolings of 1 x 1
     assert unit.work(other("ADD", inputs=both)).on_chip_bytes == 3 * elements
+
+
+# What Vela 5.2.0 printed for such layers between two convolutions: the cycles of the engine.
+@pytest.mark.parametrize(
+    ("name", "op", "shape", "output", "cycles"),
+    [
+        ("ethos_u55_256", "MEAN", (14, 14, 240), (1, 1, 240), 57704),
+        ("ethos_u55_256", "MEAN", (7, 7, 320), (1, 1, 320), 20852),
+        ("ethos_u65_512", "MEAN", (14, 14, 240), (1, 1, 240), 28901),
+        ("ethos_u85_1024", "MEAN", (14, 14, 240), (1, 1, 240), 14528),
+        ("ethos_u55_256", "RELU", (28, 28, 64), (28, 28, 64), 26016),
+        ("ethos_u65_512", "RELU", (14, 14, 128), (14, 14, 128), 6848),
+        ("ethos_u55_256", "PAD", (28, 28, 48), (28, 28, 64), 27648),
+        ("ethos_u55_256", "PAD", (28, 28, 64), (28, 28, 72), 165888),
+        ("ethos_u55_256", "ARG_MAX", (64, 64, 40), (64, 64, 1), 745070),
+        ("ethos_u85_1024", "ARG_MAX", (64, 64, 40), (64, 64, 1), 330937),
+        ("ethos_u55_256", "LOGISTIC", (28, 28, 64), (28, 28, 64), 38300),
+        ("ethos_u55_256", "LOGISTIC", (14, 14, 128), (14, 14, 128), 19900),
+        ("ethos_u65_512", "LOGISTIC", (28, 28, 64), (28, 28, 64), 19100),
+    ],
+)
+def test_operators_without_weights_take_about_as_long_as_vela_estimates(
+    name: str, op: str, shape: tuple[int, int, int], output: tuple[int, int, int], cycles: int
+) -> None:
+    assert engine(name).work(other(op, shape, output=output)).cycles == pytest.approx(cycles, rel=0.21)
+
+
+def test_a_sigmoid_is_part_of_the_layer_before_where_the_output_unit_is_fast_enough() -> None:
+    assert engine("ethos_u85_1024").work(other("LOGISTIC")).cycles == 0
+
+
+def test_only_pixels_are_padded_for_free() -> None:
+    assert engine().work(other("PAD", (14, 14, 64), output=(16, 16, 64))).cycles == 0
+
+
+def test_a_recurrent_layer_reads_its_parameters_at_each_step() -> None:
+    def bytes_of(steps: int) -> int:
+        fields = {"output": (1, steps, 20), "weight_bytes": 4000}
+        return engine().parameter_bytes(other("UNIDIRECTIONAL_SEQUENCE_LSTM", (1, steps, 28), **fields))
+
+    assert bytes_of(28) == 28 * bytes_of(1) > 0
 
 
 def test_channels_are_stored_in_bricks() -> None:
@@ -230,3 +271,19 @@ def test_resizes_fall_to_the_host_as_in_the_compiler(name: str, op: str, factor:
     cost = simulate(LayerGraph((first, resize, last), 1024, 1024), load_target(name))
     assert [layer.where for layer in cost.layers] == ["accelerator", where, "accelerator"]
     assert (cost.host_ms or 0) > 0 or where == "accelerator"
+
+
+@pytest.mark.parametrize(
+    ("side", "output", "where"), [(1, 33, "accelerator"), (33, 513, "accelerator"), (33, 510, "host")]
+)
+def test_a_pixel_and_aligned_corners_are_resized(side: int, output: int, where: str) -> None:
+    resize = other("RESIZE_BILINEAR", (side, side, 16), output=(output, output, 16), inputs=(0,))
+    graph = LayerGraph((conv((side, side), 16, 16), resize), 16 * side * side, 16 * output * output)
+    assert simulate(graph, load_target("ethos_u85_1024")).layers[1].where == where
+
+
+@pytest.mark.parametrize(("channels", "where"), [(127, "accelerator"), (128, "host")])
+def test_an_arg_max_has_so_many_channels_and_any_type_of_result(channels: int, where: str) -> None:
+    found = other("ARG_MAX", (8, 8, channels), output=(8, 8, 1), inputs=(0,), dtype="int64")
+    graph = LayerGraph((conv((8, 8), 16, channels), found), 1024, 64)
+    assert [layer.where for layer in simulate(graph, load_target("ethos_u55_256")).layers] == ["accelerator", where]

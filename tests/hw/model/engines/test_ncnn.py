@@ -60,9 +60,11 @@ def test_a_wider_window_costs_more_for_each_of_its_macs() -> None:
     assert cycles(wide) / wide.macs > cycles(narrow) / narrow.macs
 
 
-def test_a_depthwise_convolution_needs_whole_vectors() -> None:
+def test_a_depthwise_convolution_needs_whole_vectors_in_float16() -> None:
+    engine = load_target("cpu_ncnn_fp16").engine
+    assert isinstance(engine, Ncnn)
     packed, loose = (convolution(32, n, n, 3, groups=n, op="DEPTHWISE_CONV_2D") for n in (64, 62))
-    assert cycles(loose) / loose.macs >= 0.9 * cycles(packed) / packed.macs
+    assert cycles(loose, engine) / loose.macs > 1.2 * cycles(packed, engine) / packed.macs
 
 
 @given(side=sides, inputs=channels, outputs=channels, kernel=st.sampled_from([1, 5]))

@@ -10,14 +10,19 @@ that it needs, into the engine's own memory. The slowest of these counts:
 * the output unit, which scales and clamps a few elements a cycle;
 * the scales, 10 bytes a channel, which every block reads from off-chip memory;
 * an image: a tensor of few channels is read in very short bursts;
+* a table: activations that are looked up (a sigmoid) are part of the layer before, whose output they slow down;
 * traffic to on-chip memory: every block reads its input, with the rows and columns where windows overlap, once for each
   slice of the output's channels, and its weights. The compiler chooses the shape of blocks that moves least.
 
 Parameters are encoded by the compiler, so their bytes depend on the weights; nothing keeps them on the chip.
 
+A mean is a depthwise convolution by equal weights. Other activations that stand alone, and copies, are poolings of
+1 x 1. An ``ARG_MAX`` walks through channels pixel by pixel. Steps of a recurrent layer follow one another, and each
+reads its parameters anew.
+
 Not modelled: the exact shape of blocks and the part that is lost at edges; that a layer waits for its first weights;
 additions that are chained to the convolution before them (U85); softmax and other operators of several passes, which
-count as one.
+count as one; compression that depends on trained weights.
 """
 
 from __future__ import annotations
@@ -65,6 +70,19 @@ _ROW_MAJOR_FACTOR = 3
 """What such a convolution moves for each element of its output, in and out: its tensors are not in bricks."""
 
 
+_LOOKUPS = frozenset({"ELU", "EXP", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOG", "LOGISTIC", "RSQRT", "TANH"})
+"""Activations that are looked up in a table."""
+
+_POOLED = frozenset({"QUANTIZE", "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1"})
+"""Operators that are poolings of 1 x 1."""
+
+_UNALIGNED_FACTOR = 6
+"""A copy to channels that do not fill bricks takes this many times as long."""
+
+_GATES = 4
+"""Of a recurrent cell; each multiplies the input and the state, each time with scales of its own."""
+
+
 class _Blocks(NamedTuple):
     """The blocks of a layer.
 
@@ -94,6 +112,10 @@ class EthosU(StrictModel):
         output_elements_per_cycle: Rate of the output unit.
         add_elements_per_cycle: Rate of additions and subtractions of tensors.
         multiply_elements_per_cycle: Rate of multiplications of tensors.
+        lookup_elements_per_cycle: Rate of a layer whose output is looked up in a table.
+        mean_decode_cycles: As ``decode_cycles``, for the equal weights of a mean.
+        recurrent_step_cycles: Cycles of a step of a recurrent layer, whose twenty small operators wait for one another.
+        arg_max_cycles: Cycles of an ``ARG_MAX`` for each element that it reads.
         image_bytes_per_cycle: Rate at which an image is read.
         scale_bytes_per_cycle: Rate at which scales are read.
         weight_compression: Bytes of a weight in the compiler's code; depends on the weights.
@@ -111,6 +133,10 @@ class EthosU(StrictModel):
     output_elements_per_cycle: PositiveFigure
     add_elements_per_cycle: PositiveFigure
     multiply_elements_per_cycle: PositiveFigure
+    lookup_elements_per_cycle: PositiveFigure
+    mean_decode_cycles: Count
+    recurrent_step_cycles: PositiveFigure
+    arg_max_cycles: PositiveFigure
     image_bytes_per_cycle: PositiveFigure
     scale_bytes_per_cycle: PositiveFigure
     weight_compression: PositiveFigure
@@ -124,15 +150,26 @@ class EthosU(StrictModel):
     def work(self, layer: Layer) -> Work:
         """Return a layer's cycles, and the bytes that it moves between on-chip memory and engine."""
         op = layer.op
-        if op in ops.RESHAPES or op in ("PAD", "PADV2"):  # what reads a padded tensor pads it
+        pads_pixels = op in ("PAD", "PADV2") and layer.input[2] == layer.output[2]
+        if op in ops.RESHAPES or pads_pixels:  # what reads a padded tensor pads it
             return Work(0, 0)
         if op == "DEPTHWISE_CONV_2D":
             steps = -(-prod(layer.kernel) // _PART_WINDOW)
             return self._per_channel(layer, self._multiplier_cycles(layer.output, steps, _PART_WINDOW))
+        if op in ops.RECURRENT:
+            steps = layer.input[0] * layer.input[1]
+            work = self._convolution(layer)
+            return work._replace(cycles=work.cycles + round(steps * self.recurrent_step_cycles.value))
         if op in ops.CONVOLUTIONS:
             return self._convolution(layer)
         if op in ops.POOLS:
             return self._pooling(layer, prod(layer.kernel))
+        if op == "ARG_MAX":
+            return Work(round(prod(layer.input) * self.arg_max_cycles.value / self.cores), 2 * prod(layer.input))
+        if op == "MEAN":
+            steps = -(-(prod(layer.input) // prod(layer.output)) // _PART_WINDOW)
+            cycles = self._multiplier_cycles(layer.output, steps, _PART_WINDOW, self.mean_decode_cycles)
+            return self._per_channel(layer, cycles)
         if op in ops.REDUCTIONS:
             return self._pooling(layer, prod(layer.input) // prod(layer.output))
         if op in ops.RESIZES and self.has_resize:
@@ -140,7 +177,13 @@ class EthosU(StrictModel):
         if op == "RESIZE_BILINEAR":
             cycles = _PHASES * self._multiplier_cycles(layer.output, 1, _PART_WINDOW)
             return Work(round(cycles), _PHASES * _ROW_MAJOR_FACTOR * 2 * prod(layer.output))
-        if op in ops.MOVES:
+        if op in _LOOKUPS:
+            lost = 1 / self.lookup_elements_per_cycle.value - 1 / self.output_elements_per_cycle.value
+            return Work(round(max(lost, 0.0) * prod(layer.output)), 0)
+        if op in ("PAD", "PADV2") and layer.output[2] % _BRICK_CHANNELS:
+            copy = self._pooling(layer, 1)
+            return Work(_UNALIGNED_FACTOR * copy.cycles, _UNALIGNED_FACTOR * copy.on_chip_bytes)
+        if op in ops.MOVES | _POOLED:
             return self._pooling(layer, 1)
         return self._elementwise(layer)
 
@@ -148,6 +191,9 @@ class EthosU(StrictModel):
         """Return the bytes of a layer's parameters as the compiler encodes them."""
         if not layer.weight_bytes:
             return 0
+        if layer.op in ops.RECURRENT:
+            scales = 2 * _GATES * _SCALE_BYTES * layer.output[2]
+            return layer.input[0] * layer.input[1] * (round(self._weight_bytes(layer)) + scales)
         return round(self._weight_bytes(layer)) + _SCALE_BYTES * layer.output[2]
 
     def _convolution(self, layer: Layer) -> Work:
@@ -187,12 +233,15 @@ class EthosU(StrictModel):
             rate = self.multiply_elements_per_cycle
         return Work(round(elements / rate.value), elements + len(layer.inputs) * elements)
 
-    def _multiplier_cycles(self, size: tuple[int, int, int], steps: int, step_cycles: int) -> float:
+    def _multiplier_cycles(
+        self, size: tuple[int, int, int], steps: int, step_cycles: int, decode_cycles: int | None = None
+    ) -> float:
         """Return the cycles of an output of ``size``: each micro-block takes ``steps`` steps of ``step_cycles``."""
         high, wide, deep = self.micro_block
         height, width, channels = size
+        decode = self.decode_cycles if decode_cycles is None else decode_cycles
         pixels = -(-height // high) * -(-width // wide)
-        return -(-channels // deep) * steps * max(pixels * step_cycles, deep * self.decode_cycles) / self.cores
+        return -(-channels // deep) * steps * max(pixels * step_cycles, deep * decode) / self.cores
 
     def _blocks(self, layer: Layer, depth: int, filters: int) -> _Blocks:
         """Return the blocks that move least.
