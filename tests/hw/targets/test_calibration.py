@@ -147,12 +147,19 @@ def test_a_constant_stays_the_nearer_to_its_value_the_less_devices_differ_in_it(
     assert 1 <= fitted(0.02) < fitted(0.3) < fitted(2.0) <= 3.1
 
 
-def test_a_target_far_away_comes_to_the_device() -> None:
+@pytest.mark.parametrize("factor", [1 / 30, 1 / 2.7, 0.5, 40])
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_a_target_far_away_comes_to_the_device(factor: float, is_alone: bool) -> None:
     core = load_target("cpu_ncnn_fp32")
     path = "engine.mac_cycles"
-    figure = core.figures()[path]
-    device = replace_figures(core, {path: figure.model_copy(update={"value": figure.value / 30})})
-    assert fit(core, measured(device, 5)).figures()[path].value == pytest.approx(figure.value / 30, rel=0.02)
+    figures = core.figures()
+    if is_alone:
+        core = replace_figures(
+            core, {key: figure.model_copy(update={"fit": key == path}) for key, figure in figures.items()}
+        )
+    value = factor * figures[path].value
+    device = replace_figures(core, {path: figures[path].model_copy(update={"value": value})})
+    assert fit(core, measured(device, 3)).figures()[path].value == pytest.approx(value, rel=0.02)
 
 
 def test_more_networks_than_constants_are_needed_only_where_their_spread_is_not_known() -> None:

@@ -47,6 +47,7 @@ LARGEST_SPREAD = 3.0
 
 _LARGEST_CHANGE = log(LARGEST_FACTOR)
 _AT_BOUND = 0.99 * _LARGEST_CHANGE
+_CENTRE = 2 * _LARGEST_CHANGE
 _TOLERANCE = 1e-4
 _COARSE = 1e-2
 _ROBUST_FROM = 0.2
@@ -266,9 +267,10 @@ def _fit(start: Target, free: Mapping[str, Figure], samples: Sequence[Sample]) -
     from scipy.optimize import least_squares
 
     first = start.figures()
-    # A parameter is 1 at the file's value, to which the pull is, and grows by 1 as the value grows by e: SciPy's steps
-    # are relative to a parameter, and one that is too small vanishes in the simulator's whole bytes and cycles.
-    logs = [log(figure.value) - 1.0 for figure in free.values()]
+    # A parameter is _CENTRE at the file's value, to which the pull is, and grows by 1 as the value grows by e: SciPy's
+    # steps are relative to a parameter, which must not come near 0: a step that is too small vanishes in the
+    # simulator's whole bytes and cycles.
+    logs = [log(figure.value) - _CENTRE for figure in free.values()]
 
     def changed(parameters: Sequence[float]) -> Target:
         return replace_figures(
@@ -283,10 +285,13 @@ def _fit(start: Target, free: Mapping[str, Figure], samples: Sequence[Sample]) -
         target = changed(parameters)
         errors = [log(sample.predicted_ms(target) / sample.latency_ms) for sample in samples]
         changes = zip(parameters, free.values(), strict=True)
-        return errors + [_pull(figure) * (float(parameter) - 1.0) for parameter, figure in changes]
+        return errors + [_pull(figure) * (float(parameter) - _CENTRE) for parameter, figure in changes]
 
     begin = [log(first[path].value) - base for path, base in zip(free, logs, strict=True)]
-    options: dict[str, Any] = {"bounds": (1.0 - _LARGEST_CHANGE, 1.0 + _LARGEST_CHANGE), "diff_step": 1e-3}
+    options: dict[str, Any] = {
+        "bounds": (_CENTRE - _LARGEST_CHANGE, _CENTRE + _LARGEST_CHANGE),
+        "diff_step": 1e-3 / _CENTRE,
+    }
     if statistics.median(map(abs, residuals(begin)[: len(samples)])) > _ROBUST_FROM:
         # Squares first: far from the measurements a robust loss has hardly a slope.
         begin = least_squares(residuals, begin, xtol=_COARSE, ftol=_COARSE, **options).x
