@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from helpers.cli import Run
+from helpers.ncnn_files import ncnn_text
 
-from ednas.hw import load_target
+from ednas.hw import load_target, simulate
+from ednas.hw.ncnn.reader import load_ncnn
 
 LAYERS = (
     "op,input,output,latency_ms\nCONV_2D,8x8x8,8x8x8,0.1\nCONV_2D,16x16x8,16x16x8,0.2\nCONV_2D,32x32x8,32x32x8,0.4\n"
@@ -153,3 +155,44 @@ def test_the_systems_errors_come_with_what_helps(
     assert remedy in err
     assert ("free space" in err) == (number == 28)
     assert err.count("\n") == 1
+
+
+def test_a_table_of_several_devices_and_its_networks_calibrate_a_processor(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    rows = ["device,threads,network,min_ms"]
+    for number in range(5):
+        channels = 16 * (number + 1)
+        line = f"Convolution c 1 1 data y 0={channels} 1=1 6={8 * channels}"
+        (folder / f"net_{number}.param").write_text(ncnn_text("Input data 0 1 data 0=64 1=64 2=8", line))
+        milliseconds = simulate(load_ncnn(folder / f"net_{number}.param"), load_target("cpu_ncnn_fp32")).latency_ms
+        rows += [f"Board (A72),1,net_{number},{2 * milliseconds}", f"Board (A72),4,net_{number},{milliseconds}"]
+    rows.append("Board (A72),1,missing,1")
+    (tmp_path / "latency.csv").write_text("\n".join(rows))
+    out = tmp_path / "board.yaml"
+    table = ["--measurements", tmp_path / "latency.csv", "--networks", folder, "--latency-column", "min_ms"]
+    where = ["--where", "device=Board", "--where", "threads=1"]
+    code, _, err = run("targets", "calibrate", *table, *where, "--from", "cpu_ncnn_fp32", "--out", out)
+    assert code == 0, err
+    assert "warning: left out: " in err
+    assert "no file is named 'missing'" in err
+    board = load_target(out)
+    assert board.errors[0].networks == 5
+    code, text, err = run("latency", folder / "net_3.param", "--target", out, "--json")
+    assert code == 0, err
+    cost = json.loads(text)
+    assert cost["latency_ms"] == pytest.approx(float(rows[7].rpartition(",")[2]), rel=0.02)
+    assert cost["latency_p10_ms"] <= cost["latency_ms"] * 1.001
+    assert "in float32" in cost["notes"][0]
+    assert run("targets", "calibrate", *table, "--where", "device", "--from", "cpu_ncnn_fp32", "--out", out)[0] == 2
+
+
+def test_the_size_of_an_ncnn_network_is_given_where_its_file_leaves_it_open(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "open.param"
+    file.write_text(ncnn_text("Input data 0 1 data", "Convolution c 1 1 data y 0=4 1=1 6=12"))
+    code, _, err = run("latency", file, "--target", "cpu_ncnn_fp32")
+    assert code == 2
+    assert "--input HEIGHTxWIDTH" in err
+    code, text, _ = run("latency", file, "--target", "cpu_ncnn_fp32", "--input", "32x40", "--json")
+    assert (code, json.loads(text)["layers"][0]["macs"]) == (0, 32 * 40 * 12)
+    assert run("latency", file, "--target", "cpu_ncnn_fp32", "--input", "32x40", "--tasks", "depth")[0] == 2
