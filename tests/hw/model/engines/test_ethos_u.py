@@ -164,6 +164,13 @@ def test_an_image_is_read_slowly() -> None:
     )
 
 
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("kernel", [3, 5, 7])
+def test_more_filters_over_an_image_never_take_less(name: str, kernel: int) -> None:
+    cycles = [engine(name).work(conv((32, 32), 3, filters, kernel, 2)).cycles for filters in range(8, 200)]
+    assert cycles == sorted(cycles)
+
+
 @pytest.mark.parametrize("op", ["PAD", "RESHAPE", "SQUEEZE"])
 def test_what_others_absorb_is_free(op: str) -> None:
     assert engine().work(other(op)) == (0, 0)

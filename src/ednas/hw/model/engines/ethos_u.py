@@ -27,7 +27,7 @@ count as one; compression that depends on trained weights.
 
 from __future__ import annotations
 
-from math import prod, sqrt
+from math import inf, prod, sqrt
 from typing import Literal, NamedTuple
 
 from ednas.config import StrictModel
@@ -257,7 +257,7 @@ class EthosU(StrictModel):
         room = self.block_kib.value * _KIB
         code_bytes = self._weight_bytes(layer)
         stored = _bricks(depth) * layer.groups if depth else _bricks(filters)
-        best = None
+        best, least = None, inf
         for channels in _SLICES if depth else _SLICES[:1]:
             held = min(depth, _HELD_CHANNELS) or channels
             pixels = room / (_ACCUMULATOR_BYTES * channels + held * stride * stride)
@@ -269,12 +269,13 @@ class EthosU(StrictModel):
             if depth:
                 read *= -(-filters // channels)
             weights = code_bytes * count if count > 1 else 0.0  # those of a single block do not pass the memory
-            if best is None or read + weights < best[1] + best[2]:
-                best = count, read, weights
+            moved = read if 0 < depth < _IMAGE_CHANNELS else read + weights  # an image is what takes the time
+            if moved < least:
+                least, best = moved, _Blocks(count, read, weights)
             if channels >= filters:
                 break
         assert best is not None
-        return _Blocks(*best)
+        return best
 
     def _work(self, layer: Layer, cycles: float, blocks: _Blocks, image_cycles: float = 0.0) -> Work:
         height, width, channels = layer.output
