@@ -150,7 +150,7 @@ def quantised_at_its_ends(path: Path, outside: str, last: str) -> Path:
 
 def test_float_inputs_and_outputs_are_the_hosts_but_no_failure(tmp_path: Path) -> None:
     path = quantised_at_its_ends(tmp_path, "float32", "DEQUANTIZE")
-    found = audit(path, load_target("edgetpu_v1"), ask_compiler=False)
+    found = audit(path, load_target("coral_pcie"), ask_compiler=False)
     assert [(row.op, row.where, row.why) for row in found.rows if row.op != "ADD"] == [
         ("QUANTIZE", "host", "converts a float input or output"),
         ("DEQUANTIZE", "host", "converts a float input or output"),
