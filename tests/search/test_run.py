@@ -367,6 +367,16 @@ def test_costs_may_come_from_a_source_that_measures(tmp_path: Path, monkeypatch:
         run_search(small_search(target="stopwatch", limits={"host_ms": 0}), tmp_path / "other")
 
 
+def test_a_search_can_keep_to_the_upper_end_of_an_estimate(tmp_path: Path) -> None:
+    target = "raspberry_pi_4_ncnn_fp32"
+    limits = {"latency_p90_ms": "baseline"}
+    search = small_search(target=target, target_latency_ms=None, limits=limits, prune_factor=1.0, trials=2)
+    result = run_search(search, tmp_path)
+    (error,) = load_target(target).errors
+    assert result.best.cost["latency_p90_ms"] == pytest.approx(error.high * result.best.cost["latency_ms"])
+    assert result.best.cost["latency_p90_ms"] <= result.limits["latency_p90_ms"]
+
+
 def test_a_file_of_a_search_that_was_killed_at_once_does_not_hinder_resuming(tmp_path: Path) -> None:
     (tmp_path / "study.db").touch()
     assert run_search(small_search(trials=1), tmp_path, resume=True).best.number == 0
