@@ -340,6 +340,24 @@ def test_the_fast_path_gives_what_the_whole_graph_gives(seed: int, size: tuple[i
     assert_adds_up(whole)
 
 
+@pytest.mark.parametrize("name", ["raspberry_pi_4_ncnn_fp32", "rk3588_a76_ncnn_fp16"])
+def test_a_device_with_a_precision_computes_every_network_in_it(name: str) -> None:
+    target, architecture = load_target(name), random_architecture(1)
+    fast = estimate(architecture, HEADS, (64, 128), target)
+    whole = simulate(trace_network(architecture, HEADS, (64, 128)), target)
+    assert (
+        fast.notes
+        == whole.notes
+        == (f"in {target.precision}, whatever type the network has: so the device computes it",)
+    )
+    for field, value in vars(whole).items():
+        assert getattr(fast, field) == (pytest.approx(value) if isinstance(value, float) else value)
+    as_it_is = estimate(architecture, HEADS, (64, 128), target.model_copy(update={"precision": None, "name": "own"}))
+    element_bytes = 4 if target.precision == "float32" else 2
+    assert fast.peak_memory_kb == element_bytes * as_it_is.peak_memory_kb
+    assert fast.latency_ms == pytest.approx(as_it_is.latency_ms, rel=1e-3)  # the engine knows one type alone
+
+
 def test_the_fast_path_knows_the_host() -> None:
     supported = [op for op in CORAL.operators.supported if op != "RESIZE_BILINEAR"]
     target = changed(operators={"supported": supported})
