@@ -34,7 +34,7 @@ class Dot(NamedTuple):
     Attributes:
         layer: The layer.
         intensity: Multiply-accumulates for each byte of the memory whose traffic takes longest.
-        rate: Multiply-accumulates per second.
+        rate: Multiply-accumulates of the layer per second; above the multipliers' where Winograd's method needs fewer.
         is_off_chip: Whether that memory is off the chip.
     """
 
