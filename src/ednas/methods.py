@@ -134,7 +134,8 @@ def compare_methods(
         config.save(run.methods)
         seeds = range(config.training.seed, config.training.seed + config.runs)
         jobs = [method.seeded(seed) for seed in seeds for method in (*methods, *alone)]
-        say = _Countdown(len(jobs), announce or (lambda _: None))
+        waiting = sum(not _is_trained(job, run) for job in jobs)
+        say = _Countdown(len(jobs), waiting, announce or (lambda _: None))
         if workers == 1:
             for job in jobs:
                 trained = _train(job, run, device, callbacks(job.name) if callbacks else ())
@@ -185,11 +186,13 @@ class _Countdown:
 
     Args:
         jobs: How many there are.
+        waiting: How many of them have not been done before.
         say: Called with a line.
     """
 
-    def __init__(self, jobs: int, say: Callable[[str], None]) -> None:
+    def __init__(self, jobs: int, waiting: int, say: Callable[[str], None]) -> None:
         self._jobs = jobs
+        self._waiting = waiting
         self._say = say
         self._done = 0
         self._trained = 0
@@ -200,10 +203,14 @@ class _Countdown:
         self._done += 1
         self._trained += trained
         if trained:
-            left = self._jobs - self._done
+            left = self._waiting - self._trained
             seconds = (time.monotonic() - self._begin) / self._trained * left
             end = f", about {show_seconds(seconds)} left" if left else ""
             self._say(f"{name}: done, {self._done} of {self._jobs}{end}")
+
+
+def _is_trained(method: Method, run: RunFolder) -> bool:
+    return RunFolder(run.trained / method.folder).seed(method.config.seed).checkpoint.metrics.is_file()
 
 
 def _train(method: Method, run: RunFolder, device: str, callbacks: Sequence[Callback] = ()) -> bool:
@@ -213,7 +220,7 @@ def _train(method: Method, run: RunFolder, device: str, callbacks: Sequence[Call
         Whether there was anything to do.
     """
     folder = RunFolder(run.trained / method.folder).seed(method.config.seed)
-    is_finished, before = folder.checkpoint.metrics.is_file(), time.process_time()
+    is_finished, before = _is_trained(method, run), time.process_time()
     try:
         train(method.config, folder.path, resume=True, callbacks=callbacks, device=device)
     finally:
