@@ -120,6 +120,9 @@ def test_a_slice_shares_what_is_left() -> None:
     [
         ("Convolution", [(4, 3, 3)], {"_0": 6, "_1": 5}, "cannot be"),
         ("Convolution", [(4, 3, 3)], {"_1": 3}, "parameter 0 is 0, must be at least 1"),
+        ("Convolution", [(4, 3, 3)], {"_0": 6, "_1": 3, "_4": -2}, "a padding of -2"),
+        ("Pooling", [(4, 3, 3)], {"_1": 2, "_3": -1}, "a padding of -1"),
+        ("Interp", [(4, 5, 6)], {"_1": 1e300}, "parameter 1 is 1e+300, must be a number of at most 1e+09"),
         ("Gemm", [(5, 7)], {"_5": 1, "_8": 10, "_9": 8}, "multiplies 5x7 by 8 rows"),
         ("MatMul", [(5, 7)], {}, "reads one tensor, must read two"),
         ("Concat", [(4, 5), (4,)], {}, "different ranks"),
@@ -129,12 +132,17 @@ def test_a_slice_shares_what_is_left() -> None:
         ("Permute", [(4,)], {}, "does not say its shape"),
         ("Interp", [(4, 5, 6)], {"_1": (2.0,)}, "parameter 1 is"),
         ("ReLU", [], {}, "reads nothing"),
-        ("Padding", [(4, 5, 6)], {"_0": 1 << 40, "_2": 1 << 40}, "cannot be"),
+        ("Padding", [(4, 5, 6)], {"_0": 10**9, "_2": 10**9}, "cannot be"),
     ],
 )
 def test_what_cannot_be_is_refused(kind: str, read: list[Sides], params: dict[str, float], message: str) -> None:
     with pytest.raises(TargetError, match=f"here: {kind} 'it': .*{re.escape(message)}"):
         shape(kind, *read, **params)
+
+
+def test_a_layer_that_makes_nothing_is_refused() -> None:
+    with pytest.raises(TargetError, match="makes nothing"):
+        made_sides(call("Slice", 0), [(4, 5, 6)])
 
 
 def test_hints_go_before_parameters(tmp_path: Path) -> None:

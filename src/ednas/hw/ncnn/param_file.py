@@ -16,7 +16,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 
 from ednas.exceptions import TargetError
@@ -31,6 +30,11 @@ itself names sides from the innermost."""
 Value = float | tuple[float, ...]
 
 _MOST_BYTES = 16 << 20
+_MOST_LAYERS = 1 << 16
+_LARGEST = 1e9
+"""Of a parameter: beyond, no layer's shapes or counts are sound."""
+
+_LONGEST_NAME = 80
 _LIST = -23300
 _SHAPES = 30
 """Number of the list of shapes."""
@@ -70,8 +74,8 @@ class Call:
     def number(self, key: int, default: float) -> float:
         """Return a number."""
         value = self.params.get(key, default)
-        if isinstance(value, tuple) or not isfinite(value):
-            raise self.error(f"parameter {key} is {value}, must be a number")
+        if isinstance(value, tuple) or not abs(value) <= _LARGEST:
+            raise self.error(f"parameter {key} is {value!s:.60}, must be a number of at most {_LARGEST:g}")
         return value
 
     def integer(self, key: int, default: int = 0) -> int:
@@ -91,8 +95,10 @@ class Call:
     def integers(self, key: int) -> tuple[int, ...]:
         """Return a list of whole numbers; empty where there is none."""
         value = self.params.get(key, ())
-        if not isinstance(value, tuple) or not all(number.is_integer() for number in value):
-            raise self.error(f"parameter {key} is {value}, must be a list of whole numbers")
+        if not isinstance(value, tuple) or not all(number.is_integer() and abs(number) <= _LARGEST for number in value):
+            raise self.error(
+                f"parameter {key} is {value!s:.60}, must be a list of whole numbers of at most {_LARGEST:g}"
+            )
         return tuple(int(number) for number in value)
 
     def error(self, problem: str) -> TargetError:
@@ -139,13 +145,15 @@ def _count(words: list[str], where: str) -> int:
     """Return the number of layers."""
     if len(words) != 2 or not all(re.fullmatch(r"\d{1,6}", word, re.ASCII) for word in words):
         raise TargetError(f"{where}: must be the numbers of layers and of tensors")
+    if int(words[0]) > _MOST_LAYERS:
+        raise TargetError(f"{where}: announces {words[0]} layers, at most {_MOST_LAYERS} are read")
     return int(words[0])
 
 
 def _call(words: list[str], where: str) -> Call:
     if len(words) < 4 or not all(re.fullmatch(r"\d{1,5}", word, re.ASCII) for word in words[2:4]):
         raise TargetError(f"{where}: must begin with a layer's kind, its name, and how many tensors it reads and makes")
-    kind, name = (word if word.isprintable() else ascii(word) for word in words[:2])
+    kind, name = ((word if word.isprintable() else ascii(word))[:_LONGEST_NAME] for word in words[:2])
     read, made = int(words[2]), int(words[3])
     names, params = words[4 : 4 + read + made], words[4 + read + made :]
     if len(names) < read + made or any("=" in name and re.match(r"-?\d+=", name) for name in names):

@@ -28,6 +28,8 @@ def made_sides(call: Call, read: Sequence[Sides]) -> list[Sides]:
     """
     if not read and call.kind not in (INPUT, CONSTANT):
         raise call.error("reads nothing")
+    if not call.outputs:
+        raise call.error("makes nothing")
     made = list(call.hints) or _SHAPES.get(call.kind, _same)(call, read)
     for sides in made:
         if not sides or min(sides) < 1 or prod(sides) > _MOST_ELEMENTS:
@@ -69,9 +71,7 @@ def _convolved(call: Call, read: Sequence[Sides]) -> list[Sides]:
     kernel, stride, dilation = call.pair(1, 11), call.pair(3, 13), call.pair(2, 12)
     _, height, width = image(read[0])
     reach = [(side - 1) * by + 1 for side, by in zip(kernel, dilation, strict=True)]
-    left = call.integer(4)
-    top = call.integer(14, left)
-    pads = (top, call.integer(16, top)), (left, call.integer(15, left))
+    pads = _pads(call, (14, 16), (4, 15))
     sides = []
     for side, own, step, (before, after) in zip((height, width), reach, stride, pads, strict=True):
         if before in _SAME:
@@ -88,9 +88,7 @@ def _pooled(call: Call, read: Sequence[Sides]) -> list[Sides]:
     if call.integer(4):
         return [(channels,)]
     kernel, stride = call.pair(1, 11), call.pair(2, 12)
-    left = call.integer(3)
-    top = call.integer(13, left)
-    pads = (top, call.integer(15, top)), (left, call.integer(14, left))
+    pads = _pads(call, (13, 15), (3, 14))
     mode = call.integer(5)
     sides = []
     for side, own, step, (before, after) in zip((height, width), kernel, stride, pads, strict=True):
@@ -270,6 +268,19 @@ _SHAPES: Mapping[str, Callable[[Call, Sequence[Sides]], list[Sides]]] = {
     "Yolov3DetectionOutput": _found,
     "YoloDetectionOutput": _found,
 }
+
+
+def _pads(
+    call: Call, vertical: tuple[int, int], horizontal: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the rows above and below an image and the columns beside it, by their keys; or one of :data:`_SAME`."""
+    left = call.integer(horizontal[0])
+    top = call.integer(vertical[0], left)
+    pads = (top, call.integer(vertical[1], top)), (left, call.integer(horizontal[1], left))
+    for pad in (*pads[0], *pads[1]):
+        if pad < 0 and pad not in _SAME:
+            raise call.error(f"a padding of {pad}")
+    return pads
 
 
 def _axis(call: Call, axis: int, sides: Sides) -> int:
