@@ -184,6 +184,11 @@ def test_a_table_of_several_devices_and_its_networks_calibrate_a_processor(run: 
     assert cost["latency_ms"] == pytest.approx(float(rows[7].rpartition(",")[2]), rel=0.02)
     assert cost["latency_p10_ms"] <= cost["latency_ms"] * 1.001
     assert "in float32" in cost["notes"][0]
+    twice = ["--where", "device=Board", "--where", "device=Other"]
+    assert (
+        "several texts for one column"
+        in run("targets", "calibrate", *table, *twice, "--from", "coral_usb", "-o", out, "--force")[2]
+    )
     assert run("targets", "calibrate", *table, "--where", "device", "--from", "cpu_ncnn_fp32", "--out", out)[0] == 2
 
 

@@ -76,6 +76,8 @@ def latency(
 
     ednas latency model.tflite --target coral_usb --target ethos_u55_256
 
+    ednas latency mobilenet_v2.param --target raspberry_pi_4_ncnn_fp32
+
     ednas latency layer_lists.json#inception_v1 --json
 
     [bold]Examples: a device of your own, this computer, Arm's compiler, layers that you measured[/bold]

@@ -176,10 +176,10 @@ def calibrate(
     rewrite(text, new_name)  # a wrong name is an error now, not after the fits
     selection = None
     if where or networks or only or column != LATENCY:
-        selection = Selection(_conditions(where or []), column, networks, tuple(only.split(",")) if only else ())
-    warnings: list[str] = []
+        names = tuple(name.strip() for name in only.split(",") if name.strip()) if only else ()
+        selection = Selection(_conditions(where or []), column, networks, names)
     samples = read_measurements(
-        measurements, selection, precision=target.precision, left_out=warnings.append if selection else None
+        measurements, selection, precision=target.precision, left_out=_say_left_out if selection else None
     )
     source = f"fitted to {len(samples)} measurements in {measurements.name}"
     with counting("calibration:") as progress:
@@ -189,7 +189,7 @@ def calibrate(
     figures = result.target.figures()
     errors = [result.error] if result.error else []
     write_text(out, rewrite(text, new_name, {path: figures[path] for path in result.changes}, errors))
-    for warning in (*(f"left out: {text}" for text in warnings), *result.warnings):
+    for warning in result.warnings:
         typer.echo(f"warning: {warning}", err=True)
     if as_json:
         print_json(_as_dict(result, out))
@@ -199,6 +199,10 @@ def calibrate(
     typer.echo(f"wrote {out}")
 
 
+def _say_left_out(reason: str) -> None:
+    typer.echo(f"warning: left out: {reason}", err=True)
+
+
 def _conditions(texts: list[str]) -> dict[str, str]:
     """Return what columns must hold."""
     from ednas.exceptions import ConfigError
@@ -206,7 +210,10 @@ def _conditions(texts: list[str]) -> dict[str, str]:
     for text in texts:
         if "=" not in text:
             raise ConfigError(f"--where {text}: write COLUMN=TEXT")
-    return dict(text.split("=", 1) for text in texts)
+    conditions = dict(text.split("=", 1) for text in texts)
+    if len(conditions) < len(texts):
+        raise ConfigError(f"--where: several texts for one column of {', '.join(conditions)}; give one each")
+    return conditions
 
 
 def _as_dict(result: Calibration, out: Path) -> dict[str, Any]:

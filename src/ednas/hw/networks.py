@@ -33,7 +33,8 @@ class Network:
         name: For people.
         graph: Its layers.
         model: Its TFLite file; None if it does not come from one.
-        input_size: Height and width in pixels of an architecture's input; None for what is no architecture.
+        input_size: Height and width in pixels of an architecture's input, or of one that an ncnn file left open; None
+            for what fixes its own.
         heads: Output channels by task of an architecture; None for what is no architecture.
     """
 
@@ -100,7 +101,7 @@ def load_network(
         _refuse(source, "an ncnn file", heads, None)
         if chosen is not None:
             raise ConfigError(f"{source}: an ncnn file holds a single network, '{chosen}' cannot be chosen")
-        return Network(path.stem, load_ncnn(path, input_size))
+        return Network(path.stem, load_ncnn(path, input_size), input_size=input_size)
     if chosen is not None or is_layer_list(path):
         _check_choice(source, path, chosen)
         _refuse(source, "a layer list", heads, input_size)

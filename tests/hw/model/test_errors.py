@@ -73,5 +73,9 @@ def test_host_work_and_streamed_parameters_are_kinds() -> None:
 def test_the_interval_holds_the_estimate() -> None:
     for error in (error for name in ("raspberry_pi_4_ncnn_fp32",) for error in load_target(name).errors):
         assert error.low < 1 < error.high
-    with pytest.raises(ValueError, match="networks"):
-        ErrorConfig(low=0.9, high=1.1, networks=3, source="few")
+    for wrong in ({"networks": 3}, {"low": 1.2}, {"low": 5e-324}, {"high": 200.0}):
+        with pytest.raises(ValueError, match="ErrorConfig"):
+            ErrorConfig.model_validate({"low": 0.9, "high": 1.1, "networks": 9, "source": "test", **wrong})
+    error = ErrorConfig(low=0.9, high=1.1, networks=9, source="test")
+    with pytest.raises(ValueError, match="each kind of networks stands once"):
+        Target.model_validate(load_target("coral_usb").model_dump() | {"errors": [error, error]})

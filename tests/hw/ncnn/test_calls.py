@@ -42,6 +42,11 @@ def test_a_transposed_convolution(tmp_path: Path) -> None:
     assert (layer.op, layer.output, layer.macs) == ("TRANSPOSE_CONV", (32, 64, 4), 16 * 32 * 512)
 
 
+def test_an_adaptive_pooling_reads_as_much_as_gives_its_outputs(tmp_path: Path) -> None:
+    layer = only(tmp_path, "Pooling p 1 1 data y 0=1 7=1 8=4 18=4")
+    assert (layer.op, layer.output, layer.kernel) == ("AVERAGE_POOL_2D", (4, 4, 8), (4, 8))
+
+
 def test_a_fully_connected_layer(tmp_path: Path) -> None:
     layer = only(tmp_path, "InnerProduct f 1 1 data y 0=10 1=1 2=40960")
     assert (layer.op, layer.input, layer.output) == ("FULLY_CONNECTED", (1, 1, 4096), (1, 1, 10))

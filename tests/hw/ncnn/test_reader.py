@@ -43,6 +43,10 @@ def test_an_input_without_a_size_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match=r"Input 'data': the file leaves the input's size open; say it"):
         ncnn_graph(tmp_path, *lines)
     assert ncnn_graph(tmp_path, *lines, input_size=(6, 7)).layers[0].input == (6, 7, 3)
+    grey = ["Input data 0 1 data 2=1", "Convolution c 1 1 data y 0=4 1=1 6=4"]
+    assert ncnn_graph(tmp_path, *grey, input_size=(6, 7)).layers[0].input == (6, 7, 1)
+    twice = ["Input data 0 2 data other", "ReLU r 1 1 data y"]
+    assert ncnn_graph(tmp_path, *twice, input_size=(6, 7)).input_bytes == 2 * 4 * 6 * 7 * 3
     with pytest.raises(TargetError, match="fixes its own input size"):
         ncnn_graph(tmp_path, IMAGE, "ReLU r 1 1 data y", input_size=(6, 7))
 

@@ -174,6 +174,23 @@ def test_a_selection_that_fits_nothing_is_refused(
     assert message in str(error.value)
 
 
+def test_a_network_that_is_selected_twice_is_refused_by_what_differs(table: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"2 rows of 'small' are selected, they differ in threads, avg_ms; choose one"
+    ):
+        read_measurements(table, selection(table, device="Board 4"))
+
+
+def test_names_alone_are_no_architectures_of_ours(tmp_path: Path) -> None:
+    path = written(tmp_path, "device,network,latency_ms\nBoard,mobilenet_v2,93\n")
+    with pytest.raises(ConfigError, match="'mobilenet_v2' is no file; give the folder of the networks"):
+        read_measurements(path, Selection({"device": "Board"}))
+    with pytest.raises(ConfigError, match="no such folder of networks"):
+        read_measurements(path, Selection({"device": "Board"}, folder=tmp_path / "none"))
+    with pytest.raises(ConfigError, match="none of its 1 networks can be taken"):
+        read_measurements(path, Selection({"device": "Board"}), left_out=lambda _: None)
+
+
 def test_a_network_must_be_one_file_of_the_folder(table: Path) -> None:
     (table.parent / "models" / "small.tflite").touch()
     with pytest.raises(ConfigError, match="several files are named 'small'"):

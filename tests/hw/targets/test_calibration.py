@@ -169,6 +169,8 @@ def test_more_networks_than_constants_are_needed_only_where_their_spread_is_not_
     assert result.error.networks == 4
     assert result.error.low <= 1 <= result.error.high
     assert calibrate(core, measured(core, 2)).error is None
+    with pytest.raises(TargetError, match="measurements of 1 network: 2 are needed at least"):
+        calibrate(core, measured(core, 1))
     known = {path: figure.model_copy(update={"spread": None}) for path, figure in core.figures().items() if figure.fit}
     with pytest.raises(TargetError, match="too few"):
         calibrate(replace_figures(core, known), measured(core, 4))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import exp, log, sqrt
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ednas.config import StrictModel
 
@@ -21,7 +21,10 @@ Kind = Literal["space", "spilled", "host", "streamed", "any"]
 """Kinds of networks: of the search space; with activations that leave the chip; with operators on the host; with
 parameters that do not fit on the chip; all others, or all."""
 
-_Ratio = Annotated[float, Field(gt=0, lt=100, strict=True, allow_inf_nan=False)]
+SMALLEST_RATIO, LARGEST_RATIO = 0.01, 100.0
+"""What a measured over an estimated latency lies between: beyond, the two are of different things."""
+
+_Ratio = Annotated[float, Field(gt=SMALLEST_RATIO, lt=LARGEST_RATIO, strict=True, allow_inf_nan=False)]
 
 
 class ErrorConfig(StrictModel):
@@ -38,8 +41,14 @@ class ErrorConfig(StrictModel):
     kind: Kind = "any"
     low: _Ratio
     high: _Ratio
-    networks: Annotated[int, Field(ge=FEWEST, strict=True)]
+    networks: Annotated[int, Field(ge=FEWEST, le=10**6, strict=True)]
     source: Annotated[str, Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _is_an_interval(self) -> ErrorConfig:
+        if self.low > self.high:
+            raise ValueError(f"low is {self.low:g}, high {self.high:g}: low must not be above high")
+        return self
 
 
 def interval_of(ratios: Sequence[float]) -> tuple[float, float]:

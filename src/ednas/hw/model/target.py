@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, field_validator
 
 from ednas.config import StrictModel
 from ednas.hw.graph.layers import Precision
@@ -111,6 +111,13 @@ class Target(StrictModel):
     energy: EnergyConfig | None = None
     area: AreaConfig | None = None
     errors: tuple[ErrorConfig, ...] = ()
+
+    @field_validator("errors")
+    @classmethod
+    def _are_of_different_kinds(cls, errors: tuple[ErrorConfig, ...]) -> tuple[ErrorConfig, ...]:
+        if len({error.kind for error in errors}) < len(errors):
+            raise ValueError("each kind of networks stands once")
+        return errors
 
     def __hash__(self) -> int:
         # Equal targets have equal names; hashing every number would cost more than the simulation.

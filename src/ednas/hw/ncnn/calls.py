@@ -58,6 +58,9 @@ def call_steps(call: Call, read: Sequence[Sides], made: Sides) -> list[Step]:
     source, result = hwc(read[0]) if read else hwc(made), hwc(made)
     if call.kind == "Pooling" and not call.integer(4):
         op = "AVERAGE_POOL_2D" if call.integer(0) else "MAX_POOL_2D"
+        if call.integer(7):  # adaptive
+            kernel = -(-source[0] // result[0]), -(-source[1] // result[1])
+            return [Step(op, source, result, kernel, max(kernel))]
         return [Step(op, source, result, call.pair(1, 11), max(call.pair(2, 12)))]
     if call.kind == "Concat":
         return [Step("CONCATENATION", result, result)]
@@ -160,8 +163,7 @@ _PRODUCTS: Mapping[str, Callable[[Call, Sequence[Sides], Sides], list[Step]]] = 
 
 def _check_weights(call: Call, key: int, expected: int) -> None:
     """Refuse a count of weights that the shapes contradict: then one of the two is misread or wrong."""
-    found = call.integer(key, expected)
-    if found != expected:
+    if key in call.params and (found := call.integer(key)) != expected:
         raise call.error(f"has {found:,} weights, its shapes ask for {expected:,}")
 
 

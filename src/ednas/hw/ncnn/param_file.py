@@ -136,7 +136,9 @@ def _lines(path: Path) -> list[str]:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise TargetError(f"{path}: is larger than {_MOST_BYTES >> 20} MiB; a .param file holds no weights")
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise TargetError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise TargetError(f"{path}: cannot be read as text: {error}") from None
 

@@ -30,7 +30,7 @@ def load_ncnn(path: str | Path, input_size: tuple[int, int] | None = None) -> La
 
     Args:
         path: The file, at most 16 MiB.
-        input_size: Height and width of an input whose size the file leaves open; it has 3 channels.
+        input_size: Height and width of an input whose size the file leaves open; it has the file's channels, or 3.
 
     Raises:
         TargetError: The file is no such file, has a kind of layer that is not known, an input without a size, or
@@ -49,7 +49,7 @@ def load_ncnn(path: str | Path, input_size: tuple[int, int] | None = None) -> La
             made = [found[0]] * len(call.outputs)
         elif call.kind == INPUT:
             is_open = is_open or not _has_size(call)
-            sides = made_sides(call, []) if _has_size(call) else [_open_input(call, input_size)]
+            sides = made_sides(call, []) if _has_size(call) else _open_inputs(call, input_size)
             inputs += sides
             made = [(GRAPH_INPUT, own) for own in sides]
         elif call.kind == CONSTANT:
@@ -106,10 +106,10 @@ def _has_size(call: Call) -> bool:
     return bool(call.hints) or bool(call.integer(0))
 
 
-def _open_input(call: Call, size: tuple[int, int] | None) -> Sides:
+def _open_inputs(call: Call, size: tuple[int, int] | None) -> list[Sides]:
     if size is None:
         raise call.error("the file leaves the input's size open; say it (--input HEIGHTxWIDTH)")
-    return _IMAGE_CHANNELS, *size
+    return [(call.integer(2) or _IMAGE_CHANNELS, *size)] * len(call.outputs)
 
 
 def _float_bytes(shapes: Sequence[Sides]) -> int:

@@ -80,6 +80,10 @@ def _convolved(call: Call, read: Sequence[Sides]) -> list[Sides]:
             sides.append((side - 1) * step + own - before - after)
         else:
             sides.append((side + before + after - own) // step + 1)
+    if call.kind.startswith("Deconvolution"):
+        added = call.integer(19), call.integer(18)
+        asked = call.integer(21), call.integer(20)
+        sides = [given or side + more for given, side, more in zip(asked, sides, added, strict=True)]
     return [(call.count(0), *sides)]
 
 
@@ -87,6 +91,12 @@ def _pooled(call: Call, read: Sequence[Sides]) -> list[Sides]:
     channels, height, width = image(read[0])
     if call.integer(4):
         return [(channels,)]
+    if call.integer(7):  # adaptive: windows that give so many rows and columns, or keep their number
+        asked = call.integer(18, _NOT_GIVEN), call.integer(8, _NOT_GIVEN)
+        rows, columns = (
+            side if given == _NOT_GIVEN else given for given, side in zip(asked, (height, width), strict=True)
+        )
+        return [(channels, rows, columns)]
     kernel, stride = call.pair(1, 11), call.pair(2, 12)
     pads = _pads(call, (13, 15), (3, 14))
     mode = call.integer(5)
@@ -119,20 +129,38 @@ def _gemm_sides(call: Call, read: Sequence[Sides]) -> list[Sides]:
 def _matmul_sides(call: Call, read: Sequence[Sides]) -> list[Sides]:
     if len(read) < 2:
         raise call.error("reads one tensor, must read two")
-    is_transposed = call.integer(3 if call.kind == "Gemm" else 0)
-    return [(*read[0][:-1], read[1][-2 if is_transposed and len(read[1]) > 1 else -1])]
+    depth, columns = read[1][-2:] if len(read[1]) > 1 else (read[1][0], 1)
+    if call.integer(3 if call.kind == "Gemm" else 0):  # the second is transposed
+        depth, columns = columns, depth
+    if depth != read[0][-1]:
+        raise call.error(f"multiplies {sides_text(read[0])} by {sides_text(read[1])}")
+    return [(*read[0][:-1], columns)]
 
 
-def _broadcast(_call: Call, read: Sequence[Sides]) -> list[Sides]:
-    if len({len(sides) for sides in read}) == 1:
-        return [tuple(map(max, zip(*read, strict=True)))]
-    return [max(read, key=prod)]
+def _broadcast(call: Call, read: Sequence[Sides]) -> list[Sides]:
+    whole = max(read, key=lambda sides: (len(sides), prod(sides)))
+    made = list(whole)
+    for sides in read:
+        if len(sides) < len(whole):  # along the outermost sides, or the innermost
+            fits = sides in (whole[: len(sides)], whole[-len(sides) :]) or prod(sides) == 1
+        else:
+            fits = all(1 in pair or pair[0] == pair[1] for pair in zip(sides, whole, strict=True))
+            made = list(map(max, made, sides))
+        if not fits:
+            raise call.error(f"{sides_text(sides)} does not go with {sides_text(whole)}")
+    return [tuple(made)]
+
+
+def _equal(call: Call, read: Sequence[Sides]) -> list[Sides]:
+    if len(set(read)) > 1:
+        raise call.error(f"reads {' and '.join(map(sides_text, read[:2]))}, which must be equal")
+    return [read[0]]
 
 
 def _concatenated(call: Call, read: Sequence[Sides]) -> list[Sides]:
     axis = _axis(call, call.integer(0), read[0])
-    if len({len(sides) for sides in read}) > 1:
-        raise call.error("joins tensors of different ranks")
+    if len({(*sides[:axis], *sides[axis + 1 :]) for sides in read}) > 1:
+        raise call.error(f"joins {' and '.join(map(sides_text, read[:2]))}, which differ in other sides than {axis}")
     return [(*read[0][:axis], sum(sides[axis] for sides in read), *read[0][axis + 1 :])]
 
 
@@ -194,6 +222,8 @@ def _permuted(call: Call, read: Sequence[Sides]) -> list[Sides]:
 
 def _resized(call: Call, read: Sequence[Sides]) -> list[Sides]:
     channels, height, width = image(read[0])
+    if len(read) > 1:  # to the size of another tensor
+        return [(channels, *image(read[1])[1:])]
     return [
         (
             channels,
@@ -249,6 +279,7 @@ _SHAPES: Mapping[str, Callable[[Call, Sequence[Sides]], list[Sides]]] = {
     "Deconvolution": _convolved,
     "DeconvolutionDepthWise": _convolved,
     "DetectionOutput": _found,
+    "Eltwise": _equal,
     "ExpandDims": _not_known,
     "Flatten": _flattened,
     "Gemm": _gemm_sides,

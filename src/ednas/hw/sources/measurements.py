@@ -24,13 +24,14 @@ from __future__ import annotations
 import csv
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from ednas.exceptions import ConfigError, EdnasError, TargetError, hint
-from ednas.files import exists, is_file
+from ednas.files import exists, is_file, is_folder, require_regular
 from ednas.hw.graph import ops
 from ednas.hw.graph.layer_list import layer_macs
 from ednas.hw.graph.layers import Layer, LayerGraph, Precision, Shape, sides_text
@@ -90,6 +91,9 @@ def read_measurements(
         EdnasError: A network cannot be read.
     """
     path = Path(path)
+    folder = selection.folder if selection else None
+    if folder is not None and not is_folder(folder):
+        raise ConfigError(f"{folder}: no such folder of networks")
     rows = _rows(path) if selection is None else _selected(path, selection)
     if not rows:
         raise ConfigError(f"{path}: holds no measurement; one a row below the columns")
@@ -104,9 +108,10 @@ def read_measurements(
             raise ConfigError(f"{where}: 'network' is empty")
         heads = _heads(row["tasks"], where) if row.get("tasks") else None
         input_size = _pair(row["input"], where, "input") if row.get("input") else None
-        folder = selection.folder if selection else None
         try:
             located = _located(row["network"], path.parent) if folder is None else _file_of(row["network"], folder)
+            if selection and folder is None and not (heads or input_size or exists(located.partition("#")[0])):
+                raise ConfigError(f"'{row['network']}' is no file; give the folder of the networks")
             network = load_network(located, heads=heads, input_size=input_size)
         except EdnasError as error:
             if left_out is None:
@@ -119,6 +124,8 @@ def read_measurements(
             left_out(f"{where}: '{row['network']}' computes integers, the device {precision}")
             continue
         samples.append(Sample(row["network"], network.graph, latency))
+    if not samples:
+        raise ConfigError(f"{path}: none of its {len(rows)} networks can be taken")
     return samples
 
 
@@ -171,6 +178,13 @@ def _selected(path: Path, selection: Selection) -> list[_Row]:
     unknown = set(selection.only) - {row["network"] for _, row in rows}
     if unknown:
         raise ConfigError(f"{path}: no row of '{sorted(unknown)[0]}' among those that are selected")
+    chosen = [row for _, row in rows if not selection.only or row["network"] in selection.only]
+    repeated = next((name for name, count in Counter(row["network"] for row in chosen).items() if count > 1), None)
+    if repeated is not None:
+        own = [row for row in chosen if row["network"] == repeated]
+        differ = [name for name in columns if name != selection.latency and len({row[name] for row in own}) > 1]
+        problem = f"they differ in {', '.join(differ)}" if differ else "they are of one kind"
+        raise ConfigError(f"{path}: {len(own)} rows of '{repeated}' are selected, {problem}; choose one of them")
     taken = [name for name in _OPTIONAL["network"] if name in columns]
     return [
         (where, {"network": row["network"], LATENCY: row[selection.latency], **{name: row[name] for name in taken}})
@@ -182,6 +196,7 @@ def _selected(path: Path, selection: Selection) -> list[_Row]:
 def _table(path: Path) -> tuple[tuple[str, ...], list[_Row]]:
     """Return the columns of a file, and its rows with their places in it."""
     try:
+        require_regular(path, ConfigError)
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             columns = tuple(name.strip() for name in reader.fieldnames or ())

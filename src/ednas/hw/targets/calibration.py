@@ -22,7 +22,7 @@ from typing import Any
 
 from ednas.exceptions import TargetError
 from ednas.hw.graph.layers import LayerGraph
-from ednas.hw.model.errors import FEWEST, ErrorConfig, interval_of
+from ednas.hw.model.errors import FEWEST, LARGEST_RATIO, SMALLEST_RATIO, ErrorConfig, interval_of
 from ednas.hw.model.figure import Figure
 from ednas.hw.model.simulator import simulate
 from ednas.hw.model.target import Target
@@ -31,6 +31,8 @@ FOLDS = 20
 """At most so many fits for the errors of left-out rows: beyond, several rows are left out at a time."""
 
 RANDOM_SPLITS = 5
+
+FEWEST_NETWORKS = 2
 
 PRIOR = 0.02
 """Weight of a constant's relative change beside a row's relative error, where its spread is not known."""
@@ -122,11 +124,17 @@ class Calibration:
 
     @property
     def error(self) -> ErrorConfig | None:
-        """How far off the target is, by the rows that were left out of the fit; None where they are few, or layers."""
-        ratios = [row.measured_ms / row.held_out_ms for row in self.rows if not row.is_layer]
+        """How far off the target is, by networks that were left out of the fit; None where they are few, or far off."""
+        by_network: dict[str, list[float]] = {}
+        for row in self.rows:
+            if not row.is_layer:
+                by_network.setdefault(row.name, []).append(row.measured_ms / row.held_out_ms)
+        ratios = [statistics.geometric_mean(own) for own in by_network.values()]
         if len(ratios) < FEWEST:
             return None
         low, high = (float(f"{ratio:.3g}") for ratio in interval_of(ratios))
+        if not SMALLEST_RATIO < low <= high < LARGEST_RATIO:
+            return None
         source = "the networks that it was fitted to, each left out of a fit"
         return ErrorConfig(low=low, high=high, networks=len(ratios), source=source)
 
@@ -363,6 +371,11 @@ def _check_count(
         raise TargetError(
             f"{len(samples)} measurements{networks} are too few for {len(free)} free constants ({', '.join(free)}); "
             "measure more networks"
+        )
+    if count < FEWEST_NETWORKS:
+        raise TargetError(
+            f"measurements of {count} network: {FEWEST_NETWORKS} are needed at least, since each is left out of a fit "
+            "to say how far it is off"
         )
 
 
