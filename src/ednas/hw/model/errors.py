@@ -44,6 +44,11 @@ class ErrorConfig(StrictModel):
     networks: Annotated[int, Field(ge=FEWEST, le=10**6, strict=True)]
     source: Annotated[str, Field(min_length=1)]
 
+    @property
+    def note(self) -> str:
+        """What the interval stands on, beside an estimate."""
+        return f"8 of 10 such networks: by {self.networks} others; {self.source}"
+
     @model_validator(mode="after")
     def _is_an_interval(self) -> ErrorConfig:
         if self.low > self.high:

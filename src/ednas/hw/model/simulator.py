@@ -252,7 +252,7 @@ def _combine(
         peak_memory_kb=peak_bytes / KIB,
         energy_mj=energy_mj + target.energy.fixed_mj(link_bytes, latency_ms) if target.energy else None,
         area_mm2=_area_mm2(target),
-        notes=notes,
+        notes=(*notes, error.note) if error else notes,
         layers=tuple(layers),
     )
 
