@@ -4,46 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any
 
 from ednas.exceptions import hint
-from ednas.hw.graph.layers import Shape
+from ednas.hw.graph.layers import BIAS_BYTES, DTYPE_BITS, Layer, Shape
 from ednas.hw.ncnn.param_file import Call, Sides
 from ednas.hw.ncnn.shapes import hwc, image
 
 
-class Step(NamedTuple):
-    """An operator of a call; most calls are one.
-
-    Attributes:
-        op: TFLite's name.
-        input: Height, width, channels of its first input.
-        output: Of its output.
-        kernel: Height and width of its window.
-        stride: Of its window.
-        dilation: Of its window.
-        groups: Of a convolution.
-        weights: Number of its weights.
-        biases: Number of its biases.
-        macs: Multiply-accumulates.
-        is_int8: Whether it computes in int8.
-    """
-
-    op: str
-    input: Shape
-    output: Shape
-    kernel: tuple[int, int] = (1, 1)
-    stride: int = 1
-    dilation: int = 1
-    groups: int = 1
-    weights: int = 0
-    biases: int = 0
-    macs: int = 0
-    is_int8: bool = False
-
-
-def call_steps(call: Call, read: Sequence[Sides], made: Sides) -> list[Step]:
-    """Return the operators of a call, the first of which reads its inputs, and each other the one before it.
+def call_layers(call: Call, read: Sequence[Sides], made: Sides) -> list[Layer]:
+    """Return the layers of a call, the first of which reads its inputs, and each other the one before it.
 
     Args:
         call: The call.
@@ -60,19 +30,19 @@ def call_steps(call: Call, read: Sequence[Sides], made: Sides) -> list[Step]:
         op = "AVERAGE_POOL_2D" if call.integer(0) else "MAX_POOL_2D"
         if call.integer(7):  # adaptive
             kernel = -(-source[0] // result[0]), -(-source[1] // result[1])
-            return [Step(op, source, result, kernel, max(kernel))]
-        return [Step(op, source, result, call.pair(1, 11), max(call.pair(2, 12)))]
+            return [_layer(call, op, source, result, kernel=kernel, stride=max(kernel))]
+        return [_layer(call, op, source, result, kernel=call.pair(1, 11), stride=max(call.pair(2, 12)))]
     if call.kind == "Concat":
-        return [Step("CONCATENATION", result, result)]
+        return [_layer(call, "CONCATENATION", result, result)]
     if call.kind == "Slice":
-        return [Step("SPLIT", source, source)]
-    return [Step(_operator(call), source, result)]
+        return [_layer(call, "SPLIT", source, source)]
+    return [_layer(call, _operator(call), source, result)]
 
 
 # What is multiplied: layers with weights, and attention.
 
 
-def _convolution(call: Call, read: Sequence[Sides], made: Sides) -> list[Step]:
+def _convolution(call: Call, read: Sequence[Sides], made: Sides) -> list[Layer]:
     kernel, stride, dilation = call.pair(1, 11), call.pair(3, 13), call.pair(2, 12)
     groups = call.count(7, 1) if call.kind.endswith("DepthWise") else 1
     source, result = hwc(image(read[0])), hwc(image(made))
@@ -84,72 +54,76 @@ def _convolution(call: Call, read: Sequence[Sides], made: Sides) -> list[Step]:
     op = "DEPTHWISE_CONV_2D" if groups == source[2] and groups > 1 else "CONV_2D"
     pixels = source if is_transposed else result
     return [
-        Step(
+        _layer(
+            call,
             "TRANSPOSE_CONV" if is_transposed else op,
             source,
             result,
-            kernel,
-            max(stride),
-            max(dilation),
-            groups,
-            weights,
-            result[2] * call.integer(5),
-            pixels[0] * pixels[1] * weights,
-            bool(call.integer(8)),
+            weights=weights,
+            biases=result[2] * call.integer(5),
+            kernel=kernel,
+            stride=max(stride),
+            dilation=max(dilation),
+            groups=groups,
+            macs=pixels[0] * pixels[1] * weights,
         )
     ]
 
 
-def _inner_product(call: Call, read: Sequence[Sides], made: Sides) -> list[Step]:
+def _inner_product(call: Call, read: Sequence[Sides], made: Sides) -> list[Layer]:
     columns = call.count(0)
     rows = prod(made) // columns
     depth = prod(read[0]) // rows if rows else 0
     _check_weights(call, 2, depth * columns)
-    return [_product(rows, depth, columns, columns * call.integer(1), is_int8=bool(call.integer(8)))]
+    return [_product(call, rows, depth, columns, columns * call.integer(1))]
 
 
-def _gemm(call: Call, read: Sequence[Sides], made: Sides) -> list[Step]:
+def _gemm(call: Call, read: Sequence[Sides], made: Sides) -> list[Layer]:
     columns = made[-1]
     rows = prod(made) // columns
     depth = prod(read[0]) // rows
     if not call.integer(5):  # both sides are computed
-        return [Step("BATCH_MATMUL", (1, rows, depth), (1, rows, columns), macs=rows * depth * columns)]
-    return [_product(rows, depth, columns, columns * call.integer(6))]
+        return [_layer(call, "BATCH_MATMUL", (1, rows, depth), (1, rows, columns), macs=rows * depth * columns)]
+    return [_product(call, rows, depth, columns, columns * call.integer(6))]
 
 
-def _matmul(_call: Call, read: Sequence[Sides], made: Sides) -> list[Step]:
+def _matmul(call: Call, read: Sequence[Sides], made: Sides) -> list[Layer]:
     rows, columns = prod(made[:-1]), made[-1]
     depth = read[0][-1]
-    return [Step("BATCH_MATMUL", (1, rows, depth), (1, rows, columns), macs=rows * depth * columns)]
+    return [_layer(call, "BATCH_MATMUL", (1, rows, depth), (1, rows, columns), macs=rows * depth * columns)]
 
 
-def _attention(call: Call, read: Sequence[Sides], made: Sides) -> list[Step]:
+def _attention(call: Call, read: Sequence[Sides], made: Sides) -> list[Layer]:
     width, heads = call.count(0), call.count(1)
     rows = prod(made) // made[-1]
     keys = prod(read[min(1, len(read) - 1)]) // read[min(1, len(read) - 1)][-1]
     scores = (1, rows, heads * keys)
     return [
-        *[_product(count, width, width, width) for count in (rows, keys, keys)],
-        Step("BATCH_MATMUL", (1, rows, width), scores, macs=rows * keys * width),
-        Step("SOFTMAX", scores, scores),
-        Step("BATCH_MATMUL", scores, (1, rows, width), macs=rows * keys * width),
-        _product(rows, width, width, width),
+        *[_product(call, count, width, width, width) for count in (rows, keys, keys)],
+        _layer(call, "BATCH_MATMUL", (1, rows, width), scores, macs=rows * keys * width),
+        _layer(call, "SOFTMAX", scores, scores),
+        _layer(call, "BATCH_MATMUL", scores, (1, rows, width), macs=rows * keys * width),
+        _product(call, rows, width, width, width),
     ]
 
 
-def _product(rows: int, depth: int, columns: int, biases: int, *, is_int8: bool = False) -> Step:
-    return Step(
-        "FULLY_CONNECTED",
-        (1, rows, depth),
-        (1, rows, columns),
-        weights=depth * columns,
-        biases=biases,
-        macs=rows * depth * columns,
-        is_int8=is_int8,
-    )
+def _product(call: Call, rows: int, depth: int, columns: int, biases: int) -> Layer:
+    source, result = (1, rows, depth), (1, rows, columns)
+    macs = rows * depth * columns
+    return _layer(call, "FULLY_CONNECTED", source, result, weights=depth * columns, biases=biases, macs=macs)
 
 
-_PRODUCTS: Mapping[str, Callable[[Call, Sequence[Sides], Sides], list[Step]]] = {
+def _layer(
+    call: Call, op: str, source: Shape, result: Shape, *, weights: int = 0, biases: int = 0, **fields: Any
+) -> Layer:
+    """Return a layer without its producers; ``fields`` are further ones of :class:`Layer`."""
+    dtype = "int8" if call.kind in _WITH_INT8 and call.integer(8) else "float32"
+    bits = DTYPE_BITS[dtype]
+    size = weights * bits // 8 + biases * BIAS_BYTES
+    return Layer(call.name, "network", op, source, result, weight_bytes=size, dtype=dtype, weight_bits=bits, **fields)
+
+
+_PRODUCTS: Mapping[str, Callable[[Call, Sequence[Sides], Sides], list[Layer]]] = {
     "Convolution": _convolution,
     "ConvolutionDepthWise": _convolution,
     "Deconvolution": _convolution,
@@ -159,6 +133,12 @@ _PRODUCTS: Mapping[str, Callable[[Call, Sequence[Sides], Sides], list[Step]]] = 
     "MatMul": _matmul,
     "MultiHeadAttention": _attention,
 }
+
+
+_WITH_INT8 = frozenset(
+    {"Convolution", "ConvolutionDepthWise", "Deconvolution", "DeconvolutionDepthWise", "InnerProduct"}
+)
+"""Layers whose parameter 8 says that they compute in int8."""
 
 
 def _check_weights(call: Call, key: int, expected: int) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
 from ednas.exceptions import TargetError
-from ednas.hw.graph.layers import BIAS_BYTES, DTYPE_BITS, GRAPH_INPUT, Layer, LayerGraph
-from ednas.hw.ncnn.calls import Step, call_steps
+from ednas.hw.graph.layers import GRAPH_INPUT, Layer, LayerGraph
+from ednas.hw.ncnn.calls import call_layers
 from ednas.hw.ncnn.param_file import Call, Sides, read_calls
 from ednas.hw.ncnn.shapes import CONSTANT, INPUT, made_sides
 
@@ -71,29 +72,9 @@ def load_ncnn(path: str | Path, input_size: tuple[int, int] | None = None) -> La
 def _append(call: Call, found: Sequence[tuple[int, Sides]], shapes: Sequence[Sides], layers: list[Layer]) -> None:
     """Add a call's layers."""
     producers = tuple(producer for producer, _ in found if producer != _CONSTANT)
-    for step in call_steps(call, [sides for _, sides in found], shapes[0]):
-        layers.append(_layer(step, call, producers))
+    for layer in call_layers(call, [sides for _, sides in found], shapes[0]):
+        layers.append(replace(layer, inputs=producers))
         producers = (len(layers) - 1,)
-
-
-def _layer(step: Step, call: Call, producers: tuple[int, ...]) -> Layer:
-    dtype = "int8" if step.is_int8 else "float32"
-    return Layer(
-        name=call.name,
-        scope="network",
-        op=step.op,
-        input=step.input,
-        output=step.output,
-        kernel=step.kernel,
-        stride=step.stride,
-        dilation=step.dilation,
-        groups=step.groups,
-        inputs=producers,
-        weight_bytes=step.weights * DTYPE_BITS[dtype] // 8 + step.biases * BIAS_BYTES,
-        macs=step.macs,
-        dtype=dtype,
-        weight_bits=DTYPE_BITS[dtype],
-    )
 
 
 def _tensor(name: str, tensors: dict[str, tuple[int, Sides]], call: Call) -> tuple[int, Sides]:
