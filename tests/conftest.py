@@ -27,6 +27,18 @@ it; these modules need no file of their own:
 - ``hw/tflite/versions.py``: numbers alone; ``hw/tflite/test_writer.py`` and ``export/test_audit.py`` hold them to files
 - ``report/gains.py``: ``report/tables/test_comparison.py`` and ``report/test_html.py`` show its rows
 - ``report/metrics.py``: ``report/tables/test_metrics.py`` shows its rows
+- ``reproduce/collect.py``: ``reproduce/test_run.py`` looks at what it collects
+- ``reproduce/finished.py``: ``reproduce/test_run.py`` goes on with what it finds
+- ``reproduce/table.py``: plain data, which ``reproduce/test_tables.py`` checks
+- ``reproduce/tables/cost.py``: ``reproduce/test_tables.py`` checks every declaration
+- ``reproduce/tables/methods.py``: ``reproduce/test_tables.py`` checks every declaration
+- ``reproduce/tables/table1.py``: ``reproduce/test_tables.py`` checks every declaration
+- ``reproduce/tables/table2.py``: ``reproduce/test_tables.py`` checks every declaration
+- ``reproduce/tables/table3.py``: ``reproduce/test_tables.py`` checks every declaration
+- ``reproduce/tables/table4.py``: ``reproduce/test_tables.py`` checks every declaration
+- ``reproduce/tables/table5.py``: ``reproduce/test_tables.py`` checks every declaration
+- ``reproduce/tables/table6.py``: ``reproduce/test_tables.py`` checks every declaration
+- ``reproduce/tables/table9.py``: ``reproduce/test_tables.py`` checks every declaration
 - ``scenes/classes.py``: names alone; ``scenes/test_rendering.py`` looks for them
 - ``scenes/room_furnishing.py``: a part of a scene; ``scenes/test_rendering.py`` checks whole scenes of many seeds
 - ``scenes/room_objects.py``: a part of a scene; ``scenes/test_rendering.py`` checks whole scenes of many seeds

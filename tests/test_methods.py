@@ -8,11 +8,9 @@ import json
 import pytest
 from helpers.small_training import SIZE, Stop, small_architecture, write_dataset
 
-from ednas import methods
-from ednas.durations import show_seconds
 from ednas.exceptions import ArchitectureError, ConfigError
 from ednas.hw import estimate, load_target
-from ednas.methods import SECONDS, MethodsConfig, compare_methods
+from ednas.methods import MethodsConfig, compare_methods
 from ednas.metrics import load_metrics
 from ednas.mtl.sharing.adashare import AdaShare
 from ednas.report.comparison import load_comparison
@@ -97,20 +95,11 @@ def test_what_is_finished_is_kept_and_more_is_added(config, tmp_path):
     assert finished
     assert {name: again[name] for name in finished} == finished
     assert len(again) == 12
-    seconds = json.loads((out / "checkpoints" / "hard+dwa(window=2)" / "seed_0" / SECONDS).read_text())
+    seconds = json.loads((out / "checkpoints" / "hard+dwa(window=2)" / "seed_0" / "seconds.json").read_text())
     assert len(seconds) == 2  # that of the process that was broken off counts, too
     other = config.training.model_copy(update={"recipe": config.training.recipe.model_copy(update={"steps": 4})})
     with pytest.raises(ConfigError, match=r"methods.yaml: its methods are trained otherwise \(recipe.steps: 3 and 4\)"):
         compare_methods(config.model_copy(update={"training": other}), out)
-
-
-def test_what_was_trained_before_takes_no_time_that_is_left(monkeypatch):
-    clock, said = iter([0.0, 10.0, 20.0]), []
-    monkeypatch.setattr(methods.time, "monotonic", lambda: next(clock))
-    say = methods._Countdown(5, 2, said.append)
-    for name, trained_now in (("a", False), ("b", True), ("c", False), ("d", True), ("e", False)):
-        say(name, trained_now)
-    assert said == [f"b: done, 2 of 5, about {show_seconds(10)} left", "d: done, 4 of 5"]
 
 
 @pytest.mark.slow

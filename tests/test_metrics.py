@@ -7,11 +7,11 @@ import json
 import re
 
 import pytest
-from helpers.paper_tables import DEPTH, NORMALS, SEGMENTATION
 
 import ednas.metrics
 from ednas.exceptions import CheckpointError
 from ednas.metrics import METRICS, ModelMetrics, load_metrics, merge_metrics, scored_metrics, unlike
+from ednas.reproduce.paper import DEPTH, NORMALS, SEGMENTATION
 from ednas.scoring import compare
 
 GOOD = {"protocol": "standard", "tasks": {"depth": {"abs_err": 1, "rel_err": 0.25}}, "params": 3400000}

@@ -8,13 +8,13 @@ import subprocess
 import sys
 
 import pytest
-from helpers.paper_tables import ROWS, Row
 from hypothesis import given
 from hypothesis import strategies as st
 
 import ednas.scoring
 from ednas.exceptions import CheckpointError, ConfigError, TrainingError
 from ednas.metrics import METRICS, ModelMetrics, scored_metrics
+from ednas.reproduce.paper import ROWS, PrintedRow
 from ednas.scoring import (
     LARGEST_RATIO,
     accuracy,
@@ -48,7 +48,7 @@ class TestPublishedTables:
         assert sum(row.table == "table9" for row in ROWS) == 5
 
     @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.table}-{row.model}")
-    def test_gains_follow_from_metrics(self, row: Row):
+    def test_gains_follow_from_metrics(self, row: PrintedRow):
         baseline = metrics("baseline", "adashare", **row.tasks(row.baseline))
         gain = compare(baseline, [metrics(row.model, "adashare", **row.tasks(row.values))]).models[0]
         assert gain.name == row.model

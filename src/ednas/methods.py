@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,21 +13,21 @@ from pydantic import Field, field_validator
 from ednas.arch.parts import HARD
 from ednas.config import StrictModel, parse, read_yaml
 from ednas.data import open_dataset
-from ednas.durations import show_seconds
 from ednas.exceptions import ConfigError
-from ednas.files import exclusive, read_json, write_json
+from ednas.files import exclusive
 from ednas.hw.sources import load_source
 from ednas.metrics import TaskValues, load_metrics, merge_metrics
 from ednas.mtl.weighting import WeightingConfig
 from ednas.nn import MultiTaskNetwork
 from ednas.plugins import load_plugins
-from ednas.report.comparison import ModelCost, cost_of, mean_cost, save_comparison, tabulate
+from ednas.report.comparison import TrainedCosts, save_comparison, tabulate
 from ednas.report.content import ComparisonTable
 from ednas.report.pictures import paint_predictions, save_pictures
 from ednas.runs import RunFolder
 from ednas.scoring import paired_p_values
-from ednas.training import TrainConfig, load_checkpoint, train, train_runs
+from ednas.training import TrainConfig, load_checkpoint, train_runs
 from ednas.training.config import difference
+from ednas.training.jobs import Job, train_jobs
 from ednas.training.recipe import AUTO, check_size
 
 if TYPE_CHECKING:
@@ -38,9 +35,6 @@ if TYPE_CHECKING:
 
 SINGLE_TASK = "single-task"
 """The baseline: every task by a network of its own, trained alone."""
-
-SECONDS = "seconds.json"
-"""File of a training with the processor seconds that each of its processes took."""
 
 
 class MethodsConfig(StrictModel):
@@ -91,10 +85,10 @@ class Method:
     folder: str
     config: TrainConfig
 
-    def seeded(self, seed: int) -> Method:
-        """Return one of its trainings."""
+    def job(self, seed: int, trained: Path) -> Job:
+        """Return one of its trainings, below a folder."""
         config = self.config.model_copy(update={"seed": seed})
-        return replace(self, name=f"{self.name}, seed {seed}", config=config)
+        return Job(f"{self.name}, seed {seed}", config, RunFolder(trained / self.folder).seed(seed).path)
 
 
 def compare_methods(
@@ -133,15 +127,8 @@ def compare_methods(
         _check(config, run)
         config.save(run.methods)
         seeds = range(config.training.seed, config.training.seed + config.runs)
-        jobs = [method.seeded(seed) for seed in seeds for method in (*methods, *alone)]
-        waiting = sum(not _is_trained(job, run) for job in jobs)
-        say = _Countdown(len(jobs), waiting, announce or (lambda _: None))
-        if workers == 1:
-            for job in jobs:
-                trained = _train(job, run, device, callbacks(job.name) if callbacks else ())
-                say(job.name, trained)
-        else:
-            _train_in_processes(jobs, run, device, workers, say)
+        jobs = [method.job(seed, run.trained) for seed in seeds for method in (*methods, *alone)]
+        train_jobs(jobs, workers=workers, device=device, callbacks=callbacks, announce=announce)
         for method in (*methods, *alone):  # nothing is left to train: this puts the seeds together
             train_runs(method.config, run.trained / method.folder, config.runs, resume=True, device=device)
         return _compare(config, run, alone, methods)
@@ -181,103 +168,19 @@ def _alone(config: MethodsConfig) -> Iterator[Method]:
         yield Method(f"{task} alone", f"alone_{task}", training)
 
 
-class _Countdown:
-    """Says of every training that is done how many are left, and about how long these take.
-
-    Args:
-        jobs: How many there are.
-        waiting: How many of them have not been done before.
-        say: Called with a line.
-    """
-
-    def __init__(self, jobs: int, waiting: int, say: Callable[[str], None]) -> None:
-        self._jobs = jobs
-        self._waiting = waiting
-        self._say = say
-        self._done = 0
-        self._trained = 0
-        self._begin = time.monotonic()
-
-    def __call__(self, name: str, trained: bool) -> None:
-        """Take note of a training that is done; one that had been done before says nothing of how long others take."""
-        self._done += 1
-        self._trained += trained
-        if trained:
-            left = self._waiting - self._trained
-            seconds = (time.monotonic() - self._begin) / self._trained * left
-            end = f", about {show_seconds(seconds)} left" if left else ""
-            self._say(f"{name}: done, {self._done} of {self._jobs}{end}")
-
-
-def _is_trained(method: Method, run: RunFolder) -> bool:
-    return RunFolder(run.trained / method.folder).seed(method.config.seed).checkpoint.metrics.is_file()
-
-
-def _train(method: Method, run: RunFolder, device: str, callbacks: Sequence[Callback] = ()) -> bool:
-    """Train once, or go on with a training; add its processor seconds to those that are known.
-
-    Returns:
-        Whether there was anything to do.
-    """
-    folder = RunFolder(run.trained / method.folder).seed(method.config.seed)
-    is_finished, before = _is_trained(method, run), time.process_time()
-    try:
-        train(method.config, folder.path, resume=True, callbacks=callbacks, device=device)
-    finally:
-        if not is_finished and folder.path.is_dir():
-            file = folder.path / SECONDS
-            known = read_json(file) if file.is_file() else []
-            write_json(file, [*known, time.process_time() - before])
-    return not is_finished
-
-
-def _train_in_processes(
-    jobs: Sequence[Method], run: RunFolder, device: str, workers: int, say: Callable[[str, bool], None]
-) -> None:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_use_one_thread) as pool:
-        futures = {pool.submit(_train, job, run, device): job.name for job in jobs}
-        try:
-            for future in as_completed(futures):
-                say(futures[future], future.result())
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
-def _use_one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-
 def _compare(
     config: MethodsConfig, run: RunFolder, alone: Sequence[Method], methods: Sequence[Method]
 ) -> tuple[ComparisonTable, list[TaskValues]]:
-    source = load_source(config.target)
+    costs_of = TrainedCosts(load_source(config.target), config.latency_input_size)
 
     def seeds(method: Method) -> list[RunFolder]:
         folder = RunFolder(run.trained / method.folder)
         return [folder.seed(config.training.seed + number) for number in range(config.runs)]
 
-    known: dict[str, ModelCost] = {}
-
-    def cost(method: Method) -> ModelCost:
-        costs, size = [], config.latency_input_size
-        for seed in seeds(method):  # what is learned to be shared may be another from each
-            model = load_checkpoint(seed.checkpoint.path)
-            key = f"{model.architecture.fingerprint()} {','.join(model.tasks)}"
-            if key not in known:
-                known[key] = cost_of(model, source, size or model.input_size)
-            # A process that was killed has left no seconds.
-            seconds = sum(read_json(seed.path / SECONDS)) if (seed.path / SECONDS).is_file() else None
-            costs.append(replace(known[key], training_seconds=seconds))
-        return mean_cost(costs)
-
     baseline = merge_metrics([load_metrics(run.trained / method.folder) for method in alone], SINGLE_TASK)
     results = [load_metrics(run.trained / method.folder, method.name) for method in methods]
-    first, *others = map(cost, alone)
-    costs = {SINGLE_TASK: sum(others, first), **{method.name: cost(method) for method in methods}}
+    first, *others = [costs_of.mean(seeds(method)) for method in alone]
+    costs = {SINGLE_TASK: sum(others, first), **{method.name: costs_of.mean(seeds(method)) for method in methods}}
     table = tabulate(baseline, results, costs=costs)
     save_comparison(table, run.comparison)
     if config.pictures:

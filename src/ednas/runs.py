@@ -41,6 +41,9 @@ class RunFolder:
         sharing_search: Folder of what learns what its tasks share, until that is known.
         sharing_found: What they share.
         trackers: What it is called by other loggers.
+        seconds: Processor seconds that each of its processes took, where it is one of many trainings.
+        adashare: What was measured of it under AdaShare's protocol, beside the other.
+        found: Of a search that tables of the paper stand on: what it found.
         metrics: Of several seeds: the mean of what was measured.
         summary: Mean, standard deviation and values of each metric.
         study: Of a search: its trials.
@@ -76,6 +79,9 @@ class RunFolder:
         self.sharing_search = self.path / "sharing"
         self.sharing_found = self.path / "find_sharing.json"
         self.trackers = self.logs / "trackers.json"
+        self.seconds = self.path / "seconds.json"
+        self.adashare = self.path / "metrics_adashare.json"
+        self.found = self.path / "found.json"
         self.metrics = self.path / "metrics.json"
         self.summary = self.path / "summary.json"
         self.study = self.path / "study.db"

@@ -59,7 +59,7 @@ def _stopped(code: int = _INTERRUPTED) -> NoReturn:
     if (device := sys.modules.get("ednas.training.device")) and device.is_helper():
         sys.exit(code)
     resumes = {"search": "; --resume goes on from there", "train": "; --resume goes on from there"}
-    resumes |= dict.fromkeys(("demo", "compare-methods"), "; the same command goes on from there")
+    resumes |= dict.fromkeys(("demo", "compare-methods", "reproduce"), "; the same command goes on from there")
     hint = next((hint for command, hint in resumes.items() if command in sys.argv[1:2]), "")
     kept = f"; what was finished is kept{hint}" if hint else ""
     _fail(f"stopped{kept}", code)

@@ -20,6 +20,7 @@ from ednas.cli import (
     latency,
     predict,
     report,
+    reproduce,
     runs,
     search,
     specialise,
@@ -70,5 +71,6 @@ app.add_typer(arch.app, name="arch")
 app.add_typer(data.app, name="data")
 app.command("runs")(runs.runs)
 app.command("report")(report.report)
+app.command("reproduce")(reproduce.reproduce)
 app.command("export-study")(export_study.export_study)
 app.command("doctor")(doctor.doctor)

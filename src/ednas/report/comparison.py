@@ -13,6 +13,7 @@ from ednas.exceptions import CheckpointError
 from ednas.files import read_json, write_json
 from ednas.metrics import ModelMetrics, TaskValues, read_units
 from ednas.report.content import ComparisonTable, ModelRow
+from ednas.runs import RunFolder
 from ednas.scoring import Comparison
 
 if TYPE_CHECKING:
@@ -60,6 +61,38 @@ def cost_of(model: Model, source: Source, input_size: tuple[int, int]) -> ModelC
     latency = source.network_cost(model.architecture, heads, input_size).latency_ms
     shared = count_shared(model.architecture, heads)
     return ModelCost(latency, counts.params, shared, counts.macs, runs=1)
+
+
+class TrainedCosts:
+    """What networks cost that were trained, as a mean over their seeds; equal networks are estimated once.
+
+    Args:
+        source: The device.
+        input_size: ``(H, W)`` on it; None = that of the training.
+    """
+
+    def __init__(self, source: Source, input_size: tuple[int, int] | None) -> None:
+        self._source = source
+        self._size = input_size
+        self._known: dict[str, ModelCost] = {}
+
+    def mean(self, runs: Sequence[RunFolder]) -> ModelCost:
+        """Return the mean cost of finished trainings: what tasks share may be learned, and be another in each.
+
+        Raises:
+            EdnasError: A checkpoint is damaged, or its network cannot be run on the device.
+        """
+        return mean_cost([self._cost(run) for run in runs])
+
+    def _cost(self, run: RunFolder) -> ModelCost:
+        from ednas.training import load_checkpoint
+        from ednas.training.jobs import training_seconds
+
+        model = load_checkpoint(run.checkpoint.path)
+        key = f"{model.architecture.fingerprint()} {','.join(model.tasks)}"
+        if key not in self._known:
+            self._known[key] = cost_of(model, self._source, self._size or model.input_size)
+        return replace(self._known[key], training_seconds=training_seconds(run))
 
 
 def mean_cost(costs: Sequence[ModelCost]) -> ModelCost:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -181,6 +183,12 @@ def difference(first: TrainConfig, second: TrainConfig) -> str | None:
     evaluation, names for people) do not count.
     """
     return _first_difference(_decisive(first), _decisive(second), "")
+
+
+def identity(config: TrainConfig) -> str:
+    """Return what tells a run's settings from others, whatever its seed: a short text of hexadecimal digits."""
+    values = {**_decisive(config), "seed": 0}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _decisive(config: TrainConfig) -> dict[str, Any]:

@@ -1,7 +1,6 @@
-"""Tables 2, 3, 4, 5 and 9 of the paper: measured values and the relative gains printed beside them.
+"""What the paper's tables print: measured values, the relative gains beside them, and costs.
 
-Metrics stand in the order of the columns. ``printed`` holds the gains of a row as far as the table prints them: by
-metric, by task, overall.
+Metrics stand in the order of the columns. Gains are there as far as a table prints them: by metric, by task, overall.
 
 Table 5's two transfer rows are recorded with their per-metric gains swapped back: the table prints
 (+5.4, +0.5, -2.9, +6.2) in the row NAS-Seg and (+5.7, +0.5, -1.8, +7.4) in the row NAS-Dep, but each set follows from
@@ -10,7 +9,10 @@ the metrics of the other row, while the task and overall gains are in their righ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ednas.metrics import TaskValues
 
 SEGMENTATION = ("miou", "pixel_acc")
 DEPTH = ("abs_err", "rel_err")
@@ -20,7 +22,7 @@ THREE_TASKS = TWO_TASKS | {"normals": NORMALS}
 
 
 @dataclass(frozen=True)
-class Row:
+class PrintedRow:
     """One row of a table.
 
     Attributes:
@@ -28,7 +30,7 @@ class Row:
         model: As printed.
         baseline: Values of the row that the gains are relative to.
         values: The row's own values.
-        overall: Printed overall gain.
+        overall: Printed overall gain; None in the row that the gains are relative to.
         by_task: Printed gains of the tasks; empty where the table has no such columns.
         by_metric: Printed gains of the metrics; empty where the table has no such columns.
     """
@@ -37,7 +39,7 @@ class Row:
     model: str
     baseline: tuple[float, ...]
     values: tuple[float, ...]
-    overall: float
+    overall: float | None
     by_task: tuple[float, ...] = ()
     by_metric: tuple[float, ...] = ()
 
@@ -66,10 +68,10 @@ def _row(
     baseline: tuple[float, ...],
     values: tuple[float, ...],
     printed: tuple[float, ...],
-) -> Row:
+) -> PrintedRow:
     tasks = 2 if len(values) == 4 else 3
     by_metric, by_task = printed[: -tasks - 1], printed[-tasks - 1 : -1]
-    return Row(table, model, baseline, values, printed[-1], by_task, by_metric)
+    return PrintedRow(table, model, baseline, values, printed[-1], by_task, by_metric)
 
 
 ROWS = (
@@ -83,9 +85,9 @@ ROWS = (
     _row("table2", "MT edge", ST_EDGE, (38.64, 88.49, 0.0171, 0.354), (-3.5, -0.2, -8.5, -4.1, -1.9, -6.3, -4.1)),
     _row("table2", "EDNAS", ST_EDGE, (46.52, 90.61, 0.0143, 0.316), (16.2, 2.2, 8.9, 6.9, 9.2, 7.9, 8.5)),
     _row("table2", "EDNAS+JAReD", ST_EDGE, (46.11, 90.47, 0.0143, 0.281), (15.1, 2.0, 9.1, 17.4, 8.6, 13.3, 10.9)),
-    Row("table3", "MT edge", NYU_ST_EDGE, NYU_MT_EDGE, -11.3),
-    Row("table3", "MT", NYU_ST_RESNET, NYU_MT_RESNET, 2.0),
-    Row("table3", "MT edge against ResNet", NYU_ST_RESNET, NYU_MT_EDGE, -0.1),
+    PrintedRow("table3", "MT edge", NYU_ST_EDGE, NYU_MT_EDGE, -11.3),
+    PrintedRow("table3", "MT", NYU_ST_RESNET, NYU_MT_RESNET, 2.0),
+    PrintedRow("table3", "MT edge against ResNet", NYU_ST_RESNET, NYU_MT_EDGE, -0.1),
     _row(
         "table4",
         "Cross-Stitch",
@@ -133,3 +135,128 @@ ROWS = (
     _row("table9", "0.900/0.010", ST_EDGE, (46.41, 90.56, 0.0146, 0.300), (9.0, 9.5, 9.3)),
 )
 """Every row that has a printed gain."""
+
+BASELINES = (
+    PrintedRow("table2", "ST baseline", ST_RESNET, ST_RESNET, None),
+    PrintedRow("table2", "ST edge", ST_EDGE, ST_EDGE, None),
+    PrintedRow("table3", "ST edge", NYU_ST_EDGE, NYU_ST_EDGE, None),
+    PrintedRow("table3", "ST", NYU_ST_RESNET, NYU_ST_RESNET, None),
+    PrintedRow("table4", "MT", NYU_MT_RESNET, NYU_MT_RESNET, None),
+    PrintedRow("table4", "MT edge", NYU_MT_EDGE, NYU_MT_EDGE, None),
+    PrintedRow("table5", "ST edge", ST_EDGE, ST_EDGE, None),
+    PrintedRow("table9", "ST edge", ST_EDGE, ST_EDGE, None),
+)
+"""The rows that gains are relative to."""
+
+
+@dataclass(frozen=True)
+class PrintedCost:
+    """What a table prints of a network at 256x256.
+
+    Attributes:
+        params: Parameters, millions.
+        gflop: Operations of all tasks together, thousand millions; a multiply-accumulate is two.
+        speed: How many times as fast as the single-task edge networks; None where it is not printed.
+    """
+
+    params: float
+    gflop: float
+    speed: float | None = None
+
+
+COSTS: Mapping[tuple[str, str], PrintedCost] = {
+    ("table2", "ST baseline"): PrintedCost(42.6, 87.1),
+    ("table2", "MT baseline"): PrintedCost(21.3, 43.6),
+    ("table2", "Cross-Stitch"): PrintedCost(42.6, 48.4),
+    ("table2", "Sluice"): PrintedCost(42.6, 48.4),
+    ("table2", "NDDR-CNN"): PrintedCost(44.1, 50.1),
+    ("table2", "MTAN"): PrintedCost(51.3, 57.9),
+    ("table2", "DEN"): PrintedCost(23.9, 51.2),
+    ("table2", "AdaShare"): PrintedCost(21.3, 87.1),
+    ("table2", "ST edge"): PrintedCost(3.4, 2.3, 1.0),
+    ("table2", "MT edge"): PrintedCost(3.4, 1.2, 1.2),
+    ("table2", "EDNAS"): PrintedCost(4.3, 4.1, 1.3),
+    ("table2", "EDNAS+JAReD"): PrintedCost(4.3, 4.1, 1.3),
+    ("table5", "ST edge"): PrintedCost(3.4, 2.3, 1.0),
+    ("table5", "ST edge+maxLR"): PrintedCost(3.4, 2.3, 1.0),
+    ("table5", "ST edge+maxLR+JAReD"): PrintedCost(3.4, 2.3, 1.0),
+    ("table5", "MT edge+maxLR+JAReD"): PrintedCost(3.4, 1.2, 1.2),
+    ("table5", "NAS-Seg to MT"): PrintedCost(4.1, 2.5, 1.3),
+    ("table5", "NAS-Dep to MT"): PrintedCost(3.6, 2.5, 1.3),
+    ("table5", "EDNAS+maxLR+JAReD"): PrintedCost(4.3, 4.1, 1.3),
+}
+"""Costs by table and model."""
+
+
+@dataclass(frozen=True)
+class PrintedNoise:
+    """A row of Table 1: what a loss comes to, over three runs.
+
+    Attributes:
+        values: Means by metric.
+        spread: Standard deviations by metric, percent of the mean.
+    """
+
+    values: Mapping[str, float]
+    spread: Mapping[str, float]
+
+
+NOISE: Mapping[str, PrintedNoise] = {
+    "L1": PrintedNoise(
+        {"miou": 38.6, "abs_err": 0.01763, "rel_err": 0.3541}, {"miou": 2.5, "abs_err": 4.4, "rel_err": 4.1}
+    ),
+    "JAReD": PrintedNoise(
+        {"miou": 38.9, "abs_err": 0.01680, "rel_err": 0.3237}, {"miou": 1.6, "abs_err": 1.9, "rel_err": 0.5}
+    ),
+}
+"""Table 1."""
+
+
+@dataclass(frozen=True)
+class Printed:
+    """All that the paper prints of a network in a table.
+
+    Attributes:
+        values: By task and metric.
+        spread: Standard deviations by task and metric, where there are any.
+        delta: The overall gain, percent.
+        task_deltas: Gains by task, percent.
+        cost: Costs.
+        runs: Trainings that these are means of.
+    """
+
+    values: TaskValues
+    spread: TaskValues = field(default_factory=dict)
+    delta: float | None = None
+    task_deltas: Mapping[str, float] = field(default_factory=dict)
+    cost: PrintedCost | None = None
+    runs: int = 3
+
+
+def printed(table: str, model: str) -> Printed:
+    """Return what a table prints of a network."""
+    row = next(row for row in (*ROWS, *BASELINES) if (row.table, row.model) == (table, model))
+    values = row.tasks(row.values)
+    gains = dict(zip(values, row.by_task, strict=True)) if row.by_task else {}
+    return Printed(values, {}, row.overall, gains, COSTS.get((table, model)))
+
+
+def printed_noise(loss: str) -> Printed:
+    """Return what Table 1 prints of a loss, with standard deviations in the metrics' own units."""
+    noise = NOISE[loss]
+    layout = {"segmentation": ("miou",), "depth": DEPTH}
+    values = {task: {metric: noise.values[metric] for metric in metrics} for task, metrics in layout.items()}
+    spread = {
+        task: {metric: noise.values[metric] * noise.spread[metric] / 100 for metric in metrics}
+        for task, metrics in layout.items()
+    }
+    return Printed(values, spread)
+
+
+BACKBONES: Mapping[str, Mapping[str, float]] = {
+    "joint": {"fused_percent": 100 * 14 / 16, "ibn_2_percent": 80.0, "ibn_7_percent": 100.0},
+    "segmentation": {"fused_percent": 100 * 12 / 16},
+    "depth": {"fused_percent": 100 * 11 / 16},
+}
+"""What Tables 6 and 7 and the text beside them say of found backbones, by what was searched for: the blocks of one that
+are Fused-IBN, and in how many of the best five blocks 2 and 7 are IBN, percent."""

@@ -1,0 +1,146 @@
+"""What came of a table: the finished trainings of its rows, measured under both protocols, and the verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, get_args
+
+from ednas.exceptions import CheckpointError
+from ednas.export.evaluate import evaluate_on
+from ednas.export.predictor import open_predictor
+from ednas.files import read_json, write_json
+from ednas.hw.sources import load_source
+from ednas.metrics import MEASURED_ON, ModelMetrics, TaskValues, scored_metrics, unlike
+from ednas.report.comparison import ModelCost, TrainedCosts
+from ednas.reproduce.claims import Claim, Measured
+from ednas.reproduce.finished import Finished
+from ednas.reproduce.result import ClaimResult, RowResult, TableResult
+from ednas.reproduce.scales import COST_SIZE, TARGET
+from ednas.reproduce.searches import describe_found, describe_random
+from ednas.reproduce.table import Row, SearchRow, Table
+from ednas.runs import RunFolder
+from ednas.tasks import EvaluationProtocol
+from ednas.training import TrainConfig, load_config
+
+STANDARD, ADASHARE = PROTOCOLS = get_args(EvaluationProtocol)
+
+
+def collect(table: Table, scale: str, finished: Finished, device: str = "auto") -> TableResult:
+    """Measure and judge what was trained.
+
+    Args:
+        table: The table.
+        scale: Name of the scale.
+        finished: Finds what is there.
+        device: Where to measure what was not yet.
+
+    Raises:
+        CheckpointError: A training is damaged, or some were measured on other data than others.
+    """
+    costs = TrainedCosts(load_source(TARGET), COST_SIZE)
+    measured_on: dict[str, Any] = {}
+    rows = tuple(
+        _trained(row, finished, costs, device, measured_on) if isinstance(row, Row) else _searched(row, finished)
+        for row in table.rows
+    )
+    return TableResult(
+        table=table.name,
+        title=table.title,
+        scale=scale,
+        wanted=table.runs,
+        measured_on=measured_on,
+        rows=rows,
+        claims=tuple(_judge(claim, rows, table.runs) for claim in table.claims),
+        notes=table.notes,
+        versions={name: version(name) for name in ("ednas", "torch")},
+    )
+
+
+def _trained(row: Row, finished: Finished, costs: TrainedCosts, device: str, measured_on: dict[str, Any]) -> RowResult:
+    parts = [finished.trainings(row, config) for config in row.trainings]
+    seeds = sorted(set.intersection(*(set(part) for part in parts)))
+    measured: dict[EvaluationProtocol, dict[int, TaskValues]] = {protocol: {} for protocol in PROTOCOLS}
+    for protocol, seed in ((protocol, seed) for protocol in PROTOCOLS for seed in seeds):
+        found = [_metrics(part[seed], protocol, device) for part in parts]
+        for part, metrics in zip(parts, found, strict=True):
+            _check_data(metrics, measured_on, part[seed])
+        measured[protocol][seed] = {
+            task: {metric: values[metric] for metric in scored_metrics(values)}
+            for metrics in found
+            for task, values in metrics["tasks"].items()
+        }
+    return RowResult(
+        key=row.key,
+        title=row.title,
+        over=row.over,
+        reading=row.reading,
+        printed=row.printed,
+        trainings=tuple(_settings(config) for config in row.trainings),
+        measured=measured,
+        cost=_cost([[part[seed] for seed in seeds] for part in parts], costs) if seeds else None,
+    )
+
+
+def _searched(row: SearchRow, finished: Finished) -> RowResult:
+    search = row.searches[0]
+    found = {
+        seed: describe_random(search, own[0], seed) if row.random else describe_found(own)
+        for seed, own in finished.searches(row).items()
+    }
+    return RowResult(
+        key=row.key,
+        title=row.title,
+        over=row.over,
+        reading=row.reading,
+        printed=row.printed,
+        trainings=tuple(_settings(search.training) for search in row.searches),
+        measured={STANDARD: found},
+        cost=None,
+    )
+
+
+def _metrics(run: RunFolder, protocol: EvaluationProtocol, device: str) -> Mapping[str, Any]:
+    """Return what was measured of a training under a protocol; measure it, where that was not done yet."""
+    file = run.checkpoint.metrics if protocol == STANDARD else run.adashare
+    if not file.is_file():
+        model, data = open_predictor(run.checkpoint.path, device), load_config(run.config).data
+        write_json(file, evaluate_on(model, data, protocol=protocol))
+    metrics: Mapping[str, Any] = read_json(file, CheckpointError)
+    return metrics
+
+
+def _check_data(metrics: Mapping[str, Any], known: dict[str, Any], run: RunFolder) -> None:
+    """Note what was measured on, and refuse what was measured on something else than the others."""
+    own = {key: metrics[key] for key in MEASURED_ON if metrics.get(key) is not None}
+    for key, value in own.items():
+        known.setdefault(key, value)
+    table = ModelMetrics("the table", "", {}, measured_on=known)
+    if difference := unlike(table, ModelMetrics(str(run.path), "", {}, measured_on=own)):
+        raise CheckpointError(f"{difference}; choose another folder, or train it again")
+
+
+def _settings(config: TrainConfig) -> dict[str, Any]:
+    """Return what was trained, without where the data are."""
+    return config.model_dump(mode="json", exclude_defaults=True, exclude={"data", "data_options", "seed"})
+
+
+def _cost(parts: Sequence[Sequence[RunFolder]], costs: TrainedCosts) -> ModelCost:
+    first, *others = [costs.mean(part) for part in parts]
+    return sum(others, first)
+
+
+def _judge(claim: Claim, rows: Sequence[RowResult], wanted: int) -> ClaimResult:
+    verdicts = {}
+    for protocol in PROTOCOLS:
+        metrics = {row.key: row.metrics(protocol) for row in rows}
+        measured = {}
+        for row in rows:
+            own, baseline = metrics[row.key], metrics[row.over or row.key]
+            if own is not None and baseline is not None:
+                measured[row.key] = Measured(own, baseline)
+        if {claim.row, claim.than} <= measured.keys():
+            verdicts[protocol] = claim.judge(measured, wanted)
+    return ClaimResult(
+        text=claim.text, printed=claim.printed, reading=claim.reading, effect=claim.effect, verdicts=verdicts
+    )

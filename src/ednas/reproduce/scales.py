@@ -1,0 +1,202 @@
+"""How large the re-enactment is: on which data, by which recipe, from how many seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ednas.exceptions import ConfigError, hint
+from ednas.search import SearchConfig
+from ednas.search.controllers import ControllerConfig
+from ednas.training import MAX_LEARNING_RATE, Recipe, TrainConfig, recipe
+from ednas.training.recipe import CITYSCAPES_CROP, NYUV2_CROP
+
+TARGET, COST_SIZE = "coral_usb", (256, 256)
+"""Where and at which size the paper measures speed."""
+
+TWO_TASKS, THREE_TASKS = ("segmentation", "depth"), ("segmentation", "depth", "normals")
+
+CITYSCAPES, NYUV2 = "cityscapes", "nyuv2"
+"""The paper's datasets: whatever takes their place is called so too."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What the networks of a table learn.
+
+    Attributes:
+        data: As :func:`ednas.data.open_dataset` takes it.
+        tasks: The tasks.
+        recipe: How networks are trained.
+        data_options: Options of the dataset's format.
+    """
+
+    data: str
+    tasks: tuple[str, ...]
+    recipe: Recipe
+    data_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def config(
+        self,
+        architecture: str = "base",
+        *,
+        preset: str | None = None,
+        tasks: tuple[str, ...] | None = None,
+        sharing: str | None = None,
+        **changes: Any,
+    ) -> TrainConfig:
+        """Return a training from the first seed.
+
+        Args:
+            architecture: The network.
+            preset: Loss weights, by their name in :data:`ednas.tasks.presets.LOSS_PRESETS`.
+            tasks: Learn these alone.
+            sharing: How tasks share the backbone.
+            **changes: Of the recipe.
+        """
+        return TrainConfig(
+            architecture=architecture,
+            data=self.data,
+            data_options=self.data_options,
+            tasks=tasks or self.tasks,
+            sharing=sharing,
+            recipe=self.recipe.model_copy(update={"loss_preset": preset, **changes}),
+        )
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a search is: regularised evolution, as the paper searches.
+
+    Attributes:
+        trials: Candidates that are trained.
+        population_size: Networks that are kept.
+        tournament_size: Of these, how many are drawn to find a parent.
+        steps: Steps of a candidate's training.
+    """
+
+    trials: int
+    population_size: int
+    tournament_size: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A size of the re-enactment.
+
+    Attributes:
+        name: For people and files.
+        two_tasks: What stands for CityScapes.
+        three_tasks: What stands for NYUv2.
+        weak_rate: Learning rate of Table 5's first row, which a higher one outdoes.
+        strong_rate: That higher one, "maxLR".
+        budget: Of a search.
+    """
+
+    name: str
+    two_tasks: Problem
+    three_tasks: Problem
+    weak_rate: float
+    strong_rate: float
+    budget: Budget
+
+    def search(self, tasks: tuple[str, ...]) -> SearchConfig:
+        """Return the search for a network for two tasks that judges candidates by some of them.
+
+        It is the paper's: its space, its controller from random networks, and the base network's latency as the limit.
+        """
+        training = self.two_tasks.config(
+            preset="cityscapes_jared", tasks=tasks, steps=self.budget.steps, learning_rate=self.strong_rate
+        )
+        options = {"population_size": self.budget.population_size, "tournament_size": self.budget.tournament_size}
+        return SearchConfig(
+            training=training,
+            final_tasks=self.two_tasks.tasks,
+            latency_input_size=COST_SIZE,
+            target=TARGET,
+            prune_factor=1.0,
+            controller=ControllerConfig(options=options),
+            trials=self.budget.trials,
+        )
+
+
+MINI_RATE = recipe("mini").learning_rate
+WEAK = 3e-4 / MAX_LEARNING_RATE
+"""The paper's low learning rate as a share of its high one."""
+
+
+def mini(data: Mapping[str, str]) -> Scale:
+    """What two processor cores do: street scenes at 64x128, and NYUv2 (or rooms) at 96x128, by the recipe ``mini``.
+
+    The paper's low learning rate is for 20,000 steps: within 800 a network hardly learns at it. So all tables train at
+    the high one, and the low one, at the same ratio, is Table 5's alone.
+    """
+    assert isinstance(MINI_RATE, float)
+    return Scale(
+        "mini",
+        Problem(data.get(CITYSCAPES, "streets"), TWO_TASKS, recipe("mini", input_size=(64, 128))),
+        Problem(data.get(NYUV2, "rooms"), THREE_TASKS, recipe("mini", input_size=(96, 128))),
+        weak_rate=WEAK * MINI_RATE,
+        strong_rate=MINI_RATE,
+        budget=Budget(44, 12, 4, 200),
+    )
+
+
+def gpu(data: Mapping[str, str]) -> Scale:
+    """What a GPU does in hours: AdaShare's sizes and crops, by the optimizer of ``mini`` for five times its steps."""
+    changes = {"steps": 4_000, "batch_size": 16, "warmup_steps": 100, "checkpoint_every": 500}
+    assert isinstance(MINI_RATE, float)
+    return Scale(
+        "gpu",
+        Problem(_given(data, CITYSCAPES, "gpu"), TWO_TASKS, _cropped("mini", (256, 512), CITYSCAPES_CROP, **changes)),
+        Problem(_given(data, NYUV2, "gpu"), THREE_TASKS, _cropped("mini", (480, 640), NYUV2_CROP, **changes)),
+        weak_rate=WEAK * MINI_RATE,
+        strong_rate=MINI_RATE,
+        budget=Budget(200, 25, 6, 800),
+    )
+
+
+def paper(data: Mapping[str, str]) -> Scale:
+    """What the paper prints: Adam at 3e-4 for 20,000 iterations, and 1e-2 in Table 5."""
+    return Scale(
+        "paper",
+        Problem(_given(data, CITYSCAPES, "paper"), TWO_TASKS, _cropped("full", (256, 512), CITYSCAPES_CROP)),
+        Problem(_given(data, NYUV2, "paper"), THREE_TASKS, _cropped("full", (480, 640), NYUV2_CROP)),
+        weak_rate=3e-4,
+        strong_rate=MAX_LEARNING_RATE,
+        budget=Budget(2000, 50, 10, 5000),
+    )
+
+
+SCALES = {"mini": mini, "gpu": gpu, "paper": paper}
+"""Sizes by name: functions of the datasets that the user gives, by the names of the paper's."""
+
+
+def make_scale(name: str, data: Mapping[str, str]) -> Scale:
+    """Return a size of the re-enactment.
+
+    Args:
+        name: One of :data:`SCALES`.
+        data: Datasets to take, by ``cityscapes`` and ``nyuv2``.
+
+    Raises:
+        ConfigError: There is no such size or dataset, or one has to be given.
+    """
+    if name not in SCALES:
+        raise ConfigError(f"scale '{name}': {hint(name, SCALES)}")
+    for key in data:
+        if key not in (CITYSCAPES, NYUV2):
+            raise ConfigError(f"data '{key}': {hint(key, (CITYSCAPES, NYUV2))}")
+    return SCALES[name](data)
+
+
+def _given(data: Mapping[str, str], name: str, scale: str) -> str:
+    if name not in data:
+        raise ConfigError(f"scale '{scale}' needs {name}: give its folder or dataset.yaml by --data {name}=PATH")
+    return data[name]
+
+
+def _cropped(name: str, size: tuple[int, int], crop: tuple[int, int], **changes: Any) -> Recipe:
+    return recipe(name, input_size=size, augment={"scale": (0.5, 1.5), "crop": crop}, **changes)

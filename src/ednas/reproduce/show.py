@@ -1,0 +1,188 @@
+"""Tables and verdicts for people, from what is kept of them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Collection, Iterator
+
+from rich.table import Table
+from rich.text import Text
+
+from ednas.files import csv_text
+from ednas.metrics import scored_metrics
+from ednas.report.labels import MISSING, metric_heading, show_count, show_delta, show_latency, show_metric, show_number
+from ednas.report.tables.layout import names, new_table, numbers
+from ednas.reproduce.claims import DELTA, Measured, Verdict, quantity
+from ednas.reproduce.collect import PROTOCOLS
+from ednas.reproduce.paper import Printed
+from ednas.reproduce.result import ClaimResult, RowResult, TableResult
+from ednas.tasks import EvaluationProtocol
+
+CSV_COLUMNS = ("table", "row", "protocol", "seed", "task", "metric", "value")
+
+PAPER = "paper"
+"""Where the printed numbers come from, beside the protocols of ours."""
+
+
+def rows_table(result: TableResult) -> Table:
+    """Return the rows, each as the paper prints it and as it was measured under both protocols."""
+    layout = _layout(result)
+    metrics = [(task, metric) for task, names in layout.items() for metric in names]
+    headings = [f"Δ {task} %" for task in layout]
+    columns = ("Runs", "Δ %", *headings, *(metric_heading(metric) for _, metric in metrics))
+    costs = ("Params", "GFLOP", "Latency ms", "Speed")
+    title = f"{_name(result)}: {result.title} (scale {result.scale}, {_data(result)})"
+    table = new_table(title, *names("Row", "From"), *numbers(*columns, *costs))
+    for row in result.rows:
+        lines = [*_printed(row, layout), *_measured(result, row, layout)]
+        for number, line in enumerate(lines):
+            title = row.title if number == 0 else ""
+            table.add_row(Text(title), *line, end_section=number == len(lines) - 1)
+    table.caption = Text(
+        "Δ: mean relative gain (Eq. 9-12), positive is better; ±: standard deviation over the runs; GFLOP: thousand "
+        "million operations at 256x256, two a multiply-accumulate; latency: estimated on a Coral; speed: how many "
+        "times as fast as the row that gains are over"
+    )
+    return table
+
+
+def claims_table(result: TableResult) -> Table:
+    """Return the claims with their verdicts, a line for each protocol."""
+    columns = (*names("Claim"), *numbers("Paper"), *names("Protocol"), *numbers("Here", "p", "Runs"))
+    table = new_table(f"{_name(result)}: claims", *columns, *names("Test", "Verdict"))
+    for claim in result.claims:
+        text = claim.text if claim.reading is None else f"{claim.text} (as {claim.reading})"
+        lines = list(_verdicts(claim, result.wanted))
+        for number, line in enumerate(lines):
+            first = (Text(text), claim.printed) if number == 0 else ("", "")
+            table.add_row(*first, *line, end_section=number == len(lines) - 1)
+    table.caption = Text("p: one-sided; a claim holds below 0.05, and does not above 0.95")
+    return table
+
+
+def values_csv(result: TableResult) -> str:
+    """Return every training's metrics as CSV, a line each."""
+    lines = (
+        {"table": result.table, "row": row.key, "protocol": protocol, "seed": seed}
+        | {"task": task, "metric": metric, "value": value}
+        for row in result.rows
+        for protocol, seeds in row.measured.items()
+        for seed, tasks in seeds.items()
+        for task, metrics in tasks.items()
+        for metric, value in metrics.items()
+    )
+    return csv_text(CSV_COLUMNS, lines).rstrip("\n")
+
+
+def show_verdict(verdict: Verdict) -> str:
+    """Return a verdict in words; an undecided one says why."""
+    if verdict.outcome != "undecided":
+        return verdict.outcome
+    if verdict.runs < verdict.wanted:
+        return f"undecided ({verdict.runs} of {verdict.wanted} runs)"
+    return "undecided at this scale"
+
+
+def _verdicts(claim: ClaimResult, wanted: int) -> Iterator[tuple[str, ...]]:
+    if not claim.verdicts:
+        yield MISSING, MISSING, MISSING, "0", MISSING, f"undecided (0 of {wanted} runs)"
+    for protocol, verdict in claim.verdicts.items():
+        effect = MISSING if verdict.effect is None else f"{show_delta(verdict.effect)} {claim.effect}"
+        p_value = show_number(verdict.p_value, 3)
+        yield protocol, effect, p_value, str(verdict.runs), verdict.test, show_verdict(verdict)
+
+
+def _name(result: TableResult) -> str:
+    return result.table.replace("table", "Table ")
+
+
+def _data(result: TableResult) -> str:
+    """Return what was measured on."""
+    if not result.measured_on:
+        return "nothing measured"
+    height, width = result.measured_on["input_size"]
+    return f"{result.measured_on['dataset']} at {height}x{width}"
+
+
+def _layout(result: TableResult) -> dict[str, list[str]]:
+    """Return the tasks and metrics that a table is about."""
+    found: dict[str, dict[str, None]] = {}
+    for row in result.rows:
+        everything = [row.printed.values] if row.printed else []
+        everything += [values for seeds in row.measured.values() for values in seeds.values()]
+        for values in everything:
+            for task, metrics in values.items():
+                found.setdefault(task, {}).update(dict.fromkeys(scored_metrics(metrics)))
+    return {task: list(metrics) for task, metrics in found.items()}
+
+
+def _printed(row: RowResult, layout: dict[str, list[str]]) -> Iterator[tuple[str, ...]]:
+    """Yield the paper's line, where it has one."""
+    if row.printed is None:
+        return
+    own: Printed = row.printed
+    cost = own.cost
+    yield (
+        PAPER,
+        str(own.runs),
+        show_delta(own.delta),
+        *(show_delta(own.task_deltas.get(task)) for task in layout),
+        *(
+            show_metric(metric, own.values.get(task, {}).get(metric), own.spread.get(task, {}).get(metric))
+            for task, metrics in layout.items()
+            for metric in metrics
+        ),
+        *((MISSING,) * 4 if cost is None else _costs(cost.params * 1e6, cost.gflop, None, cost.speed)),
+    )
+
+
+def _measured(result: TableResult, row: RowResult, layout: dict[str, list[str]]) -> Iterator[tuple[str, ...]]:
+    """Yield the line of each protocol."""
+    for protocol in PROTOCOLS:
+        metrics = row.metrics(protocol)
+        if metrics is None:
+            continue
+        yield (
+            protocol,
+            str(len(metrics.by_seed)),
+            *_gains(result, row, protocol, layout),
+            *(
+                show_metric(metric, metrics.tasks[task].get(metric), metrics.spread.get(task, {}).get(metric))
+                for task, names in layout.items()
+                for metric in names
+            ),
+            *_own_costs(result, row),
+        )
+
+
+def _gains(
+    result: TableResult, row: RowResult, protocol: EvaluationProtocol, layout: Collection[str]
+) -> tuple[str, ...]:
+    """Return the gains overall and by task; the row that others are over has none."""
+    own = row.metrics(protocol)
+    baseline = None if row.over is None else result.row(row.over).metrics(protocol)
+    if own is None or baseline is None:
+        return (MISSING,) * (1 + len(layout))
+    measured = Measured(own, baseline)
+    gains = [list(quantity(measured, by).values()) for by in (DELTA, *(f"{DELTA}.{task}" for task in layout))]
+    return tuple(
+        show_delta(statistics.mean(values)) + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")
+        for values in gains
+    )
+
+
+def _own_costs(result: TableResult, row: RowResult) -> tuple[str, ...]:
+    cost = row.cost
+    if cost is None:
+        return (MISSING,) * 4
+    over = row if row.over is None else result.row(row.over)
+    first = None if over.cost is None else over.cost.latency_ms
+    speed = None if first is None or cost.latency_ms is None else first / cost.latency_ms
+    return _costs(cost.params, None if cost.macs is None else 2 * cost.macs / 1e9, cost.latency_ms, speed)
+
+
+def _costs(
+    params: float | None, gflop: float | None, latency_ms: float | None, speed: float | None
+) -> tuple[str, str, str, str]:
+    times = MISSING if speed is None else f"x{speed:.2f}"
+    return show_count(params), show_number(gflop, 1), show_latency(latency_ms), times

@@ -1,0 +1,144 @@
+"""Many trainings, one after the other or some at a time: each is kept when it is done, and none is done twice."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ednas.durations import show_seconds
+from ednas.files import read_json, write_json
+from ednas.runs import RunFolder
+from ednas.training.config import TrainConfig
+from ednas.training.run import train
+
+if TYPE_CHECKING:
+    from ednas.training.callbacks import Callback
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training that is to be done.
+
+    Attributes:
+        name: For people.
+        config: What is trained.
+        folder: The run's folder.
+    """
+
+    name: str
+    config: TrainConfig
+    folder: Path
+
+    @property
+    def run(self) -> RunFolder:
+        """Its files."""
+        return RunFolder(self.folder)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the training is finished."""
+        return self.run.checkpoint.metrics.is_file()
+
+
+def train_jobs(
+    jobs: Sequence[Job],
+    *,
+    workers: int = 1,
+    device: str = "auto",
+    callbacks: Callable[[str], Sequence[Callback]] | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> None:
+    """Do trainings; what is finished is kept, and what was broken off goes on.
+
+    Args:
+        jobs: The trainings, in the order in which they begin.
+        workers: Trainings at a time, each in a process of its own; 1 = in this one.
+        device: Where to train.
+        callbacks: Makes the callbacks of a training from its name, where there is one worker.
+        announce: Called with a line for every training that is done: how many are left, and for how long.
+
+    Raises:
+        EdnasError: As :func:`~ednas.training.run.train`; what was finished is kept.
+    """
+    waiting = sum(not job.is_done for job in jobs)
+    say = _Countdown(len(jobs), waiting, announce or (lambda _: None))
+    if workers == 1:
+        for job in jobs:
+            say(job.name, _train(job, device, callbacks(job.name) if callbacks else ()))
+    else:
+        _train_in_processes(jobs, device, workers, say)
+
+
+def training_seconds(run: RunFolder) -> float | None:
+    """Return the processor seconds that a training took; None where they are not known.
+
+    A process that was killed has left none.
+    """
+    return sum(read_json(run.seconds)) if run.seconds.is_file() else None
+
+
+class _Countdown:
+    """Says of every training that is done how many are left, and about how long these take.
+
+    Args:
+        jobs: How many there are.
+        waiting: How many of them have not been done before.
+        say: Called with a line.
+    """
+
+    def __init__(self, jobs: int, waiting: int, say: Callable[[str], None]) -> None:
+        self._jobs = jobs
+        self._waiting = waiting
+        self._say = say
+        self._done = 0
+        self._trained = 0
+        self._begin = time.monotonic()
+
+    def __call__(self, name: str, trained: bool) -> None:
+        """Take note of a training that is done; one that had been done before says nothing of how long others take."""
+        self._done += 1
+        self._trained += trained
+        if trained:
+            left = self._waiting - self._trained
+            seconds = (time.monotonic() - self._begin) / self._trained * left
+            end = f", about {show_seconds(seconds)} left" if left else ""
+            self._say(f"{name}: done, {self._done} of {self._jobs}{end}")
+
+
+def _train(job: Job, device: str, callbacks: Sequence[Callback] = ()) -> bool:
+    """Train once, or go on with a training; add its processor seconds to those that are known.
+
+    Returns:
+        Whether there was anything to do.
+    """
+    is_finished, before = job.is_done, time.process_time()
+    try:
+        train(job.config, job.folder, resume=True, callbacks=callbacks, device=device)
+    finally:
+        if not is_finished and job.folder.is_dir():
+            known = read_json(job.run.seconds) if job.run.seconds.is_file() else []
+            write_json(job.run.seconds, [*known, time.process_time() - before])
+    return not is_finished
+
+
+def _train_in_processes(jobs: Sequence[Job], device: str, workers: int, say: Callable[[str, bool], None]) -> None:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_use_one_thread) as pool:
+        futures = {pool.submit(_train, job, device): job.name for job in jobs}
+        try:
+            for future in as_completed(futures):
+                say(futures[future], future.result())
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _use_one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)

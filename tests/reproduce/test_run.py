@@ -1,0 +1,104 @@
+"""Tables from nothing to their files: each training once, in any number of pieces."""
+
+from __future__ import annotations
+
+import pytest
+from helpers.small_training import Stop
+
+from ednas.exceptions import CheckpointError
+from ednas.files import read_json, write_json
+from ednas.reproduce.result import load_table
+from ednas.reproduce.run import reproduce
+
+
+def trained(out):
+    """When each training was finished."""
+    return {path: path.stat().st_mtime_ns for path in out.glob("trainings/*/seed_*/checkpoint/model.safetensors")}
+
+
+def make(scale, out, *names, **options):
+    return list(reproduce(names or ("small",), scale, out, device="cpu", **options))
+
+
+@pytest.mark.slow
+def test_a_table_holds_every_row_and_verdict(made):
+    result, out = made
+    assert load_table(out / "small.json") == result
+    assert [row.key for row in result.rows] == ["single", "base", "heavy"]
+    assert [sorted(row.measured["standard"]) for row in result.rows] == [[0, 1]] * 3
+    assert [claim.verdicts["standard"].outcome for claim in result.claims] == ["undecided"] * 3
+    assert (result.claims[0].verdicts["standard"].runs, result.wanted, result.scale) == (2, 3, "small")
+    assert result.notes == ("It is small.",)
+
+
+@pytest.mark.slow
+def test_rows_are_what_their_trainings_measured(made):
+    result, out = made
+    row = result.row("single")
+    for task in ("segmentation", "depth"):
+        (folder,) = out.glob(f"trainings/*-{task}-*")
+        for seed in (0, 1):
+            stored = read_json(folder / f"seed_{seed}" / "checkpoint" / "metrics.json")["tasks"][task]
+            assert row.measured["standard"][seed][task].items() <= stored.items()
+            other = read_json(folder / f"seed_{seed}" / "metrics_adashare.json")
+            assert (other["protocol"], other["samples"]) == ("adashare", result.measured_on["samples"])
+            assert row.measured["adashare"][seed][task].items() <= other["tasks"][task].items()
+    assert row.cost.runs == 2
+    assert row.cost.params > result.row("base").cost.params
+    assert row.cost.latency_ms > result.row("base").cost.latency_ms
+
+
+@pytest.mark.slow
+def test_it_goes_on_where_it_was_broken_off(scale, tmp_path):
+    out, begun = tmp_path / "out", []
+
+    def stop_third(name):
+        begun.append(name)
+        if len(begun) == 3:
+            raise Stop
+        return []
+
+    with pytest.raises(Stop):
+        make(scale, out, runs=1, callbacks=stop_third)
+    first = trained(out)
+    assert len(first) == 2
+    (part,) = make(scale, out, runs=1, train=False)
+    assert [len(row.measured["standard"]) for row in part.rows] == [1, 0, 0]  # of single tasks, both are there
+    assert part.claims[0].verdicts == {}
+    said: list[str] = []
+    (whole,) = make(scale, out, runs=1, announce=said.append)
+    assert {path: trained(out)[path] for path in first} == first
+    assert said[-1] == "small, Both, read otherwise, seed 0: done, 4 of 4"
+    assert [len(row.measured["standard"]) for row in whole.rows] == [1, 1, 1]
+
+
+@pytest.mark.slow
+def test_one_reading_leaves_out_the_other(scale, tmp_path):
+    (result,) = make(scale, tmp_path / "out", runs=1, reading="printed")
+    assert [row.key for row in result.rows] == ["single", "base"]
+    assert [claim.text for claim in result.claims] == ["Both are better", "Both spread less"]
+
+
+@pytest.mark.slow
+def test_what_searches_find_is_trained_and_described(scale, tmp_path):
+    out, said = tmp_path / "out", []
+    (result,) = make(scale, out, "searched", announce=said.append)
+    found, joint, random = result.rows
+    assert sum(": searched, " in line for line in said) == 2
+    assert [len(row.measured["standard"]) for row in (found, joint, random)] == [2, 2, 2]
+    assert joint.measured["standard"][0]["search"]["seconds"] > 0
+    assert 20 < random.measured["standard"][0]["backbone"]["fused_percent"] < 80
+    assert found.measured.keys() == {"standard", "adashare"}
+    before = trained(out)
+    assert make(scale, out, "searched") == [result]
+    assert trained(out) == before
+
+
+@pytest.mark.slow
+def test_data_that_changed_are_refused(scale, tmp_path):
+    out = tmp_path / "out"
+    make(scale, out, runs=1)
+    file = next(out.glob("trainings/*/seed_0/checkpoint/metrics.json"))
+    write_json(file, {**read_json(file), "digest": "another"})
+    with pytest.raises(CheckpointError, match="the table. was measured on images and labels with the digest"):
+        make(scale, out, runs=1, train=False)

@@ -1,0 +1,52 @@
+"""Sizes of the re-enactment."""
+
+from __future__ import annotations
+
+import pytest
+
+from ednas.exceptions import ConfigError
+from ednas.reproduce.scales import make_scale
+from ednas.training import recipe
+
+DATA = {"cityscapes": "streets", "nyuv2": "rooms"}
+
+
+def test_the_papers_recipe_is_as_printed():
+    scale = make_scale("paper", DATA)
+    own, full = scale.two_tasks.recipe, recipe("full")
+    assert (own.steps, own.optimizer, own.learning_rate, own.schedule) == (20_000, "Adam", 3e-4, "cosine")
+    assert (scale.weak_rate, scale.strong_rate) == (3e-4, 1e-2)
+    assert (own.batch_size, own.weight_decay) == (full.batch_size, full.weight_decay)
+    assert (own.augment.crop, scale.three_tasks.recipe.augment.crop) == ((224, 224), (321, 321))
+    search = scale.search(("depth",))
+    assert (search.trials, search.training.recipe.steps) == (2000, 5000)
+    assert (search.controller.name, search.controller.options["population_size"]) == ("evolution", 50)
+    assert search.final_tasks == ("segmentation", "depth")
+
+
+def test_low_and_high_rates_are_as_far_apart_as_in_the_paper():
+    paper = make_scale("paper", DATA)
+    for name in ("mini", "gpu"):
+        scale = make_scale(name, DATA)
+        assert scale.weak_rate / scale.strong_rate == pytest.approx(paper.weak_rate / paper.strong_rate)
+        assert scale.two_tasks.recipe.learning_rate == scale.strong_rate
+
+
+def test_mini_needs_no_data_of_the_users():
+    scale = make_scale("mini", {})
+    assert (scale.two_tasks.data, scale.three_tasks.data) == ("streets", "rooms")
+    assert make_scale("mini", {"nyuv2": "my.yaml"}).three_tasks.data == "my.yaml"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("minni", {}, "scale 'minni': did you mean 'mini'"),
+        ("gpu", {}, "scale 'gpu' needs cityscapes: give its folder or dataset.yaml by --data cityscapes=PATH"),
+        ("paper", {"cityscapes": "x"}, "needs nyuv2"),
+        ("mini", {"cityscape": "x"}, "data 'cityscape': did you mean 'cityscapes'"),
+    ],
+)
+def test_mistakes(name, data, said):
+    with pytest.raises(ConfigError, match=said):
+        make_scale(name, data)
