@@ -32,6 +32,7 @@ it; these modules need no file of their own:
 - ``reproduce/table.py``: plain data, which ``reproduce/test_tables.py`` checks
 - ``reproduce/tables/cost.py``: ``reproduce/test_tables.py`` checks every declaration
 - ``reproduce/tables/methods.py``: ``reproduce/test_tables.py`` checks every declaration
+- ``reproduce/tables/speed.py``: ``reproduce/test_tables.py`` checks every declaration
 - ``reproduce/tables/table1.py``: ``reproduce/test_tables.py`` checks every declaration
 - ``reproduce/tables/table2.py``: ``reproduce/test_tables.py`` checks every declaration
 - ``reproduce/tables/table3.py``: ``reproduce/test_tables.py`` checks every declaration

@@ -15,7 +15,7 @@ from ednas.config import StrictModel
 MODELS = [pytest.param(model, id=model.__qualname__) for model in configuration.homes()]
 
 NOT_WRITTEN_BY_HAND = (
-    "ednas.reproduce",
+    "ednas.reproduce",  # results
     "ednas.data.readers.folder.reader",  # what a fingerprint is made of
     "ednas.search.filtering",  # filter.json
     "ednas.specialise",  # what the options of `ednas specialise` are put into

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ednas.exceptions import ConfigError
 from ednas.metrics import ModelMetrics
-from ednas.reproduce.claims import Better, Measured, Steadier, check_tests, quantity
+from ednas.reproduce.claims import AtMost, Better, Measured, Steadier, check_tests, quantity
 
 BASE = {"segmentation": {"miou": 40.0, "pixel_acc": 80.0}, "depth": {"abs_err": 0.02, "rel_err": 0.4}}
 
@@ -136,6 +136,29 @@ class TestSteadier:
             measured = {"new": row("n", *first), "old": row("o", *second)}
             decided += Steadier("", "new", "old", "depth.rel_err").judge(measured, 8).outcome == "holds"
         assert 8 <= decided <= 34  # 20 expected; a binomial count is within this with 99.8 %
+
+
+class TestAtMost:
+    def judge(self, ours, theirs, wanted=3, factor=1.1):
+        rows = {}
+        for name, values in (("new", ours), ("old", theirs)):
+            seeds = {number: {"coral": {"latency_ms": value}} for number, value in enumerate(values)}
+            metrics = ModelMetrics(name, "standard", {}, by_seed=seeds)
+            rows[name] = Measured(metrics, metrics)
+        return AtMost("", "new", "old", "coral.latency_ms", factor=factor).judge(rows, wanted)
+
+    def test_every_round_has_to_agree(self):
+        assert self.judge([1.0, 1.1, 1.05], [1, 1, 1]).outcome == "holds"
+        assert self.judge([1.0, 1.2, 1.05], [1, 1, 1]).outcome == "undecided"
+        assert self.judge([1.2, 1.3, 1.25], [1, 1, 1]).outcome == "does not hold"
+
+    def test_effects_are_of_the_mean_ratio(self):
+        verdict = self.judge([2.0, 4.0, 3.0], [1, 1, 1])
+        assert (verdict.effect, verdict.p_value, verdict.runs) == (pytest.approx(200), None, 3)
+
+    def test_too_few_rounds_decide_nothing(self):
+        assert self.judge([1.0], [1.0]).outcome == "undecided"
+        assert self.judge([], []).effect is None
 
 
 def test_without_scipy_one_line_says_so(monkeypatch):

@@ -11,7 +11,7 @@ from ednas.report.comparison import ModelCost
 from ednas.reproduce.claims import Verdict
 from ednas.reproduce.paper import Printed, PrintedCost
 from ednas.reproduce.result import ClaimResult, RowResult, TableResult
-from ednas.reproduce.show import claims_table, rows_table, show_verdict, values_csv
+from ednas.reproduce.show import claims_table, rows_table, show_verdict, values_csv, verdicts_table
 
 
 def row(key, *errors, over=None, printed=None, latency=None):
@@ -59,7 +59,7 @@ def test_rows_stand_below_the_papers(result):
 
 def test_claims_say_their_test_and_verdict(result):
     _, first, second = cells(claims_table(result))
-    assert first == ["b is better (as counted)", "+12.6", "standard", "+12.5 points of Δ", "0.012", "2",
+    assert first == ["b is better (as counted)", "+12.6", "here", "+12.5 points of Δ", "0.012", "2",
                      "paired t-test", "holds"]  # fmt: skip
     assert second[-1] == "undecided (0 of 2 runs)"
 
@@ -74,6 +74,21 @@ def test_claims_say_their_test_and_verdict(result):
 )
 def test_verdicts(verdict, said):
     assert show_verdict(verdict) == said
+
+
+def test_all_verdicts_stand_in_one_table(result):
+    _, first, second = cells(verdicts_table([result]))
+    assert first == ["Table 2", "b is better (as counted)", "+12.6", "+12.5 points of Δ", "holds", "–"]
+    assert second == ["", "c is better", "", "–", *["undecided (0 of 2 runs)"] * 2]
+
+
+def test_what_is_no_metric_says_what_it_is_of(result):
+    seeds = {number: {"coral_usb": {"latency_ms": 3.4347}} for number in range(3)}
+    plain = RowResult(key="n", title="N", over=None, reading=None, printed=None, trainings=(),
+                      measured={"standard": seeds}, cost=None)  # fmt: skip
+    header, line = cells(rows_table(result.model_copy(update={"rows": (plain,), "measured_on": {}})))
+    assert header == ["Row", "From", "Runs", "coral usb latency ms"]
+    assert line == ["N", "here", "3", "3.43"]
 
 
 def test_csv_has_a_line_for_every_value(result):

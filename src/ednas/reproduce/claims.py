@@ -139,6 +139,37 @@ class Better(Claim):
         return self._decide(_t_test(differences), effect, len(ours), wanted)
 
 
+@dataclass(frozen=True)
+class AtMost(Claim):
+    """The latency of one row is at most so many times that of another, in every round of a measurement.
+
+    Attributes:
+        factor: How many times.
+    """
+
+    test = "ratio in every round"
+
+    factor: float = 1.0
+
+    @property
+    def effect(self) -> str:
+        """By how much the mean ratio is above 1."""
+        return "% latency"
+
+    def judge(self, measured: Mapping[str, Measured], wanted: int) -> Verdict:
+        """See :meth:`Claim.judge`; where rounds do not agree, nothing is decided."""
+        ours, theirs = _paired(*(_values(measured[row].metrics, self.by) for row in (self.row, self.than)))
+        ratios = [own / other for own, other in zip(ours, theirs, strict=True)]
+        if not ratios:
+            return Verdict("undecided", self.test, None, None, 0, wanted)
+        outcome: Outcome = "undecided"
+        if len(ratios) >= wanted:
+            outcome = (
+                "holds" if max(ratios) <= self.factor else "does not hold" if min(ratios) > self.factor else outcome
+            )
+        return Verdict(outcome, self.test, None, 100 * (statistics.mean(ratios) - 1), len(ratios), wanted)
+
+
 class Steadier(Claim):
     """A metric spreads less over seeds in one row than in another: Pitman and Morgan's test of paired variances.
 
@@ -194,7 +225,8 @@ def _gain(row: Measured, seed: int, task: str) -> float:
 
 def _values(metrics: ModelMetrics, name: str) -> dict[int, float]:
     task, _, metric = name.partition(".")
-    return {seed: values[task][metric] for seed, values in metrics.by_seed.items()}
+    found = {seed: values.get(task, {}).get(metric) for seed, values in metrics.by_seed.items()}
+    return {seed: value for seed, value in found.items() if value is not None}
 
 
 def _paired(first: Mapping[int, float], second: Mapping[int, float]) -> tuple[list[float], list[float]]:

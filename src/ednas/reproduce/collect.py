@@ -17,8 +17,7 @@ from ednas.reproduce.claims import Claim, Measured
 from ednas.reproduce.finished import Finished
 from ednas.reproduce.result import ClaimResult, RowResult, TableResult
 from ednas.reproduce.scales import COST_SIZE, TARGET
-from ednas.reproduce.searches import describe_found, describe_random
-from ednas.reproduce.table import Row, SearchRow, Table
+from ednas.reproduce.table import NetworkRow, Row, SearchRow, Table
 from ednas.runs import RunFolder
 from ednas.tasks import EvaluationProtocol
 from ednas.training import TrainConfig, load_config
@@ -41,7 +40,9 @@ def collect(table: Table, scale: str, finished: Finished, device: str = "auto") 
     costs = TrainedCosts(load_source(TARGET), COST_SIZE)
     measured_on: dict[str, Any] = {}
     rows = tuple(
-        _trained(row, finished, costs, device, measured_on) if isinstance(row, Row) else _searched(row, finished)
+        _trained(row, finished, costs, device, measured_on)
+        if isinstance(row, Row)
+        else _untrained(row, finished.searched(row) if isinstance(row, SearchRow) else finished.timed(row))
         for row in table.rows
     )
     return TableResult(
@@ -82,12 +83,7 @@ def _trained(row: Row, finished: Finished, costs: TrainedCosts, device: str, mea
     )
 
 
-def _searched(row: SearchRow, finished: Finished) -> RowResult:
-    search = row.searches[0]
-    found = {
-        seed: describe_random(search, own[0], seed) if row.random else describe_found(own)
-        for seed, own in finished.searches(row).items()
-    }
+def _untrained(row: SearchRow | NetworkRow, measured: dict[int, TaskValues]) -> RowResult:
     return RowResult(
         key=row.key,
         title=row.title,
@@ -95,7 +91,7 @@ def _searched(row: SearchRow, finished: Finished) -> RowResult:
         reading=row.reading,
         printed=row.printed,
         trainings=tuple(_settings(search.training) for search in row.searches),
-        measured={STANDARD: found},
+        measured={STANDARD: measured},
         cost=None,
     )
 

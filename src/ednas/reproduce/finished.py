@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ednas.arch import load_architecture, zoo
-from ednas.reproduce.searches import Found, load_found
-from ednas.reproduce.table import Row, SearchRow
+from ednas.metrics import TaskValues
+from ednas.reproduce.searches import describe_found, describe_random, load_found
+from ednas.reproduce.speed import describe_speed, load_rounds
+from ednas.reproduce.table import NetworkRow, Row, SearchRow
 from ednas.runs import RunFolder
 from ednas.training import TrainConfig
 from ednas.training.config import identity
@@ -50,8 +52,17 @@ class Finished:
                 found[seed] = run
         return found
 
-    def searches(self, row: SearchRow) -> dict[int, list[Found]]:
+    def searched(self, row: SearchRow) -> dict[int, TaskValues]:
         """Return what a row's searches found from each seed from which all are finished."""
-        seeds = range(row.searches[0].training.seed, row.searches[0].training.seed + self.runs)
-        found = {seed: [load_found(search, self.out, seed) for search in row.searches] for seed in seeds}
-        return {seed: known for seed, own in found.items() if len(known := [one for one in own if one]) == len(own)}
+        first = row.searches[0]
+        values: dict[int, TaskValues] = {}
+        for seed in range(first.training.seed, first.training.seed + self.runs):
+            found = [own for search in row.searches if (own := load_found(search, self.out, seed)) is not None]
+            if len(found) == len(row.searches):
+                values[seed] = describe_random(first, found[0], seed) if row.random else describe_found(found)
+        return values
+
+    def timed(self, row: NetworkRow) -> dict[int, TaskValues]:
+        """Return the latencies of a row's networks in each round."""
+        rounds = load_rounds(self.out)
+        return describe_speed(row, self.runs, () if rounds is None else rounds.latency_ms.get(row.key, ()))

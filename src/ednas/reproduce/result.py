@@ -17,6 +17,7 @@ from ednas.reproduce.paper import Printed
 from ednas.tasks import EvaluationProtocol
 
 DIRECTIONS = {"fused_percent": True, "ibn_2_percent": True, "ibn_7_percent": True, "seconds": False}
+DIRECTIONS |= dict.fromkeys(("latency_ms", "latency_p10_ms", "latency_p90_ms", "streamed_mb"), False)
 """Whether higher is better, of what is no metric: for shares, it is what is claimed to be larger."""
 
 
@@ -100,6 +101,16 @@ class TableResult(StrictModel):
     claims: tuple[ClaimResult, ...]
     notes: tuple[str, ...]
     versions: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Its name, as the paper has it."""
+        return self.table.replace("table", "Table ").capitalize()
+
+    @property
+    def heading(self) -> str:
+        """Name and title."""
+        return f"{self.name}: {self.title}"
 
     def row(self, key: str) -> RowResult:
         """Return a row by its key."""

@@ -14,7 +14,8 @@ from ednas.reproduce.finished import Finished, of_seed, training_folder
 from ednas.reproduce.result import TableResult, save_table
 from ednas.reproduce.scales import Scale
 from ednas.reproduce.searches import do_searches
-from ednas.reproduce.table import Row
+from ednas.reproduce.speed import measure_here
+from ednas.reproduce.table import NetworkRow, Row
 from ednas.reproduce.tables import TABLES
 from ednas.search import SearchCallback
 from ednas.training.jobs import Job, train_jobs
@@ -62,19 +63,18 @@ def reproduce(
         EdnasError: As the trainings; what was finished is kept.
     """
     check_tests()
+    do = partial(train_jobs, workers=workers, device=device, callbacks=callbacks, announce=announce)
+    find = partial(do_searches, workers=workers, device=device, callbacks=search_callbacks, announce=announce)
     with exclusive(out):
         for name in names:
             table = TABLES[name](scale).read(reading)
             count = table.runs if runs is None else runs
             if train:
                 rows = [row for row in table.rows if isinstance(row, Row)]
-                do = partial(train_jobs, workers=workers, device=device, callbacks=callbacks, announce=announce)
                 do(_jobs(table.name, [row for row in rows if row.search is None], out, count))
-                searches = [search for row in table.rows for search in row.searches]
-                do_searches(
-                    searches, out, count, workers=workers, device=device, callbacks=search_callbacks, announce=announce
-                )
-                do(_jobs(table.name, rows, out, count))
+                find([search for row in table.rows for search in row.searches], out, count)
+                do(_jobs(table.name, [row for row in rows if row.search is not None], out, count))
+                measure_here([row for row in table.rows if isinstance(row, NetworkRow)], out, count)
             result = collect(table, scale.name, Finished(out, count), device)
             save_table(result, out / f"{name}.json")
             yield result

@@ -3,41 +3,45 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from rich.table import Table
 from rich.text import Text
 
 from ednas.files import csv_text
-from ednas.metrics import scored_metrics
+from ednas.metrics import METRICS, scored_metrics
 from ednas.report.labels import MISSING, metric_heading, show_count, show_delta, show_latency, show_metric, show_number
 from ednas.report.tables.layout import names, new_table, numbers
 from ednas.reproduce.claims import DELTA, Measured, Verdict, quantity
-from ednas.reproduce.collect import PROTOCOLS
+from ednas.reproduce.collect import ADASHARE, PROTOCOLS, STANDARD
 from ednas.reproduce.paper import Printed
 from ednas.reproduce.result import ClaimResult, RowResult, TableResult
 from ednas.tasks import EvaluationProtocol
 
 CSV_COLUMNS = ("table", "row", "protocol", "seed", "task", "metric", "value")
 
-PAPER = "paper"
-"""Where the printed numbers come from, beside the protocols of ours."""
+COSTS = ("Params", "GFLOP", "Latency ms", "Speed")
+
+PAPER, HERE = "paper", "here"
+"""Where numbers come from, beside the protocols: print, and what needs no protocol."""
 
 
 def rows_table(result: TableResult) -> Table:
     """Return the rows, each as the paper prints it and as it was measured under both protocols."""
     layout = _layout(result)
     metrics = [(task, metric) for task, names in layout.items() for metric in names]
-    headings = [f"Δ {task} %" for task in layout]
-    columns = ("Runs", "Δ %", *headings, *(metric_heading(metric) for _, metric in metrics))
-    costs = ("Params", "GFLOP", "Latency ms", "Speed")
-    title = f"{_name(result)}: {result.title} (scale {result.scale}, {_data(result)})"
-    table = new_table(title, *names("Row", "From"), *numbers(*columns, *costs))
-    for row in result.rows:
-        lines = [*_printed(row, layout), *_measured(result, row, layout)]
-        for number, line in enumerate(lines):
-            title = row.title if number == 0 else ""
-            table.add_row(Text(title), *line, end_section=number == len(lines) - 1)
+    gains = ("Δ %", *(f"Δ {task} %" for task in layout))
+    headings = ["Runs", *gains, *(_heading(task, metric) for task, metric in metrics), *COSTS]
+    lines = [[*_printed(row, layout), *_measured(result, row, layout)] for row in result.rows]
+    filled = [
+        place for place in range(len(headings)) if any(line[place + 1] != MISSING for own in lines for line in own)
+    ]
+    title = f"{result.heading} (scale {result.scale}{_data(result)})"
+    table = new_table(title, *names("Row", "From"), *numbers(*(headings[place] for place in filled)))
+    for row, own in zip(result.rows, lines, strict=True):
+        for number, line in enumerate(own):
+            name = Text(row.title if number == 0 else "")
+            table.add_row(name, line[0], *(line[place + 1] for place in filled), end_section=number == len(own) - 1)
     table.caption = Text(
         "Δ: mean relative gain (Eq. 9-12), positive is better; ±: standard deviation over the runs; GFLOP: thousand "
         "million operations at 256x256, two a multiply-accumulate; latency: estimated on a Coral; speed: how many "
@@ -46,18 +50,54 @@ def rows_table(result: TableResult) -> Table:
     return table
 
 
+def _heading(task: str, metric: str) -> str:
+    """Return a column's heading; what is no metric says what it is of."""
+    return metric_heading(metric) if metric in METRICS else f"{task} {metric}".replace("_", " ")
+
+
+def _show(metric: str, value: float | None, spread: float | None) -> str:
+    """Return a value with its spread over the runs."""
+    if metric in METRICS:
+        return show_metric(metric, value, spread)
+    return show_number(value) + ("" if not spread else f" ± {show_number(spread)}")
+
+
+def verdicts_table(results: Sequence[TableResult]) -> Table:
+    """Return the verdicts of several tables, without how they were reached."""
+    table = new_table("Verdicts", *names("Table", "Claim", "Paper", "Here", *PROTOCOLS))
+    for result in results:
+        for number, claim in enumerate(result.claims):
+            first = claim.verdicts.get(STANDARD)
+            table.add_row(
+                result.name if number == 0 else "",
+                _text(claim),
+                claim.printed,
+                MISSING if first is None else _effect(claim, first),
+                *(_outcome(claim, protocol, result.wanted) for protocol in PROTOCOLS),
+                end_section=number == len(result.claims) - 1,
+            )
+    return table
+
+
 def claims_table(result: TableResult) -> Table:
     """Return the claims with their verdicts, a line for each protocol."""
     columns = (*names("Claim"), *numbers("Paper"), *names("Protocol"), *numbers("Here", "p", "Runs"))
-    table = new_table(f"{_name(result)}: claims", *columns, *names("Test", "Verdict"))
+    table = new_table(f"{result.name}: claims", *columns, *names("Test", "Verdict"))
     for claim in result.claims:
-        text = claim.text if claim.reading is None else f"{claim.text} (as {claim.reading})"
-        lines = list(_verdicts(claim, result.wanted))
+        nothing = (MISSING, MISSING, MISSING, "0", MISSING, f"undecided (0 of {result.wanted} runs)")
+        lines = [_judged(claim, protocol) for protocol in claim.verdicts] or [nothing]
         for number, line in enumerate(lines):
-            first = (Text(text), claim.printed) if number == 0 else ("", "")
+            first = (Text(_text(claim)), claim.printed) if number == 0 else ("", "")
             table.add_row(*first, *line, end_section=number == len(lines) - 1)
     table.caption = Text("p: one-sided; a claim holds below 0.05, and does not above 0.95")
     return table
+
+
+def _judged(claim: ClaimResult, protocol: EvaluationProtocol) -> tuple[str, ...]:
+    verdict = claim.verdicts[protocol]
+    place = protocol if ADASHARE in claim.verdicts else HERE
+    p_value, runs = show_number(verdict.p_value, 3), str(verdict.runs)
+    return place, _effect(claim, verdict), p_value, runs, verdict.test, show_verdict(verdict)
 
 
 def values_csv(result: TableResult) -> str:
@@ -83,25 +123,26 @@ def show_verdict(verdict: Verdict) -> str:
     return "undecided at this scale"
 
 
-def _verdicts(claim: ClaimResult, wanted: int) -> Iterator[tuple[str, ...]]:
+def _text(claim: ClaimResult) -> str:
+    return claim.text if claim.reading is None else f"{claim.text} (as {claim.reading})"
+
+
+def _effect(claim: ClaimResult, verdict: Verdict) -> str:
+    return MISSING if verdict.effect is None else f"{show_delta(verdict.effect)} {claim.effect}"
+
+
+def _outcome(claim: ClaimResult, protocol: EvaluationProtocol, wanted: int) -> str:
     if not claim.verdicts:
-        yield MISSING, MISSING, MISSING, "0", MISSING, f"undecided (0 of {wanted} runs)"
-    for protocol, verdict in claim.verdicts.items():
-        effect = MISSING if verdict.effect is None else f"{show_delta(verdict.effect)} {claim.effect}"
-        p_value = show_number(verdict.p_value, 3)
-        yield protocol, effect, p_value, str(verdict.runs), verdict.test, show_verdict(verdict)
-
-
-def _name(result: TableResult) -> str:
-    return result.table.replace("table", "Table ")
+        return f"undecided (0 of {wanted} runs)"
+    return show_verdict(claim.verdicts[protocol]) if protocol in claim.verdicts else MISSING
 
 
 def _data(result: TableResult) -> str:
-    """Return what was measured on."""
+    """Return what was measured on, if anything was."""
     if not result.measured_on:
-        return "nothing measured"
+        return ""
     height, width = result.measured_on["input_size"]
-    return f"{result.measured_on['dataset']} at {height}x{width}"
+    return f", {result.measured_on['dataset']} at {height}x{width}"
 
 
 def _layout(result: TableResult) -> dict[str, list[str]]:
@@ -128,7 +169,7 @@ def _printed(row: RowResult, layout: dict[str, list[str]]) -> Iterator[tuple[str
         show_delta(own.delta),
         *(show_delta(own.task_deltas.get(task)) for task in layout),
         *(
-            show_metric(metric, own.values.get(task, {}).get(metric), own.spread.get(task, {}).get(metric))
+            _show(metric, own.values.get(task, {}).get(metric), own.spread.get(task, {}).get(metric))
             for task, metrics in layout.items()
             for metric in metrics
         ),
@@ -143,11 +184,11 @@ def _measured(result: TableResult, row: RowResult, layout: dict[str, list[str]])
         if metrics is None:
             continue
         yield (
-            protocol,
+            protocol if ADASHARE in row.measured else HERE,
             str(len(metrics.by_seed)),
             *_gains(result, row, protocol, layout),
             *(
-                show_metric(metric, metrics.tasks[task].get(metric), metrics.spread.get(task, {}).get(metric))
+                _show(metric, metrics.tasks.get(task, {}).get(metric), metrics.spread.get(task, {}).get(metric))
                 for task, names in layout.items()
                 for metric in names
             ),

@@ -65,6 +65,40 @@ class SearchRow:
 
 
 @dataclass(frozen=True)
+class PlainNetwork:
+    """A network that is not trained.
+
+    Attributes:
+        architecture: Its name.
+        tasks: What it has heads for.
+    """
+
+    architecture: str
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NetworkRow:
+    """A row about how fast networks are.
+
+    Attributes:
+        key: What claims call it.
+        title: For people.
+        networks: The network, or several that run one after another.
+        reading: The reading of the paper that it belongs to; None = to both.
+    """
+
+    key: str
+    title: str
+    networks: tuple[PlainNetwork, ...]
+    reading: Reading | None = None
+
+    over = None
+    printed = None
+    searches = ()
+
+
+@dataclass(frozen=True)
 class Table:
     """A table of the paper.
 
@@ -79,7 +113,7 @@ class Table:
 
     name: str
     title: str
-    rows: tuple[Row | SearchRow, ...]
+    rows: tuple[Row | SearchRow | NetworkRow, ...]
     claims: tuple[Claim, ...]
     runs: int = RUNS
     notes: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from ednas.exceptions import ConfigError, hint
 from ednas.reproduce.scales import Scale
 from ednas.reproduce.table import Table
 from ednas.reproduce.tables.cost import cost
+from ednas.reproduce.tables.speed import speed
 from ednas.reproduce.tables.table1 import table1
 from ednas.reproduce.tables.table2 import table2
 from ednas.reproduce.tables.table3 import table3
@@ -24,6 +25,7 @@ TABLES: Mapping[str, Callable[[Scale], Table]] = {
     "table5": table5,
     "table6": table6,
     "table9": table9,
+    "speed": speed,
     "cost": cost,
 }
 """The tables by name, in the order in which they are made."""

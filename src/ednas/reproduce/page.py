@@ -1,0 +1,47 @@
+"""The page about all tables: what of the paper holds here, made from what is kept and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ednas.report.formats import markdown
+from ednas.reproduce.result import TableResult
+from ednas.reproduce.show import claims_table, rows_table, verdicts_table
+
+HEAD = """\
+# What of the paper holds
+
+The tables of the paper from trainings of our own, beside its numbers, with a verdict on each claim. The page is made
+from the stored results; [the points at which a reader of the paper has to choose](paper.md) are another page.
+
+A claim is judged over pairs of trainings from one seed by the test that stands beside it. It **holds** where so clear a
+difference would come about by chance in fewer than one of twenty repetitions, it **does not hold** where as clear a
+difference to the other side would, and it is **undecided** otherwise, and as long as fewer trainings are done than the
+table asks for. Of so many claims one or two may seem to hold, or not to, by chance.
+
+Two protocols measure every training: `standard`, the field's definitions, and `adashare`, which the paper's numbers
+follow. Where the paper can be read in two ways there is a row, and a verdict, for each: `printed`, and `counted` as
+other numbers of the paper say it must be.
+
+What the scale `mini` can say is about small networks on small images, trained for minutes: street scenes that are
+rendered stand for CityScapes. It can show that a claim holds there; that one does not hold says little about the
+paper's own networks.
+"""
+
+
+def fidelity(results: Sequence[TableResult]) -> str:
+    """Return the page in Markdown.
+
+    Args:
+        results: The tables, also those of which nothing is trained yet.
+    """
+    return "\n\n".join([HEAD.rstrip(), "## Verdicts", markdown(verdicts_table(results)), *_tables(results)]) + "\n"
+
+
+def _tables(results: Sequence[TableResult]) -> Iterator[str]:
+    for result in results:
+        yield f"## {result.heading}"
+        yield f"```console\nednas reproduce {result.table} --scale {result.scale}\n```"
+        yield from result.notes
+        for table in (rows_table(result), claims_table(result)):
+            yield markdown(table)
