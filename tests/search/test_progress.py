@@ -97,3 +97,12 @@ def test_an_error_leaves_the_terminal_in_order() -> None:
     except KeyboardInterrupt:
         pass
     assert text.getvalue().rpartition("\x1b[?25")[2].startswith("h")  # the cursor is shown again
+
+
+def test_a_second_search_is_counted_anew() -> None:
+    clock, text = Clock(), io.StringIO()
+    progress = SearchProgress(Console(file=text, width=200), clock=clock)
+    drive(progress, clock)
+    drive(progress, clock)
+    lines = text.getvalue().splitlines()
+    assert lines[: len(lines) // 2] == lines[len(lines) // 2 :]

@@ -41,3 +41,13 @@ def test_off_a_terminal_it_is_a_line_now_and_then_the_first_and_the_last():
         f"seed 1: step {step}/10, loss 0.250 (depth 0.250  normals 0.500), 42 images/s, 1 min 15 s left"
         for step in (1, 3, 10)
     ]
+
+
+def test_a_bar_that_is_full_leaves_the_terminal_to_others():
+    console = Console(file=io.StringIO(), force_terminal=True, width=160)
+    with ProgressBar("training", console) as bar:
+        bar(report(step=9))
+        assert not bar._progress.finished
+        assert bar._progress.live.is_started
+        bar(report(step=10))
+        assert not bar._progress.live.is_started

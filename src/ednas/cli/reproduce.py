@@ -12,7 +12,9 @@ from ednas.cli.printing import print_json, print_table, say
 
 
 def reproduce(
-    tables: Annotated[list[str], typer.Argument(help="table1, table2, ..., or all.", metavar="TABLE...")],
+    tables: Annotated[
+        list[str], typer.Argument(help="table1 ... table9, speed, cost, fig5, or all.", metavar="TABLE...")
+    ],
     scale: Annotated[str, typer.Option(help="mini, gpu or paper.")] = "mini",
     data: Annotated[
         list[str] | None,
@@ -49,17 +51,19 @@ def reproduce(
     from ednas.exceptions import ConfigError, hint
     from ednas.report import formats
     from ednas.reproduce.claims import Reading
+    from ednas.reproduce.figure5 import paint_figure
     from ednas.reproduce.run import reproduce as make_tables
     from ednas.reproduce.scales import make_scale
     from ednas.reproduce.show import claims_table, rows_table, values_csv
-    from ednas.reproduce.tables import find_tables
+    from ednas.reproduce.tables import ALL, FIGURE_5, find_tables
+    from ednas.search.progress import SearchProgress
 
     readings: dict[str, Reading | None] = {"printed": "printed", "counted": "counted", "both": None}
     if reading not in readings:
         raise ConfigError(f"--reading {reading}: {hint(reading, readings)}")
     given = parse_values(data, "data", "nyuv2=examples/nyuv2.yaml")
     size = make_scale(scale, {key: str(value) for key, value in given.items()})
-    with training_bars() as begin:
+    with SearchProgress() as searching, training_bars() as begin:
         for result in make_tables(
             find_tables(tables),
             size,
@@ -70,6 +74,7 @@ def reproduce(
             device=device,
             train=not show,
             callbacks=begin,
+            search_callbacks=[searching],
             announce=say,
         ):
             tables_of = (rows_table(result), claims_table(result))
@@ -86,3 +91,6 @@ def reproduce(
                     for table in tables_of:
                         print_table(table)
             say(f"wrote {out / result.table}.json")
+        if {FIGURE_5, ALL} & {*tables} and not show:
+            figure = paint_figure(size, out, reading=readings[reading], device=device, callbacks=begin, announce=say)
+            say(f"wrote {figure}")

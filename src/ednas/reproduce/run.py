@@ -74,7 +74,7 @@ def reproduce(
                 do(_jobs(table.name, [row for row in rows if row.search is None], out, count))
                 find([search for row in table.rows for search in row.searches], out, count)
                 do(_jobs(table.name, [row for row in rows if row.search is not None], out, count))
-                measure_here([row for row in table.rows if isinstance(row, NetworkRow)], out, count)
+                measure_here([row for row in table.rows if isinstance(row, NetworkRow)], out, count, announce)
             result = collect(table, scale.name, Finished(out, count), device)
             save_table(result, out / f"{name}.json")
             yield result

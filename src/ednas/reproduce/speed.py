@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from ednas.config import StrictModel, parse
@@ -13,7 +14,7 @@ from ednas.hw.benchmark import run_benchmark
 from ednas.hw.graph.layers import LayerGraph
 from ednas.hw.networks import DEFAULT_HEADS, load_network
 from ednas.hw.sources import load_source
-from ednas.hw.sources.litert import LiteRT
+from ednas.hw.sources.litert import MISSING, LiteRT
 from ednas.hw.tflite.writer import write_tflite
 from ednas.metrics import TaskValues
 from ednas.reproduce.scales import COST_SIZE, TARGET
@@ -35,19 +36,26 @@ class Rounds(StrictModel):
     latency_ms: dict[str, tuple[float, ...]]
 
 
-def measure_here(rows: Sequence[NetworkRow], out: Path, rounds: int) -> None:
+def measure_here(
+    rows: Sequence[NetworkRow], out: Path, rounds: int, announce: Callable[[str], None] | None = None
+) -> None:
     """Measure networks in turn, round by round, unless that was done; the weights are random, which cost as much.
 
     Args:
         rows: The networks.
         out: Folder of the whole.
         rounds: How often.
+        announce: Called with a line where LiteRT is not installed, so that nothing is measured.
 
     Raises:
-        TargetError: LiteRT is not installed.
+        TargetError: A network cannot be run.
     """
     known = load_rounds(out)
     if not rows or (known is not None and all(len(known.latency_ms.get(row.key, ())) >= rounds for row in rows)):
+        return
+    if find_spec("ai_edge_litert") is None:
+        if announce is not None:
+            announce(f"{MISSING}, to measure speed on this computer; it is estimated alone")
         return
     folder = out / "speed"
     folder.mkdir(parents=True, exist_ok=True)

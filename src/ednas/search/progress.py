@@ -93,9 +93,12 @@ class SearchProgress(SearchCallback, Closing):
         self._evaluated_before = 0
 
     def on_start(self, trials: list[Trial], total: int, limits: Mapping[str, float]) -> None:
-        """Count what is there already, and begin to show."""
+        """Count what is there already, and begin to show; a search before is forgotten."""
         self._total = total
         self._limits = limits
+        self._counts.clear()
+        self._running.clear()
+        self._best = []
         for trial in trials:
             self._count(trial)
         self._evaluated_before = self._evaluated()

@@ -76,6 +76,8 @@ class ProgressBar(Closing):
             speed=f"{report.images_per_second:.0f} images/s",
             left=f"{show_seconds(report.eta_seconds)} left",
         )
+        if report.step >= report.steps:  # what comes after may show something of its own
+            self.close()
 
     def _print(self, report: StepReport) -> None:
         if report.step < report.steps and self._clock() - self._last_line < self._every_s:

@@ -30,7 +30,8 @@ TABLES: Mapping[str, Callable[[Scale], Table]] = {
 }
 """The tables by name, in the order in which they are made."""
 
-ALL = "all"
+ALL, FIGURE_5 = "all", "fig5"
+"""Names that are no table: all of them, and the pictures of :mod:`ednas.reproduce.figure5`."""
 
 OTHER_NAMES = {"table7": "table6", "table8": "table9"}
 """Tables that are made with another one: Table 7 is a second backbone, and Table 8 has the weights alone."""
@@ -42,7 +43,7 @@ def find_tables(names: list[str]) -> list[str]:
     Raises:
         ConfigError: There is no such table.
     """
-    known = (*TABLES, *OTHER_NAMES, ALL)
+    known = (*TABLES, *OTHER_NAMES, FIGURE_5, ALL)
     for name in names:
         if name not in known:
             raise ConfigError(f"table '{name}': {hint(name, known)}")
