@@ -16,7 +16,7 @@ TASKS = ("segmentation", "depth")
 
 def small_scale(folder: Path) -> Scale:
     recipe = Recipe(steps=2, batch_size=4, learning_rate=1e-2, input_size=SIZE, log_every=1)
-    problem = Problem(str(write_dataset(folder)), TASKS, recipe)
+    problem = Problem("streets", str(write_dataset(folder)), TASKS, recipe)
     return Scale("small", problem, problem, 1e-3, 1e-2, Budget(2, 2, 1, 2))
 
 

@@ -38,12 +38,25 @@ def test_mini_needs_no_data_of_the_users():
     assert make_scale("mini", {"nyuv2": "my.yaml"}).three_tasks.data == "my.yaml"
 
 
+def test_only_data_that_a_table_needs_have_to_be_given():
+    scale = make_scale("gpu", {"nyuv2": "rooms"})
+    assert scale.three_tasks.config().data == "rooms"
+    with pytest.raises(
+        ConfigError, match="cityscapes is needed: give its folder or dataset.yaml by --data cityscapes=PATH"
+    ):
+        scale.two_tasks.config()
+
+
+def test_steps_are_said_in_the_name():
+    scale = make_scale("mini", {}, steps=7)
+    assert (scale.name, scale.two_tasks.recipe.steps, scale.three_tasks.recipe.steps) == ("mini, 7 steps", 7, 7)
+    assert scale.budget == make_scale("mini", {}).budget
+
+
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
         ("minni", {}, "scale 'minni': did you mean 'mini'"),
-        ("gpu", {}, "scale 'gpu' needs cityscapes: give its folder or dataset.yaml by --data cityscapes=PATH"),
-        ("paper", {"cityscapes": "x"}, "needs nyuv2"),
         ("mini", {"cityscape": "x"}, "data 'cityscape': did you mean 'cityscapes'"),
     ],
 )

@@ -24,6 +24,7 @@ def reproduce(
         str, typer.Option(help="Ambiguous points of the paper: as printed, as counted, or both.")
     ] = "both",
     runs: Annotated[int | None, typer.Option(min=1, help="Trainings of each row. Default: the table's.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of every training, instead of the scale's.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Trainings at a time, each in a process of its own.")] = 1,
     show: Annotated[bool, typer.Option("--show", help="Train nothing: make tables of what is finished.")] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of all trainings.")] = Path("runs/reproduce"),
@@ -62,7 +63,7 @@ def reproduce(
     if reading not in readings:
         raise ConfigError(f"--reading {reading}: {hint(reading, readings)}")
     given = parse_values(data, "data", "nyuv2=examples/nyuv2.yaml")
-    size = make_scale(scale, {key: str(value) for key, value in given.items()})
+    size = make_scale(scale, {key: str(value) for key, value in given.items()}, steps)
     with SearchProgress() as searching, training_bars() as begin:
         for result in make_tables(
             find_tables(tables),

@@ -62,10 +62,10 @@ def paint_figure(
     jobs = [Job(f"{FIGURE_5}, {title}", config, training_folder(config, out).path) for title, config in configs.items()]
     train_jobs(jobs, device=device, callbacks=callbacks, announce=announce)
     models = [(title, load_checkpoint(job.run.checkpoint.path)) for title, job in zip(configs, jobs, strict=True)]
-    problem = scale.two_tasks
-    data = open_dataset(problem.data, "val", **problem.data_options)
-    painted = paint_predictions(models, problem.tasks, data, SAMPLES)
-    pictures = sorted(painted, key=lambda picture: problem.tasks.index(picture.task))
+    config = jobs[0].config
+    data = open_dataset(config.data, "val", **config.data_options)
+    painted = paint_predictions(models, config.tasks, data, SAMPLES)
+    pictures = sorted(painted, key=lambda picture: config.tasks.index(picture.task))
     path = out / f"{FIGURE_5}.png"
     with atomic_path(path) as temporary:
         compose(pictures).save(temporary, "PNG", optimize=True)

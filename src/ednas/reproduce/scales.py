@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ednas.exceptions import ConfigError, hint
@@ -26,13 +26,15 @@ class Problem:
     """What the networks of a table learn.
 
     Attributes:
-        data: As :func:`ednas.data.open_dataset` takes it.
+        name: Of the paper's dataset.
+        data: What stands for it, as :func:`ednas.data.open_dataset` takes it; None = nothing was given.
         tasks: The tasks.
         recipe: How networks are trained.
         data_options: Options of the dataset's format.
     """
 
-    data: str
+    name: str
+    data: str | None
     tasks: tuple[str, ...]
     recipe: Recipe
     data_options: Mapping[str, Any] = field(default_factory=dict)
@@ -54,7 +56,12 @@ class Problem:
             tasks: Learn these alone.
             sharing: How tasks share the backbone.
             **changes: Of the recipe.
+
+        Raises:
+            ConfigError: There are no data.
         """
+        if self.data is None:
+            raise ConfigError(f"{self.name} is needed: give its folder or dataset.yaml by --data {self.name}=PATH")
         return TrainConfig(
             architecture=architecture,
             data=self.data,
@@ -122,81 +129,80 @@ class Scale:
         )
 
 
-MINI_RATE = recipe("mini").learning_rate
+MINI_RATE = float(recipe("mini").learning_rate)
 WEAK = 3e-4 / MAX_LEARNING_RATE
 """The paper's low learning rate as a share of its high one."""
 
+Data = Mapping[str, str]
+"""Datasets that the user gives, by the names of the paper's."""
 
-def mini(data: Mapping[str, str]) -> Scale:
+
+def mini(data: Data) -> Scale:
     """What two processor cores do: street scenes at 64x128, and NYUv2 (or rooms) at 96x128, by the recipe ``mini``.
 
     The paper's low learning rate is for 20,000 steps: within 800 a network hardly learns at it. So all tables train at
     the high one, and the low one, at the same ratio, is Table 5's alone.
     """
-    assert isinstance(MINI_RATE, float)
-    return Scale(
-        "mini",
-        Problem(data.get(CITYSCAPES, "streets"), TWO_TASKS, recipe("mini", input_size=(64, 128))),
-        Problem(data.get(NYUV2, "rooms"), THREE_TASKS, recipe("mini", input_size=(96, 128))),
-        weak_rate=WEAK * MINI_RATE,
-        strong_rate=MINI_RATE,
-        budget=Budget(44, 12, 4, 200),
-    )
+    given = {CITYSCAPES: "streets", NYUV2: "rooms", **data}
+    recipes = recipe("mini", input_size=(64, 128)), recipe("mini", input_size=(96, 128))
+    return Scale("mini", *_problems(given, recipes), WEAK * MINI_RATE, MINI_RATE, Budget(44, 12, 4, 200))
 
 
-def gpu(data: Mapping[str, str]) -> Scale:
+def gpu(data: Data) -> Scale:
     """What a GPU does in hours: AdaShare's sizes and crops, by the optimizer of ``mini`` for five times its steps."""
     changes = {"steps": 4_000, "batch_size": 16, "warmup_steps": 100, "checkpoint_every": 500}
-    assert isinstance(MINI_RATE, float)
-    return Scale(
-        "gpu",
-        Problem(_given(data, CITYSCAPES, "gpu"), TWO_TASKS, _cropped("mini", (256, 512), CITYSCAPES_CROP, **changes)),
-        Problem(_given(data, NYUV2, "gpu"), THREE_TASKS, _cropped("mini", (480, 640), NYUV2_CROP, **changes)),
-        weak_rate=WEAK * MINI_RATE,
-        strong_rate=MINI_RATE,
-        budget=Budget(200, 25, 6, 800),
-    )
+    recipes = _cropped("mini", **changes)
+    return Scale("gpu", *_problems(data, recipes), WEAK * MINI_RATE, MINI_RATE, Budget(200, 25, 6, 800))
 
 
-def paper(data: Mapping[str, str]) -> Scale:
+def paper(data: Data) -> Scale:
     """What the paper prints: Adam at 3e-4 for 20,000 iterations, and 1e-2 in Table 5."""
-    return Scale(
-        "paper",
-        Problem(_given(data, CITYSCAPES, "paper"), TWO_TASKS, _cropped("full", (256, 512), CITYSCAPES_CROP)),
-        Problem(_given(data, NYUV2, "paper"), THREE_TASKS, _cropped("full", (480, 640), NYUV2_CROP)),
-        weak_rate=3e-4,
-        strong_rate=MAX_LEARNING_RATE,
-        budget=Budget(2000, 50, 10, 5000),
-    )
+    problems = _problems(data, _cropped("full"))
+    return Scale("paper", *problems, 3e-4, MAX_LEARNING_RATE, Budget(2000, 50, 10, 5000))
 
 
 SCALES = {"mini": mini, "gpu": gpu, "paper": paper}
-"""Sizes by name: functions of the datasets that the user gives, by the names of the paper's."""
+"""Sizes by name."""
 
 
-def make_scale(name: str, data: Mapping[str, str]) -> Scale:
+def make_scale(name: str, data: Data, steps: int | None = None) -> Scale:
     """Return a size of the re-enactment.
 
     Args:
         name: One of :data:`SCALES`.
-        data: Datasets to take, by ``cityscapes`` and ``nyuv2``.
+        data: Datasets to take.
+        steps: Steps of every training, instead of the scale's; those of a search's candidates stay.
 
     Raises:
-        ConfigError: There is no such size or dataset, or one has to be given.
+        ConfigError: There is no such size or dataset.
     """
     if name not in SCALES:
         raise ConfigError(f"scale '{name}': {hint(name, SCALES)}")
     for key in data:
         if key not in (CITYSCAPES, NYUV2):
             raise ConfigError(f"data '{key}': {hint(key, (CITYSCAPES, NYUV2))}")
-    return SCALES[name](data)
+    scale = SCALES[name](data)
+    if steps is None:
+        return scale
+    two, three = (
+        replace(problem, recipe=problem.recipe.model_copy(update={"steps": steps}))
+        for problem in (scale.two_tasks, scale.three_tasks)
+    )
+    return replace(scale, name=f"{name}, {steps} steps", two_tasks=two, three_tasks=three)
 
 
-def _given(data: Mapping[str, str], name: str, scale: str) -> str:
-    if name not in data:
-        raise ConfigError(f"scale '{scale}' needs {name}: give its folder or dataset.yaml by --data {name}=PATH")
-    return data[name]
+def _problems(data: Data, recipes: tuple[Recipe, Recipe]) -> tuple[Problem, Problem]:
+    two, three = recipes
+    return (
+        Problem(CITYSCAPES, data.get(CITYSCAPES), TWO_TASKS, two),
+        Problem(NYUV2, data.get(NYUV2), THREE_TASKS, three),
+    )
 
 
-def _cropped(name: str, size: tuple[int, int], crop: tuple[int, int], **changes: Any) -> Recipe:
-    return recipe(name, input_size=size, augment={"scale": (0.5, 1.5), "crop": crop}, **changes)
+def _cropped(name: str, **changes: Any) -> tuple[Recipe, Recipe]:
+    """Return a recipe at AdaShare's sizes, with its crops."""
+
+    def own(size: tuple[int, int], crop: tuple[int, int]) -> Recipe:
+        return recipe(name, input_size=size, augment={"scale": (0.5, 1.5), "crop": crop}, **changes)
+
+    return own((256, 512), CITYSCAPES_CROP), own((480, 640), NYUV2_CROP)
