@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, get_args
 
@@ -25,14 +25,35 @@ from ednas.training import TrainConfig, load_config
 STANDARD, ADASHARE = PROTOCOLS = get_args(EvaluationProtocol)
 
 
-def collect(table: Table, scale: str, finished: Finished, device: str = "auto") -> TableResult:
-    """Measure and judge what was trained.
+def measure_missing(
+    table: Table, finished: Finished, device: str = "auto", announce: Callable[[str], None] | None = None
+) -> None:
+    """Measure finished trainings under AdaShare's protocol that were measured under the other one alone.
+
+    Args:
+        table: The table.
+        finished: Finds the trainings.
+        device: Where to measure.
+        announce: Called with a line now and then.
+    """
+    rows = [row for row in table.rows if isinstance(row, Row)]
+    runs = [run for row in rows for config in row.trainings for run in finished.trainings(row, config).values()]
+    missing = list(dict.fromkeys(run.path for run in runs if not run.adashare.is_file()))
+    for number, path in enumerate(missing):
+        if announce is not None and number % 5 == 0:
+            announce(f"{table.name}: measuring under AdaShare's protocol, {number} of {len(missing)} done")
+        run = RunFolder(path)
+        model = open_predictor(run.checkpoint.path, device)
+        write_json(run.adashare, evaluate_on(model, load_config(run.config).data, protocol=ADASHARE))
+
+
+def collect(table: Table, scale: str, finished: Finished) -> TableResult:
+    """Put together and judge what was measured.
 
     Args:
         table: The table.
         scale: Name of the scale.
         finished: Finds what is there.
-        device: Where to measure what was not yet.
 
     Raises:
         CheckpointError: A training is damaged, or some were measured on other data than others.
@@ -40,9 +61,7 @@ def collect(table: Table, scale: str, finished: Finished, device: str = "auto") 
     costs = TrainedCosts(load_source(TARGET), COST_SIZE)
     measured_on: dict[str, Any] = {}
     rows = tuple(
-        _trained(row, finished, costs, device, measured_on)
-        if isinstance(row, Row)
-        else _untrained(row, finished.searched(row) if isinstance(row, SearchRow) else finished.timed(row))
+        _trained(row, finished, costs, measured_on) if isinstance(row, Row) else _untrained(row, finished)
         for row in table.rows
     )
     return TableResult(
@@ -58,12 +77,13 @@ def collect(table: Table, scale: str, finished: Finished, device: str = "auto") 
     )
 
 
-def _trained(row: Row, finished: Finished, costs: TrainedCosts, device: str, measured_on: dict[str, Any]) -> RowResult:
+def _trained(row: Row, finished: Finished, costs: TrainedCosts, measured_on: dict[str, Any]) -> RowResult:
     parts = [finished.trainings(row, config) for config in row.trainings]
     seeds = sorted(set.intersection(*(set(part) for part in parts)))
     measured: dict[EvaluationProtocol, dict[int, TaskValues]] = {protocol: {} for protocol in PROTOCOLS}
     for protocol, seed in ((protocol, seed) for protocol in PROTOCOLS for seed in seeds):
-        found = [_metrics(part[seed], protocol, device) for part in parts]
+        files = [part[seed].checkpoint.metrics if protocol == STANDARD else part[seed].adashare for part in parts]
+        found = [read_json(file, CheckpointError) for file in files]
         for part, metrics in zip(parts, found, strict=True):
             _check_data(metrics, measured_on, part[seed])
         measured[protocol][seed] = {
@@ -71,39 +91,31 @@ def _trained(row: Row, finished: Finished, costs: TrainedCosts, device: str, mea
             for metrics in found
             for task, values in metrics["tasks"].items()
         }
+    cost = _cost([[part[seed] for seed in seeds] for part in parts], costs) if seeds else None
+    return _result(row, row.trainings, measured, cost)
+
+
+def _untrained(row: SearchRow | NetworkRow, finished: Finished) -> RowResult:
+    measured = finished.searched(row) if isinstance(row, SearchRow) else finished.timed(row)
+    return _result(row, [search.training for search in row.searches], {STANDARD: measured})
+
+
+def _result(
+    row: Row | SearchRow | NetworkRow,
+    trainings: Iterable[TrainConfig],
+    measured: dict[EvaluationProtocol, dict[int, TaskValues]],
+    cost: ModelCost | None = None,
+) -> RowResult:
     return RowResult(
         key=row.key,
         title=row.title,
         over=row.over,
         reading=row.reading,
         printed=row.printed,
-        trainings=tuple(_settings(config) for config in row.trainings),
+        trainings=tuple(_settings(config) for config in trainings),
         measured=measured,
-        cost=_cost([[part[seed] for seed in seeds] for part in parts], costs) if seeds else None,
+        cost=cost,
     )
-
-
-def _untrained(row: SearchRow | NetworkRow, measured: dict[int, TaskValues]) -> RowResult:
-    return RowResult(
-        key=row.key,
-        title=row.title,
-        over=row.over,
-        reading=row.reading,
-        printed=row.printed,
-        trainings=tuple(_settings(search.training) for search in row.searches),
-        measured={STANDARD: measured},
-        cost=None,
-    )
-
-
-def _metrics(run: RunFolder, protocol: EvaluationProtocol, device: str) -> Mapping[str, Any]:
-    """Return what was measured of a training under a protocol; measure it, where that was not done yet."""
-    file = run.checkpoint.metrics if protocol == STANDARD else run.adashare
-    if not file.is_file():
-        model, data = open_predictor(run.checkpoint.path, device), load_config(run.config).data
-        write_json(file, evaluate_on(model, data, protocol=protocol))
-    metrics: Mapping[str, Any] = read_json(file, CheckpointError)
-    return metrics
 
 
 def _check_data(metrics: Mapping[str, Any], known: dict[str, Any], run: RunFolder) -> None:

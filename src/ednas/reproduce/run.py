@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ednas.files import exclusive
 from ednas.reproduce.claims import Reading, check_tests
-from ednas.reproduce.collect import collect
+from ednas.reproduce.collect import collect, measure_missing
 from ednas.reproduce.finished import Finished, of_seed, training_folder
 from ednas.reproduce.result import TableResult, save_table
 from ednas.reproduce.scales import Scale
@@ -75,7 +75,9 @@ def reproduce(
                 find([search for row in table.rows for search in row.searches], out, count)
                 do(_jobs(table.name, [row for row in rows if row.search is not None], out, count))
                 measure_here([row for row in table.rows if isinstance(row, NetworkRow)], out, count, announce)
-            result = collect(table, scale.name, Finished(out, count), device)
+            finished = Finished(out, count)
+            measure_missing(table, finished, device, announce)
+            result = collect(table, scale.name, finished)
             save_table(result, out / f"{name}.json")
             yield result
 
@@ -89,5 +91,6 @@ def _jobs(table: str, rows: Sequence[Row], out: Path, runs: int) -> list[Job]:
                 seeded = of_seed(row, config, config.seed + index, out)
                 if seeded is not None:
                     folder = training_folder(seeded, out).path
-                    found.setdefault(folder, Job(f"{table}, {row.title}, seed {seeded.seed}", seeded, folder))
+                    title = row.title if len(row.trainings) == 1 else f"{row.title} ({'+'.join(config.tasks)})"
+                    found.setdefault(folder, Job(f"{table}, {title}, seed {seeded.seed}", seeded, folder))
     return list(found.values())
