@@ -30,7 +30,8 @@ def _result(name: str) -> TableResult:
     file = RESULTS / SCALE / f"{name}.json"
     if file.is_file():
         return load_table(file)
-    return collect(TABLES[name](make_scale(SCALE, {})), SCALE, Finished(RESULTS, 0))
+    scale = make_scale(SCALE, {})
+    return collect(TABLES[name](scale), scale, Finished(None))
 
 
 if __name__ == "__main__":

@@ -135,12 +135,18 @@ class ModelMetrics:
 
     @property
     def spread(self) -> TaskValues:
-        """Standard deviation of each metric over the seeds (that of a sample); empty for one training."""
+        """Standard deviation of each metric over the seeds that have it (that of a sample); empty for one training."""
         if len(self.by_seed) < 2:
             return {}
+        values = {
+            task: {
+                name: [run[task][name] for run in self.by_seed.values() if name in run.get(task, {})] for name in own
+            }
+            for task, own in self.tasks.items()
+        }
         return {
-            task: {name: statistics.stdev(run[task][name] for run in self.by_seed.values()) for name in metrics}
-            for task, metrics in self.tasks.items()
+            task: {name: statistics.stdev(found) for name, found in own.items() if len(found) > 1}
+            for task, own in values.items()
         }
 
 

@@ -123,10 +123,14 @@ class RunFolder:
         """Return the folder of one of several trainings."""
         return RunFolder(self.path / f"seed_{seed}")
 
+    def seed_numbers(self) -> list[int]:
+        """Return the seeds of several trainings of which there are folders."""
+        found = [path.name.removeprefix("seed_") for path in self.path.glob("seed_*") if path.is_dir()]
+        return sorted(map(int, filter(str.isdecimal, found)))
+
     def seeds(self) -> list[RunFolder]:
         """Return the folders of several trainings that are there, by their seeds."""
-        found = {path.name.removeprefix("seed_"): path for path in self.path.glob("seed_*") if path.is_dir()}
-        return [RunFolder(found[seed]) for seed in sorted(filter(str.isdecimal, found), key=int)]
+        return [self.seed(seed) for seed in self.seed_numbers()]
 
     def finals(self) -> list[RunFolder]:
         """Return the folders of the final trainings of a whole job that are there."""

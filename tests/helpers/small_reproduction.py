@@ -17,7 +17,7 @@ TASKS = ("segmentation", "depth")
 def small_scale(folder: Path) -> Scale:
     recipe = Recipe(steps=2, batch_size=4, learning_rate=1e-2, input_size=SIZE, log_every=1)
     problem = Problem("streets", str(write_dataset(folder)), TASKS, recipe)
-    return Scale("small", problem, problem, 1e-3, 1e-2, Budget(2, 2, 1, 2))
+    return Scale("small", problem, problem, 1e-3, 1e-2, Budget(2, 2, 1, 2), "All is small.")
 
 
 def small_table(scale: Scale) -> Table:

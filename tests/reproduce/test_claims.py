@@ -93,6 +93,20 @@ class TestBetter:
         verdict = Better("", "new", "old").judge(measured, 3)
         assert (verdict.p_value, verdict.outcome, verdict.effect) == (None, "undecided", 0)
 
+    def test_differences_that_are_all_alike_are_certain(self):
+        measured = {"new": row("new", 0.3, 0.35, 0.4), "old": row("old", 0.4, 0.45, 0.5)}
+        assert Better("", "new", "old", "depth.rel_err").judge(measured, 3).outcome == "holds"
+        assert Better("", "old", "new", "depth.rel_err").judge(measured, 3).outcome == "does not hold"
+
+    def test_a_baseline_of_zero_leaves_nothing_to_compare(self):
+        nothing = {"segmentation": {"miou": 0.0, "pixel_acc": 0.0}, "depth": BASE["depth"]}
+        old = Measured(row("old", 0.4, 0.5, 0.3).metrics, ModelMetrics("base", "standard", nothing))
+        verdict = Better("", "new", "old").judge({"new": old, "old": old}, 3)
+        assert (verdict.outcome, verdict.effect, verdict.runs) == ("undecided", None, 0)
+        zeros = {"new": row("new", 0.1, 0.2, 0.3), "old": row("old", 0.0, 0.0, 0.0)}
+        assert Better("", "new", "old", "depth.rel_err").judge(zeros, 3).effect is None
+        assert Steadier("", "new", "old", "depth.rel_err").judge(zeros, 3).outcome == "undecided"
+
     @given(st.lists(st.tuples(st.floats(0.1, 0.9), st.floats(0.1, 0.9)), min_size=3, max_size=8))
     def test_a_claim_and_its_reverse_share_the_probability(self, pairs):
         first, second = zip(*pairs, strict=True)
@@ -154,7 +168,13 @@ class TestAtMost:
 
     def test_effects_are_of_the_mean_ratio(self):
         verdict = self.judge([2.0, 4.0, 3.0], [1, 1, 1])
-        assert (verdict.effect, verdict.p_value, verdict.runs) == (pytest.approx(200), None, 3)
+        assert (verdict.effect, verdict.p_value, verdict.runs) == (pytest.approx(3), None, 3)
+
+    def test_an_estimate_needs_no_rounds(self):
+        claim = AtMost("", "new", "old", "coral.latency_ms", rounds=1)
+        metrics = ModelMetrics("x", "standard", {}, by_seed={0: {"coral": {"latency_ms": 1.0}}})
+        verdict = claim.judge(dict.fromkeys(("new", "old"), Measured(metrics, metrics)), 3)
+        assert (verdict.outcome, verdict.runs, verdict.wanted) == ("holds", 1, 1)
 
     def test_too_few_rounds_decide_nothing(self):
         assert self.judge([1.0], [1.0]).outcome == "undecided"

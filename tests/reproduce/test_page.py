@@ -9,9 +9,9 @@ from ednas.reproduce.scales import make_scale
 from ednas.reproduce.tables import TABLES
 
 
-def test_every_table_and_claim_is_there_before_anything_is_trained(tmp_path):
+def test_every_table_and_claim_is_there_before_anything_is_trained():
     scale = make_scale("mini", {})
-    results = [collect(declare(scale), "mini", Finished(tmp_path, 0)) for declare in TABLES.values()]
+    results = [collect(declare(scale), scale, Finished(None)) for declare in TABLES.values()]
     page = fidelity(results)
     for result in results:
         assert f"## {result.heading}" in page

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from helpers.small_reproduction import small_table
 from helpers.small_training import Stop
 
-from ednas.exceptions import CheckpointError
+from ednas.exceptions import CheckpointError, EdnasError, TrainingError
 from ednas.files import read_json, write_json
+from ednas.reproduce import run, speed
 from ednas.reproduce.result import load_table
-from ednas.reproduce.run import reproduce
+from ednas.reproduce.run import look_at, reproduce, table_file
+from ednas.reproduce.scales import make_scale
+from ednas.training import jobs, train
 
 
 def trained(out):
@@ -20,15 +26,24 @@ def make(scale, out, *names, **options):
     return list(reproduce(names or ("small",), scale, out, device="cpu", **options))
 
 
+def show(scale, out, *names):
+    return list(look_at(names or ("small",), scale, out))
+
+
+def files(out):
+    return {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+
+
 @pytest.mark.slow
 def test_a_table_holds_every_row_and_verdict(made):
     result, out = made
-    assert load_table(out / "small.json") == result
+    assert load_table(out / "small" / "small.json") == result
     assert [row.key for row in result.rows] == ["single", "base", "heavy"]
     assert [sorted(row.measured["standard"]) for row in result.rows] == [[0, 1]] * 3
     assert [claim.verdicts["standard"].outcome for claim in result.claims] == ["undecided"] * 3
     assert (result.claims[0].verdicts["standard"].runs, result.wanted, result.scale) == (2, 3, "small")
-    assert result.notes == ("It is small.",)
+    assert result.notes == ("It is small.", "All is small.")
+    assert result.command == "ednas reproduce small --scale small"
 
 
 @pytest.mark.slow
@@ -62,7 +77,9 @@ def test_it_goes_on_where_it_was_broken_off(scale, tmp_path):
         make(scale, out, runs=1, callbacks=stop_third)
     first = trained(out)
     assert len(first) == 2
-    (part,) = make(scale, out, runs=1, train=False)
+    before = files(out)
+    (part,) = show(scale, out)
+    assert files(out) == before
     assert [len(row.measured["standard"]) for row in part.rows] == [1, 0, 0]  # of single tasks, both are there
     assert part.claims[0].verdicts == {}
     said: list[str] = []
@@ -70,15 +87,22 @@ def test_it_goes_on_where_it_was_broken_off(scale, tmp_path):
     assert {path: trained(out)[path] for path in first} == first
     *_, last, measuring = said
     assert last == "small, Both, read otherwise, seed 0: done, 4 of 4"
-    assert measuring == "small: measuring under AdaShare's protocol, 0 of 2 done"
+    assert measuring == "small: measuring under AdaShare's protocol, 0 of 4 done"
     assert [len(row.measured["standard"]) for row in whole.rows] == [1, 1, 1]
+    assert show(scale, out) == [whole]
 
 
 @pytest.mark.slow
 def test_one_reading_leaves_out_the_other(scale, tmp_path):
     (result,) = make(scale, tmp_path / "out", runs=1, reading="printed")
-    assert [row.key for row in result.rows] == ["single", "base"]
-    assert [claim.text for claim in result.claims] == ["Both are better", "Both spread less"]
+    assert [len(row.measured["standard"]) for row in result.rows] == [
+        1,
+        1,
+        0,
+    ]  # the file has all rows, whatever is asked
+    read = result.read("printed")
+    assert [row.key for row in read.rows] == ["single", "base"]
+    assert [claim.text for claim in read.claims] == ["Both are better", "Both spread less"]
 
 
 @pytest.mark.slow
@@ -103,4 +127,56 @@ def test_data_that_changed_are_refused(scale, tmp_path):
     file = next(out.glob("trainings/*/seed_0/checkpoint/metrics.json"))
     write_json(file, {**read_json(file), "digest": "another"})
     with pytest.raises(CheckpointError, match="the table. was measured on images and labels with the digest"):
-        make(scale, out, runs=1, train=False)
+        show(scale, out)
+    write_json(file, {})
+    with pytest.raises(CheckpointError, match=r"metrics\.json"):
+        show(scale, out)
+
+
+@pytest.mark.slow
+def test_fewer_runs_or_a_failure_lose_nothing(scale, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    make(scale, out, runs=2)
+
+    def diverge(config, folder, **options):
+        if config.seed == 2 and len(config.tasks) == 2:
+            raise TrainingError("the loss is nan")
+        return train(config, folder, **options)
+
+    monkeypatch.setattr(jobs, "train", diverge)
+    made = reproduce(("small",), scale, out, device="cpu")
+    result = next(made)
+    with pytest.raises(TrainingError, match=r"small, Both, seed 2: the loss is nan, and 1 more; the other trainings"):
+        next(made)
+    assert [len(row.measured["standard"]) for row in result.rows] == [3, 2, 2]
+    (again,) = make(scale, out, runs=1)
+    assert again.rows == result.rows
+
+
+def test_data_are_looked_for_before_anything_is_trained(scale, tmp_path, monkeypatch):
+    table = replace(
+        small_table(scale), rows=small_table(replace(scale, two_tasks=replace(scale.two_tasks, data="nowhere"))).rows
+    )
+    monkeypatch.setattr(run, "TABLES", {"small": small_table, "later": lambda _: table})
+    with pytest.raises(EdnasError, match="nowhere"):
+        make(scale, tmp_path / "out", "small", "later")
+    assert not (tmp_path / "out").exists()
+
+
+def test_speed_can_be_made_again(tmp_path, monkeypatch):
+    scale = make_scale("mini", {})
+    out = tmp_path / "out"
+    monkeypatch.setattr(speed, "find_spec", lambda name: None)  # as where LiteRT is not installed
+    said: list[str] = []
+    (first,) = reproduce(["speed"], scale, out, announce=said.append)
+    assert "it is estimated alone" in said[0]
+    assert list(reproduce(["speed"], scale, out)) == list(look_at(["speed"], scale, out)) == [first]
+    estimated, here = first.claims[0].verdicts["standard"], first.claims[-1].verdicts["standard"]
+    assert (estimated.outcome, estimated.runs, estimated.wanted) == ("holds", 1, 1)
+    assert (here.outcome, here.runs, here.wanted) == ("undecided", 0, 3)
+
+
+def test_tables_of_other_sizes_are_beside_one_another(tmp_path):
+    scales = [make_scale("mini", {}), make_scale("mini", {}, 7), make_scale("mini", {"nyuv2": "a b/my.yaml"})]
+    found = {table_file(tmp_path, scale, "table1").relative_to(tmp_path).as_posix() for scale in scales}
+    assert found == {"mini/table1.json", "mini_steps_7/table1.json", "mini_data_nyuv2=my.yaml/table1.json"}

@@ -7,6 +7,7 @@ import pytest
 from ednas.exceptions import ConfigError
 from ednas.reproduce.scales import make_scale
 from ednas.training import recipe
+from ednas.training.config import identity
 
 DATA = {"cityscapes": "streets", "nyuv2": "rooms"}
 
@@ -47,10 +48,21 @@ def test_only_data_that_a_table_needs_have_to_be_given():
         scale.two_tasks.config()
 
 
-def test_steps_are_said_in_the_name():
-    scale = make_scale("mini", {}, steps=7)
-    assert (scale.name, scale.two_tasks.recipe.steps, scale.three_tasks.recipe.steps) == ("mini, 7 steps", 7, 7)
+def test_steps_and_data_are_kept_to_be_said_again():
+    scale = make_scale("mini", {"nyuv2": "/home/somebody/my.yaml"}, steps=7)
+    assert (scale.name, scale.options) == ("mini", "--data nyuv2=my.yaml --steps 7")
+    assert (scale.two_tasks.recipe.steps, scale.three_tasks.recipe.steps) == (7, 7)
     assert scale.budget == make_scale("mini", {}).budget
+
+
+def test_losses_are_spelled_out_so_that_equal_trainings_are_known():
+    problem = make_scale("mini", {}).two_tasks
+    jared, table9 = problem.config(preset="cityscapes_jared"), problem.config(preset="table9_950_050")
+    assert identity(jared) == identity(table9)
+    assert jared.recipe.loss_weights == {"segmentation": 0.5, "depth": 1.0}
+    assert identity(problem.config(preset="cityscapes_mt")) != identity(problem.config(preset="table9_l1"))
+    alone = problem.config(tasks=("depth",))
+    assert (alone.recipe.loss_weights, alone.recipe.task_options) == ({"depth": 1.0}, {})
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ def test_a_damaged_file_is_named(tmp_path):
     assert load_found(search, tmp_path, 0) is None
     file = search_folder(search, tmp_path).seed(0).found
     file.parent.mkdir(parents=True)
-    file.write_text('{"architecture": 5}')
-    with pytest.raises(CheckpointError, match=r"found\.json"):
-        load_found(search, tmp_path, 0)
+    for text in ('{"architecture": 5}', "[]", found("base").model_copy(update={"best": ()}).model_dump_json()):
+        file.write_text(text)
+        with pytest.raises(CheckpointError, match=r"found\.json"):
+            load_found(search, tmp_path, 0)

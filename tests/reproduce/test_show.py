@@ -30,7 +30,7 @@ def result():
                         verdicts={"standard": verdict})  # fmt: skip
     unknown = ClaimResult(text="c is better", printed="", reading=None, effect="points", verdicts={})
     return TableResult(
-        table="table2", title="Two tasks", scale="mini", wanted=2,
+        table="table2", title="Two tasks", scale="mini", command="", wanted=2,
         measured_on={"dataset": "streets", "input_size": [64, 128], "samples": 768},
         rows=(row("a", 0.4, 0.4, latency=6.0), row("b", 0.3, 0.2, over="a", printed=printed, latency=4.0), row("c")),
         claims=(claim, unknown), notes=(), versions={},
@@ -67,7 +67,7 @@ def test_claims_say_their_test_and_verdict(result):
 @pytest.mark.parametrize(
     ("verdict", "said"),
     [
-        (Verdict("undecided", "t", 0.2, 1.0, 3, 3), "undecided at this scale"),
+        (Verdict("undecided", "t", 0.2, 1.0, 3, 3), "undecided"),
         (Verdict("undecided", "t", 0.01, 1.0, 3, 8), "undecided (3 of 8 runs)"),
         (Verdict("does not hold", "t", 0.99, -1.0, 3, 3), "does not hold"),
     ],
@@ -87,12 +87,13 @@ def test_what_is_no_metric_says_what_it_is_of(result):
     plain = RowResult(key="n", title="N", over=None, reading=None, printed=None, trainings=(),
                       measured={"standard": seeds}, cost=None)  # fmt: skip
     header, line = cells(rows_table(result.model_copy(update={"rows": (plain,), "measured_on": {}})))
-    assert header == ["Row", "From", "Runs", "coral usb latency ms"]
+    assert header == ["Row", "From", "Runs", "Coral ms"]
     assert line == ["N", "here", "3", "3.43"]
 
 
 def test_csv_has_a_line_for_every_value(result):
-    lines = list(csv.DictReader(values_csv(result).splitlines()))
-    assert len(lines) == 2 * 2 * 2
-    assert lines[-1] == {"table": "table2", "row": "b", "protocol": "standard", "seed": "1", "task": "depth",
+    lines = list(csv.DictReader(values_csv([result, result]).splitlines()))
+    assert len(lines) == 2 * (2 * 2 * 2 + 1)
+    assert lines[-1] == {"table": "table2", "row": "b", "from": "standard", "seed": "1", "task": "depth",
                          "metric": "rel_err", "value": "0.2"}  # fmt: skip
+    assert [(line["value"], line["seed"]) for line in lines if line["from"] == "paper"] == [("0.35", "")] * 2

@@ -57,7 +57,8 @@ def test_tables_share_their_trainings():
     runs = {name: {identity(config) for row in own for config in row.trainings} for name, own in rows.items()}
     assert runs["table1"] <= runs["table9"]
     assert runs["table3"] & runs["table4"]
-    assert runs["table2"] & runs["table5"]
+    assert len(runs["table2"] & runs["table5"]) >= 2
+    assert len(runs["table2"] & runs["table9"]) >= 3
 
 
 def test_spreads_need_more_runs_than_means():

@@ -12,11 +12,12 @@ import math
 import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import ClassVar, Literal
 
-from ednas.exceptions import ConfigError
+from ednas.exceptions import CheckpointError, ConfigError
 from ednas.metrics import ModelMetrics, direction
 from ednas.scoring import compare
 
@@ -29,6 +30,8 @@ LEVEL = 0.05
 
 DELTA = "delta"
 """What :func:`quantity` calls the overall gain; ``delta.depth`` is that of a task, ``depth.rel_err`` a metric."""
+
+TIMES = "times the latency"
 
 SHARE = "_percent"
 """How names of quantities end that are shares, whose differences are points of percent."""
@@ -133,9 +136,10 @@ class Better(Claim):
         if not ours:
             return self._decide(None, None, 0, wanted)
         differences = [mine - other for mine, other in zip(ours, theirs, strict=True)]
-        effect = statistics.mean(differences)
+        effect: float | None = statistics.mean(differences)
         if self._is_relative:
-            effect *= 100 / abs(statistics.mean(theirs))
+            mean = abs(statistics.mean(theirs))
+            effect = 100 * statistics.mean(differences) / mean if mean else None
         return self._decide(_t_test(differences), effect, len(ours), wanted)
 
 
@@ -145,29 +149,32 @@ class AtMost(Claim):
 
     Attributes:
         factor: How many times.
+        rounds: Rounds that decide, where it is not the table's number: an estimate has one.
     """
 
     test = "ratio in every round"
 
     factor: float = 1.0
+    rounds: int | None = None
 
     @property
     def effect(self) -> str:
-        """By how much the mean ratio is above 1."""
-        return "% latency"
+        """The mean ratio."""
+        return TIMES
 
     def judge(self, measured: Mapping[str, Measured], wanted: int) -> Verdict:
         """See :meth:`Claim.judge`; where rounds do not agree, nothing is decided."""
+        needed = self.rounds or wanted
         ours, theirs = _paired(*(_values(measured[row].metrics, self.by) for row in (self.row, self.than)))
         ratios = [own / other for own, other in zip(ours, theirs, strict=True)]
         if not ratios:
-            return Verdict("undecided", self.test, None, None, 0, wanted)
+            return Verdict("undecided", self.test, None, None, 0, needed)
         outcome: Outcome = "undecided"
-        if len(ratios) >= wanted:
-            outcome = (
-                "holds" if max(ratios) <= self.factor else "does not hold" if min(ratios) > self.factor else outcome
-            )
-        return Verdict(outcome, self.test, None, 100 * (statistics.mean(ratios) - 1), len(ratios), wanted)
+        if len(ratios) >= needed and max(ratios) <= self.factor:
+            outcome = "holds"
+        elif len(ratios) >= needed and min(ratios) > self.factor:
+            outcome = "does not hold"
+        return Verdict(outcome, self.test, None, statistics.mean(ratios), len(ratios), needed)
 
 
 class Steadier(Claim):
@@ -186,9 +193,9 @@ class Steadier(Claim):
     def judge(self, measured: Mapping[str, Measured], wanted: int) -> Verdict:
         """See :meth:`Claim.judge`."""
         pairs = _paired(*(_values(measured[row].metrics, self.by) for row in (self.row, self.than)))
+        if len(pairs[0]) < 3 or min(map(min, pairs)) <= 0:  # the test has two degrees of freedom fewer
+            return self._decide(None, None, len(pairs[0]), wanted)
         ours, theirs = ([math.log(value) for value in values] for values in pairs)
-        if len(ours) < 3:  # the test has two degrees of freedom fewer
-            return self._decide(None, None, len(ours), wanted)
         spread, other = statistics.stdev(ours), statistics.stdev(theirs)
         effect = 100 * (spread / other - 1) if other else None
         return self._decide(_pitman_morgan(ours, theirs), effect, len(ours), wanted)
@@ -202,7 +209,7 @@ def quantity(row: Measured, by: str) -> dict[int, float]:
         by: ``delta`` (Eq. 12, over the baseline's mean), ``delta.TASK`` (Eq. 11) or ``TASK.METRIC``.
     """
     if by.startswith(DELTA):
-        return {seed: _gain(row, seed, by.removeprefix(DELTA).removeprefix(".")) for seed in row.metrics.by_seed}
+        return _gains(row, by.removeprefix(DELTA).removeprefix("."))
     sign = 1 if direction(by.partition(".")[2], row.metrics.higher_is_better) else -1
     return {seed: sign * value for seed, value in _values(row.metrics, by).items()}
 
@@ -217,10 +224,16 @@ def check_tests() -> None:
         raise ConfigError('reproduce: its tests need SciPy: pip install "ednas[reproduce]"')
 
 
-def _gain(row: Measured, seed: int, task: str) -> float:
-    own = ModelMetrics(row.metrics.name, row.metrics.protocol, row.metrics.by_seed[seed], row.metrics.higher_is_better)
-    gain = compare(row.baseline, [own]).models[0]
-    return gain.tasks[task].delta if task else gain.delta
+def _gains(row: Measured, task: str) -> dict[int, float]:
+    """Return the gain of each training, overall or of a task; none where a baseline of 0 leaves nothing to compare."""
+    metrics = row.metrics
+    gains: dict[int, float] = {}
+    for seed, values in metrics.by_seed.items():
+        own = ModelMetrics(metrics.name, metrics.protocol, values, metrics.higher_is_better)
+        with suppress(CheckpointError):
+            gain = compare(row.baseline, [own]).models[0]
+            gains[seed] = gain.tasks[task].delta if task else gain.delta
+    return gains
 
 
 def _values(metrics: ModelMetrics, name: str) -> dict[int, float]:
@@ -239,7 +252,11 @@ def _t_test(differences: Sequence[float]) -> float | None:
     """Return how probable differences are that are on average at least as far above 0, if the mean is 0."""
     from scipy.stats import ttest_1samp
 
-    if len(differences) < 2 or len(set(differences)) < 2:
+    if len(differences) < 2:
+        return None
+    if statistics.pstdev(differences) < 1e-12 * max(map(abs, differences)):  # all alike: certain, but for none at all
+        return 0.0 if differences[0] > 0 else 1.0
+    if not any(differences):
         return None
     return float(ttest_1samp(differences, 0.0, alternative="greater").pvalue)
 

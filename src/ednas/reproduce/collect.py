@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, get_args
 
 from ednas.exceptions import CheckpointError
@@ -11,12 +12,12 @@ from ednas.export.evaluate import evaluate_on
 from ednas.export.predictor import open_predictor
 from ednas.files import read_json, write_json
 from ednas.hw.sources import load_source
-from ednas.metrics import MEASURED_ON, ModelMetrics, TaskValues, scored_metrics, unlike
+from ednas.metrics import MEASURED_ON, ModelMetrics, TaskValues, load_metrics, scored_metrics, unlike
 from ednas.report.comparison import ModelCost, TrainedCosts
 from ednas.reproduce.claims import Claim, Measured
 from ednas.reproduce.finished import Finished
 from ednas.reproduce.result import ClaimResult, RowResult, TableResult
-from ednas.reproduce.scales import COST_SIZE, TARGET
+from ednas.reproduce.scales import COST_SIZE, TARGET, Scale
 from ednas.reproduce.table import NetworkRow, Row, SearchRow, Table
 from ednas.runs import RunFolder
 from ednas.tasks import EvaluationProtocol
@@ -38,21 +39,27 @@ def measure_missing(
     """
     rows = [row for row in table.rows if isinstance(row, Row)]
     runs = [run for row in rows for config in row.trainings for run in finished.trainings(row, config).values()]
-    missing = list(dict.fromkeys(run.path for run in runs if not run.adashare.is_file()))
-    for number, path in enumerate(missing):
+    missing = [run for run in {run.path: run for run in runs}.values() if not _is_measured(run)]
+    for number, run in enumerate(missing):
         if announce is not None and number % 5 == 0:
             announce(f"{table.name}: measuring under AdaShare's protocol, {number} of {len(missing)} done")
-        run = RunFolder(path)
         model = open_predictor(run.checkpoint.path, device)
         write_json(run.adashare, evaluate_on(model, load_config(run.config).data, protocol=ADASHARE))
 
 
-def collect(table: Table, scale: str, finished: Finished) -> TableResult:
+def _is_measured(run: RunFolder) -> bool:
+    """Whether a training was measured under AdaShare's protocol, on the data that it was measured on before."""
+    if not run.adashare.is_file():
+        return False
+    return _read_metrics(run.adashare).get("digest") == _read_metrics(run.checkpoint.metrics).get("digest")
+
+
+def collect(table: Table, scale: Scale, finished: Finished) -> TableResult:
     """Put together and judge what was measured.
 
     Args:
         table: The table.
-        scale: Name of the scale.
+        scale: How large it is.
         finished: Finds what is there.
 
     Raises:
@@ -67,12 +74,13 @@ def collect(table: Table, scale: str, finished: Finished) -> TableResult:
     return TableResult(
         table=table.name,
         title=table.title,
-        scale=scale,
+        scale=scale.name,
+        command=f"ednas reproduce {table.name} --scale {scale.name} {scale.options}".rstrip(),
         wanted=table.runs,
         measured_on=measured_on,
         rows=rows,
         claims=tuple(_judge(claim, rows, table.runs) for claim in table.claims),
-        notes=table.notes,
+        notes=(*table.notes, *([scale.note] if scale.note and any(isinstance(row, Row) for row in table.rows) else [])),
         versions={name: version(name) for name in ("ednas", "torch")},
     )
 
@@ -83,7 +91,9 @@ def _trained(row: Row, finished: Finished, costs: TrainedCosts, measured_on: dic
     measured: dict[EvaluationProtocol, dict[int, TaskValues]] = {protocol: {} for protocol in PROTOCOLS}
     for protocol, seed in ((protocol, seed) for protocol in PROTOCOLS for seed in seeds):
         files = [part[seed].checkpoint.metrics if protocol == STANDARD else part[seed].adashare for part in parts]
-        found = [read_json(file, CheckpointError) for file in files]
+        if not all(file.is_file() for file in files):
+            continue
+        found = [_read_metrics(file) for file in files]
         for part, metrics in zip(parts, found, strict=True):
             _check_data(metrics, measured_on, part[seed])
         measured[protocol][seed] = {
@@ -116,6 +126,12 @@ def _result(
         measured=measured,
         cost=cost,
     )
+
+
+def _read_metrics(file: Path) -> dict[str, Any]:
+    load_metrics(file)  # which says what is wrong with it
+    metrics: dict[str, Any] = read_json(file, CheckpointError)
+    return metrics
 
 
 def _check_data(metrics: Mapping[str, Any], known: dict[str, Any], run: RunFolder) -> None:

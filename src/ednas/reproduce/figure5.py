@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from ednas.training import Callback
 
 SAMPLES = 2
-GAP, LINE = 4, 16
-"""Pixels between pictures, and of a line of text."""
+GAP, LINE, WIDTH = 4, 16, 192
+"""Pixels between pictures, of a line of text, and the least of a picture's width."""
 
 
 def paint_figure(
@@ -59,7 +59,8 @@ def paint_figure(
     keys = ("base", f"ednas_{own}", f"jared_{own}")
     rows = [row for row in table2(scale).rows if isinstance(row, Row) and row.key in keys]
     configs = {row.title: row.trainings[0] for row in rows}
-    jobs = [Job(f"{FIGURE_5}, {title}", config, training_folder(config, out).path) for title, config in configs.items()]
+    folders = {title: training_folder(config, out).seed(config.seed).path for title, config in configs.items()}
+    jobs = [Job(f"{FIGURE_5}, {title}", config, folders[title]) for title, config in configs.items()]
     train_jobs(jobs, device=device, callbacks=callbacks, announce=announce)
     models = [(title, load_checkpoint(job.run.checkpoint.path)) for title, job in zip(configs, jobs, strict=True)]
     config = jobs[0].config
@@ -80,6 +81,8 @@ def compose(pictures: Sequence[Picture]) -> Image.Image:
     parts = [(one.image, one.label or one.image, *(found for _, found in one.predictions)) for one in pictures]
     rows = [list(map(_open, own)) for own in parts]
     width, height = rows[0][0].size
+    scale = -(-WIDTH // width)  # headings need room
+    width, height = scale * width, scale * height
     sheet = Image.new("RGB", (len(titles) * (width + GAP) - GAP, LINE + len(rows) * (height + GAP) - GAP), "white")
     draw = ImageDraw.Draw(sheet)
     for column, title in enumerate(titles):

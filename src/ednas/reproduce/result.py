@@ -49,10 +49,14 @@ class RowResult(StrictModel):
         seeds = self.measured.get(protocol, {})
         if not seeds:
             return None
-        first = next(iter(seeds.values()))
+        found: dict[str, dict[str, list[float]]] = {}
+        for values in seeds.values():  # what was not measured in all is the mean of those in which it was
+            for task, metrics in values.items():
+                for metric, value in metrics.items():
+                    found.setdefault(task, {}).setdefault(metric, []).append(value)
         means = {
-            task: {metric: statistics.mean(values[task][metric] for values in seeds.values()) for metric in metrics}
-            for task, metrics in first.items()
+            task: {metric: statistics.mean(values) for metric, values in metrics.items()}
+            for task, metrics in found.items()
         }
         return ModelMetrics(self.title, protocol, means, DIRECTIONS, by_seed=seeds)
 
@@ -83,6 +87,7 @@ class TableResult(StrictModel):
         table: Its name.
         title: For people.
         scale: Name of the scale.
+        command: What made it.
         wanted: Trainings that each row should have.
         measured_on: On what all was measured, as :data:`ednas.metrics.MEASURED_ON` names it.
         rows: The rows, in order.
@@ -95,12 +100,21 @@ class TableResult(StrictModel):
     table: str
     title: str
     scale: str
+    command: str
     wanted: int
     measured_on: dict[str, Any]
     rows: tuple[RowResult, ...]
     claims: tuple[ClaimResult, ...]
     notes: tuple[str, ...]
     versions: Mapping[str, str]
+
+    def read(self, reading: Reading | None) -> TableResult:
+        """Return what one reading of the paper comes to; None = both."""
+        if reading is None:
+            return self
+        rows = tuple(row for row in self.rows if row.reading in (None, reading))
+        claims = tuple(claim for claim in self.claims if claim.reading in (None, reading))
+        return self.model_copy(update={"rows": rows, "claims": claims})
 
     @property
     def name(self) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+
+from pydantic import Field
 
 from ednas.arch import Architecture, SearchSpace, load_architecture
 from ednas.config import StrictModel, parse
@@ -20,6 +23,7 @@ from ednas.search.sampling import draw
 from ednas.search.study import StudyReader
 from ednas.search.trial import TrialState
 from ednas.seeding import derive_seed
+from ednas.training.jobs import add_seconds, training_seconds
 
 BEST = 5
 """How many of a search's best networks are looked at, as in the paper."""
@@ -37,14 +41,14 @@ class Found(StrictModel):
     Attributes:
         architecture: The network that it chose, as text.
         best: The best networks within the limits, as texts.
-        seconds: What training its candidates took, all together.
+        seconds: Processor seconds of the whole search.
         heads: Output channels by task.
         input_size: ``(H, W)`` on the device.
         limits: What no network may exceed, by quantity.
     """
 
     architecture: str
-    best: tuple[str, ...]
+    best: tuple[str, ...] = Field(min_length=1)
     seconds: float
     heads: dict[str, int]
     input_size: tuple[int, int]
@@ -53,7 +57,7 @@ class Found(StrictModel):
 
 def search_folder(config: SearchConfig, out: Path) -> RunFolder:
     """Return where the searches of a configuration are, a folder for each seed."""
-    values = {**config.standalone().identity(), "seed": 0}
+    values = {**config.standalone().identity(), "trials": config.trials, "seed": 0}
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
     return RunFolder(out / "searches" / f"{'+'.join(config.training.tasks)}-{digest}")
 
@@ -73,7 +77,7 @@ def do_searches(
     callbacks: Sequence[SearchCallback] = (),
     announce: Callable[[str], None] | None = None,
 ) -> None:
-    """Search from every seed what was not searched yet.
+    """Search from every seed what was not searched yet; what was is checked to be of the same data.
 
     Args:
         configs: The searches, from the first seed.
@@ -92,14 +96,26 @@ def do_searches(
         for path, config in distinct.items():
             seed = config.training.seed + index
             run = RunFolder(path).seed(seed)
-            if run.found.is_file():
-                continue
             how = {"workers": workers, "device": device, "executor": "inline" if workers == 1 else "process"}
             own = seeded(config, seed).model_copy(update=how)
-            found = _summary(run_search(own, run.path, resume=run.is_search, callbacks=callbacks), run)
+            is_finished, before = run.found.is_file(), _processor_seconds()
+            try:
+                result = run_search(own, run.path, resume=run.is_search, callbacks=callbacks)
+            finally:
+                if not is_finished and run.path.is_dir():
+                    add_seconds(run, _processor_seconds() - before)
+            if is_finished:
+                continue
+            found = _summary(result, run)
             write_json(run.found, found.model_dump(mode="json"))
             if announce is not None:
                 announce(f"{path.name}, seed {seed}: searched, {found.architecture}")
+
+
+def _processor_seconds() -> float:
+    """Return those of this process and of the processes that it started and that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _summary(result: SearchResult, run: RunFolder) -> Found:
@@ -110,7 +126,7 @@ def _summary(result: SearchResult, run: RunFolder) -> Found:
     return Found(
         architecture=result.architecture.to_text(),
         best=tuple(dict.fromkeys(text for _, text in sorted(within, reverse=True)))[:BEST],
-        seconds=sum(trial.seconds or 0.0 for trial in trials),
+        seconds=training_seconds(run) or 0.0,
         heads=costed["heads"],
         input_size=costed["input_size"],
         limits=dict(result.limits),
@@ -124,7 +140,12 @@ def load_found(config: SearchConfig, out: Path, seed: int) -> Found | None:
         CheckpointError: The file is damaged.
     """
     file = search_folder(config, out).seed(seed).found
-    return parse(Found, read_json(file, CheckpointError), str(file), CheckpointError) if file.is_file() else None
+    if not file.is_file():
+        return None
+    value = read_json(file, CheckpointError)
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{file}: holds {type(value).__name__}, expected what a search found; remove it")
+    return parse(Found, value, str(file), CheckpointError)
 
 
 def describe_found(found: Sequence[Found]) -> TaskValues:
@@ -142,7 +163,7 @@ def describe_random(config: SearchConfig, found: Found, seed: int) -> TaskValues
         return all(costs[name] <= limit for name, limit in found.limits.items())
 
     start = space.encode(load_architecture(found.architecture))
-    drawn = draw(space, cost, accept, RANDOM, start, derive_seed(seed, "random networks"))
+    drawn = draw(space, cost, accept, RANDOM, start, derive_seed(seed, "random networks"), sweeps=1)
     return describe_backbones([candidate.architecture for candidate in drawn])
 
 

@@ -3,24 +3,51 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from ednas.files import csv_text
-from ednas.metrics import METRICS, scored_metrics
+from ednas.metrics import METRICS, TaskValues, scored_metrics
 from ednas.report.labels import MISSING, metric_heading, show_count, show_delta, show_latency, show_metric, show_number
 from ednas.report.tables.layout import names, new_table, numbers
-from ednas.reproduce.claims import DELTA, Measured, Verdict, quantity
+from ednas.reproduce.claims import DELTA, TIMES, Measured, Verdict, quantity
 from ednas.reproduce.collect import ADASHARE, PROTOCOLS, STANDARD
 from ednas.reproduce.paper import Printed
 from ednas.reproduce.result import ClaimResult, RowResult, TableResult
+from ednas.reproduce.scales import TARGET
+from ednas.reproduce.speed import HERE as HERE_INT8
 from ednas.tasks import EvaluationProtocol
 
-CSV_COLUMNS = ("table", "row", "protocol", "seed", "task", "metric", "value")
+CSV_COLUMNS = ("table", "row", "from", "seed", "task", "metric", "value")
 
 COSTS = ("Params", "GFLOP", "Latency ms", "Speed")
+
+MEANINGS = {
+    "Δ %": "Δ: mean relative gain (Eq. 9-12), positive is better",
+    "Runs": "±: standard deviation over the runs",
+    "GFLOP": "GFLOP: thousand million operations at 256x256, two a multiply-accumulate",
+    "Latency ms": "latency: estimated on a Coral, all networks one after another",
+    "Speed": "speed: how many times as fast as the row that gains are over",
+}
+"""What columns hold, by their headings."""
+
+TITLES = {
+    "fused_percent": "Fused-IBN blocks %",
+    "ibn_2_percent": "IBN in block 2 %",
+    "ibn_7_percent": "IBN in block 7 %",
+    "seconds": "processor seconds",
+    "latency_ms": "ms",
+    "latency_p10_ms": "p10 ms",
+    "latency_p90_ms": "p90 ms",
+    "streamed_mb": "streamed MB",
+}
+"""Headings of what is no metric."""
+
+PLACES = {TARGET: "Coral ", HERE_INT8: "here, int8: "}
+"""What stands before a heading, by where it was measured."""
 
 PAPER, HERE = "paper", "here"
 """Where numbers come from, beside the protocols: print, and what needs no protocol."""
@@ -42,17 +69,14 @@ def rows_table(result: TableResult) -> Table:
         for number, line in enumerate(own):
             name = Text(row.title if number == 0 else "")
             table.add_row(name, line[0], *(line[place + 1] for place in filled), end_section=number == len(own) - 1)
-    table.caption = Text(
-        "Δ: mean relative gain (Eq. 9-12), positive is better; ±: standard deviation over the runs; GFLOP: thousand "
-        "million operations at 256x256, two a multiply-accumulate; latency: estimated on a Coral; speed: how many "
-        "times as fast as the row that gains are over"
-    )
+    shown = {headings[place] for place in filled}
+    table.caption = Text("; ".join(meaning for heading, meaning in MEANINGS.items() if heading in shown))
     return table
 
 
 def _heading(task: str, metric: str) -> str:
     """Return a column's heading; what is no metric says what it is of."""
-    return metric_heading(metric) if metric in METRICS else f"{task} {metric}".replace("_", " ")
+    return metric_heading(metric) if metric in METRICS else f"{PLACES.get(task, '')}{TITLES.get(metric, metric)}"
 
 
 def _show(metric: str, value: float | None, spread: float | None) -> str:
@@ -100,18 +124,19 @@ def _judged(claim: ClaimResult, protocol: EvaluationProtocol) -> tuple[str, ...]
     return place, _effect(claim, verdict), p_value, runs, verdict.test, show_verdict(verdict)
 
 
-def values_csv(result: TableResult) -> str:
-    """Return every training's metrics as CSV, a line each."""
-    lines = (
-        {"table": result.table, "row": row.key, "protocol": protocol, "seed": seed}
-        | {"task": task, "metric": metric, "value": value}
-        for row in result.rows
-        for protocol, seeds in row.measured.items()
-        for seed, tasks in seeds.items()
-        for task, metrics in tasks.items()
-        for metric, value in metrics.items()
-    )
-    return csv_text(CSV_COLUMNS, lines).rstrip("\n")
+def values_csv(results: Iterable[TableResult]) -> str:
+    """Return every training's metrics as CSV, a line each; those of the paper have no seed."""
+    return csv_text(CSV_COLUMNS, (line for result in results for line in _values(result))).rstrip("\n")
+
+
+def _values(result: TableResult) -> Iterator[dict[str, Any]]:
+    for row in result.rows:
+        sources: list[tuple[str, int | None, TaskValues]] = [(PAPER, None, row.printed.values)] if row.printed else []
+        sources += [(name, seed, tasks) for name, seeds in row.measured.items() for seed, tasks in seeds.items()]
+        for source, seed, tasks in sources:
+            head = {"table": result.table, "row": row.key, "from": source, "seed": seed}
+            for task, metrics in tasks.items():
+                yield from ({**head, "task": task, "metric": name, "value": value} for name, value in metrics.items())
 
 
 def show_verdict(verdict: Verdict) -> str:
@@ -120,7 +145,7 @@ def show_verdict(verdict: Verdict) -> str:
         return verdict.outcome
     if verdict.runs < verdict.wanted:
         return f"undecided ({verdict.runs} of {verdict.wanted} runs)"
-    return "undecided at this scale"
+    return "undecided"
 
 
 def _text(claim: ClaimResult) -> str:
@@ -128,7 +153,10 @@ def _text(claim: ClaimResult) -> str:
 
 
 def _effect(claim: ClaimResult, verdict: Verdict) -> str:
-    return MISSING if verdict.effect is None else f"{show_delta(verdict.effect)} {claim.effect}"
+    if verdict.effect is None:
+        return MISSING
+    number = show_number(verdict.effect) if claim.effect == TIMES else show_delta(verdict.effect)
+    return f"{number} {claim.effect}"
 
 
 def _outcome(claim: ClaimResult, protocol: EvaluationProtocol, wanted: int) -> str:
@@ -206,10 +234,13 @@ def _gains(
         return (MISSING,) * (1 + len(layout))
     measured = Measured(own, baseline)
     gains = [list(quantity(measured, by).values()) for by in (DELTA, *(f"{DELTA}.{task}" for task in layout))]
-    return tuple(
-        show_delta(statistics.mean(values)) + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")
-        for values in gains
-    )
+    return tuple(map(_show_gain, gains))
+
+
+def _show_gain(values: Sequence[float]) -> str:
+    if not values:
+        return MISSING
+    return show_delta(statistics.mean(values)) + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")
 
 
 def _own_costs(result: TableResult, row: RowResult) -> tuple[str, ...]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import platform
+import tempfile
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from ednas.arch import load_architecture
 from ednas.config import StrictModel, parse
 from ednas.exceptions import CheckpointError
 from ednas.files import read_json, write_json
@@ -23,16 +26,16 @@ from ednas.reproduce.table import NetworkRow, PlainNetwork
 HERE = "here_int8"
 """What stands in the place of a task where this computer is meant."""
 
-FILE = "speed.json"
-
 
 class Rounds(StrictModel):
     """What was measured on this computer.
 
     Attributes:
-        latency_ms: By the key of each row, the latency of each round, all its networks one after another.
+        computer: Its processor, as far as its system tells.
+        latency_ms: By what networks a row has, the latency of each round, all of them one after another.
     """
 
+    computer: str
     latency_ms: dict[str, tuple[float, ...]]
 
 
@@ -50,40 +53,45 @@ def measure_here(
     Raises:
         TargetError: A network cannot be run.
     """
-    known = load_rounds(out)
-    if not rows or (known is not None and all(len(known.latency_ms.get(row.key, ())) >= rounds for row in rows)):
+    if all(len(load_rounds(row, out)) >= rounds for row in rows):
         return
     if find_spec("ai_edge_litert") is None:
         if announce is not None:
             announce(f"{MISSING}, to measure speed on this computer; it is estimated alone")
         return
-    folder = out / "speed"
-    folder.mkdir(parents=True, exist_ok=True)
-    entries = []
-    for row in rows:
-        files = [folder / f"{row.key}_{number}.tflite" for number in range(len(row.networks))]
-        for file, network in zip(files, row.networks, strict=True):
-            write_tflite(_graph(network), file, dtype="int8")
-        entries.append("+".join(map(str, files)))
-    found = run_benchmark(entries, load_target("cpu_generic"), runtime=LiteRT(processes=rounds))
+    with tempfile.TemporaryDirectory(prefix="ednas-") as folder:
+        entries = []
+        for row in rows:
+            files = [Path(folder) / f"{row.key}_{number}.tflite" for number in range(len(row.networks))]
+            for file, network in zip(files, row.networks, strict=True):
+                write_tflite(_graph(network), file, dtype="int8")
+            entries.append("+".join(map(str, files)))
+        found = run_benchmark(entries, load_target("cpu_generic"), runtime=LiteRT(processes=rounds))
     latencies = {
-        row.key: tuple(one.latency_ms for one in result.rounds) for row, result in zip(rows, found.results, strict=True)
+        _key(row): tuple(one.latency_ms for one in result.rounds)
+        for row, result in zip(rows, found.results, strict=True)
     }
-    write_json(out / FILE, Rounds(latency_ms=latencies).model_dump(mode="json"))
+    computer = platform.processor() or platform.machine()
+    write_json(_file(out), Rounds(computer=computer, latency_ms=latencies).model_dump(mode="json"))
 
 
-def load_rounds(out: Path) -> Rounds | None:
-    """Return what was measured on this computer; None where nothing was.
+def load_rounds(row: NetworkRow, out: Path) -> tuple[float, ...]:
+    """Return the latencies of a row that were measured on this computer, a round each.
 
     Raises:
         CheckpointError: The file is damaged.
     """
-    file = out / FILE
-    return parse(Rounds, read_json(file, CheckpointError), str(file), CheckpointError) if file.is_file() else None
+    file = _file(out)
+    if not file.is_file():
+        return ()
+    value = read_json(file, CheckpointError)
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{file}: holds {type(value).__name__}, expected latencies; remove it")
+    return parse(Rounds, value, str(file), CheckpointError).latency_ms.get(_key(row), ())
 
 
-def describe_speed(row: NetworkRow, runs: int, rounds: Sequence[float]) -> dict[int, TaskValues]:
-    """Return the latencies of each round: estimated, which is always the same, and measured, where that was done."""
+def describe_speed(row: NetworkRow, rounds: Sequence[float]) -> dict[int, TaskValues]:
+    """Return the latency that is estimated, once, and those that were measured, a round each."""
     source = load_source(TARGET)
     costs = [source.cost(_graph(network)) for network in row.networks]
     estimated = {
@@ -92,9 +100,18 @@ def describe_speed(row: NetworkRow, runs: int, rounds: Sequence[float]) -> dict[
         "latency_p90_ms": sum(cost.latency_p90_ms or cost.latency_ms for cost in costs),
         "streamed_mb": sum((cost.streamed_bytes or 0) / 1e6 for cost in costs),
     }
-    measured: list[TaskValues] = [{HERE: {"latency_ms": value}} for value in rounds[:runs]]
-    measured += [{}] * (runs - len(measured))
-    return {number: {TARGET: estimated, **own} for number, own in enumerate(measured)}
+    measured = {number: {HERE: {"latency_ms": value}} for number, value in enumerate(rounds)}
+    return {**measured, 0: {TARGET: estimated, **measured.get(0, {})}}
+
+
+def _file(out: Path) -> Path:
+    return out / "speed" / "rounds.json"
+
+
+def _key(row: NetworkRow) -> str:
+    """Return what tells a row's networks from others."""
+    networks = [f"{load_architecture(one.architecture).fingerprint()} {','.join(one.tasks)}" for one in row.networks]
+    return f"{COST_SIZE[0]}x{COST_SIZE[1]} {' + '.join(networks)}"
 
 
 def _graph(network: PlainNetwork) -> LayerGraph:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ednas.durations import show_seconds
+from ednas.exceptions import CheckpointError, EdnasError, TrainingError
 from ednas.files import read_json, write_json
 from ednas.runs import RunFolder
 from ednas.training.config import TrainConfig
@@ -55,6 +59,8 @@ def train_jobs(
 ) -> None:
     """Do trainings; what is finished is kept, and what was broken off goes on.
 
+    One that cannot go on, because its loss is not finite for example, does not keep the others from being done.
+
     Args:
         jobs: The trainings, in the order in which they begin.
         workers: Trainings at a time, each in a process of its own; 1 = in this one.
@@ -63,23 +69,46 @@ def train_jobs(
         announce: Called with a line for every training that is done: how many are left, and for how long.
 
     Raises:
+        TrainingError: One or more failed; the others are done.
         EdnasError: As :func:`~ednas.training.run.train`; what was finished is kept.
     """
-    waiting = sum(not job.is_done for job in jobs)
-    say = _Countdown(len(jobs), waiting, announce or (lambda _: None))
+    say = _Countdown(len(jobs), sum(not job.is_done for job in jobs), announce or (lambda _: None))
+    failures: list[str] = []
     if workers == 1:
         for job in jobs:
-            say(job.name, _train(job, device, callbacks(job.name) if callbacks else ()))
+            say(job.name, *_try(job, failures, partial(_train, job, device, callbacks(job.name) if callbacks else ())))
     else:
-        _train_in_processes(jobs, device, workers, say)
+        _train_in_processes(jobs, device, workers, say, failures)
+    if failures:
+        others = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
+        raise TrainingError(f"{failures[0]}{others}; the other trainings are done")
 
 
 def training_seconds(run: RunFolder) -> float | None:
     """Return the processor seconds that a training took; None where they are not known.
 
     A process that was killed has left none.
+
+    Raises:
+        CheckpointError: The file is damaged.
     """
-    return sum(read_json(run.seconds)) if run.seconds.is_file() else None
+    return sum(_read_seconds(run)) if run.seconds.is_file() else None
+
+
+def add_seconds(run: RunFolder, seconds: float) -> None:
+    """Add the processor seconds of a process to those that are known of a run.
+
+    Raises:
+        CheckpointError: The file is damaged.
+    """
+    write_json(run.seconds, [*(_read_seconds(run) if run.seconds.is_file() else ()), seconds])
+
+
+def _read_seconds(run: RunFolder) -> list[float]:
+    found = read_json(run.seconds, CheckpointError)
+    if not isinstance(found, list) or not all(isinstance(value, int | float) for value in found):
+        raise CheckpointError(f"{run.seconds}: must hold a list of numbers; remove it")
+    return found
 
 
 class _Countdown:
@@ -99,7 +128,7 @@ class _Countdown:
         self._trained = 0
         self._begin = time.monotonic()
 
-    def __call__(self, name: str, trained: bool) -> None:
+    def __call__(self, name: str, trained: bool, outcome: str = "done") -> None:
         """Take note of a training that is done; one that had been done before says nothing of how long others take."""
         self._done += 1
         self._trained += trained
@@ -107,7 +136,16 @@ class _Countdown:
             left = self._waiting - self._trained
             seconds = (time.monotonic() - self._begin) / self._trained * left
             end = f", about {show_seconds(seconds)} left" if left else ""
-            self._say(f"{name}: done, {self._done} of {self._jobs}{end}")
+            self._say(f"{name}: {outcome}, {self._done} of {self._jobs}{end}")
+
+
+def _try(job: Job, failures: list[str], do: Callable[[], bool]) -> tuple[bool, str]:
+    """Do a training; return whether there was anything to do, and how it ended. A failure is noted."""
+    try:
+        return do(), "done"
+    except TrainingError as error:
+        failures.append(f"{job.name}: {error}")
+        return True, f"failed ({error})"
 
 
 def _train(job: Job, device: str, callbacks: Sequence[Callback] = ()) -> bool:
@@ -121,21 +159,29 @@ def _train(job: Job, device: str, callbacks: Sequence[Callback] = ()) -> bool:
         train(job.config, job.folder, resume=True, callbacks=callbacks, device=device)
     finally:
         if not is_finished and job.folder.is_dir():
-            known = read_json(job.run.seconds) if job.run.seconds.is_file() else []
-            write_json(job.run.seconds, [*known, time.process_time() - before])
+            add_seconds(job.run, time.process_time() - before)
     return not is_finished
 
 
-def _train_in_processes(jobs: Sequence[Job], device: str, workers: int, say: Callable[[str, bool], None]) -> None:
+def _train_in_processes(
+    jobs: Sequence[Job], device: str, workers: int, say: Callable[[str, bool, str], None], failures: list[str]
+) -> None:
     context = multiprocessing.get_context("spawn")
+    waiting = iter(jobs)
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_use_one_thread) as pool:
-        futures = {pool.submit(_train, job, device): job.name for job in jobs}
-        try:
-            for future in as_completed(futures):
-                say(futures[future], future.result())
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+        # No more are submitted than run at a time: what is submitted begins even while the others are stopped.
+        running = {pool.submit(_train, job, device): job for job in islice(waiting, workers)}
+        while running:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                job = running.pop(future)
+                try:
+                    say(job.name, *_try(job, failures, future.result))
+                except BrokenProcessPool as error:
+                    raise EdnasError(
+                        f"{job.name}: its process was killed, for want of memory perhaps; take fewer --workers"
+                    ) from error
+                running |= {pool.submit(_train, other, device): other for other in islice(waiting, 1)}
 
 
 def _use_one_thread() -> None:

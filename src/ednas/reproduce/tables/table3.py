@@ -15,7 +15,7 @@ def table3(scale: Scale) -> Table:
         "table3",
         "Baselines on three tasks",
         (
-            single_task(problem, "table3", "nyuv2_mt"),
+            single_task(problem, "table3"),
             multi_task(problem, "table3", "nyuv2_mt", "single"),
         ),
         (Better("Learning three tasks costs the base accuracy", "single", "base", printed="+11.3"),),
