@@ -95,11 +95,7 @@ def test_it_goes_on_where_it_was_broken_off(scale, tmp_path):
 @pytest.mark.slow
 def test_one_reading_leaves_out_the_other(scale, tmp_path):
     (result,) = make(scale, tmp_path / "out", runs=1, reading="printed")
-    assert [len(row.measured["standard"]) for row in result.rows] == [
-        1,
-        1,
-        0,
-    ]  # the file has all rows, whatever is asked
+    assert [len(row.measured["standard"]) for row in result.rows] == [1, 1, 0]  # all rows are kept
     read = result.read("printed")
     assert [row.key for row in read.rows] == ["single", "base"]
     assert [claim.text for claim in read.claims] == ["Both are better", "Both spread less"]

@@ -67,6 +67,16 @@ def test_a_depthwise_convolution_needs_whole_vectors_in_float16() -> None:
     assert cycles(loose, engine) / loose.macs > 1.2 * cycles(packed, engine) / packed.macs
 
 
+@pytest.mark.parametrize("name", TARGETS)
+def test_what_has_no_vector_kernel_is_far_slower(name: str) -> None:
+    engine = load_target(name).engine
+    assert isinstance(engine, Ncnn)
+    pooled, summed = (Layer(op, "n", op, (56, 56, 64), (1, 1, 64), kernel=(56, 56)) for op in ("MEAN", "SUM"))
+    assert cycles(summed, engine) > 3 * cycles(pooled, engine)
+    around, between = (Layer("p", "n", "PAD", (56, 56, 64), shape) for shape in ((60, 60, 64), (56, 56, 73)))
+    assert cycles(between, engine) > cycles(around, engine)
+
+
 @given(side=sides, inputs=channels, outputs=channels, kernel=st.sampled_from([1, 5]))
 def test_more_outputs_cost_more(side: int, inputs: int, outputs: int, kernel: int) -> None:
     assert cycles(convolution(side, inputs, outputs, kernel)) <= cycles(convolution(side, inputs, outputs + 1, kernel))
