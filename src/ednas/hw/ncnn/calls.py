@@ -26,8 +26,10 @@ def call_layers(call: Call, read: Sequence[Sides], made: Sides) -> list[Layer]:
     if call.kind in _PRODUCTS:
         return _PRODUCTS[call.kind](call, read, made)
     source, result = hwc(read[0]) if read else hwc(made), hwc(made)
-    if call.kind == "Pooling" and not call.integer(4):
+    if call.kind == "Pooling":
         op = "AVERAGE_POOL_2D" if call.integer(0) else "MAX_POOL_2D"
+        if call.integer(4):  # over all of it
+            return [_layer(call, op, source, result, kernel=source[:2])]
         if call.integer(7):  # adaptive
             kernel = -(-source[0] // result[0]), -(-source[1] // result[1])
             return [_layer(call, op, source, result, kernel=kernel, stride=max(kernel))]
@@ -199,8 +201,7 @@ FORMS: Mapping[str, Sequence[str]] = {
     "BinaryOp": ("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "POW", "SUB", "DIV", "POW", "ATAN2", "ATAN2"),
     "Eltwise": ("MUL", "ADD", "MAXIMUM"),
     "Interp": ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR", "RESIZE_BILINEAR"),
-    "Pooling": ("REDUCE_MAX", "MEAN"),
-    "Reduction": ("SUM", "SUM", "SUM", "MEAN", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", *["SUM"] * 4),
+    "Reduction": (*["SUM"] * 4, "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", *["SUM"] * 4),
     "UnaryOp": ("ABS", "NEG", "FLOOR", "CEIL", "SQUARE", "SQRT", "RSQRT", "EXP", "LOG", *["SIN"] * 6, "SQRT", "TANH"),
 }
 """The same for layers whose parameter 0 says what they compute."""

@@ -2,7 +2,9 @@
 
 ncnn packs as many channels as a vector has lanes. It computes a convolution of 3x3 and stride 1 by Winograd's products
 of 8x8 tiles for up to 128 channels, of 6x6 for more; any other as a matrix product, for which it copies what lies under
-the window. Where channels do not fill vectors, Winograd's products and depthwise convolutions are far slower.
+the window. Where channels do not fill vectors, Winograd's products and depthwise convolutions are far slower. For
+reductions other than pooling, and for padding between channels, it has no kernel of a processor's own: features are
+unpacked, made float32 and computed one by one.
 
 All work is told in multiply-accumulates (MACs) of a 1x1 convolution, whose cycles are one figure: so devices differ in
 few others. A convolution costs its MACs, more of them the wider its window, its outputs and its parameters; a Winograd
@@ -60,6 +62,7 @@ class Ncnn(StrictModel):
         element_macs: An element of another operator.
         copy_macs: An element that is copied.
         pool_macs: A tap of a pooling.
+        plain_macs: An element of an operator without a vector kernel.
         layer_macs: A layer beside its work.
     """
 
@@ -85,6 +88,7 @@ class Ncnn(StrictModel):
     element_macs: Figure
     copy_macs: Figure
     pool_macs: Figure
+    plain_macs: Figure
     layer_macs: Figure
 
     @property
@@ -123,6 +127,10 @@ class Ncnn(StrictModel):
         if op in _EXPONENTIALS:
             return self.exponential_macs.value * elements
         most = max(prod(layer.input), elements)
+        if op == "MEAN":  # what becomes a pooling over all of it
+            return self.pool_macs.value * most
+        if op in ops.REDUCTIONS or (op == "PAD" and layer.input[2] != layer.output[2]):
+            return self.plain_macs.value * most
         return (self.copy_macs if op in _COPIES else self.element_macs).value * most
 
     def _convolution_macs(self, layer: Layer) -> float:
