@@ -85,7 +85,8 @@ def test_it_goes_on_where_it_was_broken_off(scale, tmp_path):
     said: list[str] = []
     (whole,) = make(scale, out, runs=1, announce=said.append)
     assert {path: trained(out)[path] for path in first} == first
-    *_, last, measuring = said
+    first_line, *_, last, measuring = said
+    assert first_line == "small: 2 of 4 trainings are done"
     assert last == "small, Both, read otherwise, seed 0: done, 4 of 4"
     assert measuring == "small: measuring under AdaShare's protocol, 0 of 4 done"
     assert [len(row.measured["standard"]) for row in whole.rows] == [1, 1, 1]

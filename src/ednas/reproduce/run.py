@@ -79,8 +79,11 @@ def reproduce(
             wanted = table.read(reading)
             count = table.runs if runs is None else runs
             rows = [row for row in wanted.rows if isinstance(row, Row)]
+            jobs = _jobs(table.name, [row for row in rows if row.search is None], out, count)
+            if announce is not None and jobs:
+                announce(f"{table.name}: {sum(job.is_done for job in jobs)} of {len(jobs)} trainings are done")
             with _noting(failures):
-                do(_jobs(table.name, [row for row in rows if row.search is None], out, count))
+                do(jobs)
             find([search for row in wanted.rows for search in row.searches], out, count)
             with _noting(failures):
                 do(_jobs(table.name, [row for row in rows if row.search is not None], out, count))
