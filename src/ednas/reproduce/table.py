@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ednas.reproduce.claims import Claim, Reading
 from ednas.reproduce.paper import Printed
@@ -124,4 +124,4 @@ class Table:
             return self
         rows = tuple(row for row in self.rows if row.reading in (None, reading))
         claims = tuple(claim for claim in self.claims if claim.reading in (None, reading))
-        return Table(self.name, self.title, rows, claims, self.runs, self.notes)
+        return replace(self, rows=rows, claims=claims)
