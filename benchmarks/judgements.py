@@ -145,7 +145,7 @@ def _name(anchor: Anchor) -> tuple[str, int, int, tuple[int, int]]:
 def show_calibration(chosen: Sequence[Candidate], supernet: Path) -> Table:
     """How many images a supernet's batch statistics need, to rank networks as their own trainings do."""
     texts = [one.architecture.to_text() for one in chosen]
-    truth = _long(Bank(RESULTS).anchors())
+    truth = long_trainings(Bank(RESULTS).anchors())
     known = [text for text in texts if text in truth]
     end = np.array([np.mean([log_accuracy(own) for own in truth[text]]) for text in known])
     own = recipe("mini", input_size=SIZE, task_options=JARED)
@@ -225,7 +225,7 @@ def show_early(first: Sequence[Anchor]) -> Table:
 
 def show_short(anchors: Sequence[Anchor]) -> Table:
     """How well short trainings, to their end, rank networks as long ones of other seeds do."""
-    long = _long(anchors)
+    long = long_trainings(anchors)
     short: dict[tuple[int, tuple[int, int]], dict[str, Evaluation]] = {}
     for anchor in anchors:
         _, _, steps, size = _name(anchor)
@@ -255,7 +255,7 @@ def show_short(anchors: Sequence[Anchor]) -> Table:
     return table
 
 
-def _long(anchors: Sequence[Anchor]) -> dict[str, list[Evaluation]]:
+def long_trainings(anchors: Sequence[Anchor]) -> dict[str, list[Evaluation]]:
     """Return the trainings that all others are compared with, by architecture."""
     found: dict[str, list[Evaluation]] = {}
     for anchor in anchors:
