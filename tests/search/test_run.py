@@ -92,6 +92,22 @@ def test_a_search_from_its_configuration_to_its_folder(tmp_path: Path) -> None:
         run_search(written, tmp_path / "run")
 
 
+@pytest.mark.slow
+def test_a_search_goes_on_where_its_data_have_been_moved_but_not_with_others(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "before")
+    changes: dict[str, Any] = {"data_options": {}, "trials": 1}
+    run_search(small_search(data=str(tmp_path / "before" / "dataset.yaml"), **changes), tmp_path / "run")
+    (tmp_path / "before").rename(tmp_path / "after")
+    moved = small_search(data=str(tmp_path / "after" / "dataset.yaml"), **{**changes, "trials": 2})
+    run_search(moved, tmp_path / "run", resume=True)
+    with StudyReader(tmp_path / "run" / "study.db") as reader:
+        assert len(reader.trials()) == 2
+    image = tmp_path / "after" / "train" / "image" / "0.png"
+    image.write_bytes((tmp_path / "after" / "train" / "image" / "1.png").read_bytes())
+    with pytest.raises(StudyError, match="belongs to another search: 'data' was"):
+        run_search(moved, tmp_path / "run", resume=True)
+
+
 def test_it_says_what_the_mean_label_scores(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     told: list[float] = []
     recorder = Recorder()

@@ -135,6 +135,8 @@ def begin(
         "evaluator": _name_evaluator(config, evaluator),
         "judged alike": config.judged_alike,
     }
+    if stored.get("data digest") == train_split.digest:
+        identity["data"] = stored["data"]  # the same images, wherever they are now
     sizes = [len(decision.candidates) for decision in space.decisions]
     seed = config.training.seed
     controller = config.controller.make(sizes, seed, objective.limits, initial, objective.objectives)
