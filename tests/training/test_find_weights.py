@@ -41,8 +41,17 @@ def test_the_best_weights_are_taken_and_fixed(config, tmp_path, tried):
     assert found.recipe.weighting == WeightingConfig()
     for weights in tried:
         assert math.prod(weights.values()) == pytest.approx(0.5)
-        assert all(0.1 <= weights[task] / tried[0][task] <= 10 for task in weights)
-    assert len({own["depth"] for own in tried}) == 3
+        assert all(1 / 3 <= weights[task] / tried[0][task] <= 3 for task in weights)
+
+
+def test_weights_are_tried_far_from_one_another(config, tmp_path, tried):
+    module.find_weights(searched(config, trials=5), RunFolder(tmp_path))
+    logs = [math.log(own["depth"] / 0.5, 3) for own in tried]  # the part of the range that they reach
+    assert min(logs) < -0.7 and max(logs) > 0.7
+    ordered = sorted(logs)
+    assert min(b - a for a, b in zip(ordered, ordered[1:], strict=False)) > 0.25
+    module.find_weights(searched(config, trials=3), RunFolder(tmp_path / "fewer"))
+    assert tried[5:] == tried[:3]
 
 
 def test_a_search_that_was_ended_goes_on_and_another_one_does_not(config, tmp_path, tried):

@@ -1,18 +1,19 @@
 """A small search for the weights of the tasks' losses: short trainings, of which the best one's weights are taken.
 
-The recipe's own weights are tried first, then others around them, drawn uniformly on a logarithmic scale; their
-geometric mean stays, so that they do not act as another learning rate. Each is trained on the training split but for a
-part, which it is measured on; the validation split is not opened.
+The recipe's own weights are tried first, then others around them, each as far as possible on a logarithmic scale from
+those before; their geometric mean stays, so that they do not act as another learning rate. Each is trained on the
+training split but for a part, which it is measured on; the validation split is not opened.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+
+import numpy as np
 
 from ednas.exceptions import TrainingError
 from ednas.files import read_json, write_json
@@ -31,6 +32,9 @@ from ednas.training.teacher import load_teacher
 
 FEWEST_STEPS = 20
 """Of a training that tries weights."""
+
+DRAWN = 100
+"""Weights that are drawn for a trial; the one that is farthest from all that were tried is taken."""
 
 _log = logging.getLogger(__name__)
 
@@ -77,8 +81,10 @@ def find_weights(
     options = Searched.Options.model_validate(config.recipe.weighting.options)
     identity = config.standalone().model_dump(mode="json")
     trials = _known(run, identity)
-    for number in range(len(trials), options.trials):
-        trial = _try(config, _candidate(config, options, number), options, decode_progress, device)
+    for number, weights in enumerate(_candidates(config, options)):
+        if number < len(trials):
+            continue
+        trial = _try(config, weights, options, decode_progress, device)
         trials.append(trial)
         write_json(run.weights_search, {"config": identity, "trials": [asdict(own) for own in trials]})
         shown = ", ".join(f"{task} {weight:.3g}" for task, weight in trial.weights.items())
@@ -102,14 +108,19 @@ def _known(run: RunFolder, identity: Mapping[str, Any]) -> list[WeightsTrial]:
     return [WeightsTrial(**trial) for trial in value["trials"]] if is_same else []
 
 
-def _candidate(config: TrainConfig, options: Searched.Options, number: int) -> dict[str, float]:
+def _candidates(config: TrainConfig, options: Searched.Options) -> Iterator[dict[str, float]]:
+    """Yield the weights to try, the recipe's own first; those of more trials begin with those of fewer."""
     own = config.recipe.task_weights(config.tasks)
-    if number == 0:
-        return own
-    rng = random.Random(derive_seed(config.seed, "loss weights", number))
-    logs = [rng.uniform(-1, 1) * math.log(options.spread) for _ in own]
-    mean = sum(logs) / len(logs)
-    return {task: weight * math.exp(log - mean) for (task, weight), log in zip(own.items(), logs, strict=True)}
+    rng = np.random.default_rng(derive_seed(config.seed, "loss weights"))
+    tried = np.zeros((1, len(own)))  # logarithms of what is more than the recipe's
+    yield own
+    while len(tried) < options.trials:
+        drawn = rng.uniform(-1, 1, (DRAWN, len(own))) * math.log(options.spread)
+        drawn -= drawn.mean(axis=1, keepdims=True)
+        nearest = np.linalg.norm(drawn[:, None] - tried, axis=2).min(axis=1)
+        chosen = drawn[nearest.argmax()]
+        tried = np.vstack([tried, chosen])
+        yield {task: weight * float(np.exp(log)) for (task, weight), log in zip(own.items(), chosen, strict=True)}
 
 
 def _try(

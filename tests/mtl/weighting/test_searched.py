@@ -15,6 +15,6 @@ def test_it_is_for_whole_runs():
 
 
 def test_its_options_are_completed():
-    assert WeightingConfig(name="searched").complete().options == {"trials": 8, "share": 0.25, "spread": 10.0}
+    assert WeightingConfig(name="searched").complete().options == {"trials": 5, "share": 0.5, "spread": 3.0}
     with pytest.raises(ConfigError, match="trials"):
         WeightingConfig(name="searched", options={"trials": 1}).complete()

@@ -32,9 +32,9 @@ class Searched(Fixed):
                 geometric mean is brought back to that of the recipe's.
         """
 
-        trials: Annotated[int, Field(ge=2)] = 8
-        share: Annotated[float, Field(gt=0, le=1)] = 0.25
-        spread: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 10.0
+        trials: Annotated[int, Field(ge=2)] = 5
+        share: Annotated[float, Field(gt=0, le=1)] = 0.5
+        spread: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 3.0
 
     def __init__(self, tasks: int, seed: int = 0, **options: float) -> None:
         del tasks, seed, options
