@@ -7,11 +7,13 @@ stands what a line through multiply-accumulates predicts, fitted to the same net
 The networks of seed 0 also served to build the engine; those of other seeds did not.
 
     python benchmarks/simulator_vela.py --fitted 20 --compared 60 --seed 7 --processes 2
+    python benchmarks/simulator_vela.py --fitted 0 --compared 20 --seed 8 --input 256 512
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import random
 import statistics
 import time
@@ -35,11 +37,11 @@ TARGETS = {
 }
 
 
-def sampled(count: int, seed: int) -> list[LayerGraph]:
+def sampled(count: int, seed: int, size: tuple[int, int]) -> list[LayerGraph]:
     space = SearchSpace(load_architecture("base"))
     generator = random.Random(seed)
     genes = [[generator.randrange(len(d.candidates)) for d in space.decisions] for _ in range(count)]
-    return [trace_network(space.decode(values), HEADS, INPUT_SIZE) for values in genes]
+    return [trace_network(space.decode(values), HEADS, size) for values in genes]
 
 
 def compiled(graphs: list[LayerGraph], processes: int) -> dict[str, list[float]]:
@@ -94,13 +96,15 @@ def compare(target_name: str, fitted: list[Sample], compared: list[Sample]) -> l
     latencies = [sample.latency_ms for sample in compared]
     print(f"\n{target_name}: {len(compared)} networks, {min(latencies):.2f} to {max(latencies):.2f} ms")
     target = load_target(target_name)
-    calibration = calibrate(target, fitted)
-    report("target as it ships", [simulate(sample.graph, target).latency_ms for sample in compared], compared)
-    costs = [simulate(sample.graph, calibration.target) for sample in compared]
-    report(f"fitted to {len(fitted)} others", [cost.latency_ms for cost in costs], compared)
-    report("line through MACs", per_mac(fitted, compared), compared)
-    changes = ", ".join(f"{path} {old:.4g} -> {new:.4g}" for path, (old, new) in calibration.changes.items())
-    print(f"  fitted: {changes}")
+    costs = [simulate(sample.graph, target) for sample in compared]
+    report("target as it ships", [cost.latency_ms for cost in costs], compared)
+    if fitted:
+        calibration = calibrate(target, fitted)
+        costs = [simulate(sample.graph, calibration.target) for sample in compared]
+        report(f"fitted to {len(fitted)} others", [cost.latency_ms for cost in costs], compared)
+        report("line through MACs", per_mac(fitted, compared), compared)
+        changes = ", ".join(f"{path} {old:.4g} -> {new:.4g}" for path, (old, new) in calibration.changes.items())
+        print(f"  fitted: {changes}")
     worst = max(range(len(compared)), key=lambda index: abs(costs[index].latency_ms / latencies[index] - 1.0))
     print(f"  {compared[worst].name}: {latencies[worst]:.2f} ms; the simulator's time: {explain(costs[worst])}")
     ratios = [latency / cost.latency_ms for cost, latency in zip(costs, latencies, strict=True)]
@@ -121,16 +125,17 @@ def main() -> None:
     parser.add_argument("--fitted", type=int, default=20, help="networks that constants are fitted to")
     parser.add_argument("--compared", type=int, default=60, help="other networks, for the errors")
     parser.add_argument("--seed", type=int, default=0, help="of the networks")
+    parser.add_argument("--input", type=int, nargs=2, default=INPUT_SIZE, metavar=("H", "W"), help="of the networks")
     parser.add_argument("--processes", type=int, default=2, help="compilers at a time")
     parser.add_argument("--save", type=Path, help="write Vela's latencies to a JSON file")
     parser.add_argument("--reuse", type=Path, help="read Vela's latencies from such a file instead of compiling")
     options = parser.parse_args()
-    graphs = sampled(options.fitted + options.compared, options.seed)
-    key = {"seed": options.seed, "networks": len(graphs)}
+    graphs = sampled(options.fitted + options.compared, options.seed, tuple(options.input))
+    key = hashlib.sha256(repr(graphs).encode()).hexdigest()[:16]  # what is compiled, not how it was drawn
     if options.reuse:
         content = read_json(options.reuse)
         if content["key"] != key:
-            parser.error(f"{options.reuse} holds {content['key']}, asked for are {key}")
+            parser.error(f"{options.reuse} holds the latencies of other networks")
         latencies = content["latency_ms"]
         print(f"Vela's latencies are those of {options.reuse}")
     else:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ednas.config import parse
 from ednas.exceptions import TargetError
+from ednas.hw import load_target
 from ednas.hw.model.energy import AreaConfig, EnergyConfig
 
 
@@ -27,6 +28,7 @@ def energy(**changes: float) -> EnergyConfig:
         "link_pj_per_byte": 100.0,
         "idle_mw": 200.0,
         "host_mw": 1500.0,
+        "uncertainty": 2.0,
     }
     return parse(EnergyConfig, {key: figure(value) for key, value in (values | changes).items()}, "test", TargetError)
 
@@ -95,6 +97,27 @@ def test_gemminis_own_area_comes_out() -> None:
     # Genc et al., DAC 2021, without the core: 16 x 16 multipliers, 320 KiB, 1,029,000 - 171,000 um2.
     gemmini = area(mac_um2=116_000 / 256, on_chip_um2_per_kib=690_000 / 320, overhead_factor=1.065)
     assert gemmini.area_mm2(macs_per_cycle=256, on_chip_kib=320) == pytest.approx(0.858, rel=0.001)
+
+
+def test_memory_that_is_shared_counts() -> None:
+    alone, shared = area(), area(shared_kib=100.0)
+    assert shared.area_mm2(macs_per_cycle=1000, on_chip_kib=0) == alone.area_mm2(macs_per_cycle=1000, on_chip_kib=100)
+
+
+@pytest.mark.parametrize("name", ["coral_usb", "ethos_u55_256", "ethos_u65_512", "ethos_u85_1024", "systolic_64x64_os"])
+def test_multipliers_of_built_in_accelerators_cost_what_one_rule_says(name: str) -> None:
+    target = load_target(name)
+    assert target.energy and target.area
+    arithmetic = 0.3 * target.area.technology_nm.value / 45
+    assert target.energy.mac_pj.value / arithmetic == pytest.approx(4.3, rel=0.02)
+
+
+def test_a_coral_at_its_peak_takes_what_its_datasheet_says() -> None:
+    energy = load_target("coral_usb").energy
+    assert energy
+    macs = 2 * 10**9  # of a millisecond at 4 TOPS
+    moved = macs // 125  # as a 1 x 1 convolution of 256 channels moves
+    assert energy.layer_mj(macs, moved, 0) + energy.fixed_mj(0, 1.0) == pytest.approx(2.0, rel=0.1)
 
 
 @pytest.mark.parametrize("wrong", [{"overhead_factor": 0.9}, {"mac_um2": 0.0}, {"mac_um2": -1.0}])

@@ -6,9 +6,11 @@
 
     area = (multipliers * mac area + KiB of on-chip memory * area per KiB) * overhead
 
-Both are sums, so the figures of a network's layers add up to the network's. They rank accelerators and networks; they
-are no measurement: single operations are published for few technologies, and what surrounds them (registers, clock
-tree, control) is only in ``idle_mw`` and ``overhead_factor``. Every figure of a target says where it comes from.
+Both are sums, so the figures of a network's layers add up to the network's. They rank networks and, less surely,
+accelerators; they are no measurement, and a target says by what factor its energies may be wrong. Single operations
+are published for few technologies. What surrounds a multiplier (registers, wires, control) is in ``mac_pj`` by one rule
+for all built-in accelerators: the arithmetic at 45 nm (Horowitz, ISSCC 2014), in proportion to the technology, times
+4.3, which is what a Coral takes at its peak (2 W for 4 TOPS) over its arithmetic. Every figure says where it comes from.
 """
 
 from __future__ import annotations
@@ -26,6 +28,12 @@ _MM2_PER_UM2 = 1e-6
 _REFERENCE_BITS = 8
 
 
+class UncertaintyFactor(Figure):
+    """By what factor a figure may be wrong; at least 1."""
+
+    value: Annotated[float, Field(ge=1, strict=True, allow_inf_nan=False)]
+
+
 class EnergyConfig(StrictModel):
     """What operations cost.
 
@@ -36,6 +44,7 @@ class EnergyConfig(StrictModel):
         link_pj_per_byte: A byte over the link between host and accelerator, pJ.
         idle_mw: Power of the accelerator during a whole inference whatever it computes: leakage, clock, interfaces, mW.
         host_mw: Power of the host while it computes layers, mW.
+        uncertainty: The energy is thought to lie between the sum divided by this and the sum times it.
     """
 
     mac_pj: Figure
@@ -44,6 +53,7 @@ class EnergyConfig(StrictModel):
     link_pj_per_byte: Figure
     idle_mw: Figure
     host_mw: Figure
+    uncertainty: UncertaintyFactor
 
     def layer_mj(self, macs: int, on_chip_bytes: int, off_chip_bytes: int, mac_bits: int = 8) -> float:
         """Return what a layer on the accelerator adds to an inference's energy, mJ.
@@ -90,19 +100,22 @@ class AreaConfig(StrictModel):
         mac_um2: A multiplier with its adder and registers, square micrometres.
         on_chip_um2_per_kib: A KiB of on-chip memory, square micrometres.
         overhead_factor: The whole accelerator over its multipliers and memory: control, vector unit, interfaces, gaps.
+        shared_kib: On-chip memory that it shares with others, beside that of the section ``memory``, KiB.
     """
 
     technology_nm: PositiveFigure
     mac_um2: PositiveFigure
     on_chip_um2_per_kib: PositiveFigure
     overhead_factor: OverheadFactor
+    shared_kib: Figure | None = None
 
     def area_mm2(self, *, macs_per_cycle: int, on_chip_kib: float) -> float:
         """Return the accelerator's area, square millimetres.
 
         Args:
             macs_per_cycle: Its multipliers.
-            on_chip_kib: Its on-chip memory, KiB.
+            on_chip_kib: Its own on-chip memory, KiB.
         """
-        parts_um2 = macs_per_cycle * self.mac_um2.value + on_chip_kib * self.on_chip_um2_per_kib.value
+        memory_kib = on_chip_kib + (self.shared_kib.value if self.shared_kib else 0.0)
+        parts_um2 = macs_per_cycle * self.mac_um2.value + memory_kib * self.on_chip_um2_per_kib.value
         return parts_um2 * self.overhead_factor.value * _MM2_PER_UM2

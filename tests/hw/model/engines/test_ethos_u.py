@@ -239,6 +239,17 @@ def test_only_the_u85_has_a_unit_that_resizes() -> None:
     assert new.cycles == 32 * 64 * 64 / 16
 
 
+@pytest.mark.parametrize(("size", "resized", "added"), [((16, 32), 1_077_000, 315_000), ((32, 64), 4_404_000, 1_258_000)])
+def test_what_a_u65_resizes_passes_dram_in_short_bursts(size: tuple[int, int], resized: int, added: int) -> None:
+    # Vela's cycles of the resize to twice the size, and of the addition that reads it beside a tensor in bricks.
+    height, width = size
+    output = 2 * height, 2 * width, 64
+    unit = engine("ethos_u65_512")
+    cycles = unit.work(other("RESIZE_BILINEAR", (height, width, 64), output=output)).cycles
+    bricks = output[0] * output[1] * output[2] / 3.75
+    assert cycles == pytest.approx(resized + added - bricks, rel=0.01)
+
+
 @pytest.mark.parametrize("op", ["MAX_POOL_2D", "MEAN", "TRANSPOSE_CONV", "FULLY_CONNECTED", "CONCATENATION", "SOFTMAX"])
 def test_every_kind_of_operator_takes_time(op: str) -> None:
     layer = other(op, output=(1, 1, 64) if op in ("MEAN", "FULLY_CONNECTED") else (16, 16, 64), macs=1)

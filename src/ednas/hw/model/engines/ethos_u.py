@@ -10,6 +10,8 @@ that it needs, into the engine's own memory. The slowest of these counts:
 * the output unit, which scales and clamps a few elements a cycle;
 * the scales, 10 bytes a channel, which every block reads from off-chip memory;
 * an image: a tensor of few channels is read in very short bursts;
+* a bilinear resize without a unit for it: its phases write every other pixel, which is stored pixel by pixel, not in
+  bricks; where such tensors lie off the chip, the bursts that write and read them are mostly lost;
 * a table: activations that are looked up (a sigmoid) are part of the layer before, whose output they slow down;
 * traffic to on-chip memory: every block reads its input, with the rows and columns where windows overlap, once for each
   slice of the output's channels, and its weights. The compiler chooses the shape of blocks that moves least.
@@ -117,6 +119,7 @@ class EthosU(StrictModel):
         recurrent_step_cycles: Cycles of a step of a recurrent layer, whose twenty small operators wait for one another.
         arg_max_cycles: Cycles of an ``ARG_MAX`` for each element that it reads.
         image_bytes_per_cycle: Rate at which an image is read.
+        resized_bytes_per_cycle: Rate at which what is resized is written and read off the chip; None = it stays on it.
         scale_bytes_per_cycle: Rate at which scales are read.
         weight_compression: Bytes of a weight in the compiler's code; depends on the weights.
         overhead: Cycles that multipliers and output unit take for each cycle of full blocks.
@@ -138,6 +141,7 @@ class EthosU(StrictModel):
     recurrent_step_cycles: PositiveFigure
     arg_max_cycles: PositiveFigure
     image_bytes_per_cycle: PositiveFigure
+    resized_bytes_per_cycle: PositiveFigure | None = None
     scale_bytes_per_cycle: PositiveFigure
     weight_compression: PositiveFigure
     overhead: PositiveFigure
@@ -175,8 +179,7 @@ class EthosU(StrictModel):
         if op in ops.RESIZES and self.has_resize:
             return self._elementwise(layer)
         if op == "RESIZE_BILINEAR":
-            cycles = _PHASES * self._multiplier_cycles(layer.output, 1, _PART_WINDOW)
-            return Work(round(cycles), _PHASES * _ROW_MAJOR_FACTOR * 2 * prod(layer.output))
+            return self._phases(layer)
         if op in _LOOKUPS:
             lost = 1 / self.lookup_elements_per_cycle.value - 1 / self.output_elements_per_cycle.value
             return Work(round(max(lost, 0.0) * prod(layer.output)), 0)
@@ -232,6 +235,16 @@ class EthosU(StrictModel):
         elif layer.op == "MUL":
             rate = self.multiply_elements_per_cycle
         return Work(round(elements / rate.value), elements + len(layer.inputs) * elements)
+
+    def _phases(self, layer: Layer) -> Work:
+        """Return the work of a bilinear resize without a unit for it; where its result is read is charged here, too."""
+        height, width, channels = layer.output
+        cycles = _PHASES * self._multiplier_cycles(layer.output, 1, _PART_WINDOW)
+        if self.resized_bytes_per_cycle:
+            written = _PHASES * max(height - 1, 1) * max(width - 1, 1) * channels
+            cycles = max(cycles, written / self.resized_bytes_per_cycle.value)
+            cycles += prod(layer.output) / self.resized_bytes_per_cycle.value
+        return Work(round(cycles), _PHASES * _ROW_MAJOR_FACTOR * 2 * prod(layer.output))
 
     def _multiplier_cycles(
         self, size: tuple[int, int, int], steps: int, step_cycles: int, decode_cycles: int | None = None
