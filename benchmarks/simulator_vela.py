@@ -1,13 +1,13 @@
 """How close the simulator's Ethos-U targets come to Vela, the compiler whose estimates they model.
 
-Draws networks at random from the default search space, lets Vela compile each for every target (about a second each),
-fits the targets' free constants to the first of them and compares on the others, which were not fitted. Beside it
-stands what a line through multiply-accumulates predicts, fitted to the same networks.
+Draws networks at random from the default search space, lets Vela compile each for every target (two to five seconds
+each), fits the targets' free constants to the first of them and compares on the others, which were not fitted, and on
+some of four times as many pixels. Beside it stands what a line through multiply-accumulates predicts, fitted to the
+same networks. The intervals are those of the targets as they ship.
 
 The networks of seed 0 also served to build the engine; those of other seeds did not.
 
-    python benchmarks/simulator_vela.py --fitted 20 --compared 60 --seed 7 --processes 2
-    python benchmarks/simulator_vela.py --fitted 0 --compared 20 --seed 8 --input 256 512
+    python benchmarks/simulator_vela.py --fitted 20 --compared 60 --large 20 --seed 7 --processes 2
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from ednas.hw.targets.calibration import Sample, calibrate, mape, spearman
 
 HEADS = {"segmentation": 19, "depth": 1}
 INPUT_SIZE = (128, 256)
+LARGE_SIZE = (256, 512)
 TARGETS = {
     "ethos_u55_256": "ethos-u55-256",
     "ethos_u65_512": "ethos-u65-512",
@@ -92,23 +93,25 @@ def explain(cost: Cost) -> str:
     return ", ".join(f"{name} {share:.0%}" for name, share in sorted(shares.items(), key=lambda item: -item[1]))
 
 
-def compare(target_name: str, fitted: list[Sample], compared: list[Sample]) -> list[float]:
+def compare(target_name: str, fitted: list[Sample], compared: list[Sample], large: list[Sample]) -> list[float]:
     latencies = [sample.latency_ms for sample in compared]
     print(f"\n{target_name}: {len(compared)} networks, {min(latencies):.2f} to {max(latencies):.2f} ms")
     target = load_target(target_name)
-    costs = [simulate(sample.graph, target) for sample in compared]
-    report("target as it ships", [cost.latency_ms for cost in costs], compared)
-    if fitted:
-        calibration = calibrate(target, fitted)
-        costs = [simulate(sample.graph, calibration.target) for sample in compared]
-        report(f"fitted to {len(fitted)} others", [cost.latency_ms for cost in costs], compared)
-        report("line through MACs", per_mac(fitted, compared), compared)
-        changes = ", ".join(f"{path} {old:.4g} -> {new:.4g}" for path, (old, new) in calibration.changes.items())
-        print(f"  fitted: {changes}")
+    shipped = [simulate(sample.graph, target).latency_ms for sample in compared]
+    of_large = [simulate(sample.graph, target).latency_ms for sample in large]
+    calibration = calibrate(target, fitted)
+    costs = [simulate(sample.graph, calibration.target) for sample in compared]
+    report("target as it ships", shipped, compared)
+    report(f"fitted to {len(fitted)} others", [cost.latency_ms for cost in costs], compared)
+    report("line through MACs", per_mac(fitted, compared), compared)
+    report(f"{len(large)} of {LARGE_SIZE[0]}x{LARGE_SIZE[1]}, as it ships", of_large, large)
+    changes = ", ".join(f"{path} {old:.4g} -> {new:.4g}" for path, (old, new) in calibration.changes.items())
+    print(f"  fitted: {changes}")
     worst = max(range(len(compared)), key=lambda index: abs(costs[index].latency_ms / latencies[index] - 1.0))
     print(f"  {compared[worst].name}: {latencies[worst]:.2f} ms; the simulator's time: {explain(costs[worst])}")
-    ratios = [latency / cost.latency_ms for cost, latency in zip(costs, latencies, strict=True)]
-    print_intervals({"space": ratios}, f"Vela's estimates of {len(compared)} networks (benchmarks/simulator_vela.py)")
+    both = zip([*shipped, *of_large], [*compared, *large], strict=True)
+    ratios = [sample.latency_ms / estimated for estimated, sample in both]
+    print_intervals({"space": ratios}, f"Vela's estimates of {len(ratios)} networks (benchmarks/simulator_vela.py)")
     return [cost.latency_ms / latency - 1.0 for cost, latency in zip(costs, latencies, strict=True)]
 
 
@@ -125,12 +128,13 @@ def main() -> None:
     parser.add_argument("--fitted", type=int, default=20, help="networks that constants are fitted to")
     parser.add_argument("--compared", type=int, default=60, help="other networks, for the errors")
     parser.add_argument("--seed", type=int, default=0, help="of the networks")
-    parser.add_argument("--input", type=int, nargs=2, default=INPUT_SIZE, metavar=("H", "W"), help="of the networks")
+    parser.add_argument("--large", type=int, default=20, help="networks of four times as many pixels")
     parser.add_argument("--processes", type=int, default=2, help="compilers at a time")
     parser.add_argument("--save", type=Path, help="write Vela's latencies to a JSON file")
     parser.add_argument("--reuse", type=Path, help="read Vela's latencies from such a file instead of compiling")
     options = parser.parse_args()
-    graphs = sampled(options.fitted + options.compared, options.seed, tuple(options.input))
+    graphs = sampled(options.fitted + options.compared, options.seed, INPUT_SIZE)
+    graphs += sampled(options.large, options.seed + 1, LARGE_SIZE)
     key = hashlib.sha256(repr(graphs).encode()).hexdigest()[:16]  # what is compiled, not how it was drawn
     if options.reuse:
         content = read_json(options.reuse)
@@ -149,8 +153,9 @@ def main() -> None:
             Sample(f"network {index}", graph, latency_ms)
             for index, (graph, latency_ms) in enumerate(zip(graphs, latencies[target], strict=True))
         ]
-        compared[target] = samples[options.fitted :]
-        errors[target] = compare(target, samples[: options.fitted], compared[target])
+        small = options.fitted + options.compared
+        compared[target] = samples[options.fitted : small]
+        errors[target] = compare(target, samples[: options.fitted], compared[target], samples[small:])
     each(errors, compared)
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from ednas.arch import load_architecture
 from ednas.exceptions import TargetError
-from ednas.hw import Layer, LayerGraph, load_target
+from ednas.hw import Layer, LayerGraph, load_target, simulate, trace_network
 from ednas.hw.sources import vela
 from ednas.hw.sources.vela import ACCELERATORS, Vela
 from ednas.hw.tflite.reader import load_tflite
@@ -70,6 +71,14 @@ class TestCompiled:
         write_tflite(network(), path, dtype="float32")
         with pytest.raises(TargetError, match=r"float\.tflite: .* runs none of its operators, .*Float32.*quantise"):
             Vela().cost(load_tflite(path), path)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("size", [(128, 256), (256, 512)])
+    @pytest.mark.parametrize("name", ["ethos_u55_256", "ethos_u65_512", "ethos_u85_1024"])
+    def test_a_built_in_target_is_near_what_it_stands_for(self, name: str, size: tuple[int, int]) -> None:
+        graph = trace_network(load_architecture("base"), {"segmentation": 19, "depth": 1}, size)
+        estimated = Vela(name.replace("_", "-")).cost(graph).latency_ms
+        assert simulate(graph, load_target(name)).latency_ms == pytest.approx(estimated, rel=0.15)
 
     def test_cycles_are_those_of_computing(self) -> None:
         cost = Vela().cost(network())

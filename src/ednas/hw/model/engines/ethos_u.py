@@ -78,9 +78,6 @@ _LOOKUPS = frozenset({"ELU", "EXP", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOG", "
 _POOLED = frozenset({"QUANTIZE", "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1"})
 """Operators that are poolings of 1 x 1."""
 
-_UNALIGNED_FACTOR = 6
-"""A copy to channels that do not fill bricks takes this many times as long."""
-
 _GATES = 4
 """Of a recurrent cell; each multiplies the input and the state, each time with scales of its own."""
 
@@ -117,6 +114,7 @@ class EthosU(StrictModel):
         lookup_elements_per_cycle: Rate of a layer whose output is looked up in a table.
         mean_decode_cycles: As ``decode_cycles``, for the equal weights of a mean.
         recurrent_step_cycles: Cycles of a step of a recurrent layer, whose twenty small operators wait for one another.
+        unaligned_factor: How many times as long as a copy a padding to channels takes that do not fill bricks.
         arg_max_cycles: Cycles of an ``ARG_MAX`` for each element that it reads.
         image_bytes_per_cycle: Rate at which an image is read.
         resized_bytes_per_cycle: Rate at which what is resized is written and read off the chip; None = it stays on it.
@@ -139,6 +137,7 @@ class EthosU(StrictModel):
     lookup_elements_per_cycle: PositiveFigure
     mean_decode_cycles: Count
     recurrent_step_cycles: PositiveFigure
+    unaligned_factor: PositiveFigure
     arg_max_cycles: PositiveFigure
     image_bytes_per_cycle: PositiveFigure
     resized_bytes_per_cycle: PositiveFigure | None = None
@@ -185,7 +184,8 @@ class EthosU(StrictModel):
             return Work(round(max(lost, 0.0) * prod(layer.output)), 0)
         if op in ("PAD", "PADV2") and layer.output[2] % _BRICK_CHANNELS:
             copy = self._pooling(layer, 1)
-            return Work(_UNALIGNED_FACTOR * copy.cycles, _UNALIGNED_FACTOR * copy.on_chip_bytes)
+            factor = self.unaligned_factor.value
+            return Work(round(factor * copy.cycles), round(factor * copy.on_chip_bytes))
         if op in ops.MOVES | _POOLED:
             return self._pooling(layer, 1)
         return self._elementwise(layer)
