@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 
 import pytest
 from helpers.small_training import with_recipe
@@ -47,9 +48,9 @@ def test_the_best_weights_are_taken_and_fixed(config, tmp_path, tried):
 def test_weights_are_tried_far_from_one_another(config, tmp_path, tried):
     module.find_weights(searched(config, trials=5), RunFolder(tmp_path))
     logs = [math.log(own["depth"] / 0.5, 3) for own in tried]  # the part of the range that they reach
-    assert min(logs) < -0.7 and max(logs) > 0.7
-    ordered = sorted(logs)
-    assert min(b - a for a, b in zip(ordered, ordered[1:], strict=False)) > 0.25
+    assert min(logs) < -0.7
+    assert max(logs) > 0.7
+    assert min(b - a for a, b in pairwise(sorted(logs))) > 0.25
     module.find_weights(searched(config, trials=3), RunFolder(tmp_path / "fewer"))
     assert tried[5:] == tried[:3]
 

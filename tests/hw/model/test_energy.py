@@ -107,7 +107,8 @@ def test_memory_that_is_shared_counts() -> None:
 @pytest.mark.parametrize("name", ["coral_usb", "ethos_u55_256", "ethos_u65_512", "ethos_u85_1024", "systolic_64x64_os"])
 def test_multipliers_of_built_in_accelerators_cost_what_one_rule_says(name: str) -> None:
     target = load_target(name)
-    assert target.energy and target.area
+    assert target.energy
+    assert target.area
     arithmetic = 0.3 * target.area.technology_nm.value / 45
     assert target.energy.mac_pj.value / arithmetic == pytest.approx(4.3, rel=0.02)
 

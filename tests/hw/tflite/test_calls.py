@@ -115,16 +115,21 @@ def test_stablehlo_products() -> None:
     assert (layer.macs, layer.weight_bytes) == (64 * 9 * 4 * 6, 4 * 9 * 4 * 6)
 
 
+@pytest.mark.parametrize("has_shape", [True, False])
 @pytest.mark.parametrize(("dtype", "bits"), [("float32", 32), ("int8", 8)])
-def test_an_lstm_multiplies_all_gates_at_every_step(dtype: str, bits: int) -> None:
+def test_an_lstm_multiplies_all_gates_at_every_step(dtype: str, bits: int, has_shape: bool) -> None:
     steps, depth, cells, places = 5, 3, 4, dict.fromkeys(range(1, 5), (4, 3)) | dict.fromkeys(range(5, 9), (4, 4))
     file = TfliteFile()
-    x, y = file.tensor(1, steps, depth, dtype="float32"), file.tensor(1, steps, cells, dtype="float32")
+    x = file.tensor(1, steps, depth, dtype="float32")
+    y = file.tensor(1, steps, cells, dtype="float32", has_shape=has_shape)  # old converters left it out
+    z = file.tensor(1, steps, cells, dtype="float32")
     inputs = [x, *[file.constant(*shape, dtype=dtype) for shape in places.values()], -1, -1, -1]
     inputs += [file.constant(cells, dtype="float32") for _ in range(4)]
     inputs += [-1, -1, *[file.tensor(1, cells, dtype="float32", is_variable=True) for _ in range(2)]]
     file.add("UNIDIRECTIONAL_SEQUENCE_LSTM", inputs, [y])
-    (layer,) = graph_of(file, [x], [y]).layers
+    file.add("RELU", [y], [z])
+    layer, reader = graph_of(file, [x], [z]).layers
+    assert layer.output == reader.input == (1, steps, cells)
     assert layer.macs == steps * 4 * (cells * depth + cells * cells)
     assert layer.weight_bytes == 4 * (cells * depth + cells * cells) * bits // 8 + 4 * 4 * cells
     assert (layer.inputs, layer.input, layer.weight_bits) == ((-1,), (1, 5, 3), bits)

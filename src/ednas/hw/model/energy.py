@@ -10,7 +10,7 @@ Both are sums, so the figures of a network's layers add up to the network's. The
 accelerators; they are no measurement, and a target says by what factor its energies may be wrong. Single operations
 are published for few technologies. What surrounds a multiplier (registers, wires, control) is in ``mac_pj`` by one rule
 for all built-in accelerators: the arithmetic at 45 nm (Horowitz, ISSCC 2014), in proportion to the technology, times
-4.3, which is what a Coral takes at its peak (2 W for 4 TOPS) over its arithmetic. Every figure says where it comes from.
+4.3, which is what a Coral takes at its peak (2 W for 4 TOPS) over its arithmetic. Every figure says where it is from.
 """
 
 from __future__ import annotations

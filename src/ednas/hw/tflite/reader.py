@@ -38,6 +38,10 @@ _APPLIED_ONCE = frozenset({"DEQUANTIZE", "DENSIFY"})
 
 _RUN_ONCE = "CALL_ONCE"
 
+_SEQUENCE_LSTM = "UNIDIRECTIONAL_SEQUENCE_LSTM"
+_RECURRENT_WEIGHTS = 6
+"""An LSTM's input that holds the forget gate's weights for the state, ``(cells, units)``."""
+
 _LEFT_OUT = -1
 """The index of an input that is left out."""
 
@@ -225,6 +229,13 @@ class _Subgraph:
     def _call(self, op: str, wires: _Wires) -> Call:
         inputs = tuple([None if index == _LEFT_OUT else self._tensor(index) for index in wires.inputs])
         outputs = [self._tensor(index) for index in wires.outputs if index in self._used]
+        if op == _SEQUENCE_LSTM and len(inputs) > _RECURRENT_WEIGHTS and [own.shape for own in outputs] == [()]:
+            # Old converters left it open.
+            data, weights = inputs[0], inputs[_RECURRENT_WEIGHTS]
+            if data is not None and weights is not None:
+                shape = (*data.shape[:-1], *weights.sides(2)[1:])
+                outputs = [outputs[0]._replace(shape=shape)]
+                self._tensors[wires.outputs[0]] = outputs[0]
         return Call(op, inputs, tuple(outputs or map(self._tensor, wires.outputs[:1])), wires.operator)
 
     def _check_new(self, indices: Sequence[int]) -> None:

@@ -239,7 +239,9 @@ def test_only_the_u85_has_a_unit_that_resizes() -> None:
     assert new.cycles == 32 * 64 * 64 / 16
 
 
-@pytest.mark.parametrize(("size", "resized", "added"), [((16, 32), 1_077_000, 315_000), ((32, 64), 4_404_000, 1_258_000)])
+@pytest.mark.parametrize(
+    ("size", "resized", "added"), [((16, 32), 1_077_000, 315_000), ((32, 64), 4_404_000, 1_258_000)]
+)
 def test_what_a_u65_resizes_passes_dram_in_short_bursts(size: tuple[int, int], resized: int, added: int) -> None:
     # Vela's cycles of the resize to twice the size, and of the addition that reads it beside a tensor in bricks.
     height, width = size
