@@ -86,5 +86,5 @@ def test_failures_in_processes_are_put_together(tmp_path, monkeypatch):
 
 def test_a_process_that_was_killed_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(jobs, "ProcessPoolExecutor", Pool(lambda job: BrokenProcessPool("died")))
-    with pytest.raises(EdnasError, match="job 0: its process was killed, for want of memory perhaps"):
+    with pytest.raises(EdnasError, match=r"job \d: its process was killed, for want of memory perhaps"):
         jobs.train_jobs(make_jobs(tmp_path, 2), workers=2)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ednas.durations import show_seconds
 from ednas.exceptions import CheckpointError, EdnasError, TrainingError
 from ednas.files import read_json, write_json
+from ednas.processes import end_with_parent
 from ednas.runs import RunFolder
 from ednas.training.config import TrainConfig
 from ednas.training.run import train
@@ -168,7 +169,7 @@ def _train_in_processes(
 ) -> None:
     context = multiprocessing.get_context("spawn")
     waiting = iter(jobs)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_use_one_thread) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
         # No more are submitted than run at a time: what is submitted begins even while the others are stopped.
         running = {pool.submit(_train, job, device): job for job in islice(waiting, workers)}
         while running:
@@ -184,7 +185,8 @@ def _train_in_processes(
                 running |= {pool.submit(_train, other, device): other for other in islice(waiting, 1)}
 
 
-def _use_one_thread() -> None:
+def _begin_worker() -> None:
     import torch
 
+    end_with_parent()
     torch.set_num_threads(1)

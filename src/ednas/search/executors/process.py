@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from multiprocessing.process import BaseProcess
 
 from ednas.closing import Closing
 from ednas.exceptions import ConfigError, EdnasError
-from ednas.processes import describe_end
+from ednas.processes import describe_end, end_with_parent
 from ednas.search.evaluators.base import Evaluator
 from ednas.search.executors.base import Fault, Job, Outcome, Packed
 
@@ -147,21 +146,13 @@ def _work(evaluator: Packed, job: Job, threads: int, environment: Mapping[str, s
     """
     # Ctrl-C reaches the whole group of processes; the coordinator ends its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_coordinator, daemon=True).start()
+    end_with_parent()
     os.environ.update(environment)
     import torch
 
     torch.set_num_threads(threads)
     results.send(evaluator.run(job))
     results.close()
-
-
-def _die_with_coordinator() -> None:
-    """End this process when the one that started it is gone (killed, for example), instead of training for nobody."""
-    coordinator = multiprocessing.parent_process()
-    if coordinator is not None:
-        coordinator.join()
-        os._exit(1)
 
 
 def _context(start_method: str | None, preload: list[str]) -> BaseContext:
