@@ -68,7 +68,7 @@ def test_attention_is_its_products(tmp_path: Path) -> None:
         ("Pooling p 1 1 data y 0=0 1=2 2=2", "MAX_POOL_2D"),
         ("Pooling p 1 1 data y 0=1 1=2 2=2", "AVERAGE_POOL_2D"),
         ("Pooling p 1 1 data y 0=1 4=1", "AVERAGE_POOL_2D"),
-        ("Reduction m 1 1 data y 0=3 1=0 -23303=2,1,2 4=1", "SUM"),
+        ("Reduction m 1 1 data y 0=3 1=0 -23303=2,1,2 4=1", "MEAN"),
         ("ReLU r 1 1 data y", "RELU"),
         ("ReLU r 1 1 data y 0=0.1", "LEAKY_RELU"),
         ("BinaryOp b 2 1 data data y 0=2", "MUL"),

@@ -201,7 +201,7 @@ FORMS: Mapping[str, Sequence[str]] = {
     "BinaryOp": ("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "POW", "SUB", "DIV", "POW", "ATAN2", "ATAN2"),
     "Eltwise": ("MUL", "ADD", "MAXIMUM"),
     "Interp": ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR", "RESIZE_BILINEAR"),
-    "Reduction": (*["SUM"] * 4, "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", *["SUM"] * 4),
+    "Reduction": (*["SUM"] * 3, "MEAN", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", *["SUM"] * 4),
     "UnaryOp": ("ABS", "NEG", "FLOOR", "CEIL", "SQUARE", "SQRT", "RSQRT", "EXP", "LOG", *["SIN"] * 6, "SQRT", "TANH"),
 }
 """The same for layers whose parameter 0 says what they compute."""
