@@ -104,6 +104,21 @@ def test_all_networks_take_turns_and_a_loaded_state_goes_on_with_the_next():
     assert _order(other, 3) == order[4:7]
 
 
+def test_some_networks_are_run_in_every_step_and_the_others_take_turns():
+    texts = [architecture.to_text() for architecture in some_networks(6)]
+    supernet = Supernet(SPACE, HEADS, texts, at_once=3, every_step=texts[:2])
+    run, ran = supernet.run, []
+    supernet.run = lambda architecture, image: ran.append(architecture.to_text()) or run(architecture, image)
+    for _ in range(6):
+        supernet(images(6).float())
+    assert ran[0::3] == texts[:1] * 6
+    assert ran[1::3] == texts[1:2] * 6
+    assert sorted(ran[2::3]) == sorted(texts)
+    assert int(supernet.drawn) == 6
+    with pytest.raises(ArchitectureError, match="3 networks in every step of 3 leave no turns"):
+        Supernet(SPACE, HEADS, texts, at_once=3, every_step=texts[:3])
+
+
 def test_blocks_share_what_they_say_and_nothing_else():
     base = load_architecture("base")
     name = "encoder.stages.1.0.{}"

@@ -41,6 +41,6 @@ def test_the_start_is_the_base_or_another_network_within_the_limits(limit):
 def test_the_evaluator_is_part_of_what_a_search_is():
     assert begun().identity["evaluator"] == {"name": "proxy", "options": {"rungs": 1, "eta": 4}}
     found = begun(evaluator={"name": "supernet", "options": {"steps": 7}}).identity["evaluator"]
-    options = {"steps": 7, "at_once": 4, "networks": 1000, "calibration": 256, "folder": None}
+    options = {"steps": 7, "at_once": 4, "networks": 1000, "sandwich": True, "calibration": 256, "folder": None}
     assert found == {"name": "supernet", "options": options}
     assert "bank" not in begun(bank="b.jsonl").identity

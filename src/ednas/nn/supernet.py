@@ -41,16 +41,17 @@ class Supernet(nn.Module):
         heads: Output channels by task.
         networks: Text forms of those that are trained, in turns of random order; at least ``at_once``.
         at_once: How many networks a training step runs, each on as many samples.
+        every_step: Text forms of those among them that each step runs; the others take turns in what is left.
         seed: Of the weights and the order.
         start: Gives each of the networks that the supernet is put together from its first weights; None = chance does.
 
     Attributes:
-        drawn: How many networks were run in training; part of the state, so that a resumed training goes on with the
+        drawn: How many networks have had a turn; part of the state, so that a resumed training goes on with the
             network that would have come next.
 
     Raises:
         ArchitectureError: The space has a backbone or decoder of the user's own, or several input sizes; or there are
-            too few networks.
+            too few networks, or none takes turns.
     """
 
     drawn: Tensor
@@ -62,6 +63,7 @@ class Supernet(nn.Module):
         networks: Sequence[str],
         *,
         at_once: int,
+        every_step: Sequence[str] = (),
         seed: int = 0,
         start: Callable[[MultiTaskNetwork], None] | None = None,
     ) -> None:
@@ -74,9 +76,12 @@ class Supernet(nn.Module):
             raise ArchitectureError("supernet: networks of several input_sizes cannot share one; give one size")
         if len(networks) < at_once:
             raise ArchitectureError(f"supernet: {len(networks)} networks, at least {at_once} are run in a step")
+        if len(every_step) >= at_once:
+            raise ArchitectureError(f"supernet: {len(every_step)} networks in every step of {at_once} leave no turns")
         self.channels = dict(heads)
         self._networks = tuple(networks)
         self._at_once = at_once
+        self._every_step = tuple(every_step)
         self._seed = seed
         tensors: dict[str, Tensor] = {}
         with torch.random.fork_rng(devices=[]):
@@ -107,9 +112,9 @@ class Supernet(nn.Module):
             Predictions by task, ``(N, C, H, W)``; normalisation is by the statistics of each part.
         """
         outputs: list[dict[str, Tensor]] = []
-        for part in image.chunk(self._at_once):
-            architecture = Architecture.from_text(self._next())
-            outputs.append(self.run(architecture, part))
+        for place, part in enumerate(image.chunk(self._at_once)):
+            text = self._every_step[place] if place < len(self._every_step) else self._next()
+            outputs.append(self.run(Architecture.from_text(text), part))
         return {task: torch.cat([output[task] for output in outputs]) for task in self.channels}
 
     def run(self, architecture: Architecture, image: Tensor) -> dict[str, Tensor]:
@@ -124,7 +129,7 @@ class Supernet(nn.Module):
         return dict(self.named_parameters())
 
     def _next(self) -> str:
-        """Return the network to run next: all in turn, in an order that is new in each round."""
+        """Return the network whose turn it is: all in turn, in an order that is new in each round."""
         round_number, place = divmod(int(self.drawn), len(self._networks))
         order = list(range(len(self._networks)))
         random.Random(derive_seed(self._seed, "round", round_number)).shuffle(order)

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from ednas.training.config import TrainConfig
 
 
+_ENDS = 2
+"""The smallest and the largest network, which stand first in the file of those that were drawn."""
+
+
 class SupernetOptions(StrictModel):
     """How a supernet is trained and read.
 
@@ -33,6 +37,8 @@ class SupernetOptions(StrictModel):
         steps: Steps of the optimizer.
         at_once: Networks that a step trains, each on a batch of the recipe's size.
         networks: How many different networks take turns.
+        sandwich: Whether those of the most and of the fewest multiply-accumulates are trained in every step, and the
+            others take turns in what is left of it (Yu and Huang, 2019). With fewer than three at once they do not.
         calibration: Training images by which a network's batch statistics are measured.
         folder: Of a supernet that was trained before, for any device; None = one is trained.
     """
@@ -40,6 +46,7 @@ class SupernetOptions(StrictModel):
     steps: int = Field(default=1500, ge=1)
     at_once: int = Field(default=4, ge=1)
     networks: int = Field(default=1000, ge=1)
+    sandwich: bool = True
     calibration: int = Field(default=256, ge=2)
     folder: str | None = None
 
@@ -58,19 +65,23 @@ def make_supernet(setting: Setting, options: SupernetOptions) -> SupernetEvaluat
     if not drawn.is_file():  # a device's costs are never measured twice the same
         start, seed = setting.initial[0], derive_seed(setting.training.seed, "supernet networks")
         found = draw(setting.space, setting.cost, setting.accepts, options.networks, start, seed, sweeps=1)
-        write_json(drawn, [candidate.architecture.to_text() for candidate in found])
+        found.sort(key=lambda candidate: candidate.cost["macs"])
+        ends_first = [*found[:: max(len(found) - 1, 1)], *found[1:-1]]
+        write_json(drawn, [candidate.architecture.to_text() for candidate in ends_first])
 
     def tell(report: StepReport) -> None:
         for callback in setting.callbacks:
             callback.on_preparation("training the supernet", report.step, report.steps, report.eta_seconds)
 
+    networks: list[str] = read_json(drawn)
     train_supernet(
         setting.training,
         setting.space,
-        read_json(drawn),
+        networks,
         folder,
         steps=options.steps,
         at_once=options.at_once,
+        every_step=networks[:_ENDS] if options.sandwich and options.at_once > _ENDS else (),
         device=setting.device,
         callbacks=[tell],
     )

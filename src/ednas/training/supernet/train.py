@@ -35,6 +35,7 @@ def train_supernet(
     *,
     steps: int,
     at_once: int,
+    every_step: Sequence[str] = (),
     device: str = "auto",
     callbacks: Sequence[Callback] = (),
 ) -> None:
@@ -48,6 +49,7 @@ def train_supernet(
         folder: Where the weights are, and on the way the state that it resumes from.
         steps: Steps of the optimizer, in place of the recipe's.
         at_once: Networks that a step trains, each on a batch of the recipe's size.
+        every_step: Those among them that each step trains; the others take turns in what is left.
         device: Where to train.
         callbacks: Called as :func:`ednas.training.fit` does.
 
@@ -66,7 +68,7 @@ def train_supernet(
         # Without defaults, so that what is added to recipes later leaves it as it is.
         "recipe": recipe.model_dump(mode="json", exclude_defaults=True),
         "seed": config.seed,
-        "networks": hashlib.sha256("\n".join(networks).encode()).hexdigest()[:16],
+        "networks": hashlib.sha256("\n".join([*networks, *every_step]).encode()).hexdigest()[:16],
     }
     if (folder / FILE).is_file():
         _check(folder, identity)
@@ -74,7 +76,13 @@ def train_supernet(
     began = time.process_time()
     fabric = make_fabric(device, recipe.precision)
     supernet = Supernet(
-        space, model.network.channels, networks, at_once=at_once, seed=config.seed, start=_starter(config, model)
+        space,
+        model.network.channels,
+        networks,
+        at_once=at_once,
+        every_step=every_step,
+        seed=config.seed,
+        start=_starter(config, model),
     ).to(fabric.device)
     loader = BatchLoader(
         split,
