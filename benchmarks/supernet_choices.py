@@ -1,13 +1,13 @@
 """How a supernet samples networks, and what these share: ways that were thinkable, beside the one that is built.
 
     python benchmarks/supernet_choices.py --run built
-    python benchmarks/supernet_choices.py --run sandwich --steps 400
+    python benchmarks/supernet_choices.py --run turns --steps 400 --seed 1
     python benchmarks/supernet_choices.py
 
 Each supernet learns the street scenes (64x128) for some steps of four networks, and then judges the 32 networks of
 ``judgements.py``, whose 800-step trainings are known. How good the networks are that are cut out of it says what it has
-learned; tau says whether it can tell them apart, within 0.25 on either side. A step of the sandwich takes longer, so it
-is given fewer. What came of it is in ``results/supernet_choices.jsonl``.
+learned; tau says whether it can tell them apart, within 0.25 on either side. What came of it is in
+``results/supernet_choices.jsonl``.
 """
 
 from __future__ import annotations
@@ -53,18 +53,6 @@ DRAWN = 1000
 MATRICES = "matrices"
 
 Patches = Sequence[tuple[object, str, object]]
-
-
-def as_drawn(drawn: list[Architecture], _macs: Sequence[float]) -> list[Architecture]:
-    """All networks in turns."""
-    return drawn
-
-
-def sandwich(drawn: list[Architecture], macs: Sequence[float]) -> list[Architecture]:
-    """A quarter of the turns to the largest network that is fast enough, a quarter to the smallest."""
-    order = np.argsort(macs)
-    half = len(drawn) // 2
-    return [*drawn, *[drawn[order[-1]]] * half, *[drawn[order[0]]] * half]
 
 
 class WithMatrices(Supernet):
@@ -124,19 +112,22 @@ class Way:
 
     Attributes:
         title: For the table.
-        turns: Which networks take turns, of those drawn and their MACs.
+        every_step: Whether the smallest and the largest network are trained in every step.
+        half_the_turns: Whether they have half of the turns, at random.
         changes: What of the code it changes: owner, name, and what stands there instead.
     """
 
     title: str
-    turns: Callable[[list[Architecture], Sequence[float]], list[Architecture]] = as_drawn
+    every_step: bool = True
+    half_the_turns: bool = False
     changes: Patches = ()
 
 
 NESTED: Patches = ((FusedInvertedBottleneck, "shared_as", nested),)
 WAYS = {
-    "built": Way("as it is: random networks, each kernel size on its own, 1x1 convolutions shared by them"),
-    "sandwich": Way("half of the turns to the largest and the smallest network", sandwich),
+    "built": Way("as it is: the smallest and the largest network in every step, two others in turns"),
+    "turns": Way("four networks in turns", every_step=False),
+    "half": Way("half of all turns to the smallest and the largest, at random", every_step=False, half_the_turns=True),
     "apart": Way(
         "1x1 convolutions of each kernel size on their own",
         changes=(
@@ -152,17 +143,18 @@ WAYS = {
 }
 
 
-def run(name: str, steps: int) -> dict[str, object]:
+def run(name: str, steps: int, seed: int) -> dict[str, object]:
     """Train a supernet and judge by it; return its row."""
-    way, base, folder = WAYS[name], load_architecture("base"), RUNS / f"{name}_{steps}"
+    way, base, folder = WAYS[name], load_architecture("base"), RUNS / f"{name}_{steps}_{seed}"
     space = SearchSpace(base, SPACE)
     cost = RememberedCost(DeviceCost(load_source("coral_usb"), HEADS, DEPLOYED_SIZE), 100_000)
     limit, start = cost(base)["latency_ms"], space.encode(base)
     drawn = draw(space, cost, lambda own: own["latency_ms"] <= limit, DRAWN, start, seed=0, sweeps=1)
-    turns = way.turns([one.architecture for one in drawn], [one.cost["macs"] for one in drawn])
+    texts = [one.architecture.to_text() for one in sorted(drawn, key=lambda one: one.cost["macs"])]
+    ends = [texts[0], texts[-1]]
     own = recipe("mini", input_size=SIZE, task_options=JARED)
-    config = TrainConfig(data=str(make_streets(SCENES / "seed_0").resolve()), tasks=tuple(HEADS), recipe=own)
-    texts = [one.to_text() for one in turns]
+    data = str(make_streets(SCENES / "seed_0").resolve())
+    config = TrainConfig(data=data, tasks=tuple(HEADS), recipe=own, seed=seed)
     with ExitStack() as changed:
         for owner, attribute, new in way.changes:
             changed.enter_context(patch.object(owner, attribute, new))
@@ -170,10 +162,11 @@ def run(name: str, steps: int) -> dict[str, object]:
             train.train_supernet(
                 config,
                 space,
-                texts,
+                texts + ends * (len(texts) // 2 if way.half_the_turns else 0),
                 folder,
                 steps=steps,
                 at_once=AT_ONCE,
+                every_step=ends if way.every_step else (),
                 device="cpu",
                 callbacks=[
                     lambda own: progress.on_preparation("training the supernet", own.step, own.steps, own.eta_seconds)
@@ -185,6 +178,7 @@ def run(name: str, steps: int) -> dict[str, object]:
     return {
         "way": name,
         "steps": steps,
+        "seed": seed,
         "seconds": file.TrainedSupernet.load(folder).notes.cpu_seconds,
         "seconds_of_judgements": time.process_time() - before,
         "networks": {text: {"metrics": one.tasks, "log_accuracy": log_accuracy(one)} for text, one in found.items()},
@@ -194,7 +188,7 @@ def run(name: str, steps: int) -> dict[str, object]:
 def show() -> Table:
     """Return the table of what is known so far."""
     table = Table(title="networks that are cut out, without training", title_justify="left")
-    for heading in ("", "steps", "processor s", "mIoU %", "relative error", "accuracy (Eq. 6)", "tau", "95 %"):
+    for heading in ("", "steps", "seed", "processor s", "mIoU %", "relative error", "accuracy (Eq. 6)", "tau", "95 %"):
         table.add_column(heading, justify="left" if heading == "" else "right")
     truth = {
         text: np.mean([log_accuracy(one) for one in own])
@@ -212,6 +206,7 @@ def show() -> Table:
         table.add_row(
             WAYS[row["way"]].title,
             str(row["steps"]),
+            str(row["seed"]),
             f"{row['seconds']:.0f}",
             f"{means[0]:.2f}",
             f"{means[1]:.4f}",
@@ -226,10 +221,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", choices=list(WAYS), help="which supernet to train")
     parser.add_argument("--steps", type=int, default=500, help="of it")
+    parser.add_argument("--seed", type=int, default=0, help="of its weights and batches")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.run:
-        row = run(options.run, options.steps)
+        row = run(options.run, options.steps, options.seed)
         with ROWS.open("a") as stream:
             stream.write(json.dumps(row) + "\n")
     Console(width=180).print(show())
