@@ -23,8 +23,9 @@ table asks for. A verdict is about the direction of a difference, whatever its s
 difference is about twice as large as its spread.
 
 Two protocols measure every training: `standard`, the field's definitions, and `adashare`, that of the numbers which the
-paper quotes. Where the paper can be read in two ways there is a row, and a verdict, for each: `printed`, and `counted`
-as other numbers of the paper say it must be.
+paper quotes. The mIoU of `adashare` leaves out classes without a single hit, so that it jumps by points where a rare
+class is found by one training and not by another: its spread is mostly that. Where the paper can be read in two ways
+there is a row, and a verdict, for each: `printed`, and `counted` as other numbers of the paper say it must be.
 
 What the scale `mini` can say is about small networks on small images, trained for minutes: street scenes that are
 rendered stand for CityScapes. It can show that a claim holds there; that one does not hold says little about the
