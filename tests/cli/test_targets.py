@@ -120,7 +120,7 @@ def test_the_list_says_what_its_numbers_are(run: Run) -> None:
     out = run("targets")[1]
     assert "7885 weights" in out
     assert "all data" in out
-    assert "14 assumed, 2 free" in out
+    assert "15 assumed, 2 free" in out
 
 
 def test_the_size_on_the_device_has_an_option(run: Run, tmp_path: Path) -> None:
