@@ -18,9 +18,10 @@ def _small(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     torch.set_num_threads(1)
 
 
-def begun(**changes):
+def begun(stored=(), **changes):
     space = {"kinds": ["ibn"], "multipliers": [0.5, 1.0], "expand_ratios": [2, 3]}
-    return begin(small_search(architecture=small_architecture().to_dict(), space=space, **changes), None, {}, None)
+    config = small_search(architecture=small_architecture().to_dict(), space=space, **changes)
+    return begin(config, None, dict(stored), None)
 
 
 def test_costs_travel_to_other_processes():
@@ -36,6 +37,15 @@ def test_the_start_is_the_base_or_another_network_within_the_limits(limit):
     cost = found.cost(found.space.decode(start))
     assert all(cost[name] <= most for name, most in found.objective.limits.items())
     assert (start == found.space.encode(found.space.base)) is ("*" not in limit)
+
+
+def test_a_quantity_that_is_new_makes_no_other_search():
+    known = begun().identity
+    assert "energy_mj" in known["baseline"]
+    before = {**known, "baseline": {name: cost for name, cost in known["baseline"].items() if name != "energy_mj"}}
+    assert begun(before).identity == before
+    other = {**before, "baseline": {**before["baseline"], "latency_ms": 1.0}}
+    assert begun(other).identity["baseline"] == before["baseline"]  # what the study refuses
 
 
 def test_the_evaluator_is_part_of_what_a_search_is():

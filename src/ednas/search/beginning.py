@@ -126,7 +126,8 @@ def begin(
         **config.identity(),
         "target_latency_ms": objective.limits.get("latency_ms"),
         "limits": {name: objective.limits[name] for name in config.limits},
-        "baseline": baseline,
+        # Without what a later version of the cost model tells besides.
+        "baseline": {name: cost for name, cost in baseline.items() if name in stored.get("baseline", baseline)},
         "heads": heads,
         "input_size": list(size),
         "target definition": source.definition(),
