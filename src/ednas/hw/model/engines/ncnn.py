@@ -3,8 +3,8 @@
 ncnn packs as many channels as a vector has lanes. It computes a convolution of 3x3 and stride 1 by Winograd's products
 of 8x8 tiles for up to 128 channels, of 6x6 for more; any other as a matrix product, for which it copies what lies under
 the window. Where channels do not fill vectors, Winograd's products and depthwise convolutions are far slower. For
-reductions other than pooling, and for padding between channels, it has no kernel of a processor's own: features are
-unpacked, made float32 and computed one by one.
+reductions other than pooling, a mean among them, and for padding between channels, it has no kernel of a processor's
+own: features are unpacked, made float32 and computed one by one.
 
 All work is told in multiply-accumulates (MACs) of a 1x1 convolution, whose cycles are one figure: so devices differ in
 few others. A convolution costs its MACs, more of them the wider its window, its outputs and its parameters; a Winograd
@@ -127,8 +127,6 @@ class Ncnn(StrictModel):
         if op in _EXPONENTIALS:
             return self.exponential_macs.value * elements
         most = max(prod(layer.input), elements)
-        if op == "MEAN":  # what becomes a pooling over all of it
-            return self.pool_macs.value * most
         if op in ops.REDUCTIONS or (op == "PAD" and layer.input[2] != layer.output[2]):
             return self.plain_macs.value * most
         return (self.copy_macs if op in _COPIES else self.element_macs).value * most
