@@ -65,8 +65,8 @@ def make_supernet(setting: Setting, options: SupernetOptions) -> SupernetEvaluat
     if not drawn.is_file():  # a device's costs are never measured twice the same
         start, seed = setting.initial[0], derive_seed(setting.training.seed, "supernet networks")
         found = draw(setting.space, setting.cost, setting.accepts, options.networks, start, seed, sweeps=1)
-        found.sort(key=lambda candidate: candidate.cost["macs"])
-        ends_first = [*found[:: max(len(found) - 1, 1)], *found[1:-1]]
+        smallest, *others = sorted(found, key=lambda candidate: candidate.cost["macs"])
+        ends_first = (smallest, *others[-1:], *others[:-1])
         write_json(drawn, [candidate.architecture.to_text() for candidate in ends_first])
 
     def tell(report: StepReport) -> None:
