@@ -200,7 +200,7 @@ def test_what_is_not_counted_is_said() -> None:
     target = CORAL.model_copy(update={"errors": (), "energy": None})
     assert simulate(chain(layer(), layer("ADD")), target).notes == ()
     with_energy = simulate(chain(layer()), CORAL.model_copy(update={"errors": ()}))
-    assert with_energy.notes == ("energy: a sum of assumed figures, right within a factor of 1.5",)
+    assert with_energy.notes == ("energy: a sum of assumed figures, thought right within a factor of 1.5",)
     cost = simulate(chain(layer(), layer("WHILE"), layer("STABLEHLO_COMPOSITE"), layer("WHILE")), target)
     assert cost.notes == (
         "too low: what 3 operators (STABLEHLO_COMPOSITE, WHILE) run of other parts of the file is not counted",

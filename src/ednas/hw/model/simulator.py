@@ -419,7 +419,9 @@ def _notes(layers: Sequence[Layer], target: Target) -> tuple[str, ...]:
     if target.precision:
         notes.append(f"in {target.precision}, whatever type the network has: so the device computes it")
     if target.energy:
-        notes.append(f"energy: a sum of assumed figures, right within a factor of {target.energy.uncertainty.value:g}")
+        notes.append(
+            f"energy: a sum of assumed figures, thought right within a factor of {target.energy.uncertainty.value:g}"
+        )
     calls = [layer for layer in layers if layer.op in ops.CALLS]
     if calls:
         names = ", ".join(sorted({layer.op for layer in calls}))
