@@ -99,6 +99,16 @@ METHODS = {
         "evolution near the base",
         {**_evolution(**NEAR), "initial": ["baseline"], "trials": 24, **LONGER},
     ),
+    "varied": Method(
+        "evolution from networks that differ as wholes",
+        {
+            **_evolution(population_size=16, tournament_size=6, mutations=3),
+            "initial": ["baseline"],
+            "varied": 15,
+            "trials": 24,
+            **LONGER,
+        },
+    ),
     "predictor_small": Method(
         "predictor, 8 anchors, no finalists",
         {**_judged("predictor", 200, anchors=8, pool=200, zero_cost=False), "finalists": 0, "finalists_longer": 1.0},

@@ -195,6 +195,24 @@ def test_the_base_network_is_judged_beside_what_is_found(tmp_path: Path) -> None
         run_search(small_search(trials=3), tmp_path / "run", resume=True)
 
 
+@pytest.mark.slow
+def test_networks_that_differ_as_wholes_are_judged_after_the_initial_ones(tmp_path: Path) -> None:
+    config = small_search(trials=4, initial=["baseline"], varied=2, controller={"name": "random"})
+    run_search(config, tmp_path / "run")
+    with StudyReader(tmp_path / "run" / "study.db") as study:
+        trials, identity = study.trials(), study.identity
+    assert [trial.architecture for trial in trials[1:3]] == identity["varied networks"]
+    assert all(trial.meets(identity["limits"]) for trial in trials[1:3])
+    run_search(config.model_copy(update={"trials": 5}), tmp_path / "run", resume=True)
+    with pytest.raises(StudyError, match="'varied"):
+        run_search(config.model_copy(update={"varied": 3}), tmp_path / "run", resume=True)
+
+
+def test_networks_are_not_drawn_by_thousands_of_measurements(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"varied: to draw networks takes the latencies of thousands"):
+        run_search(small_search(varied=2, target="litert"), tmp_path / "run")
+
+
 def test_a_network_that_is_not_in_the_space_cannot_be_judged(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"initial: blocks\[1\].filters is 36, not in the search space"):
         run_search(small_search(initial=["ednas_cityscapes"]), tmp_path / "run")

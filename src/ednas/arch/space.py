@@ -80,10 +80,14 @@ class Decision:
     Attributes:
         name: Path of the field, for example ``blocks[3].kernel_size`` (block 4).
         candidates: The values to choose from.
+        field: The field alone, for example ``kernel_size``.
+        stage: Of the block, from 1; 0 for what is no block's.
     """
 
     name: str
     candidates: tuple[Any, ...]
+    field: str
+    stage: int
 
 
 _REST_FIELDS = tuple(field.name for field in fields(Architecture) if field.name not in ("blocks", "name"))
@@ -336,11 +340,12 @@ def _parts(base: Architecture, choices: Sequence[Choice]) -> list[_Part]:
     """Sort the choices, which come block by block, to the blocks and to the rest; one candidate is no decision."""
     parts: list[_Part] = []
     first = 0
-    for number in range(len(base.blocks) + 1):
+    stages = [number for number, blocks in enumerate(base.stages(), start=1) for _ in blocks]
+    for number, stage in enumerate([*stages, 0]):
         own = {field: values for owned, field, values in choices if owned == number}
         is_block = number < len(base.blocks)
         prefix = f"blocks[{number}]." if is_block else ""
-        decided = tuple([(f, Decision(prefix + f, own[f])) for f in own if len(own[f]) > 1])
+        decided = tuple([(f, Decision(prefix + f, own[f], f, stage)) for f in own if len(own[f]) > 1])
         fixed = {} if is_block else {name: getattr(base, name) for name in _REST_FIELDS}
         values = {**fixed, **{name: candidates[0] for name, candidates in own.items()}}
         parts.append(_Part(slice(first, first + len(decided)), decided, values))

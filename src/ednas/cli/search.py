@@ -77,6 +77,9 @@ def search(
             help="A network to train first: baseline (the base network), a zoo name, a best.json, ...; can be repeated."
         ),
     ] = None,
+    varied: Annotated[
+        int | None, typer.Option(min=0, help="Networks to train next that differ as wholes, within the limits.")
+    ] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Candidates to train.")] = None,
     controller: Annotated[
         str | None,
@@ -249,6 +252,7 @@ def search(
         "prune_factor": prune_factor,
         "objectives": [name.strip() for name in objectives.split(",")] if objectives else None,
         "initial": initial or None,
+        "varied": varied,
         "trials": trials,
         "reward": {"by": reward_by} if reward_by else None,
         "finalists": finalists,

@@ -15,7 +15,9 @@ from ednas.scoring import violation
 from ednas.search.evaluators.base import Evaluator
 from ednas.search.objective import CostModel, Objective, RememberedCost, check_feasible, lowest
 from ednas.search.quantities import ACCURACY, resolve
+from ednas.search.sampling import draw_varied
 from ednas.search.study import StudyReader
+from ednas.seeding import derive_seed
 
 if TYPE_CHECKING:
     from ednas.data.cache import CachedSplit
@@ -116,12 +118,16 @@ def begin(
     heads = {name: task.channels for name, task in _final_model(config, training, model).tasks.items()}
     size = config.latency_input_size or config.finalists_input_size or model.input_size
     cost = RememberedCost(DeviceCost(source, heads, size), REMEMBERED)
-    initial = _initial_genes(config, space)
     # What is measured is never the same twice: a resumed search goes on with the limits that it began with.
     baseline = (source.target is None and stored.get("baseline")) or dict(cost(base))
     objective = _objective(config, baseline)
     if not stored:
         _check_limits(config, space, cost, objective.limits)
+    initial = _initial_genes(config, space)
+    fingerprint = space.fingerprint()
+    # Kept, since a later version of the cost model might have others drawn.
+    known = stored.get("varied networks") if stored.get("space fingerprint") == fingerprint else None
+    varied = known or _draw_varied(config, source, space, cost, objective)
     identity = {
         **config.identity(),
         "target_latency_ms": objective.limits.get("latency_ms"),
@@ -131,15 +137,18 @@ def begin(
         "heads": heads,
         "input_size": list(size),
         "target definition": source.definition(),
-        "space fingerprint": space.fingerprint(),
+        "space fingerprint": fingerprint,
         "data digest": train_split.digest,
         "evaluator": _name_evaluator(config, evaluator),
         "judged alike": config.judged_alike,
     }
+    if varied:
+        identity["varied networks"] = varied
     if stored.get("data digest") == train_split.digest:
         identity["data"] = stored["data"]  # the same images, wherever they are now
     sizes = [len(decision.candidates) for decision in space.decisions]
     seed = config.training.seed
+    initial += [space.encode(Architecture.from_text(text)) for text in varied]
     controller = config.controller.make(sizes, seed, objective.limits, initial, objective.objectives)
     if controller.follows_objectives:
         identity["objectives"] = list(objective.objectives)
@@ -185,14 +194,33 @@ def _initial_genes(config: SearchConfig, space: SearchSpace) -> list[Genes]:
         raise ConfigError(f"initial: {error}; leave that network out, or widen the space") from None
 
 
-def find_start(begun: Begun) -> Genes:
+def _draw_varied(
+    config: SearchConfig, source: Source, space: SearchSpace, cost: CostModel, objective: Objective
+) -> list[str]:
+    """Return the networks that are judged after the initial ones, as texts."""
+    if not config.varied:
+        return []
+    if source.target is None:
+        raise ConfigError(
+            f"varied: to draw networks takes the latencies of thousands, for which {config.target} is too slow; leave "
+            "it out, or choose a simulated target"
+        )
+
+    def accept(own: Mapping[str, float]) -> bool:
+        return not violation(own, objective.limits)
+
+    start = find_start(space, cost, objective)
+    drawn = draw_varied(space, cost, accept, config.varied, start, derive_seed(config.training.seed, "varied"))
+    return [candidate.architecture.to_text() for candidate in drawn]
+
+
+def find_start(space: SearchSpace, cost: CostModel, objective: Objective) -> Genes:
     """Return a network that is within the limits: the base, or one that :func:`lowest` finds."""
-    space, objective = begun.space, begun.objective
     try:
         base: Genes | None = space.encode(space.base)
     except ArchitectureError:  # the base need not be in the space
         base = None
-    return lowest(space, begun.cost, partial(violation, limits=objective.limits), base)[0]
+    return lowest(space, cost, partial(violation, limits=objective.limits), base)[0]
 
 
 def _final_model(config: SearchConfig, training: TrainConfig, judged: Model) -> Model:

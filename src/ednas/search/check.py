@@ -217,7 +217,7 @@ def choose_networks(begun: Begun, count: int, seed: int) -> list[Candidate]:
     def is_within(cost: Mapping[str, float]) -> bool:
         return all(cost[name] <= limit for name, limit in limits.items())
 
-    start = find_start(begun)
+    start = find_start(begun.space, begun.cost, begun.objective)
     if not limits:
         return draw(begun.space, begun.cost, is_within, count, start, derive_seed(seed, "check"))
     far = partial(_distance, limits=limits)

@@ -57,6 +57,8 @@ class SearchConfig(StrictModel):
         initial: Networks of the space that are judged before any other, each as ``architecture`` takes it, or
             ``baseline`` for the base network: it tells whether what is found is better than what one had. Like other
             candidates, one that is pruned for its cost is not trained.
+        varied: How many networks are judged next that are drawn from those within the limits and differ as wholes
+            (:func:`~ednas.search.sampling.draw_varied`), whatever the controller. Only for a simulated device.
         target: The device: a name from :func:`ednas.hw.target_names`, the path of a YAML file, or another source of
             latencies as :func:`ednas.hw.sources.load_source` names it, for example ``vela:ethos-u55-128``.
         target_latency_ms: The target latency l_h of Eq. 5: a number, ``baseline`` for the base network's on the same
@@ -103,6 +105,7 @@ class SearchConfig(StrictModel):
     final_tasks: tuple[str, ...] | None = None
     space: SpaceConfig = SpaceConfig()
     initial: tuple[str | dict[str, Any], ...] = ()
+    varied: int = Field(default=0, ge=0)
     target: str = "coral_usb"
     target_latency_ms: Annotated[Limit | None, BeforeValidator(_none)] = BASELINE
     limits: Limits = Field(default_factory=dict)

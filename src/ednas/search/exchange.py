@@ -85,7 +85,10 @@ class StoredSearch:
         """
         if self.config is None:
             columns = zip(*(trial.genes for trial in self.trials), strict=True)
-            return tuple(Decision(f"genes[{i}]", tuple(range(max(genes) + 1))) for i, genes in enumerate(columns))
+            return tuple(
+                Decision(name := f"genes[{i}]", tuple(range(max(genes) + 1)), name, 0)
+                for i, genes in enumerate(columns)
+            )
         space = SearchSpace(self.config.training.load_architecture(), self.config.space)
         if space.fingerprint() != self.identity.get("space fingerprint", space.fingerprint()):
             raise StudyError(f"{self.run.config}: has another space than the search; put its own configuration back")

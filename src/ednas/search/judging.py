@@ -89,7 +89,7 @@ def make_setting(config: SearchConfig, begun: Begun, folder: RunFolder, callback
         space=begun.space,
         cost=begun.cost,
         objective=begun.objective,
-        initial=(find_start(begun), *begun.initial),
+        initial=(find_start(begun.space, begun.cost, begun.objective), *begun.initial),
         digest=begun.train.digest,
         input_size=begun.model.input_size,
         device=config.device,

@@ -1,9 +1,9 @@
-"""Networks drawn uniformly from those of a space that cost what they should, however rare these are."""
+"""Networks drawn from those of a space that cost what they should, however rare these are: uniformly, or far apart."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ednas.arch import Architecture, SearchSpace
@@ -39,11 +39,7 @@ def draw(
     seed: int,
     sweeps: int = 5,
 ) -> list[Candidate]:
-    """Draw different networks whose costs are accepted.
-
-    A walk that changes one decision at a time and turns back where the cost is not accepted (Metropolis et al., 1953)
-    visits each network that it can reach equally often. Drawing and refusing would do the same, but where one network
-    in a thousand is cheap enough it takes a thousand times as long.
+    """Draw different networks whose costs are accepted, each as often as any other.
 
     Args:
         space: The space.
@@ -59,16 +55,79 @@ def draw(
         ``count`` networks, or fewer where there are no more.
     """
     rng = random.Random(seed)
-    mutable = [index for index, decision in enumerate(space.decisions) if len(decision.candidates) > 1]
+    alone = [(index,) for index in range(len(space.decisions))]
     here = Candidate(tuple(start), space.decode(start), cost(space.decode(start)))
-    found: dict[str, Candidate] = {}
-    idle = 0
-    while len(found) < count and idle < PATIENCE:
-        for _ in range(sweeps * len(mutable)):
+    return _different(_walk(space, cost, accept, here, lambda: alone, rng, sweeps), count)
+
+
+def draw_varied(
+    space: SearchSpace,
+    cost: CostModel,
+    accept: Callable[[Mapping[str, float]], bool],
+    count: int,
+    start: Genes,
+    seed: int,
+    sweeps: int = 5,
+) -> list[Candidate]:
+    """Draw different networks whose costs are accepted, and that differ as wholes.
+
+    Where every block decides for itself, all networks are alike as wholes: half of the blocks are of either kind, the
+    kernels are 4 wide on average. What wide early stages are worth cannot be learned from these, nor are those that are
+    worth most ever among them. Here each network has its own rule for each field: one choice for all blocks, one for
+    each stage, or one for each block.
+
+    Args:
+        space: As for :func:`draw`, as are the others.
+        cost: What a network costs.
+        accept: Whether the costs are as wanted.
+        count: How many networks to draw.
+        start: Where to begin; accepted.
+        seed: Of the walk.
+        sweeps: Changes between two draws, as a multiple of the choices.
+
+    Returns:
+        ``count`` networks, or fewer where there are no more.
+    """
+    rng = random.Random(seed)
+    here = Candidate(tuple(start), space.decode(start), cost(space.decode(start)))
+    return _different(_walk(space, cost, accept, here, lambda: _tie(space, rng), rng, sweeps), count)
+
+
+def _tie(space: SearchSpace, rng: random.Random) -> list[tuple[int, ...]]:
+    """Return which decisions are taken together, by index."""
+    fields = dict.fromkeys(decision.field for decision in space.decisions)
+    ties = {field: rng.choice(("network", "stage", "block")) for field in fields}
+    tied: dict[tuple[str, int], list[int]] = {}
+    for index, decision in enumerate(space.decisions):
+        place = {"network": 0, "stage": decision.stage, "block": index}[ties[decision.field]]
+        tied.setdefault((decision.field, place), []).append(index)
+    return [tuple(group) for group in tied.values()]
+
+
+def _walk(
+    space: SearchSpace,
+    cost: CostModel,
+    accept: Callable[[Mapping[str, float]], bool],
+    here: Candidate,
+    choices: Callable[[], Sequence[tuple[int, ...]]],
+    rng: random.Random,
+    sweeps: int,
+) -> Iterator[Candidate]:
+    """Yield where a walk is from time to time.
+
+    It takes one choice anew at a time and turns back where the cost is not accepted (Metropolis et al., 1953). If each
+    choice is one decision, it visits each network that it can reach equally often. Drawing and refusing would do the
+    same, but where one network in a thousand is cheap enough it takes a thousand times as long.
+    """
+    while True:
+        groups = choices()
+        for _ in range(sweeps * len(groups)):
             genes = list(here.genes)
-            index = rng.choice(mutable)
-            size = len(space.decisions[index].candidates)
-            genes[index] = (genes[index] + rng.randrange(1, size)) % size
+            group = rng.choice(groups)
+            size = len(space.decisions[group[0]].candidates)
+            gene = (genes[group[0]] + rng.randrange(1, size)) % size
+            for index in group:  # a stage may have fewer candidates: at the same place among them
+                genes[index] = gene * len(space.decisions[index].candidates) // size
             architecture = space.decode(genes)
             try:
                 costs = cost(architecture)
@@ -76,6 +135,15 @@ def draw(
                 continue
             if accept(costs):
                 here = Candidate(tuple(genes), architecture, costs)
+        yield here
+
+
+def _different(walk: Iterator[Candidate], count: int) -> list[Candidate]:
+    """Return the first different networks of a walk; fewer if it meets no more."""
+    found: dict[str, Candidate] = {}
+    idle = 0
+    while len(found) < count and idle < PATIENCE:
+        here = next(walk)
         idle = idle + 1 if here.architecture.to_text() in found else 0
         found.setdefault(here.architecture.to_text(), here)
     return list(found.values())
