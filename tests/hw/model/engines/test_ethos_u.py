@@ -307,3 +307,19 @@ def test_an_arg_max_has_so_many_channels_and_any_type_of_result(channels: int, w
     found = other("ARG_MAX", (8, 8, channels), output=(8, 8, 1), inputs=(0,), dtype="int64")
     graph = LayerGraph((conv((8, 8), 16, channels), found), 1024, 64)
     assert [layer.where for layer in simulate(graph, load_target("ethos_u55_256")).layers] == ["accelerator", where]
+
+
+@pytest.mark.parametrize(
+    ("target", "size", "vela_ms"),
+    [
+        ("ethos_u55_256", (256, 256), 11.767),
+        ("ethos_u55_256", (256, 512), 34.414),
+        ("ethos_u65_512", (64, 128), 1.183),
+        ("ethos_u65_512", (256, 512), 31.817),
+        ("ethos_u85_1024", (256, 512), 5.766),
+    ],
+)
+def test_an_arg_max_of_many_pixels_takes_as_long_as_vela_says(target: str, size: tuple[int, int], vela_ms: float):
+    found = other("ARG_MAX", (*size, 19), output=(*size, 1), inputs=(0,), dtype="int32")
+    graph = LayerGraph((conv(size, 16, 19), found), 1024, 64)
+    assert simulate(graph, load_target(target)).layers[1].latency_ms == pytest.approx(vela_ms, rel=0.2)

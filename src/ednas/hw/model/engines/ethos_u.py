@@ -19,8 +19,8 @@ that it needs, into the engine's own memory. The slowest of these counts:
 Parameters are encoded by the compiler, so their bytes depend on the weights; nothing keeps them on the chip.
 
 A mean is a depthwise convolution by equal weights. Other activations that stand alone, and copies, are poolings of
-1 x 1. An ``ARG_MAX`` walks through channels pixel by pixel. Steps of a recurrent layer follow one another, and each
-reads its parameters anew.
+1 x 1. An ``ARG_MAX`` walks through channels pixel by pixel, and beyond 65,536 pixels the compiler cuts it into pieces
+of a few. Steps of a recurrent layer follow one another, and each reads its parameters anew.
 
 Not modelled: the exact shape of blocks and the part that is lost at edges; that a layer waits for its first weights;
 additions that are chained to the convolution before them (U85); softmax and other operators of several passes, which
@@ -78,6 +78,9 @@ _LOOKUPS = frozenset({"ELU", "EXP", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOG", "
 _POOLED = frozenset({"QUANTIZE", "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1"})
 """Operators that are poolings of 1 x 1."""
 
+_LONGEST_SIDE = 1 << 16
+"""Elements of a tensor's side. An ``ARG_MAX`` has all pixels side by side; more of them go in pieces."""
+
 _GATES = 4
 """Of a recurrent cell; each multiplies the input and the state, each time with scales of its own."""
 
@@ -116,6 +119,8 @@ class EthosU(StrictModel):
         recurrent_step_cycles: Cycles of a step of a recurrent layer, whose twenty small operators wait for one another.
         unaligned_factor: How many times as long as a copy a padding to channels takes that do not fill bricks.
         arg_max_cycles: Cycles of an ``ARG_MAX`` for each element that it reads.
+        arg_max_cut_cycles: What each pixel takes more where there are so many that the compiler cuts the operator into
+            tens of thousands of pieces; None = that costs nothing.
         image_bytes_per_cycle: Rate at which an image is read.
         resized_bytes_per_cycle: Rate at which what is resized is written and read off the chip; None = it stays on it.
         scale_bytes_per_cycle: Rate at which scales are read.
@@ -139,6 +144,7 @@ class EthosU(StrictModel):
     recurrent_step_cycles: PositiveFigure
     unaligned_factor: PositiveFigure
     arg_max_cycles: PositiveFigure
+    arg_max_cut_cycles: PositiveFigure | None = None
     image_bytes_per_cycle: PositiveFigure
     resized_bytes_per_cycle: PositiveFigure | None = None
     scale_bytes_per_cycle: PositiveFigure
@@ -168,7 +174,7 @@ class EthosU(StrictModel):
         if op in ops.POOLS:
             return self._pooling(layer, prod(layer.kernel))
         if op == "ARG_MAX":
-            return Work(round(prod(layer.input) * self.arg_max_cycles.value / self.cores), 2 * prod(layer.input))
+            return self._arg_max(layer)
         if op == "MEAN":
             steps = -(-(prod(layer.input) // prod(layer.output)) // _PART_WINDOW)
             cycles = self._multiplier_cycles(layer.output, steps, _PART_WINDOW, self.mean_decode_cycles)
@@ -236,6 +242,13 @@ class EthosU(StrictModel):
             rate = self.multiply_elements_per_cycle
         return Work(round(elements / rate.value), elements + len(layer.inputs) * elements)
 
+    def _arg_max(self, layer: Layer) -> Work:
+        height, width, channels = layer.input
+        cycles = height * width * channels * self.arg_max_cycles.value / self.cores
+        if self.arg_max_cut_cycles and height * width > _LONGEST_SIDE:
+            cycles += height * width * self.arg_max_cut_cycles.value
+        return Work(round(cycles), 2 * prod(layer.input))
+
     def _phases(self, layer: Layer) -> Work:
         """Return the work of a bilinear resize without a unit for it; where its result is read is charged here, too."""
         height, width, channels = layer.output
@@ -270,6 +283,8 @@ class EthosU(StrictModel):
         room = self.block_kib.value * _KIB
         code_bytes = self._weight_bytes(layer)
         stored = _bricks(depth) * layer.groups if depth else _bricks(filters)
+        used = depth * layer.groups / stored if depth else 1.0
+        window = prod(layer.kernel) * max(depth, 1)
         best, least = None, inf
         for channels in _SLICES if depth else _SLICES[:1]:
             held = min(depth, _HELD_CHANNELS) or channels
@@ -282,7 +297,8 @@ class EthosU(StrictModel):
             if depth:
                 read *= -(-filters // channels)
             weights = code_bytes * count if count > 1 else 0.0  # those of a single block do not pass the memory
-            moved = read if 0 < depth < _IMAGE_CHANNELS else read + weights  # an image is what takes the time
+            # The compiler counts what is used of the input, and weights as they are; an image is what takes the time.
+            moved = read if 0 < depth < _IMAGE_CHANNELS else read * used + window * filters * count
             if moved < least:
                 least, best = moved, _Blocks(count, read, weights)
             if channels >= filters:
