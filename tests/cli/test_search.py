@@ -46,10 +46,12 @@ def test_search_under_limits(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
     )
     search = ["search", "--config", tmp_path / "s.yaml", "--out", tmp_path / "out", "--device", "cpu", "--json"]
     search += ["--limit", "params=0.9*baseline", "--limit", "latency_ms=2*baseline", "--prune-factor", "1.1"]
-    search += ["--controller-option", "tournament_size=3"]
+    search += ["--controller-option", "tournament_size=3", "--varied", "1"]
     code, out, err = run(*search, "--objectives", "accuracy,params")
     assert code == 0, err
-    options = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())["controller"]["options"]
+    config = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
+    assert config["varied"] == 1
+    options = config["controller"]["options"]
     assert options == {"population_size": 7, "tournament_size": 3, "mutations": 2, "initial_mutations": None}
     result = json.loads(out)
     limits, cost = result["limits"], result["best"]["cost"]

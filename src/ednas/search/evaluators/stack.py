@@ -3,8 +3,8 @@
 Both have some networks trained, the anchors, and fit a predictor of every metric and of every task's training loss
 (:mod:`ednas.search.predictor`) on what is known of a network without training: its costs, its structure, its genes,
 and what cheaper evaluators say of it. ``stack`` asks a supernet, too, which it trains first. Half of the anchors are
-drawn from what may be proposed, different as wholes; the others are chosen from more of these one round after the
-other, those that are predicted best and those that are least certain in turns.
+drawn uniformly from what may be proposed; the others are chosen one round after the other, those that are predicted
+best and those that are least certain in turns.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ednas.search.evaluators.zero_cost import ZeroCostEvaluator
 from ednas.search.features import describe, tabulate
 from ednas.search.objective import CostModel
 from ednas.search.predictor import MIN_ANCHORS, Predictor, fit
-from ednas.search.sampling import Candidate, draw_varied
+from ednas.search.sampling import Candidate, draw
 from ednas.seeding import derive_seed
 
 ROUND = 4
@@ -192,8 +192,7 @@ def learn(setting: Setting, options: PredictorOptions, scorers: Mapping[str, Eva
     known = _Known(setting, scorers)
     initial = [_candidate(setting, genes) for genes in setting.initial]
     first = max(MIN_ANCHORS, options.anchors // 2)
-    total, start = first + options.pool, setting.initial[0]
-    drawn = draw_varied(setting.space, setting.cost, setting.accepts, total, start, _seed(setting))
+    drawn = draw(setting.space, setting.cost, setting.accepts, first + options.pool, setting.initial[0], _seed(setting))
     begin = list({c.genes: c for c in [*initial, *drawn] if setting.accepts(c.cost)}.values())
     known.train(begin[:first])
     pool = begin[first:]
