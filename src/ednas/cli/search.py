@@ -200,8 +200,8 @@ def search(
     ednas search --data streets --latency '0.9*baseline' --limit peak_memory_kb=2048 --limit params=baseline
     --prune-factor 1.2 --objectives accuracy,latency_ms,params --recipe mini --trials 50 --out runs/small
 
-    ednas search --data streets --initial baseline --controller evolution --controller-option population_size=10
-    --controller-option initial_mutations=8 --recipe mini --trials 50 --out runs/near
+    ednas search --data streets --initial baseline --varied 29 --controller evolution
+    --controller-option population_size=30 --recipe mini --trials 50 --finalists 4 --out runs/varied
 
     ednas search --data streets --recipe mini --steps 200 --input 32x64 --finalists-input 64x128 --finalists-longer 4
     --initial baseline --trials 50 --out runs/half
