@@ -33,7 +33,7 @@ def test_costs_travel_to_other_processes():
 @pytest.mark.parametrize("limit", ["baseline", "0.98 * baseline", "none"])
 def test_the_start_is_the_base_or_another_network_within_the_limits(limit):
     found = begun(target_latency_ms=limit)
-    start = find_start(found)
+    start = find_start(found.space, found.cost, found.objective)
     cost = found.cost(found.space.decode(start))
     assert all(cost[name] <= most for name, most in found.objective.limits.items())
     assert (start == found.space.encode(found.space.base)) is ("*" not in limit)
