@@ -54,3 +54,12 @@ def test_the_evaluator_is_part_of_what_a_search_is():
     options = {"steps": 7, "at_once": 4, "networks": 1000, "sandwich": True, "calibration": 256, "folder": None}
     assert found == {"name": "supernet", "options": options}
     assert "bank" not in begun(bank="b.jsonl").identity
+
+
+def test_networks_that_differ_as_wholes_are_drawn_once():
+    first = begun(varied=3)
+    known = first.identity
+    assert [first.space.decode(genes).to_text() for genes in first.initial] == known["varied networks"]
+    other = {**known, "varied networks": known["varied networks"][:2]}  # as drawn by another cost model
+    assert begun(other, varied=3).identity == other
+    assert "varied networks" not in begun().identity
