@@ -71,10 +71,10 @@ def draw_varied(
 ) -> list[Candidate]:
     """Draw different networks whose costs are accepted, and that differ as wholes.
 
-    Where every block decides for itself, all networks are alike as wholes: half of the blocks are of either kind, the
-    kernels are 4 wide on average. What wide early stages are worth cannot be learned from these, nor are those that are
-    worth most ever among them. Here each network has its own rule for each field: one choice for all blocks, one for
-    each stage, or one for each block.
+    Where every block decides for itself, all networks are alike as wholes: about half of the blocks are of either kind,
+    the kernels are 4 wide on average. A network with wide early stages, or with little expansion everywhere, is never
+    among them. Here each network has its own rule for each field: one choice for all blocks, one for each stage, or one
+    for each block.
 
     Args:
         space: As for :func:`draw`, as are the others.
