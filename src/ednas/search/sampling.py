@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ednas.arch import Architecture, SearchSpace
@@ -13,6 +13,9 @@ from ednas.search.objective import CostModel
 
 PATIENCE = 100
 """Draws in a row without a network that was not drawn before, after which there are no more of them."""
+
+SWEEPS = 5
+"""Changes between two draws, as a multiple of what is chosen."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ def draw(
     count: int,
     start: Genes,
     seed: int,
-    sweeps: int = 5,
+    sweeps: int = SWEEPS,
 ) -> list[Candidate]:
     """Draw different networks whose costs are accepted, each as often as any other.
 
@@ -54,10 +57,8 @@ def draw(
     Returns:
         ``count`` networks, or fewer where there are no more.
     """
-    rng = random.Random(seed)
     alone = [(index,) for index in range(len(space.decisions))]
-    here = Candidate(tuple(start), space.decode(start), cost(space.decode(start)))
-    return _different(_walk(space, cost, accept, here, lambda: alone, rng, sweeps), count)
+    return _walk(space, cost, accept, count, start, random.Random(seed), lambda: alone, sweeps)
 
 
 def draw_varied(
@@ -67,30 +68,16 @@ def draw_varied(
     count: int,
     start: Genes,
     seed: int,
-    sweeps: int = 5,
 ) -> list[Candidate]:
-    """Draw different networks whose costs are accepted, and that differ as wholes.
+    """Draw different networks whose costs are accepted, and that differ as wholes; arguments are those of :func:`draw`.
 
     Where every block decides for itself, all networks are alike as wholes: about half of the blocks are of either kind,
-    the kernels are 4 wide on average. A network with wide early stages, or with little expansion everywhere, is never
-    among them. Here each network has its own rule for each field: one choice for all blocks, one for each stage, or one
-    for each block.
-
-    Args:
-        space: As for :func:`draw`, as are the others.
-        cost: What a network costs.
-        accept: Whether the costs are as wanted.
-        count: How many networks to draw.
-        start: Where to begin; accepted.
-        seed: Of the walk.
-        sweeps: Changes between two draws, as a multiple of the choices.
-
-    Returns:
-        ``count`` networks, or fewer where there are no more.
+    the kernels are 4 wide on average. A network with wide early stages, or with little expansion everywhere, is hardly
+    ever among them. Here each network has its own rule for each field: one choice for all blocks, one for each stage,
+    or one for each block.
     """
     rng = random.Random(seed)
-    here = Candidate(tuple(start), space.decode(start), cost(space.decode(start)))
-    return _different(_walk(space, cost, accept, here, lambda: _tie(space, rng), rng, sweeps), count)
+    return _walk(space, cost, accept, count, start, rng, lambda: _tie(space, rng), SWEEPS)
 
 
 def _tie(space: SearchSpace, rng: random.Random) -> list[tuple[int, ...]]:
@@ -108,18 +95,22 @@ def _walk(
     space: SearchSpace,
     cost: CostModel,
     accept: Callable[[Mapping[str, float]], bool],
-    here: Candidate,
-    choices: Callable[[], Sequence[tuple[int, ...]]],
+    count: int,
+    start: Genes,
     rng: random.Random,
+    choices: Callable[[], Sequence[tuple[int, ...]]],
     sweeps: int,
-) -> Iterator[Candidate]:
-    """Yield where a walk is from time to time.
+) -> list[Candidate]:
+    """Return different networks that a walk visits; ``choices`` says before each which decisions are taken together.
 
     It takes one choice anew at a time and turns back where the cost is not accepted (Metropolis et al., 1953). If each
     choice is one decision, it visits each network that it can reach equally often. Drawing and refusing would do the
     same, but where one network in a thousand is cheap enough it takes a thousand times as long.
     """
-    while True:
+    here = Candidate(tuple(start), space.decode(start), cost(space.decode(start)))
+    found: dict[str, Candidate] = {}
+    idle = 0
+    while len(found) < count and idle < PATIENCE:
         groups = choices()
         for _ in range(sweeps * len(groups)):
             genes = list(here.genes)
@@ -135,15 +126,6 @@ def _walk(
                 continue
             if accept(costs):
                 here = Candidate(tuple(genes), architecture, costs)
-        yield here
-
-
-def _different(walk: Iterator[Candidate], count: int) -> list[Candidate]:
-    """Return the first different networks of a walk; fewer if it meets no more."""
-    found: dict[str, Candidate] = {}
-    idle = 0
-    while len(found) < count and idle < PATIENCE:
-        here = next(walk)
         idle = idle + 1 if here.architecture.to_text() in found else 0
         found.setdefault(here.architecture.to_text(), here)
     return list(found.values())
