@@ -283,8 +283,8 @@ class EthosU(StrictModel):
         room = self.block_kib.value * _KIB
         code_bytes = self._weight_bytes(layer)
         stored = _bricks(depth) * layer.groups if depth else _bricks(filters)
-        used = depth * layer.groups / stored if depth else 1.0
-        window = prod(layer.kernel) * max(depth, 1)
+        read_channels = depth * layer.groups if depth else stored
+        weight_elements = prod(layer.kernel) * filters * (read_channels if depth else 1)
         best, least = None, inf
         for channels in _SLICES if depth else _SLICES[:1]:
             held = min(depth, _HELD_CHANNELS) or channels
@@ -298,7 +298,7 @@ class EthosU(StrictModel):
                 read *= -(-filters // channels)
             weights = code_bytes * count if count > 1 else 0.0  # those of a single block do not pass the memory
             # The compiler counts what is used of the input, and weights as they are; an image is what takes the time.
-            moved = read if 0 < depth < _IMAGE_CHANNELS else read * used + window * filters * count
+            moved = read if 0 < depth < _IMAGE_CHANNELS else read * read_channels / stored + weight_elements * count
             if moved < least:
                 least, best = moved, _Blocks(count, read, weights)
             if channels >= filters:
