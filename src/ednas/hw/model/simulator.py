@@ -12,6 +12,7 @@ with its own compute, not with other layers'. What the accelerator cannot run go
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -25,7 +26,7 @@ from ednas.hw.graph import ops
 from ednas.hw.graph.layers import DTYPE_BITS, GRAPH_INPUT, SCOPES, Layer, LayerGraph, Piece, in_precision
 from ednas.hw.graph.lifetimes import Lifetimes, lifetimes
 from ednas.hw.model.errors import ErrorConfig
-from ednas.hw.model.memory import KIB, spilled_bytes, striped_bytes
+from ednas.hw.model.memory import KIB
 from ednas.hw.model.operators import OperatorConfig
 from ednas.hw.model.target import Target
 
@@ -94,7 +95,7 @@ def estimate(architecture: Architecture, heads: Mapping[str, int], input_size: t
         return simulate(trace_network(architecture, heads, input_size), target)
     spills: list[int] = []
     element_bytes = DTYPE_BITS[target.precision] // 8 if target.precision else 1
-    if not _fits(pieces, _activation_bytes(target) / element_bytes):
+    if not _fits(pieces, target, _activation_bytes(target) / element_bytes):
         graph = trace_network(architecture, heads, input_size)
         times = lifetimes(graph.layers, graph.outputs, {GRAPH_INPUT: graph.input_bytes})
         spills = _spills(graph.layers, times, target)
@@ -162,20 +163,20 @@ def _piece_segment(piece: Piece, target: Target) -> _Segment:
     return _segment(layers, _reasons(layers, target.operators), target)
 
 
-def _fits(pieces: NetworkPieces, capacity: float) -> bool:
+def _fits(pieces: NetworkPieces, target: Target, capacity: float) -> bool:
     """Whether no activation leaves the chip for certain."""
     return pieces.peak_bytes <= capacity or all(
-        _needed_bytes(piece) + crossing <= capacity
+        _needed_bytes(piece, target) + crossing <= capacity
         for piece, crossing in zip(pieces.all, pieces.crossing_bytes, strict=True)
     )
 
 
 @lru_cache(maxsize=1 << 17)
-def _needed_bytes(piece: Piece) -> int:
+def _needed_bytes(piece: Piece, target: Target) -> int:
     """Return bytes of on-chip memory with which a piece certainly spills nothing."""
     times = lifetimes(piece.layers, piece.outputs, {})
     inputs = {producer: prod(layer.input) for layer in piece.layers for producer in layer.inputs if producer < 0}
-    return striped_bytes(piece.layers, times, len(piece.layers) + 1) + sum(inputs.values())
+    return target.engine.needed_bytes(piece.layers, times, len(piece.layers) + 1) + sum(inputs.values())
 
 
 def _segment(layers: Sequence[Layer], reasons: Sequence[str], target: Target) -> _Segment:
@@ -183,6 +184,7 @@ def _segment(layers: Sequence[Layer], reasons: Sequence[str], target: Target) ->
         _host_cost(layer, layers, reason, target) if reason else _resident_cost(layer, target)
         for layer, reason in zip(layers, reasons, strict=True)
     ]
+    _hide_fused(costs, layers, reasons, target.engine.fused)
     return _Segment(
         resident=_run(costs),
         host_ms=sum([cost.latency_ms for cost in costs if cost.reason]),
@@ -192,6 +194,23 @@ def _segment(layers: Sequence[Layer], reasons: Sequence[str], target: Target) ->
         splits=target.operators.partition == "once" and any(reasons),
         target=target,
     )
+
+
+def _hide_fused(costs: list[LayerCost], layers: Sequence[Layer], reasons: Sequence[str], fused: frozenset[str]) -> None:
+    """Leave of operators that become part of the layer before what that layer does not hide."""
+    if fused.isdisjoint([layer.op for layer in layers]):
+        return
+    readers = Counter([producer for layer in layers for producer in layer.inputs])
+    for index, layer in enumerate(layers):
+        producer = layer.inputs[0] if layer.inputs else GRAPH_INPUT
+        is_alone = producer < 0 or readers[producer] > 1 or bool(reasons[index] or reasons[producer])
+        if layer.op in fused and not is_alone:
+            own, before = costs[index], costs[producer]
+            costs[index] = own._replace(
+                latency_ms=max(own.latency_ms - before.latency_ms, 0.0),
+                compute_ms=max((own.compute_ms or 0.0) - (before.compute_ms or 0.0), 0.0),
+                cycles=max((own.cycles or 0) - (before.cycles or 0), 0),
+            )
 
 
 def _run(costs: Sequence[LayerCost]) -> _Run:
@@ -430,10 +449,10 @@ def _notes(layers: Sequence[Layer], target: Target) -> tuple[str, ...]:
 
 
 def _spills(layers: Sequence[Layer], times: Lifetimes, target: Target) -> list[int]:
-    capacity = _activation_bytes(target)
-    if max(times.live_bytes) <= capacity or striped_bytes(layers, times, len(layers)) <= capacity:
+    capacity, engine = _activation_bytes(target), target.engine
+    if max(times.live_bytes) <= capacity or engine.needed_bytes(layers, times, len(layers)) <= capacity:
         return []
-    return spilled_bytes(layers, times, int(capacity))
+    return engine.spilled_bytes(layers, times, int(capacity))
 
 
 def _activation_bytes(target: Target) -> float:

@@ -106,7 +106,7 @@ def test_more_channels_never_move_less(engine: EthosU, layer: Layer, more: int, 
 
 
 @given(
-    engine=ENGINES,
+    name=st.sampled_from(TARGETS),
     layer=st.builds(
         lambda height, width, channels, filters, kernel: conv((height, width), channels, filters, kernel),
         SIDES,
@@ -117,11 +117,16 @@ def test_more_channels_never_move_less(engine: EthosU, layer: Layer, more: int, 
     ),
     rows=st.integers(1, 32),
 )
-def test_a_larger_image_never_takes_less(engine: EthosU, layer: Layer, rows: int) -> None:
+def test_a_larger_image_never_takes_less(name: str, layer: Layer, rows: int) -> None:
+    """Its blocks may be others, that move less: what they move is not what takes the time then."""
     height, width, channels = layer.input
     grown = conv((height + rows, width), channels, layer.output[2], layer.kernel[0])
-    assert engine.work(grown).cycles >= engine.work(layer).cycles
-    assert engine.work(grown).on_chip_bytes >= engine.work(layer).on_chip_bytes
+    assert engine(name).work(grown).cycles >= engine(name).work(layer).cycles
+    assert latency_ms(name, grown) >= latency_ms(name, layer)
+
+
+def latency_ms(name: str, layer: Layer) -> float:
+    return simulate(LayerGraph((layer,), 1000, 1000), load_target(name)).accelerator_ms
 
 
 # What Vela 5.2.0 printed for such layers (--verbose-performance): the cycles of the engine, of its traffic to SRAM.
@@ -155,7 +160,8 @@ def test_a_grouped_convolution_is_one_convolution_a_group() -> None:
 def test_few_pixels_wait_for_their_weights() -> None:
     # 1, 2 and 8 micro-blocks of pixels: a step lasts as long as the decoding of its weights, the time of 8.
     small, medium, large = (engine().work(conv(size, 256, 256)).cycles for size in ((2, 2), (2, 4), (4, 8)))
-    assert small == medium == large
+    assert small == pytest.approx(large, rel=0.06)  # but for the output, which is more
+    assert medium == pytest.approx(large, rel=0.06)
 
 
 def test_an_image_is_read_slowly() -> None:
@@ -201,9 +207,6 @@ def test_additions_multiplications_and_copies_have_their_rates(name: str) -> Non
         ("ethos_u55_256", "PAD", (28, 28, 64), (28, 28, 72), 165888),
         ("ethos_u55_256", "ARG_MAX", (64, 64, 40), (64, 64, 1), 745070),
         ("ethos_u85_1024", "ARG_MAX", (64, 64, 40), (64, 64, 1), 330937),
-        ("ethos_u55_256", "LOGISTIC", (28, 28, 64), (28, 28, 64), 38300),
-        ("ethos_u55_256", "LOGISTIC", (14, 14, 128), (14, 14, 128), 19900),
-        ("ethos_u65_512", "LOGISTIC", (28, 28, 64), (28, 28, 64), 19100),
     ],
 )
 def test_operators_without_weights_take_about_as_long_as_vela_estimates(
@@ -212,8 +215,58 @@ def test_operators_without_weights_take_about_as_long_as_vela_estimates(
     assert engine(name).work(other(op, shape, output=output)).cycles == pytest.approx(cycles, rel=0.21)
 
 
-def test_a_sigmoid_is_part_of_the_layer_before_where_the_output_unit_is_fast_enough() -> None:
-    assert engine("ethos_u85_1024").work(other("LOGISTIC")).cycles == 0
+# What Vela 5.2.0 printed for a convolution and the sigmoid after it, less what it did for the convolution alone.
+@pytest.mark.parametrize(
+    ("name", "shape", "cycles"),
+    [
+        ("ethos_u55_256", (28, 28, 64), 38300),
+        ("ethos_u55_256", (14, 14, 128), 19900),
+        ("ethos_u65_512", (28, 28, 64), 19100),
+        ("ethos_u85_1024", (28, 28, 64), 0),
+    ],
+)
+def test_a_sigmoid_is_part_of_the_layer_before_and_slows_down_its_output(
+    name: str, shape: tuple[int, int, int], cycles: int
+) -> None:
+    before, after = conv(shape[:2], 32, shape[2]), other("LOGISTIC", shape, inputs=(0,))
+    added = simulate(LayerGraph((before, after), 1000, 1000), load_target(name)).layers[1].cycles
+    assert added == pytest.approx(cycles, rel=0.21)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_sigmoid_hides_behind_many_multiplications_unless_something_else_reads_them(name: str) -> None:
+    before, after = conv((28, 28), 512, 64, 3), other("LOGISTIC", (28, 28, 64), inputs=(0,))
+    layers = (before, after, other("MUL", (28, 28, 64), inputs=(1, 1)))
+    target = load_target(name)
+    assert simulate(LayerGraph(layers, 1000, 1000), target).layers[1].latency_ms == 0
+    swish = (before, after, replace(layers[2], inputs=(0, 1)))
+    assert simulate(LayerGraph(swish, 1000, 1000), target).layers[1].latency_ms > 0
+
+
+def spills(*layers: Layer) -> list[int | None]:
+    cost = simulate(LayerGraph(layers, 1000, 1000), load_target("ethos_u65_512"))
+    return [layer.spilled_bytes for layer in cost.layers]
+
+
+def test_what_is_fused_and_padding_do_not_break_a_cascade() -> None:
+    image, second = conv((256, 256), 3, 32, 3), replace(conv((256, 256), 32, 32), inputs=(0,))
+    third = replace(conv((256, 256), 32, 32, 3), inputs=(1,))
+    assert spills(image, second, third)[1:] == [0, 0]
+    padded = other("PAD", (256, 256, 32), output=(258, 258, 32), inputs=(1,))
+    valid = replace(third, inputs=(2,), input=(258, 258, 32))
+    assert spills(image, second, padded, valid)[1:] == [0, 0, 0]
+    looked_up = other("LOGISTIC", (256, 256, 32), inputs=(1,))
+    assert spills(image, second, looked_up, replace(third, inputs=(2,)))[1:] == [0, 0, 0]
+
+
+def test_a_grouped_convolution_needs_its_whole_tensors() -> None:
+    image, second = conv((256, 256), 3, 32, 3), replace(conv((256, 256), 32, 32), inputs=(0,))
+    grouped = replace(conv((256, 256), 32, 32, 3, groups=2), inputs=(1,))
+    size = 256 * 256 * 32
+    _, made, read = spills(image, second, grouped)
+    assert made == size
+    assert read is not None
+    assert read > size
 
 
 def test_only_pixels_are_padded_for_free() -> None:

@@ -20,10 +20,9 @@ from __future__ import annotations
 from math import prod
 from typing import Literal
 
-from ednas.config import StrictModel
 from ednas.hw.graph import ops
 from ednas.hw.graph.layers import DTYPE_BITS, Layer
-from ednas.hw.model.engines.base import Work
+from ednas.hw.model.engines.base import Engine, Work
 from ednas.hw.model.figure import Count, Figure, PositiveFigure
 
 # fmt: off
@@ -35,7 +34,7 @@ _PLAIN_INT8 = frozenset({
 """Operators that run a plain loop over int8 elements, found by timing each alone in LiteRT 2.3."""
 
 
-class Cpu(StrictModel):
+class Cpu(Engine):
     """One core of a processor with vector instructions.
 
     Attributes:

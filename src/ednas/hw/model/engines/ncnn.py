@@ -19,10 +19,9 @@ from __future__ import annotations
 from math import ceil, prod
 from typing import Literal
 
-from ednas.config import StrictModel
 from ednas.hw.graph import ops
 from ednas.hw.graph.layers import DTYPE_BITS, Layer
-from ednas.hw.model.engines.base import Work
+from ednas.hw.model.engines.base import Engine, Work
 from ednas.hw.model.figure import Count, Figure, PositiveFigure
 
 _EXPONENTIALS = frozenset({"ELU", "EXP", "GELU", "LOCAL_RESPONSE_NORMALIZATION", "LOGISTIC", "POW", "SOFTMAX", "TANH"})
@@ -36,7 +35,7 @@ _FINE_CHANNELS = 128
 _FEWEST_WINOGRAD_CHANNELS = 8
 
 
-class Ncnn(StrictModel):
+class Ncnn(Engine):
     """Cores of a processor that run ncnn.
 
     Attributes:

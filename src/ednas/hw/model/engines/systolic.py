@@ -34,10 +34,9 @@ from __future__ import annotations
 from math import prod
 from typing import Literal, NamedTuple
 
-from ednas.config import StrictModel
 from ednas.hw.graph import ops
 from ednas.hw.graph.layers import DTYPE_BITS, Layer
-from ednas.hw.model.engines.base import Work
+from ednas.hw.model.engines.base import Engine, Work
 from ednas.hw.model.figure import Count, PositiveFigure
 
 Dataflow = Literal["ws", "os", "is"]
@@ -109,7 +108,7 @@ def product(layer: Layer) -> Product:
     return Product(pixels, 1, depth, filters) if layer.op in ops.RECURRENT else Product(1, pixels, depth, filters)
 
 
-class SystolicArray(StrictModel):
+class SystolicArray(Engine):
     """A systolic array with a vector unit beside it.
 
     Attributes:

@@ -16,16 +16,15 @@ from __future__ import annotations
 from math import prod
 from typing import Literal
 
-from ednas.config import StrictModel
 from ednas.hw.graph import ops
 from ednas.hw.graph.layers import Layer
-from ednas.hw.model.engines.base import Work
+from ednas.hw.model.engines.base import Engine, Work
 from ednas.hw.model.figure import Count, Figure, PositiveFigure
 
 _BILINEAR_TAPS = 4
 
 
-class TiledSimd(StrictModel):
+class TiledSimd(Engine):
     """An array of tiles with SIMD lanes.
 
     Attributes:
