@@ -98,7 +98,7 @@ def demo_config(data: Path, *, trials: int = 32, workers: int = 2, runs: int = 1
         training=TrainConfig(data=str(data), tasks=("segmentation", "depth"), recipe=proxy, seed=seed),
         space=SpaceConfig(bifpn_widths=(64, 96), bifpn_depths=(1, 2, 4)),
         initial=("baseline",),
-        target="ethos_u85_1024",
+        target="ethos_u65_512",
         latency_input_size=DEPLOYED_SIZE,
         prune_factor=1.0,
         controller=ControllerConfig(options=steps),

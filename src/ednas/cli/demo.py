@@ -22,7 +22,7 @@ def demo(
         typer.Option("--fresh", help="Remove an earlier demo in --out and start again; by default it is continued."),
     ] = False,
 ) -> None:
-    """Make street scenes, search a network for an Ethos-U85, train it and its baselines, compare, and report.
+    """Make street scenes, search a network for an Ethos-U65, train it and its baselines, compare, and report.
 
     It takes about an hour on two cores. If it is interrupted, the same command continues where it stopped.
 
