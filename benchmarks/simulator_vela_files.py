@@ -37,12 +37,12 @@ def networks(data: Path) -> Iterator[tuple[str, LayerGraph, Path | None]]:
     for path in sorted((data / "devices" / "ncnn" / "models").glob("*.param")):
         if path.stem not in LEFT_OUT and not path.stem.endswith("_int8"):
             try:
-                yield path.stem, _as_int8(load_ncnn(path)), None
+                yield path.stem, as_int8(load_ncnn(path)), None
             except EdnasError:
                 continue
 
 
-def _as_int8(graph: LayerGraph) -> LayerGraph:
+def as_int8(graph: LayerGraph) -> LayerGraph:
     layers = []
     for layer in graph.layers:
         biases = BIAS_BYTES * layer.output[2] if layer.weight_bytes else 0
