@@ -12,7 +12,7 @@ memory passes the off-chip memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import prod
 
 from ednas.hw.graph.layers import DTYPE_BITS, Layer
@@ -48,7 +48,9 @@ def striped_bytes(layers: Sequence[Layer], times: Lifetimes, end: int) -> int:
     return most
 
 
-def spilled_bytes(layers: Sequence[Layer], times: Lifetimes, capacity: int) -> list[int]:
+def spilled_bytes(
+    layers: Sequence[Layer], times: Lifetimes, capacity: int, away: Collection[int] = frozenset()
+) -> list[int]:
     """Return the bytes that each layer moves between the chip and off-chip memory because activations do not fit.
 
     The network's input and its outputs arrive and leave over the link as they are made, they take no room here.
@@ -57,6 +59,7 @@ def spilled_bytes(layers: Sequence[Layer], times: Lifetimes, capacity: int) -> l
         layers: The layers that the accelerator runs, in the order of execution.
         times: Their tensors' lifetimes.
         capacity: Bytes of on-chip memory for activations.
+        away: Tensors that are not kept on the chip, and not counted here.
     """
     last_use, is_streamed, _ = times
     count = len(layers)
@@ -71,9 +74,9 @@ def spilled_bytes(layers: Sequence[Layer], times: Lifetimes, capacity: int) -> l
                 size = on_chip[producer] = off_chip.pop(producer)
                 moved[index] += size
                 kept_bytes += size
-            elif producer >= 0 and is_streamed[producer]:
+            elif producer >= 0 and (is_streamed[producer] or producer in away):
                 stripes += _stripe_bytes(layers[producer], layer)
-        if is_streamed[index] or last_use[index] >= count:
+        if is_streamed[index] or last_use[index] >= count or index in away:
             stripes += _row_bytes(layer)
         else:
             size = on_chip[index] = layer.output_bytes

@@ -61,7 +61,7 @@ def simulate(graph: LayerGraph, target: Target) -> Cost:
         spills = _spills(layers, times, target)
     else:
         part = _Part.of(graph, reasons)
-        moved_bytes, spills = part.moved_bytes, part.spills(len(layers), target)
+        moved_bytes, spills = part.moved_bytes, part.spills(target)
     segments = [_segment(layers, reasons, target)]
     is_of_space = all(layer.scope.startswith(SCOPES) for layer in layers)
     peak_bytes, notes = max(times.live_bytes), _notes(layers, target)
@@ -391,27 +391,22 @@ class _Part:
     """What the accelerator runs of a network, of which the host runs the rest.
 
     Attributes:
-        numbers: Of the layers, in the network.
-        layers: These, which name one another by their place among them, and all else as the input.
-        outputs: Those whose results leave the chip, by that place.
+        graph: The network.
+        numbers: Of the accelerator's layers.
+        leaving: Those whose results leave the chip.
         moved_bytes: What passes the link: the input or what the host makes of it, what it reads, and finished outputs.
     """
 
+    graph: LayerGraph
     numbers: Sequence[int]
-    layers: Sequence[Layer]
-    outputs: Sequence[int]
+    leaving: Sequence[int]
     moved_bytes: int
 
     @classmethod
     def of(cls, graph: LayerGraph, reasons: Sequence[str]) -> _Part:
         """Return the layers for which there is no reason to run on the host."""
         numbers = [number for number, reason in enumerate(reasons) if not reason]
-        places = {number: place for place, number in enumerate(numbers)}
-        layers = [
-            replace(layer, inputs=tuple(places.get(producer, GRAPH_INPUT) for producer in layer.inputs))
-            for layer in (graph.layers[number] for number in numbers)
-        ]
-        sent = {producer for number in numbers for producer in graph.layers[number].inputs} - places.keys()
+        sent = {producer for number in numbers for producer in graph.layers[number].inputs}.difference(numbers)
         read_by_host = {
             producer for layer, reason in zip(graph.layers, reasons, strict=True) if reason for producer in layer.inputs
         }
@@ -421,15 +416,22 @@ class _Part:
         ]
         moved = [graph.layers[number].output_bytes for number in (*sent - {GRAPH_INPUT}, *leaving)]
         moved_bytes = sum(moved) + (graph.input_bytes if GRAPH_INPUT in sent else 0)
-        return cls(numbers, layers, [places[number] for number in leaving], moved_bytes)
+        return cls(graph, numbers, leaving, moved_bytes)
 
-    def spills(self, count: int, target: Target) -> list[int]:
-        """Return the bytes that each of the network's ``count`` layers spills; none if nothing does."""
-        if not self.layers:
+    def spills(self, target: Target) -> list[int]:
+        """Return the bytes that each of the network's layers spills; none if nothing does."""
+        layers = self.graph.layers
+        of_all = lifetimes(layers, self.leaving, {})  # the part's tensors are among these, and live no longer
+        if not self.numbers or max(of_all.live_bytes) <= _activation_bytes(target):
             return []
-        found = _spills(self.layers, lifetimes(self.layers, self.outputs, {}), target)
+        places = {number: place for place, number in enumerate(self.numbers)}
+        own = [
+            replace(layer, inputs=tuple(places.get(producer, GRAPH_INPUT) for producer in layer.inputs))
+            for layer in (layers[number] for number in self.numbers)
+        ]
+        found = _spills(own, lifetimes(own, [places[number] for number in self.leaving], {}), target)
         by_number = dict(zip(self.numbers, found, strict=False))
-        return [by_number.get(number, 0) for number in range(count)] if found else []
+        return [by_number.get(number, 0) for number in range(len(layers))] if found else []
 
 
 def _notes(layers: Sequence[Layer], target: Target) -> tuple[str, ...]:

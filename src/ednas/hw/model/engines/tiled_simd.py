@@ -9,15 +9,21 @@ own estimate of an inference's cycles into the executables that it makes; per la
 with the work ``Cin * Kh * Kw`` for a convolution, ``Kh * Kw`` for a depthwise convolution or a pooling, 4 for a
 bilinear resize and 1 for an elementwise operator or a copy. A layer with a single output pixel (a fully connected one,
 a global pooling) spreads its channels over all tiles. Factors are in the target's file.
+
+Where activations do not fit on the chip, a tensor that has to be kept (:mod:`ednas.hw.model.memory`) and takes half of
+a tile's memory or more leaves the chip, and each of its readers reads it back several times.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Literal
 
 from ednas.hw.graph import ops
-from ednas.hw.graph.layers import Layer
+from ednas.hw.graph.layers import DTYPE_BITS, Layer
+from ednas.hw.graph.lifetimes import Lifetimes
+from ednas.hw.model import memory
 from ednas.hw.model.engines.base import Engine, Work
 from ednas.hw.model.figure import Count, Figure, PositiveFigure
 
@@ -40,6 +46,7 @@ class TiledSimd(Engine):
         elementwise_factor: Of an elementwise operator.
         move_factor: Of a copy, and of a requantisation.
         scale_bytes_per_filter: Bytes of a filter's scale, beside its weights and bias.
+        reads_of_spilled: How often each reader reads a tensor that does not stay on the chip.
     """
 
     kind: Literal["tiled_simd"]
@@ -54,6 +61,7 @@ class TiledSimd(Engine):
     elementwise_factor: PositiveFigure
     move_factor: PositiveFigure
     scale_bytes_per_filter: Figure
+    reads_of_spilled: PositiveFigure
 
     @property
     def macs_per_cycle(self) -> int:
@@ -103,6 +111,34 @@ class TiledSimd(Engine):
         channels = layer.output[2]
         filters = -(-channels // self.lanes_per_tile) * self.lanes_per_tile
         return round(filters * (layer.weight_bytes / channels + self.scale_bytes_per_filter.value))
+
+    def needed_bytes(self, layers: Sequence[Layer], times: Lifetimes, end: int) -> int:
+        """Return the bytes of on-chip memory with which no activation leaves the chip."""
+        kept = [index for index in range(len(layers)) if not times.is_streamed[index] and times.last_use[index] < end]
+        widest = max([self._tile_bytes(layers[index]) for index in kept], default=0)
+        return max(memory.striped_bytes(layers, times, end), 2 * self.tiles_high * self.tiles_wide * widest + 1)
+
+    def spilled_bytes(self, layers: Sequence[Layer], times: Lifetimes, capacity: int) -> list[int]:
+        """Return the bytes that each layer moves to and from the host because activations do not fit."""
+        half = capacity // (2 * self.tiles_high * self.tiles_wide)
+        away = {
+            index
+            for index, layer in enumerate(layers)
+            if not times.is_streamed[index] and times.last_use[index] < len(layers) and self._tile_bytes(layer) >= half
+        }
+        moved = memory.spilled_bytes(layers, times, capacity, away)
+        for index, layer in enumerate(layers):
+            if index in away:
+                moved[index] += layer.output_bytes
+            for producer in away.intersection(layer.inputs):
+                moved[index] += round(self.reads_of_spilled.value * layers[producer].output_bytes)
+        return moved
+
+    def _tile_bytes(self, layer: Layer) -> int:
+        """Return the bytes of a layer's output in the tile that has most of it."""
+        height, width, channels = layer.output
+        pixels = -(-height // self.tiles_high) * -(-width // self.tiles_wide)
+        return pixels * channels * DTYPE_BITS[layer.dtype] // 8
 
     def _steps(self, output: tuple[int, int, int]) -> int:
         """Return how often the array must start anew to make an output of ``(height, width, channels)``."""
