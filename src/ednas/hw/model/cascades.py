@@ -28,8 +28,8 @@ class Operator(NamedTuple):
         window: Rows of its input that one row of its output needs.
         parameter_bytes: Bytes of its encoded parameters.
         reread_bytes: Bytes of them that all its blocks read, if they are not on the chip.
-        image_bytes: Of the image that it reads, if it makes so many rows at a time: the bytes that this takes more than
-            otherwise, with what is lost of bursts; None if it reads none.
+        image_bytes: Of an image that it reads, if it makes so many rows at a time: all bytes that this takes, with what
+            is lost of bursts, where it is more than to read it for the whole output, else 0; None if it reads none.
         is_divisible: Whether it can be computed in stripes.
         is_output: Whether it makes an output of the network, which leaves the chip as it is made.
     """
