@@ -10,7 +10,8 @@ the searches of ``benchmarks/search_methods.py``, each with one training of what
 trained for longer. These were run for the first device, and their seconds stand for all.
 
 Runs are kept in ``runs/train_once`` and can be ended and gone on with; what came of them is in
-``results/train_once.jsonl``. Seconds are those of one processor.
+``results/train_once.jsonl``. Seconds are those of one processor. Latencies are shown as they are estimated now, which
+is not always as they were when networks were chosen.
 """
 
 from __future__ import annotations
@@ -23,10 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from judgements import HEADS
 from rich.console import Console
 from rich.table import Table
 from search_methods import LONG, METHODS, SHOWN, Method, configure, searches, trainings
 
+from ednas.arch import load_architecture
+from ednas.demo import DEPLOYED_SIZE
+from ednas.hw import estimate, load_target
 from ednas.report.labels import metric_heading, show_metric
 from ednas.scoring import accuracy
 from ednas.search import SearchProgress, run_search
@@ -99,7 +104,10 @@ def show_devices(rows: list[dict[str, Any]]) -> Table:
         table.add_column(heading, justify="right")
     for row in rows:
         cells = [show_metric(metric, row["metrics"][task][metric]) for task, own in SHOWN.items() for metric in own]
-        figures = (f"{row['seconds']:.0f}", f"{row['latency_ms']:.2f}", f"{row['base_ms']:.2f}")
+        target = TARGETS[0] if row["target"] == BASE else row["target"]
+        networks = (load_architecture(row["architecture"]), load_architecture("base"))
+        own_ms, base_ms = (estimate(each, HEADS, DEPLOYED_SIZE, load_target(target)).latency_ms for each in networks)
+        figures = (f"{row['seconds']:.0f}", f"{own_ms:.2f}", f"{base_ms:.2f}")
         table.add_row(row["target"], *figures, f"{accuracy(row['metrics']):.3f}", *cells)
     return table
 
