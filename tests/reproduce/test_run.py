@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
-from helpers.small_reproduction import small_table
+from helpers.small_reproduction import small_scale, small_table
 from helpers.small_training import Stop
 
 from ednas.exceptions import CheckpointError, EdnasError, TrainingError
@@ -61,6 +62,19 @@ def test_rows_are_what_their_trainings_measured(made):
     assert row.cost.runs == 2
     assert row.cost.params > result.row("base").cost.params
     assert row.cost.latency_ms > result.row("base").cost.latency_ms
+
+
+@pytest.mark.slow
+def test_trainings_of_different_devices_are_said_to_be_that(made, tmp_path, monkeypatch):
+    _, out = made
+    monkeypatch.setattr(run, "TABLES", {"small": small_table})
+    shutil.copytree(out, tmp_path / "out")
+    file = next((tmp_path / "out").glob("trainings/*/seed_1/checkpoint/metrics.json"))
+    write_json(file, read_json(file) | {"device": "an accelerator"})
+    (result,) = show(small_scale(tmp_path / "data"), tmp_path / "out")
+    (note,) = result.notes[2:]
+    assert note.startswith("Trained on different devices: ")
+    assert "an accelerator" in note
 
 
 @pytest.mark.slow

@@ -67,10 +67,16 @@ def collect(table: Table, scale: Scale, finished: Finished) -> TableResult:
     """
     costs = TrainedCosts(load_source(TARGET), COST_SIZE)
     measured_on: dict[str, Any] = {}
+    devices: set[str] = set()
     rows = tuple(
-        _trained(row, finished, costs, measured_on) if isinstance(row, Row) else _untrained(row, finished)
+        _trained(row, finished, costs, measured_on, devices) if isinstance(row, Row) else _untrained(row, finished)
         for row in table.rows
     )
+    notes = [*table.notes]
+    if scale.note and any(isinstance(row, Row) for row in table.rows):
+        notes.append(scale.note)
+    if len(devices) > 1:
+        notes.append(f"Trained on different devices: {', '.join(sorted(devices))}.")
     return TableResult(
         table=table.name,
         title=table.title,
@@ -80,12 +86,14 @@ def collect(table: Table, scale: Scale, finished: Finished) -> TableResult:
         measured_on=measured_on,
         rows=rows,
         claims=tuple(_judge(claim, rows, table.runs) for claim in table.claims),
-        notes=(*table.notes, *([scale.note] if scale.note and any(isinstance(row, Row) for row in table.rows) else [])),
+        notes=tuple(notes),
         versions={name: version(name) for name in ("ednas", "torch")},
     )
 
 
-def _trained(row: Row, finished: Finished, costs: TrainedCosts, measured_on: dict[str, Any]) -> RowResult:
+def _trained(
+    row: Row, finished: Finished, costs: TrainedCosts, measured_on: dict[str, Any], devices: set[str]
+) -> RowResult:
     parts = [finished.trainings(row, config) for config in row.trainings]
     seeds = sorted(set.intersection(*(set(part) for part in parts)))
     measured: dict[EvaluationProtocol, dict[int, TaskValues]] = {protocol: {} for protocol in PROTOCOLS}
@@ -96,6 +104,7 @@ def _trained(row: Row, finished: Finished, costs: TrainedCosts, measured_on: dic
         found = [_read_metrics(file) for file in files]
         for part, metrics in zip(parts, found, strict=True):
             _check_data(metrics, measured_on, part[seed])
+            devices.update([metrics["device"]] if protocol == STANDARD and "device" in metrics else [])
         measured[protocol][seed] = {
             task: {metric: values[metric] for metric in scored_metrics(values)}
             for metrics in found
