@@ -16,7 +16,8 @@ TASKS = ("segmentation", "depth")
 
 def small_scale(folder: Path) -> Scale:
     recipe = Recipe(steps=2, batch_size=4, learning_rate=1e-2, input_size=SIZE, log_every=1)
-    problem = Problem("streets", str(write_dataset(folder)), TASKS, recipe)
+    data = folder / "dataset.yaml" if folder.exists() else write_dataset(folder)
+    problem = Problem("streets", str(data), TASKS, recipe)
     return Scale("small", problem, problem, 1e-3, 1e-2, Budget(2, 2, 1, 2), "All is small.")
 
 

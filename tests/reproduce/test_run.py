@@ -71,7 +71,7 @@ def test_trainings_of_different_devices_are_said_to_be_that(made, tmp_path, monk
     shutil.copytree(out, tmp_path / "out")
     file = next((tmp_path / "out").glob("trainings/*/seed_1/checkpoint/metrics.json"))
     write_json(file, read_json(file) | {"device": "an accelerator"})
-    (result,) = show(small_scale(tmp_path / "data"), tmp_path / "out")
+    (result,) = show(small_scale(out / "data"), tmp_path / "out")
     (note,) = result.notes[2:]
     assert note.startswith("Trained on different devices: ")
     assert "an accelerator" in note
