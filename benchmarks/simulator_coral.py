@@ -29,7 +29,7 @@ from ednas.hw.targets.calibration import Calibration, Sample, calibrate, mape, r
 
 FACTORS = ("pointwise_factor", "dense_factor", "depthwise_factor", "elementwise_factor")
 UNET_MS = 29.0
-"""What the vendor publishes for a quantised U-Net of MobileNetV2 at 256x256 on the USB stick."""
+"""What is published for a quantised U-Net at 256x256 on the USB stick; that it is this U-Net is assumed."""
 
 NEVER = 1e-9
 """In place of 0 where a figure must be above it."""
@@ -162,7 +162,7 @@ def _only(target: Target, factor: str) -> Target:
 
 
 def report_by_hand(target: Target) -> None:
-    """Print a network that is in no file here, and to which nothing was fitted."""
+    """Print a network that is in no file here; of the model it decided that exactly half of a tile is too much."""
     cost = simulate(unet_mobilenet_v2(), target)
     print(
         f"\nunet_mobilenet_v2, 256x256, made by hand: published {UNET_MS:.2f} ms, as shipped {cost.latency_ms:.2f} ms"

@@ -1,4 +1,4 @@
-"""Networks made by hand have the published sizes, and one of them its published latency."""
+"""Networks made by hand have the published sizes, and one of them the latency of what it is taken for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_inception_v3_has_its_published_size(by_hand):
     assert [layer.output for layer in graph.layers[-3:]] == [(8, 8, 2048), (1, 1, 2048), (1, 1, 1000)]
 
 
-def test_a_u_net_of_mobilenet_v2_is_as_fast_as_the_vendor_says(by_hand):
+def test_a_u_net_of_mobilenet_v2_is_as_fast_as_the_published_u_net_that_it_is_taken_for(by_hand):
     graph = by_hand.unet_mobilenet_v2()
     parameters = sum(layer.weight_bytes for layer in graph.layers)
     assert parameters == pytest.approx(6.5e6, rel=0.03)  # the tutorial's summary
